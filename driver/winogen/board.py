@@ -1,0 +1,155 @@
+"""Board descriptions: the accelerator's build configuration and the memory around it (YAML)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from winogen.errors import BoardError
+from winogen.isa import ISA_VERSION
+
+_BOARDS = Path(__file__).parent / "boards"
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """Build configuration of the accelerator: what the bitstream fixes.
+
+    Depths are in words of the memory concerned: ``input_depth`` words of ``ci_lanes``
+    activations, ``weight_depth`` of ``ci_lanes * co_lanes`` (transformed) weights, ``psum_depth``
+    of ``co_lanes`` partial sums, ``output_depth`` of ``co_lanes`` activations.
+    """
+
+    data_width: int
+    ci_lanes: int
+    co_lanes: int
+    tile_lanes: int
+    input_depth: int
+    weight_depth: int
+    psum_depth: int
+    output_depth: int
+    step_depth: int
+    accumulator_depth: int
+    phase_depth: int
+    param_depth: int
+    read_ports: int
+
+    def __post_init__(self) -> None:
+        if self.data_width not in (8, 16):
+            raise BoardError(f"data_width must be 8 or 16, not {self.data_width}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise BoardError(f"core field {f.name} must be a positive integer, not {value!r}")
+        if self.ci_lanes != self.co_lanes:
+            raise BoardError("ci_lanes and co_lanes must be equal: outputs are the next inputs")
+        for name, limit in _FIELD_LIMITS.items():
+            if getattr(self, name) > limit:
+                raise BoardError(f"core field {name} = {getattr(self, name)} is over {limit}")
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of the array; each makes one multiply a cycle."""
+        return self.ci_lanes * self.co_lanes * self.tile_lanes
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of one block of activations at one pixel."""
+        return self.ci_lanes * self.data_width // 8
+
+    @property
+    def weight_word_bytes(self) -> int:
+        """Bytes of one tap of a (ci_lanes x co_lanes) block of weights in DRAM."""
+        return self.ci_lanes * self.co_lanes * self.data_width // 8
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 (hex) of this configuration and the instruction-set version."""
+        canonical = json.dumps({"isa": ISA_VERSION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def config_hash32(self) -> int:
+        """The first 32 bits of the hash, as the CONFIG_HASH register holds them."""
+        return int(self.config_hash[:8], 16)
+
+
+#: What the instruction fields can address.
+_FIELD_LIMITS = {
+    "input_depth": 1 << 20,
+    "weight_depth": 1 << 20,
+    "psum_depth": 1 << 20,
+    "output_depth": 1 << 20,
+    "step_depth": 1 << 12,
+    "accumulator_depth": 128,
+    "phase_depth": 1 << 8,
+    "param_depth": 1 << 8,
+    "tile_lanes": 255,
+    "ci_lanes": 255,
+    "read_ports": 8,
+}
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board and one build configuration of the accelerator on it.
+
+    Attributes
+    ----------
+    clock_mhz : clock of the programmable logic, MHz
+    dram_mb_s : DRAM bandwidth that the accelerator can use, 10**6 bytes a second
+    dram_latency : clock cycles from a read request to its first data
+    contiguous_mib : contiguous memory that the board's image sets aside, MiB
+    """
+
+    name: str
+    part: str
+    clock_mhz: float
+    dram_mb_s: float
+    dram_latency: int
+    contiguous_mib: int
+    core: CoreConfig
+
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        return self.dram_mb_s / self.clock_mhz
+
+
+def board_names() -> list[str]:
+    """Names that :func:`load_board` knows, sorted."""
+    return sorted(p.stem for p in _BOARDS.glob("*.yaml"))
+
+
+def load_board(board: str | Path, data_width: int = 8) -> Board:
+    """Read a board description by name, or from a YAML file, with its 8- or 16-bit core.
+
+    Raises BoardError for an unknown name, an unreadable file, a missing or unknown field, or a
+    data width that the board has no core for.
+    """
+    path = Path(board)
+    if path.suffix not in (".yaml", ".yml"):
+        path = _BOARDS / f"{board}.yaml"
+        if not path.exists():
+            raise BoardError(
+                f"unknown board '{board}'; known boards: {', '.join(board_names())} "
+                "(or give the path of a board YAML file)"
+            )
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise BoardError(f"cannot read board file {path}: {error}") from None
+    where = f"board file {path.name}"
+    if not isinstance(data, dict) or not isinstance(data.get("cores"), dict):
+        raise BoardError(f"{where}: expected a mapping with a 'cores' section")
+    cores = data.pop("cores")
+    core = cores.get(f"int{data_width}")
+    if not isinstance(core, dict):
+        raise BoardError(f"{where} has no int{data_width} core; it has {', '.join(sorted(cores))}")
+    try:
+        return Board(core=CoreConfig(**core), **data)
+    except TypeError as error:
+        raise BoardError(f"{where}: {error}") from None

@@ -1,0 +1,35 @@
+"""What a device refuses, and why; see :mod:`winogen.errors` for the rules of the messages."""
+
+from __future__ import annotations
+
+from ..errors import DeviceError
+from ..registers import ErrorCode
+
+
+class ContiguousMemoryError(DeviceError, MemoryError):
+    """The contiguous memory pool cannot hold another buffer (says what is left of it)."""
+
+
+class BufferUseError(DeviceError):
+    """A buffer cannot be flushed, invalidated or freed: it is freed already or no buffer at all."""
+
+
+class OverlayError(DeviceError):
+    """An overlay file cannot be loaded on the emulated device."""
+
+
+class BusError(DeviceError):
+    """A bus access was not answered with OKAY.
+
+    Attributes
+    ----------
+    code : ErrorCode
+        ``AXI_DECERR`` (nothing at that address) or ``AXI_SLVERR`` (there, but not like this).
+    address : int
+        Bus address, in bytes, of the failing access.
+    """
+
+    def __init__(self, code: ErrorCode, address: int, reason: str = "") -> None:
+        super().__init__(f"bus address 0x{address:08x}: {reason or code.text}")
+        self.code = code
+        self.address = address

@@ -1,0 +1,47 @@
+"""Every error that winogen raises on purpose.
+
+Each message is one sentence or two that say what is wrong, where (layer, file, register) and what
+to do. The command line prints the message alone and exits with 2; anything else is a bug.
+"""
+
+from __future__ import annotations
+
+
+class WinogenError(Exception):
+    """Base class of every error winogen raises on purpose: one clear sentence each."""
+
+
+class ModelError(WinogenError):
+    """A model definition or its weights cannot be used (names the layer and the reason)."""
+
+
+class UnsupportedLayerError(ModelError):
+    """A layer that the accelerator cannot run (names the layer, the reason, what would work)."""
+
+
+class QuantisationError(WinogenError):
+    """A network cannot be quantised exactly as asked (names the layer)."""
+
+
+class ScheduleError(WinogenError):
+    """A layer does not fit the on-chip memories of the board configuration."""
+
+
+class ProgramError(WinogenError):
+    """A program file is damaged, of another version, or made for another board."""
+
+
+class BoardError(WinogenError):
+    """A board description is unknown or inconsistent."""
+
+
+class InputError(WinogenError):
+    """The caller's arguments are wrong: latent shape, dtype, batch, output path."""
+
+
+class DeviceError(WinogenError):
+    """The device is missing, is not ours, or reported an error."""
+
+
+class DeviceTimeoutError(DeviceError):
+    """The device did not finish before the deadline (says what it was doing)."""

@@ -1,0 +1,251 @@
+"""The AXI4-Lite register map of the accelerator: the one home of every offset and bit.
+
+The emulated core answers from this table, ``pynq``'s register map is described from it (through
+the ``.hwh``), ``docs/registers.md`` is generated from it, and the SystemVerilog package will be.
+All registers are 32 bits wide; a 64-bit quantity is a ``_LO``/``_HI`` pair whose low half is read
+first (the read of the low half latches the high half).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+MAGIC_VALUE = 0x574E_4731  # "WNG1"
+HARDWARE_VERSION = (1, 0, 0)
+ADDRESS_RANGE = 0x1000  # bytes; one 4 KB page
+
+#: Largest stream that one start runs, in instructions: keeps a wild length from running for hours.
+MAX_STREAM_LENGTH = 1 << 20
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named bit range ``[lsb + width - 1 : lsb]`` of a register."""
+
+    name: str
+    lsb: int
+    width: int
+    doc: str
+
+    def extract(self, value: int) -> int:
+        return (value >> self.lsb) & ((1 << self.width) - 1)
+
+    def insert(self, value: int) -> int:
+        return (value & ((1 << self.width) - 1)) << self.lsb
+
+
+@dataclass(frozen=True)
+class Register:
+    """One 32-bit register.
+
+    ``access`` is ``ro`` (writes are ignored), ``rw``, ``wo`` (self-clearing command bits, reads
+    as zero) or ``w1c`` (write one to clear).
+    """
+
+    name: str
+    offset: int
+    access: str
+    doc: str
+    reset: int = 0
+    fields: tuple[Field, ...] = field(default=())
+
+    def __getitem__(self, name: str) -> Field:
+        for f in self.fields:
+            if f.name == name:
+                return f
+        raise KeyError(f"register {self.name} has no field {name}")
+
+
+class ErrorCode(IntEnum):
+    """What ERROR_CODE says; zero is "no error"."""
+
+    NONE = 0
+    BAD_OPCODE = 1
+    ILLEGAL_DESCRIPTOR = 2
+    AXI_SLVERR = 3
+    AXI_DECERR = 4
+    WATCHDOG = 5
+    BAD_STREAM = 6
+
+    @property
+    def text(self) -> str:
+        return _ERROR_TEXT[self]
+
+
+_ERROR_TEXT = {
+    ErrorCode.NONE: "no error",
+    ErrorCode.BAD_OPCODE: "an instruction has an unknown opcode",
+    ErrorCode.ILLEGAL_DESCRIPTOR: "an instruction addresses outside an on-chip memory or table",
+    ErrorCode.AXI_SLVERR: "a memory access was answered with SLVERR",
+    ErrorCode.AXI_DECERR: "a memory access was answered with DECERR (no memory at that address)",
+    ErrorCode.WATCHDOG: "the watchdog expired (engines waiting for each other or for memory)",
+    ErrorCode.BAD_STREAM: "STREAM_LENGTH is zero or too large, or STREAM_BASE is misaligned",
+}
+
+
+class Engine(IntEnum):
+    """The units that can be the source of an error; the first three execute instructions."""
+
+    LOAD = 0
+    COMPUTE = 1
+    STORE = 2
+    FETCH = 3
+
+
+class Segment(IntEnum):
+    """Memory segments: an instruction addresses DRAM as segment + byte offset."""
+
+    WEIGHTS = 0
+    INPUT = 1
+    OUTPUT = 2
+    SCRATCH = 3
+
+
+def _pair(name: str, offset: int, access: str, doc: str) -> list[Register]:
+    return [
+        Register(f"{name}_LO", offset, access, f"{doc}, bits 31:0"),
+        Register(f"{name}_HI", offset + 4, access, f"{doc}, bits 63:32"),
+    ]
+
+
+def _registers() -> list[Register]:
+    f = Field
+    regs = [
+        Register("MAGIC", 0x000, "ro", 'constant "WNG1"', MAGIC_VALUE),
+        Register(
+            "VERSION",
+            0x004,
+            "ro",
+            "hardware version",
+            (HARDWARE_VERSION[0] << 16) | (HARDWARE_VERSION[1] << 8) | HARDWARE_VERSION[2],
+            (
+                f("major", 16, 8, "incompatible register or instruction change"),
+                f("minor", 8, 8, "addition"),
+                f("patch", 0, 8, "fix"),
+            ),
+        ),
+        Register("CONFIG_HASH", 0x008, "ro", "first 32 bits of the build configuration's SHA-256"),
+        Register(
+            "CAPABILITY",
+            0x00C,
+            "ro",
+            "shape of the multiplier array",
+            fields=(
+                f("ci_lanes", 0, 8, "input channels a cycle"),
+                f("co_lanes", 8, 8, "output channels a cycle"),
+                f("tile_lanes", 16, 8, "tiles a cycle"),
+                f("data_width", 24, 8, "bits of an activation and of a weight (8 or 16)"),
+            ),
+        ),
+        Register("INPUT_DEPTH", 0x010, "ro", "words (ci_lanes activations) of the input buffer"),
+        Register("WEIGHT_DEPTH", 0x014, "ro", "words (ci_lanes x co_lanes) of the weight buffer"),
+        Register("PSUM_DEPTH", 0x018, "ro", "words (co_lanes partial sums) of the psum memory"),
+        Register("OUTPUT_DEPTH", 0x01C, "ro", "words (co_lanes activations) of the output buffer"),
+        Register("STEP_DEPTH", 0x020, "ro", "entries of the step table"),
+        Register(
+            "CONTROL",
+            0x040,
+            "wo",
+            "commands",
+            fields=(
+                f("start", 0, 1, "run the stream; ignored unless STATUS.idle"),
+                f("reset", 1, 1, "soft reset: abandon everything, clear errors and counters"),
+            ),
+        ),
+        Register(
+            "STATUS",
+            0x044,
+            "ro",
+            "what the core is doing",
+            0x1,
+            (
+                f("idle", 0, 1, "no stream is running"),
+                f("done", 1, 1, "the last stream ended without error"),
+                f("error", 2, 1, "the last stream ended with ERROR_CODE"),
+                f("load", 4, 2, "load engine: 0 idle, 1 busy, 2 waits for a token, 3 error"),
+                f("compute", 6, 2, "compute engine, likewise"),
+                f("store", 8, 2, "store engine, likewise"),
+                f("fetch", 10, 2, "instruction fetch, likewise"),
+            ),
+        ),
+        Register(
+            "IRQ_ENABLE",
+            0x048,
+            "rw",
+            "which events raise the interrupt",
+            fields=(f("done", 0, 1, "stream ended"), f("error", 1, 1, "stream failed")),
+        ),
+        Register(
+            "IRQ_STATUS",
+            0x04C,
+            "w1c",
+            "pending events",
+            fields=(f("done", 0, 1, "stream ended"), f("error", 1, 1, "stream failed")),
+        ),
+        Register(
+            "ERROR_CODE",
+            0x050,
+            "ro",
+            "why the last stream failed",
+            fields=(
+                f("code", 0, 8, "see the table of error codes"),
+                f("engine", 8, 8, "0 load, 1 compute, 2 store, 3 fetch"),
+            ),
+        ),
+        Register("ERROR_INSTRUCTION", 0x054, "ro", "index in the stream of the failing instruction"),
+        *_pair("ERROR_ADDRESS", 0x058, "ro", "bus address of the failing access"),
+        Register(
+            "WATCHDOG", 0x060, "rw", "cycles without progress before WATCHDOG is raised; 0: never",
+            1 << 24,
+        ),
+        Register("STREAM_LENGTH", 0x070, "rw", "instructions to run"),
+        *_pair("STREAM_BASE", 0x078, "rw", "bus address of the first instruction, 64-byte aligned"),
+    ]
+    for segment in Segment:
+        regs += _pair(
+            f"{segment.name}_BASE", 0x080 + 8 * segment, "rw",
+            f"bus address of the {segment.name.lower()} segment, 64-byte aligned",
+        )
+    for i, (name, doc) in enumerate(COUNTERS):
+        regs += _pair(name, 0x100 + 8 * i, "ro", doc)
+    return regs
+
+
+#: 64-bit counters of the last stream: cleared by start and by soft reset.
+COUNTERS: tuple[tuple[str, str], ...] = (
+    ("CYCLES", "clock cycles from start to the end of the last instruction"),
+    ("LOAD_BUSY", "cycles in which the load engine worked"),
+    ("LOAD_STALL", "cycles in which the load engine waited for a token"),
+    ("COMPUTE_BUSY", "cycles in which the compute engine worked"),
+    ("COMPUTE_STALL", "cycles in which the compute engine waited for a token"),
+    ("STORE_BUSY", "cycles in which the store engine worked"),
+    ("STORE_STALL", "cycles in which the store engine waited for a token"),
+    ("MULTIPLIES", "multiplies issued by the array (lanes that hold padding included)"),
+    ("BYTES_READ", "bytes read from DRAM, instructions included"),
+    ("BYTES_WRITTEN", "bytes written to DRAM"),
+    ("INSTRUCTIONS", "instructions completed"),
+)
+
+REGISTERS: tuple[Register, ...] = tuple(_registers())
+BY_NAME: dict[str, Register] = {r.name: r for r in REGISTERS}
+BY_OFFSET: dict[int, Register] = {r.offset: r for r in REGISTERS}
+
+
+def offset(name: str) -> int:
+    """Byte offset of the register called ``name``; KeyError if there is none."""
+    return BY_NAME[name].offset
+
+
+def pack(register: str, **fields: int) -> int:
+    """The value of ``register`` with the given fields set and all others zero."""
+    reg = BY_NAME[register]
+    value = 0
+    for name, v in fields.items():
+        value |= reg[name].insert(v)
+    return value
+
+
+def unpack(register: str, value: int) -> dict[str, int]:
+    """All fields of ``register`` out of ``value``."""
+    return {f.name: f.extract(value) for f in BY_NAME[register].fields}

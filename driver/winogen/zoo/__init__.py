@@ -1,0 +1,71 @@
+"""The networks that winogen knows by name, and networks in folders.
+
+Definitions are the ``*.yaml`` files beside this one; one that has an ``.npz`` of the same name is
+trained, the others get seeded random weights.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import yaml
+
+from winogen.errors import ModelError
+from winogen.graph import Graph
+from winogen.model_yaml import (
+    Parameters,
+    RandomParameters,
+    StoredParameters,
+    load_definition,
+    load_weights,
+)
+
+_HERE = Path(__file__).parent
+#: Seed of the weights of networks that ship untrained.
+WEIGHT_SEED = 2020
+
+
+def model_names() -> list[str]:
+    """Names that :func:`load_model` knows, sorted."""
+    return sorted(p.stem for p in _HERE.glob("*.yaml"))
+
+
+def is_trained(name: str) -> bool:
+    """Whether the named network ships with trained weights."""
+    return (_HERE / f"{name}.npz").exists()
+
+
+def describe(name: str) -> str:
+    """The one-line description of a named network."""
+    return str(yaml.safe_load((_HERE / f"{name}.yaml").read_text()).get("description", ""))
+
+
+def load_model(model: str | Path, weight_seed: int = WEIGHT_SEED) -> Graph:
+    """The network ``model``: a name of the zoo, or a folder with layers.yaml and weights.npz.
+
+    Raises ModelError if there is no such network or its files are damaged.
+    """
+    name = str(model)
+    definition = _HERE / f"{name}.yaml"
+    if name in model_names():
+        parameters: Parameters = RandomParameters(weight_seed)
+        if is_trained(name):
+            weights = definition.with_suffix(".npz")
+            parameters = StoredParameters(load_weights(weights), weights.name)
+        return load_definition(definition, parameters)
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "layers.yaml").is_file():
+            raise ModelError(f"folder {folder} has no layers.yaml, so it is no model")
+        weights = folder / "weights.npz"
+        arrays = load_weights(weights)
+        return load_definition(
+            folder / "layers.yaml", StoredParameters(arrays, weights.name), name=folder.name
+        )
+    close = difflib.get_close_matches(name, model_names(), 1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    raise ModelError(
+        f"unknown model '{name}'; {hint}known models: {', '.join(model_names())} "
+        "(or give a folder with layers.yaml and weights.npz)"
+    )
