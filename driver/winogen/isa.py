@@ -114,6 +114,7 @@ FIELDS: dict[Opcode, dict[str, InstructionField]] = {
         ("blocks", 12, "blocks of input channels to load"),
         ("phase_base", 8, "first phase-table entry"),
         ("phases", 8, "phases of the pass"),
+        ("taps", 12, "taps (words in DRAM) a block, over all phases"),
         ("winograd", 1, "transform the filters while loading"),
     ),
     Opcode.LOAD_PARAMS: _layout(
@@ -145,6 +146,10 @@ FIELDS: dict[Opcode, dict[str, InstructionField]] = {
         ("tiles_y", 12, "rows of tiles"),
         ("tiles_x", 12, "columns of tiles"),
         ("tile", 2, "base-grid points a side of a tile: 1 or 2"),
+        ("patch_row", 2, "first patch row that is read; the others are zero"),
+        ("patch_rows", 3, "patch rows that are read"),
+        ("patch_column", 2, "first patch column that is read"),
+        ("patch_columns", 3, "patch columns that are read"),
         ("weight_base", 20, "first weight-buffer word"),
         ("weight_stride", 12, "weight-buffer words a block of input channels"),
         ("step_base", 12, "first step-table entry"),
