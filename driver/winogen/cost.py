@@ -112,8 +112,13 @@ class Timeline:
     order: list[int] = field(default_factory=list)
 
 
-def simulate(instructions: Sequence[Instruction], board: Board) -> Timeline:
-    """Run a stream against the cost model: in-order engines, tokens, one shared DRAM."""
+def simulate(
+    instructions: Sequence[Instruction], board: Board, stop_after: int | None = None
+) -> Timeline:
+    """Run a stream against the cost model: in-order engines, tokens, one shared DRAM.
+
+    ``stop_after`` ends the run once so many instructions have begun.
+    """
     queues = {
         e: deque(i for i, x in enumerate(instructions) if x.engine is e)
         for e in (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
@@ -124,8 +129,7 @@ def simulate(instructions: Sequence[Instruction], board: Board) -> Timeline:
     line = Timeline(
         [0] * len(instructions), [0] * len(instructions), {e: EngineTime() for e in queues}
     )
-    fetched = len(instructions) * INSTRUCTION_BYTES
-    while any(queues.values()):
+    while any(queues.values()) and line.completed != stop_after:
         ready = []
         for engine, queue in queues.items():
             if not queue:
@@ -164,7 +168,7 @@ def simulate(instructions: Sequence[Instruction], board: Board) -> Timeline:
         line.bytes_written += work.written_bytes
         line.completed += 1
         line.order.append(index)
-    line.bytes_read += fetched
+    line.bytes_read += len(instructions) * INSTRUCTION_BYTES
     return line
 
 

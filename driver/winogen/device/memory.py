@@ -111,6 +111,17 @@ class EmulatedMemory:
         self._device[start : start + raw.size] = raw
         self._touch(start, raw.size)
 
+    def device_write_strided(
+        self, address: int, data: npt.NDArray[Any], strides: tuple[int, ...]
+    ) -> None:
+        """Write ``data`` as :meth:`device_write` does, its axes ``strides`` bytes apart."""
+        nbytes = sum((n - 1) * s for n, s in zip(data.shape, strides)) + data.itemsize
+        start = self._index(address, nbytes)
+        place = self._device[start : start + nbytes]
+        view = np.ndarray(data.shape, data.dtype, place, 0, strides)
+        view[...] = data
+        self._touch(start, nbytes)
+
     def device_version(self, address: int, nbytes: int) -> int:
         """A number that grows whenever the device's view of these bytes may have changed.
 

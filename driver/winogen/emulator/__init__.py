@@ -10,3 +10,6 @@
 
 
 
+from winogen.emulator.core import EmulatedCore
+
+__all__ = ["EmulatedCore"]

@@ -1,0 +1,262 @@
+"""The register file of the emulated accelerator, and how it runs a stream.
+
+Starting is synchronous: when the write of CONTROL.start returns, the stream has ended, or it has
+stopped for ever if nothing can go on and the watchdog is off. Time is that of the cost model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from winogen import cost, isa, registers
+from winogen.board import Board
+from winogen.device.errors import BusError
+from winogen.device.memory import EmulatedMemory
+from winogen.emulator.fast import FastJobs
+from winogen.emulator.faults import Fault, descriptor_problem, dram_range
+from winogen.emulator.fuse import Job, NotRecognised, recognise
+from winogen.emulator.machine import Machine
+from winogen.isa import INSTRUCTION_BYTES, BadOpcodeError, Instruction
+from winogen.registers import Engine, ErrorCode, Segment
+
+_IDLE, _BUSY, _WAITING, _ERROR = range(4)
+#: Streams whose analysis is kept: a program has one for each batch size.
+_MAX_PLANS = 16
+
+
+@dataclass
+class _Plan:
+    """What is known of a stream: its instructions, its timeline, and its jobs if recognised."""
+
+    instructions: list[Instruction]
+    timeline: cost.Timeline
+    jobs: list[Job] | None
+    fast: FastJobs
+    tables: list[tuple[int, int]]
+    version: int
+
+
+class EmulatedCore:
+    """An accelerator for :class:`winogen.device.EmulatedDevice`.
+
+    Parameters
+    ----------
+    memory : the DDR
+    board : supplies the build configuration, clock and DRAM figures
+    fuse : compute recognised streams layer by layer (same bits, far faster); False executes
+        every instruction by itself
+    """
+
+    def __init__(self, memory: EmulatedMemory, board: Board, *, fuse: bool = True):
+        self._memory = memory
+        self._board = board
+        self._fuse = fuse
+        self._plans: OrderedDict[tuple, _Plan] = OrderedDict()
+        self._values = {r.offset: r.reset for r in registers.REGISTERS}
+        self._latched: dict[int, int] = {}
+        self._stuck = False
+        core = board.core
+        self._set("CONFIG_HASH", core.config_hash32)
+        self._set(
+            "CAPABILITY",
+            registers.pack(
+                "CAPABILITY",
+                ci_lanes=core.ci_lanes,
+                co_lanes=core.co_lanes,
+                tile_lanes=core.tile_lanes,
+                data_width=core.data_width,
+            ),
+        )
+        for name in ("INPUT", "WEIGHT", "PSUM", "OUTPUT", "STEP"):
+            self._set(f"{name}_DEPTH", getattr(core, f"{name.lower()}_depth"))
+
+    def read(self, offset: int) -> int:
+        """The 32-bit register at ``offset``; addresses without a register read as zero."""
+        register = registers.BY_OFFSET.get(offset)
+        if register is None or register.access == "wo":
+            return 0
+        if register.name.endswith("_LO"):  # the halves of a 64-bit value must belong together
+            self._latched[offset + 4] = self._values[offset + 4]
+        elif register.name.endswith("_HI") and offset in self._latched:
+            return self._latched.pop(offset)
+        return self._values[offset]
+
+    def write(self, offset: int, value: int) -> None:
+        """Write a register; read-only ones and addresses without a register ignore it."""
+        register = registers.BY_OFFSET.get(offset)
+        if register is None:
+            return
+        if register.name == "CONTROL":
+            self._control(registers.unpack("CONTROL", value))
+        elif register.access == "w1c":
+            self._values[offset] &= ~value
+        elif register.access == "rw":
+            self._values[offset] = value & 0xFFFF_FFFF
+
+    def interrupt(self) -> bool:
+        """Level of the interrupt pin."""
+        return bool(self._get("IRQ_STATUS") & self._get("IRQ_ENABLE"))
+
+    def _get(self, name: str) -> int:
+        return self._values[registers.offset(name)]
+
+    def _get64(self, name: str) -> int:
+        return self._get(f"{name}_LO") | self._get(f"{name}_HI") << 32
+
+    def _set(self, name: str, value: int) -> None:
+        self._values[registers.offset(name)] = value & 0xFFFF_FFFF
+
+    def _set64(self, name: str, value: int) -> None:
+        self._set(f"{name}_LO", value)
+        self._set(f"{name}_HI", value >> 32)
+
+    def _control(self, command: dict[str, int]) -> None:
+        if command["reset"]:
+            self._clear()
+            self._set("IRQ_STATUS", 0)
+            self._stuck = False
+            self._status(idle=1)
+        elif command["start"] and not self._stuck:
+            self._clear()
+            self._run()
+
+    def _clear(self) -> None:
+        for name, _ in registers.COUNTERS:
+            self._set64(name, 0)
+        for name in ("ERROR_CODE", "ERROR_INSTRUCTION", "ERROR_ADDRESS_LO", "ERROR_ADDRESS_HI"):
+            self._set(name, 0)
+
+    def _status(self, **fields: int) -> None:
+        self._set("STATUS", registers.pack("STATUS", **fields))
+
+    def _run(self) -> None:
+        try:
+            self._run_stream()
+        except Fault as fault:
+            self._fail(fault)
+        else:
+            if not self._stuck:
+                self._status(idle=1, done=1)
+                self._raise_interrupt("done")
+
+    def _fail(self, fault: Fault) -> None:
+        self._set(
+            "ERROR_CODE",
+            registers.pack("ERROR_CODE", code=int(fault.code), engine=int(fault.engine)),
+        )
+        self._set("ERROR_INSTRUCTION", fault.index)
+        self._set64("ERROR_ADDRESS", fault.address)
+        self._status(idle=1, error=1, **{fault.engine.name.lower(): _ERROR})
+        self._raise_interrupt("error")
+
+    def _raise_interrupt(self, event: str) -> None:
+        pending = self._get("IRQ_STATUS") | registers.pack("IRQ_STATUS", **{event: 1})
+        self._set("IRQ_STATUS", pending)
+
+    def _run_stream(self) -> None:
+        length, base = self._get("STREAM_LENGTH"), self._get64("STREAM_BASE")
+        bases = {s: self._get64(f"{s.name}_BASE") for s in Segment}
+        aligned = not any(address % 64 for address in (base, *bases.values()))
+        if not 0 < length <= registers.MAX_STREAM_LENGTH or not aligned:
+            raise Fault(ErrorCode.BAD_STREAM, Engine.FETCH, 0)
+        try:
+            stream = bytes(self._memory.device_read(base, length * INSTRUCTION_BYTES))
+        except BusError as error:
+            raise Fault(error.code, Engine.FETCH, 0, error.address) from None
+        key = (hashlib.sha256(stream).digest(), *bases.values())
+        plan = self._plans.get(key)
+        if plan is None or plan.version != self._table_version(plan.tables):
+            plan = self._analyse(stream, bases)
+            self._plans[key] = plan
+            if len(self._plans) > _MAX_PLANS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        self._execute(plan, bases)
+
+    def _execute(self, plan: _Plan, bases: dict[Segment, int]) -> None:
+        line = plan.timeline
+        if plan.jobs is not None:
+            for job in plan.jobs:
+                plan.fast.run(job)
+        else:
+            machine = Machine(self._board.core, self._memory, bases)
+            for done, index in enumerate(line.order):
+                try:
+                    machine.execute(plan.instructions[index], index)
+                except Fault:
+                    self._count(cost.simulate(plan.instructions, self._board, stop_after=done))
+                    raise
+        self._count(line)
+        if line.deadlock is not None:
+            self._starve(plan, line.deadlock)
+
+    def _starve(self, plan: _Plan, index: int) -> None:
+        """Instruction ``index`` waits for a token that never comes."""
+        watchdog = self._get("WATCHDOG")
+        if watchdog:
+            self._set64("CYCLES", plan.timeline.cycles + watchdog)
+            raise Fault(ErrorCode.WATCHDOG, plan.instructions[index].engine, index)
+        self._stuck = True
+        self._set("ERROR_INSTRUCTION", index)
+        waiting = {plan.instructions[index].engine.name.lower(): _WAITING}
+        self._status(**waiting)
+
+    def _count(self, line: cost.Timeline) -> None:
+        self._set64("CYCLES", line.cycles)
+        for engine, time in line.engines.items():
+            self._set64(f"{engine.name}_BUSY", time.busy)
+            self._set64(f"{engine.name}_STALL", time.stall)
+        self._set64("MULTIPLIES", line.multiplies)
+        self._set64("BYTES_READ", line.bytes_read)
+        self._set64("BYTES_WRITTEN", line.bytes_written)
+        self._set64("INSTRUCTIONS", line.completed)
+
+    def _analyse(self, stream: bytes, bases: dict[Segment, int]) -> _Plan:
+        core = self._board.core
+        try:
+            instructions = isa.decode(stream)
+        except BadOpcodeError as error:
+            self._run_prefix(stream, error.index, bases)
+            raise Fault(ErrorCode.BAD_OPCODE, Engine.FETCH, error.index) from None
+        line = cost.simulate(instructions, self._board)
+        tables: list[tuple[int, int]] = []
+
+        def read(segment: int, offset: int, nbytes: int):  # type: ignore[no-untyped-def]
+            address = bases[Segment(segment)] + offset
+            tables.append((address, nbytes))
+            return self._memory.device_read(address, nbytes)
+
+        jobs = None
+        sound = line.deadlock is None and all(
+            descriptor_problem(i, core) is None and self._within_memory(i, bases)
+            for i in instructions
+        )
+        if self._fuse and sound:
+            try:
+                jobs = recognise(instructions, line.order, core, read)
+            except NotRecognised:
+                jobs = None
+        fast = FastJobs(core, self._memory, bases)
+        return _Plan(instructions, line, jobs, fast, tables, self._table_version(tables))
+
+    def _within_memory(self, instruction: Instruction, bases: dict[Segment, int]) -> bool:
+        span = dram_range(instruction, self._board.core)
+        if span is None:
+            return True
+        segment, start, stop = span
+        low = self._memory.base
+        return low <= bases[segment] + start and bases[segment] + stop <= low + self._memory.size
+
+    def _run_prefix(self, stream: bytes, count: int, bases: dict[Segment, int]) -> None:
+        """Execute what comes before an unknown opcode: the hardware has done it by then."""
+        instructions = isa.decode(stream[: count * INSTRUCTION_BYTES])
+        line = cost.simulate(instructions, self._board)
+        machine = Machine(self._board.core, self._memory, bases)
+        for index in line.order:
+            machine.execute(instructions[index], index)
+        self._count(line)
+
+    def _table_version(self, tables: list[tuple[int, int]]) -> int:
+        return max((self._memory.device_version(a, n) for a, n in tables), default=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from winogen import isa
 from winogen.board import CoreConfig
 from winogen.isa import Instruction, Opcode, Table
-from winogen.registers import Engine, ErrorCode
+from winogen.registers import Engine, ErrorCode, Segment
 
 
 class Fault(Exception):
@@ -103,3 +103,25 @@ def _compute_limits(f: dict[str, int], core: CoreConfig) -> list[tuple[str, int,
         ("phase table", f["phase_base"] + f["phases"], core.phase_depth),
         ("parameter buffer", f["param_base"] + 1, core.param_depth),
     ]
+
+
+def dram_range(instruction: Instruction, core: CoreConfig) -> tuple[Segment, int, int] | None:
+    """Segment and byte range [start, stop) that an instruction reads or writes, if any."""
+    f = instruction.fields
+    if "segment" not in f:
+        return None
+    if instruction.opcode is Opcode.LOAD_INPUT:
+        shape = ("images", "blocks", "rows", "columns")
+        strides = ("image_stride", "block_stride", "row_stride", "column_step")
+        words = 1 + sum((f[n] - 1) * f[s] for n, s in zip(shape, strides))
+        size = words * core.word_bytes
+    elif instruction.opcode is Opcode.STORE:
+        words = (f["images"] - 1) * f["image_stride"] + (f["rows"] - 1) * f["row_stride"]
+        size = (words + f["columns"]) * core.word_bytes
+    elif instruction.opcode is Opcode.LOAD_WEIGHTS:
+        size = f["blocks"] * f["taps"] * core.weight_word_bytes
+    elif instruction.opcode is Opcode.LOAD_PARAMS:
+        size = f["count"] * core.co_lanes * isa.PARAM_BYTES
+    else:
+        size = f["count"] * isa.TABLE_ENTRY_BYTES[Table(f["table"])]
+    return Segment(f["segment"]), f["offset"], f["offset"] + size

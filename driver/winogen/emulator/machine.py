@@ -241,11 +241,9 @@ class Machine:
         count = f["images"] * f["rows"] * f["columns"]
         values = self.output[f["base"] : f["base"] + count].astype(self._dtype)
         rows = values.reshape(f["images"], f["rows"], f["columns"], -1)
+        strides = (f["image_stride"] * word, f["row_stride"] * word, word, values.itemsize)
         base = self._bases[Segment(f["segment"])] + f["offset"]
-        for image in range(f["images"]):
-            for row in range(f["rows"]):
-                at = (image * f["image_stride"] + row * f["row_stride"]) * word
-                self._memory.device_write(base + at, rows[image, row].tobytes())
+        self._memory.device_write_strided(base, rows, strides)
         return None
 
 

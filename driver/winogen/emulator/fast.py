@@ -1,0 +1,496 @@
+"""Computing recognised jobs through BLAS, bit for bit as the machine would.
+
+Integers travel in floats only where that is exact: a matrix product runs in float32 if no partial
+sum can reach 2**24 (a bound from the data at hand), in slices of the channels if that is enough,
+else in float64 below 2**53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen import isa, numerics, winograd
+from winogen.board import CoreConfig
+from winogen.device.memory import EmulatedMemory
+from winogen.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
+from winogen.isa import Params
+from winogen.numerics import Requantiser
+from winogen.registers import Segment
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+_EXACT_32 = 1 << 24
+_EXACT_64 = 1 << 53
+#: Most channel slices to try in float32 before float64 is cheaper.
+_MAX_SLICES = 4
+#: Input channels that share one bound of the weights.
+_BOUND_CHANNELS = 64
+#: Sums that are requantised at a time: few enough to stay in the processor's cache.
+_BLOCK = 1 << 15
+
+
+class _Product:
+    """The weights of some accumulators that read the same patch positions, ready for BLAS.
+
+    ``matrix`` is (positions * input channels, accumulators * output channels), float32 or
+    float64; ``bounds[p, c]`` bounds the sum of magnitudes of one column over the c-th slice of
+    channels of position p.
+    """
+
+    def __init__(
+        self,
+        positions: tuple[int, ...],
+        accumulators: tuple[int, ...],
+        matrix: Floats,
+        channels: int,
+    ):
+        self.positions = positions
+        self.accumulators = accumulators
+        self.matrix = matrix
+        starts = np.arange(0, channels, _BOUND_CHANNELS)
+        magnitudes = np.abs(matrix.reshape(len(positions), channels, -1))
+        # Exact: at most 64 magnitudes below 2**20 each are summed.
+        self.bounds = np.add.reduceat(magnitudes, starts, axis=1, dtype=np.float64).max(axis=2)
+
+
+class FastJobs:
+    """Runs jobs; keeps weights as floats while the bytes they came from stay unchanged."""
+
+    def __init__(self, core: CoreConfig, memory: EmulatedMemory, bases: Mapping[Segment, int]):
+        self._core = core
+        self._memory = memory
+        self._bases = bases
+        self._dtype = numerics.storage_dtype(core.data_width)
+        self._bits = numerics.accumulator_bits(core.data_width)
+        # int32 arithmetic wraps exactly as a 32-bit accumulator does.
+        self._work = np.dtype(np.int32 if core.data_width == 8 else np.int64)
+        self._weights: dict[tuple, tuple[int, list[_Product]]] = {}
+
+    def run(self, job: Job) -> None:
+        """Compute a job and store its result."""
+        core = self._core
+        blocks = len(job.stores)
+        channels = blocks * core.co_lanes
+        result = np.zeros((job.images, job.rows, job.columns, channels), self._dtype)
+        for chain in job.chains:
+            self._run_chain(chain, job, result)
+        layout = result.reshape(job.images, job.rows, job.columns, blocks, core.co_lanes)
+        word = core.word_bytes
+        strides = (job.image_stride * word, job.row_stride * word, word, self._dtype.itemsize)
+        base = self._bases[Segment(job.segment)]
+        for first, count, step in _even_runs(job.stores):
+            part = layout[..., first : first + count, :].transpose(3, 0, 1, 2, 4)
+            self._memory.device_write_strided(base + job.stores[first], part, (step, *strides))
+
+    def _run_chain(self, chain: Chain, job: Job, result: Ints) -> None:
+        params = self._params(chain)
+        tile = chain.passes[0].kernel.tile
+        sums: dict[tuple[int, int, int], Ints] = {}
+        for fused in chain.passes:
+            for key, value in self._run_pass(fused, job.images):
+                sums[key] = value if key not in sums else sums[key] + value
+        tiles_y, tiles_x = chain.passes[0].kernel.tiles
+        shape = (job.images, tiles_y, tiles_x)
+        sy, sx = job.stride
+        for index, (row, column, param) in enumerate(chain.phases):
+            requantise = self._requantiser(params, param, chain)
+            bias = params.bias[:, param].reshape(-1)
+            for i in range(tile):
+                for j in range(tile):
+                    y = slice(sy * i + row, None, sy * tile)
+                    x = slice(sx * j + column, None, sx * tile)
+                    place = result[:, y, x]
+                    if not place.size:
+                        continue
+                    total = sums.get((index, i, j))
+                    if total is None:  # a phase without taps is its bias
+                        total = np.zeros((int(np.prod(shape)), len(bias)), self._work)
+                    values = requantise(total, bias).reshape(*shape, -1)
+                    place[...] = values[:, : place.shape[1], : place.shape[2]]
+
+    def _run_pass(
+        self, fused: FusedPass, images: int
+    ) -> Iterator[tuple[tuple[int, int, int], Ints]]:
+        """Contribution (tiles, output channels) to each output (phase, row, column) of a tile."""
+        kernel = fused.kernel
+        if fused.view is None or not any(kernel.products):
+            return
+        products = self._pass_weights(fused)
+        patch = self._patches(fused.view, kernel, products[0].matrix.dtype)
+        accumulators: dict[int, Ints] = {}
+        width = len(fused.weights) * self._core.co_lanes
+        for product in products:
+            parts = [patch.get(p) for p in product.positions]
+            if all(part is None for part in parts):
+                continue
+            filled = _fill(parts)
+            out = self._multiply(filled, product)
+            for n, accumulator in enumerate(product.accumulators):
+                accumulators[accumulator] = out[:, n * width : (n + 1) * width]
+        yield from _outputs(kernel, accumulators, self._bits if self._work == np.int64 else None)
+
+    def _multiply(self, parts: list[Floats], product: _Product) -> Ints:
+        """Exact integer product of the patch parts side by side with the weight matrix."""
+        channels = parts[0].shape[1]
+        starts = np.arange(0, channels, _BOUND_CHANNELS)
+        largest = np.stack([np.maximum.reduceat(_column_reach(p), starts) for p in parts])
+        bounds = largest * product.bounds
+        patch = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        if patch.dtype == np.float64:
+            assert bounds.sum() < _EXACT_64
+            return (patch @ product.matrix).astype(self._work)
+        slices = _slices(bounds.ravel())
+        if slices is None:
+            wide = patch.astype(np.float64) @ product.matrix.astype(np.float64)
+            assert bounds.sum() < _EXACT_64
+            return wide.astype(np.int64).astype(self._work)
+        edges = [self._edge(s, channels, len(starts)) for s in slices]
+        total: Ints | None = None
+        for start, stop in zip(edges, edges[1:]):
+            part = (patch[:, start:stop] @ product.matrix[start:stop]).astype(self._work)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    @staticmethod
+    def _edge(index: int, channels: int, per_position: int) -> int:
+        """Column of the patch at which bound number ``index`` begins."""
+        position, part = divmod(index, per_position)
+        return position * channels + min(part * _BOUND_CHANNELS, channels)
+
+    def _patches(self, view: InputView, kernel: Kernel, dtype: np.dtype) -> dict[int, Floats]:
+        """Patch positions (transformed, in Winograd mode) as (tiles, channels); absent if zero."""
+        space = self._patch_space(view, kernel, dtype)
+        tile = kernel.tile
+        ty, tx = kernel.tiles
+        first_row, row_count, first_column, column_count = kernel.patch
+        rows: dict[int, Floats | None] = {}
+        for r in range(first_row, first_row + row_count):
+            rows[r] = space[:, r : r + tile * (ty - 1) + 1 : tile]
+        if kernel.winograd:
+            rows = _transform_axis(rows)
+        out: dict[int, Floats] = {}
+        needed = {position for steps in kernel.products for position, _ in steps}
+        for r, line in rows.items():
+            if line is None:
+                continue
+            columns: dict[int, Floats | None] = {
+                c: line[:, :, c : c + tile * (tx - 1) + 1 : tile]
+                for c in range(first_column, first_column + column_count)
+            }
+            wanted = {p % 4 for p in needed if p // 4 == r}
+            if kernel.winograd:
+                columns = _transform_axis(columns, wanted)
+            for c in wanted:
+                value = columns.get(c)
+                if value is not None:
+                    out[4 * r + c] = np.ascontiguousarray(value).reshape(-1, value.shape[-1])
+        return out
+
+    def _patch_space(self, view: InputView, kernel: Kernel, dtype: np.dtype) -> Floats:
+        """The region (images, rows, columns, channels) around all patches, zero outside it."""
+        core = self._core
+        word, lanes = core.word_bytes, core.ci_lanes
+        shape = (view.images, view.blocks, view.rows, view.columns)
+        steps = (view.image_stride, view.block_stride, view.row_stride, view.column_step)
+        nbytes = (sum((n - 1) * s for n, s in zip(shape, steps)) + 1) * word
+        data = self._memory.device_read(self._bases[Segment(view.segment)] + view.offset, nbytes)
+        strides = (*(s * word for s in steps), self._dtype.itemsize)
+        region = np.ndarray((*shape, lanes), self._dtype, data, 0, strides)
+        height, width = (kernel.tile * (n - 1) + winograd.PATCH for n in kernel.tiles)
+        space = np.zeros((view.images, height, width, view.blocks, lanes), dtype)
+        (to_y, from_y), (to_x, from_x) = (
+            _overlap(origin, size, available)
+            for origin, size, available in zip(
+                kernel.origin, (height, width), (view.rows, view.columns)
+            )
+        )
+        space[:, to_y, to_x] = region[:, :, from_y, from_x].transpose(0, 2, 3, 1, 4)
+        return space.reshape(view.images, height, width, -1)
+
+    def _pass_weights(self, fused: FusedPass) -> list[_Product]:
+        key = (fused.kernel, fused.weights)
+        version = max(self._version(fused, run) for block in fused.weights for run in block)
+        held = self._weights.get(key)
+        if held is None or held[0] != version:
+            held = (version, self._build_weights(fused))
+            self._weights[key] = held
+        return held[1]
+
+    def _run_bytes(self, fused: FusedPass, blocks: int) -> int:
+        return blocks * fused.taps * self._core.weight_word_bytes
+
+    def _version(self, fused: FusedPass, run: tuple[int, int, int]) -> int:
+        segment, offset, blocks = run
+        return self._memory.device_version(
+            self._bases[Segment(segment)] + offset, self._run_bytes(fused, blocks)
+        )
+
+    def _build_weights(self, fused: FusedPass) -> list[_Product]:
+        core, kernel = self._core, fused.kernel
+        lanes = core.ci_lanes
+        raw = []
+        for block in fused.weights:
+            runs = [
+                self._memory.device_read(
+                    self._bases[Segment(segment)] + offset, self._run_bytes(fused, count)
+                )
+                for segment, offset, count in block
+            ]
+            raw.append(np.concatenate(runs).view(self._dtype))
+        taps = np.stack(raw).reshape(len(raw), -1, fused.taps, lanes, lanes)
+        # (output block, input block, tap, output lane, input lane) to (tap, input, output)
+        ordered = taps.transpose(2, 1, 4, 0, 3).reshape(
+            fused.taps, taps.shape[1] * lanes, len(raw) * lanes
+        )
+        wide = np.dtype(np.float32 if core.data_width == 8 else np.float64)
+        words = _weight_words(kernel, ordered, wide)
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for accumulator, steps in enumerate(kernel.products):
+            if steps:
+                groups.setdefault(tuple(p for p, _ in steps), []).append(accumulator)
+        channels = ordered.shape[1]
+        products = []
+        for positions, accumulators in groups.items():
+            columns = []
+            for accumulator in accumulators:
+                used = [words[word] for _, word in kernel.products[accumulator]]
+                columns.append(used[0] if len(used) == 1 else np.concatenate(used))
+            matrix = columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+            products.append(
+                _Product(positions, tuple(accumulators), np.ascontiguousarray(matrix), channels)
+            )
+        return products
+
+    def _params(self, chain: Chain) -> Params:
+        """Parameters, each (output blocks, entries, lanes)."""
+        lanes = self._core.co_lanes
+        entries = 1 + max(param for _, _, param in chain.phases)
+        nbytes = entries * lanes * isa.PARAM_BYTES
+        unpacked = [
+            isa.unpack_params(
+                self._memory.device_read(self._bases[Segment(segment)] + offset, nbytes)
+            )
+            for segment, offset in chain.params
+        ]
+        return Params(
+            **{
+                name: np.stack([getattr(p, name).reshape(entries, lanes) for p in unpacked])
+                for name, *_ in isa.PARAM_FIELDS
+            }
+        )
+
+    def _requantiser(self, params: Params, param: int, chain: Chain) -> _Requantise:
+        constants = Requantiser(
+            *(
+                getattr(params, name)[:, param].reshape(-1)
+                for name in ("positive", "negative", "shift", "low", "high")
+            )
+        )
+        table = None
+        if chain.activation:
+            segment, offset = chain.activation
+            address = self._bases[Segment(segment)] + offset
+            data = self._memory.device_read(address, 2 * numerics.TABLE_ENTRIES)
+            table = np.ascontiguousarray(data).view("<i2")
+        return _Requantise(constants, table, self._core.data_width)
+
+
+class _Requantise:
+    """Bias, requantisation and table for sums (tiles, channels), a cache-sized part at a time."""
+
+    def __init__(self, constants: Requantiser, table: NDArray[np.int16] | None, data_width: int):
+        self._constants = constants
+        self._table = table
+        self._data_width = data_width
+        self._dtype = numerics.storage_dtype(data_width)
+        self._scale = np.ldexp(1.0, -constants.shift)
+        self._same = bool(np.all((constants.positive == constants.negative) | (constants.low >= 0)))
+        self._positive = constants.positive * self._scale
+        self._negative = constants.negative * self._scale
+        self._low, self._high = constants.low.astype(float), constants.high.astype(float)
+
+    def __call__(self, total: Ints, bias: NDArray[np.int64]) -> Ints:
+        out = np.empty(total.shape, self._dtype)
+        rows = max(1, _BLOCK // max(1, total.shape[1]))
+        for start in range(0, len(total), rows):
+            part = slice(start, start + rows)
+            out[part] = self._part(total[part], bias)
+        return out
+
+    def _part(self, total: Ints, bias: NDArray[np.int64]) -> NDArray:
+        if self._data_width == 8:
+            # The bias wraps into the 32-bit sum as in the accumulator; then float64 is exact:
+            # the product has at most 47 bits, and scaling by a power of two loses none.
+            acc = (total + bias.astype(np.int32)).astype(np.float64)
+            if self._same:  # a lower clamp at or above zero hides what negatives would give
+                acc *= self._positive
+            else:
+                acc *= np.where(acc < 0, self._negative, self._positive)
+            acc += 0.5
+            np.floor(acc, out=acc)
+            np.clip(acc, self._low, self._high, out=acc)
+            if self._table is None:
+                return acc
+            return numerics.apply_table(self._table, acc.astype(np.int64), self._data_width)
+        wrapped = numerics.wrap(total + bias, numerics.accumulator_bits(16))
+        values = self._constants(wrapped)
+        if self._table is None:
+            return values
+        return numerics.apply_table(self._table, values, self._data_width)
+
+
+def _overlap(origin: int, size: int, available: int) -> tuple[slice, slice]:
+    """Where [origin, origin + size) meets [0, available): slices of either."""
+    start, stop = max(origin, 0), min(origin + size, available)
+    stop = max(start, stop)
+    return slice(start - origin, stop - origin), slice(start, stop)
+
+
+def _transform_axis(
+    parts: dict[int, Floats | None], wanted: set[int] | None = None
+) -> dict[int, Floats | None]:
+    """B^T along one axis of a patch given as its four samples; absent samples are zero."""
+    d = [parts.get(i) for i in range(4)]
+    pairs = ((0, 2, -1), (1, 2, 1), (2, 1, -1), (1, 3, -1))  # first + sign * second
+    out: dict[int, Floats | None] = {}
+    for i, (a, b, sign) in enumerate(pairs):
+        if wanted is not None and i not in wanted:
+            continue
+        first, second = d[a], d[b]
+        if second is None:
+            out[i] = first
+        elif first is None:
+            out[i] = second if sign > 0 else -second
+        else:
+            out[i] = first + second if sign > 0 else first - second
+    return out
+
+
+def _outputs(
+    kernel: Kernel, accumulators: Mapping[int, Ints], wrap_bits: int | None
+) -> Iterator[tuple[tuple[int, int, int], Ints]]:
+    """Outputs (phase, row, column) of a tile from its accumulators; absent ones are zero."""
+
+    def wrapped(x: Ints) -> Ints:
+        return x if wrap_bits is None else numerics.wrap(x, wrap_bits)
+
+    if not kernel.winograd:
+        sums: dict[tuple[int, int, int], Ints] = {}
+        for index, value in accumulators.items():
+            phase, position = kernel.accumulators[index]
+            key = (phase, *divmod(position, 2))
+            sums[key] = sums[key] + value if key in sums else value
+        for key, value in sums.items():
+            yield key, wrapped(value)
+        return
+    by_phase: dict[int, dict[int, Ints]] = {}
+    for index, value in accumulators.items():
+        phase, position = kernel.accumulators[index]
+        held = by_phase.setdefault(phase, {})
+        held[position] = held[position] + value if position in held else value
+    for phase, positions in by_phase.items():
+        columns: dict[tuple[int, int], Ints] = {}
+        for c in range(4):
+            for i in range(2):
+                line = [positions.get(4 * r + c) for r in range(4)]
+                value = _combine(winograd.AT[i], line)
+                if value is not None:
+                    columns[i, c] = value
+        for i in range(2):
+            for j in range(2):
+                value = _combine(winograd.AT[j], [columns.get((i, c)) for c in range(4)])
+                if value is not None:
+                    yield (phase, i, j), wrapped(value) >> winograd.OUTPUT_SHIFT
+
+
+def _combine(coefficients: NDArray[np.int64], parts: Sequence[Ints | None]) -> Ints | None:
+    """Sum of the parts times coefficients in {-1, 0, 1}."""
+    total: Ints | None = None
+    for coefficient, part in zip(coefficients, parts):
+        if part is None or coefficient == 0:
+            continue
+        if total is None:
+            total = part.copy() if coefficient > 0 else -part
+        elif coefficient > 0:
+            total += part
+        else:
+            total -= part
+    return total
+
+
+def _weight_words(kernel: Kernel, taps: Ints, wide: np.dtype) -> list[Floats]:
+    """Weight words (input channels, output channels), as the weight buffer would hold them."""
+    if not kernel.winograd:
+        return [tap.astype(wide) for tap in taps]
+    words = []
+    start = 0
+    for window, positions in zip(kernel.window, kernel.positions):
+        g: dict[tuple[int, int], Floats] = {
+            divmod(w, 3): taps[start + n].astype(wide) for n, w in enumerate(window)
+        }
+        start += len(window)
+        rows = {}
+        for i in range(4):
+            for b in range(3):
+                line = [g.get((a, b)) for a in range(3)]
+                rows[i, b] = _combine_filter(winograd.G2[i], line)
+        for position in positions:
+            i, j = divmod(position, 4)
+            word = _combine_filter(winograd.G2[j], [rows[i, b] for b in range(3)])
+            words.append(np.zeros(taps.shape[1:], wide) if word is None else word)
+    return words
+
+
+def _combine_filter(
+    coefficients: NDArray[np.int64], parts: Sequence[Floats | None]
+) -> Floats | None:
+    total: Floats | None = None
+    for coefficient, part in zip(coefficients, parts):
+        if part is None or coefficient == 0:
+            continue
+        term = part if coefficient == 1 else part * part.dtype.type(coefficient)
+        total = term if total is None else total + term
+    return total
+
+
+def _fill(parts: list[Floats | None]) -> list[Floats]:
+    like = next(p for p in parts if p is not None)
+    return [np.zeros_like(like) if p is None else p for p in parts]
+
+
+def _column_reach(part: Floats) -> NDArray[np.float64]:
+    """Largest magnitude in each column."""
+    return np.maximum(part.max(axis=0), -part.min(axis=0)).astype(np.float64)
+
+
+def _slices(bounds: NDArray[np.float64]) -> list[int] | None:
+    """Where to cut a sum so that every piece stays below 2**24; None if that takes too many."""
+    edges = [0]
+    total = 0.0
+    for index, bound in enumerate(bounds):
+        if bound >= _EXACT_32:
+            return None
+        if total + bound >= _EXACT_32:
+            edges.append(index)
+            total = 0.0
+        total += bound
+    edges.append(len(bounds))
+    return edges if len(edges) <= _MAX_SLICES + 1 else None
+
+
+def _even_runs(offsets: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Maximal runs (first index, count, step) of evenly spaced offsets."""
+    start = 0
+    while start < len(offsets):
+        stop = start + 1
+        step = offsets[stop] - offsets[start] if stop < len(offsets) else 0
+        if step > 0:
+            while stop < len(offsets) and offsets[stop] - offsets[stop - 1] == step:
+                stop += 1
+        yield start, stop - start, max(step, 0)
+        start = stop
