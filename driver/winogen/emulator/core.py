@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from winogen import cost, isa, registers
 from winogen.board import Board
+from winogen.descriptor import descriptor_problem, dram_range
 from winogen.device.errors import BusError
 from winogen.device.memory import EmulatedMemory
 from winogen.emulator.fast import FastJobs
-from winogen.emulator.faults import Fault, descriptor_problem, dram_range
+from winogen.emulator.faults import Fault
 from winogen.emulator.fuse import Job, NotRecognised, recognise
 from winogen.emulator.machine import Machine
 from winogen.isa import INSTRUCTION_BYTES, BadOpcodeError, Instruction

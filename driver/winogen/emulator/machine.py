@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from winogen import isa, numerics, winograd
 from winogen.board import CoreConfig
+from winogen.descriptor import descriptor_problem, table_depth
 from winogen.device.errors import BusError
 from winogen.device.memory import EmulatedMemory
-from winogen.emulator.faults import Fault, descriptor_problem, table_depth
+from winogen.emulator.faults import Fault
 from winogen.isa import Instruction, Opcode, Params, Table
 from winogen.lower import ZERO_POSITION
 from winogen.numerics import Requantiser

@@ -1,0 +1,48 @@
+"""winogen: run trained generator networks on a PYNQ board's Winograd-deconvolution accelerator.
+
+>>> import winogen
+>>> program = winogen.compile_model("digits")
+>>> with winogen.Generator(program) as generator:
+...     images = generator.generate(generator.latents(16, seed=7))
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from winogen.board import load_board
+from winogen.errors import WinogenError
+
+if TYPE_CHECKING:
+    from winogen.generator import Generator
+    from winogen.program import Program
+
+__version__ = "0.1.0"
+__all__ = ["Generator", "Program", "WinogenError", "compile_model", "load_board"]
+
+
+def compile_model(
+    model: str | Path, board: str = "pynq-z2", bits: int = 8, **options: Any
+) -> Program:
+    """Compile a network of the zoo, or a folder with layers.yaml and weights.npz.
+
+    ``options`` are those of :func:`winogen.compiler.compile_graph`.
+    """
+    from winogen.compiler import compile_graph
+    from winogen.zoo import load_model
+
+    return compile_graph(load_model(model), load_board(board, bits), **options).program
+
+
+def __getattr__(name: str) -> Any:
+    # Importing pynq takes most of a second, so only who needs a device pays for it.
+    if name == "Generator":
+        from winogen.generator import Generator
+
+        return Generator
+    if name == "Program":
+        from winogen.program import Program
+
+        return Program
+    raise AttributeError(f"module 'winogen' has no attribute '{name}'")

@@ -1,0 +1,75 @@
+"""Choosing a device and loading the overlay on it: the only place that knows how they differ."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pynq
+
+from winogen.board import Board
+from winogen.device import IP_NAME, EmulatedDevice
+from winogen.driver import WinogenCore
+from winogen.emulator import EmulatedCore
+from winogen.errors import DeviceError
+
+DEVICES = ("emulator", "board")
+
+
+def emulated_device(board: Board, *, fuse: bool = True) -> EmulatedDevice:
+    """A new emulated device with the board's build, clock and contiguous memory.
+
+    ``fuse=False`` executes every instruction by itself: slow, for checking.
+    """
+    return EmulatedDevice(
+        lambda memory: EmulatedCore(memory, board, fuse=fuse),
+        name=f"emulator-{board.name}",
+        parameters={**asdict(board.core), "config_hash": board.core.config_hash},
+        contiguous_bytes=board.contiguous_mib << 20,
+        clock_mhz=board.clock_mhz,
+    )
+
+
+def open_device(
+    device: str | Any, board: Board, overlay: str | Path | None = None
+) -> tuple[Any, pynq.Overlay, WinogenCore]:
+    """The pynq device, the loaded overlay and the accelerator's driver.
+
+    ``device`` is ``emulator``, ``board``, or a ``pynq.Device``; ``overlay`` is the bitstream's
+    path, which only an emulated device can do without. Raises DeviceError if there is no such
+    device, overlay or accelerator.
+    """
+    if device == "emulator":
+        device = emulated_device(board)
+    elif device == "board":
+        device = _board_device()
+    elif isinstance(device, str):
+        raise DeviceError(f"unknown device '{device}'; choose one of {', '.join(DEVICES)}")
+    if overlay is None:
+        if not isinstance(device, EmulatedDevice):
+            raise DeviceError(
+                f"no overlay given for device '{device.name}': pass the .bit file built for "
+                f"{board.name} (there is no bundled bitstream), with its .hwh beside it"
+            )
+        overlay = device.ensure_overlay()
+    elif not Path(overlay).is_file():
+        raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
+    loaded = pynq.Overlay(str(overlay), device=device)
+    core = getattr(loaded, IP_NAME, None)
+    if not isinstance(core, WinogenCore):
+        raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of winogen's kind")
+    core.check_identity()
+    return device, loaded, core
+
+
+def _board_device() -> Any:
+    try:
+        device = pynq.Device.active_device
+    except RuntimeError:
+        device = None
+    if device is None or isinstance(device, EmulatedDevice):
+        raise DeviceError(
+            "no PYNQ board found here; run this on the board, or choose --device emulator"
+        )
+    return device

@@ -1,0 +1,303 @@
+"""The program file: all that a device needs to run a network, in one checked file.
+
+Layout: the magic ``WINOGEN1``; the header's length (32 bits, little-endian) and the header, JSON;
+the sections one after the other; the SHA-256 of everything before. The header names the sections
+(the weight segment, and one zlib-compressed instruction stream for each batch size), the build
+configuration that the program is for, and what goes in and comes out of the network. There is
+nothing in it that loading could execute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from winogen import isa
+from winogen.board import Board, CoreConfig
+from winogen.errors import ProgramError, WinogenError
+from winogen.files import write_atomically
+from winogen.graph import InputSpec
+from winogen.isa import INSTRUCTION_BYTES, Instruction
+from winogen.quantise import TensorFormat
+from winogen.registers import MAX_STREAM_LENGTH
+
+MAGIC = b"WINOGEN1"
+FORMAT_VERSION = 1
+_DIGEST_BYTES = 32
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What a person wants to know of a layer; multiplies are for one image.
+
+    ``multiplies`` are those that the array does after skipping, ``useful`` those of the plain
+    layer without inserted zeros, ``zero_padded`` those with them.
+    """
+
+    name: str
+    kind: str
+    mode: str
+    output: tuple[int, int, int]
+    multiplies: int
+    useful: int
+    zero_padded: int
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """An instruction stream for one batch size, and the DRAM that it needs (bytes).
+
+    ``layer_cycles`` are the predicted cycles from the end of the layer before.
+    """
+
+    batch: int
+    stream: bytes = field(repr=False)
+    input_bytes: int
+    output_bytes: int
+    scratch_bytes: int
+    cycles: int
+    layer_cycles: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Number of instructions."""
+        return len(self.stream) // INSTRUCTION_BYTES
+
+    def instructions(self) -> list[Instruction]:
+        return isa.decode(self.stream)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network.
+
+    Attributes
+    ----------
+    input_shape, output_shape : (channels, rows, columns)
+    input_format, output_format : what the integers at either end stand for
+    output_range : real values of black and white, or None if the output is no image
+    streams : by ascending batch size
+    """
+
+    name: str
+    board: str
+    clock_mhz: float
+    core: CoreConfig
+    input: InputSpec
+    input_format: TensorFormat
+    output_shape: tuple[int, int, int]
+    output_format: TensorFormat
+    output_range: tuple[float, float] | None
+    layers: tuple[LayerInfo, ...]
+    streams: tuple[StreamInfo, ...]
+    weights: bytes = field(repr=False)
+
+    @property
+    def data_width(self) -> int:
+        return self.core.data_width
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.input.shape
+
+    def frames_per_second(self, stream: StreamInfo) -> float:
+        """Predicted images a second of a stream on the board that the program is for."""
+        return stream.batch * self.clock_mhz * 1e6 / stream.cycles
+
+    def tobytes(self) -> bytes:
+        """The program file's contents; equal programs give equal bytes."""
+        sections: list[bytes] = [self.weights]
+        streams = []
+        for stream in self.streams:
+            streams.append(
+                {
+                    "section": len(sections),
+                    "length": stream.length,
+                    **{
+                        name: getattr(stream, name)
+                        for name in (
+                            "batch", "input_bytes", "output_bytes", "scratch_bytes", "cycles",
+                            "layer_cycles",
+                        )
+                    },
+                }
+            )  # fmt: skip
+            sections.append(zlib.compress(stream.stream, 6))
+        header = {
+            "format": FORMAT_VERSION,
+            "isa": isa.ISA_VERSION,
+            "name": self.name,
+            "board": self.board,
+            "clock_mhz": self.clock_mhz,
+            "config_hash": self.core.config_hash,
+            "core": asdict(self.core),
+            "input": asdict(self.input),
+            "input_format": asdict(self.input_format),
+            "output_shape": self.output_shape,
+            "output_format": asdict(self.output_format),
+            "output_range": self.output_range,
+            "layers": [asdict(layer) for layer in self.layers],
+            "streams": streams,
+            "sections": [len(s) for s in sections],
+        }
+        text = json.dumps(header, sort_keys=True).encode()
+        body = b"".join([MAGIC, _LENGTH.pack(len(text)), text, *sections])
+        return body + hashlib.sha256(body).digest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the program file, whole or not at all; InputError if that fails."""
+        write_atomically(Path(path), self.tobytes())
+
+    @classmethod
+    def frombytes(cls, data: bytes, source: str = "program") -> Program:
+        """Inverse of :meth:`tobytes`; ProgramError says what is wrong with ``data``."""
+        header, sections = _split(data, source)
+        try:
+            return _build(header, sections)
+        except ProgramError as error:
+            raise ProgramError(f"{source}: {error}") from None
+        except (KeyError, TypeError, ValueError, IndexError, zlib.error, WinogenError) as error:
+            raise ProgramError(
+                f"{source}: its header is inconsistent ({type(error).__name__}: {error}); "
+                "compile the network again"
+            ) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Program:
+        """Read a program file; ProgramError if it is missing, damaged or of another version."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise ProgramError(
+                f"cannot read program file {path}: {error.strerror or error}"
+            ) from None
+        return cls.frombytes(data, f"program file {path}")
+
+    def check_board(self, board: Board) -> None:
+        """Raise ProgramError if the program was compiled for another build configuration."""
+        if board.core.config_hash != self.core.config_hash:
+            differing = [
+                f"{name} {value} instead of {getattr(self.core, name)}"
+                for name, value in asdict(board.core).items()
+                if value != getattr(self.core, name)
+            ]
+            raise ProgramError(
+                f"program '{self.name}' was compiled for board {self.board} "
+                f"(configuration {self.core.config_hash32:08x}), not for {board.name} "
+                f"({board.core.config_hash32:08x}): {', '.join(differing)}; compile it again "
+                f"with --board {board.name} --bits {board.core.data_width}"
+            )
+
+
+def _split(data: bytes, source: str) -> tuple[dict[str, Any], list[bytes]]:
+    """Header and sections of a program file, after every check that needs no understanding."""
+    fixed = len(MAGIC) + _LENGTH.size
+    if data[: len(MAGIC)] != MAGIC:
+        kind = "empty" if not data else "not a winogen program"
+        raise ProgramError(f"{source} is {kind}; make one with 'winogen compile'")
+    if len(data) < fixed + _DIGEST_BYTES:
+        raise ProgramError(f"{source} is truncated: it has only {len(data)} bytes; copy it again")
+    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
+    end = len(data) - _DIGEST_BYTES
+    if fixed + length > end:
+        raise ProgramError(
+            f"{source} is truncated: its header needs {length} bytes of {end - fixed}; copy it again"
+        )
+    if hashlib.sha256(data[:end]).digest() != data[end:]:
+        raise ProgramError(
+            f"{source} is damaged or truncated: its checksum does not match; copy it again or "
+            "compile the network again"
+        )
+    try:
+        header = json.loads(data[fixed : fixed + length])
+        sizes = [int(s) for s in header["sections"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ProgramError(f"{source}: its header cannot be read; compile it again") from None
+    start = fixed + length
+    if any(s < 0 for s in sizes) or start + sum(sizes) != end:
+        raise ProgramError(f"{source}: its sections do not add up to its size; compile it again")
+    sections = []
+    for size in sizes:
+        sections.append(data[start : start + size])
+        start += size
+    return header, sections
+
+
+def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
+    for name, known in (("format", FORMAT_VERSION), ("isa", isa.ISA_VERSION)):
+        if header[name] != known:
+            raise ProgramError(
+                f"it has {name} version {header[name]}, this winogen reads {known}; compile it "
+                "again with this version"
+            )
+    core = CoreConfig(**header["core"])
+    if core.config_hash != header["config_hash"]:
+        raise ProgramError("its configuration hash does not match its configuration")
+    streams = []
+    for info in header["streams"]:
+        length = int(info["length"])
+        if not 0 < length <= MAX_STREAM_LENGTH:
+            raise ProgramError(f"a stream of {length} instructions is not possible")
+        wanted = length * INSTRUCTION_BYTES
+        inflate = zlib.decompressobj()  # never more than the header promises
+        stream = inflate.decompress(sections[info["section"]], wanted)
+        if len(stream) != wanted or not inflate.eof and inflate.decompress(b"", 1):
+            raise ProgramError("a stream has another length than its header says")
+        streams.append(
+            StreamInfo(
+                int(info["batch"]),
+                stream,
+                int(info["input_bytes"]),
+                int(info["output_bytes"]),
+                int(info["scratch_bytes"]),
+                int(info["cycles"]),
+                tuple(int(c) for c in info["layer_cycles"]),
+            )
+        )
+    spec = dict(header["input"])
+    spec["shape"] = _shape(spec["shape"])
+    layers = [dict(layer) for layer in header["layers"]]
+    for layer in layers:
+        layer["output"] = _shape(layer["output"])
+    output_range = header["output_range"]
+    program = Program(
+        str(header["name"]),
+        str(header["board"]),
+        float(header["clock_mhz"]),
+        core,
+        InputSpec(**spec),
+        TensorFormat(**header["input_format"]),
+        _shape(header["output_shape"]),
+        TensorFormat(**header["output_format"]),
+        (float(output_range[0]), float(output_range[1])) if output_range else None,
+        tuple(LayerInfo(**layer) for layer in layers),
+        tuple(streams),
+        sections[0],
+    )
+    if not program.streams or not program.layers:
+        raise ProgramError("it holds no stream or no layer")
+    for stream in program.streams:
+        for shape, size in (
+            (program.input_shape, stream.input_bytes),
+            (program.output_shape, stream.output_bytes),
+        ):
+            blocks = -(-shape[0] // core.ci_lanes)
+            words = stream.batch * blocks * shape[1] * shape[2]
+            if stream.batch < 1 or size != words * core.word_bytes:
+                raise ProgramError(f"the buffer sizes of batch {stream.batch} are wrong")
+    return program
+
+
+def _shape(value: Any) -> tuple[int, int, int]:
+    c, h, w = (int(n) for n in value)
+    if min(c, h, w) < 1 or c * h * w > np.iinfo(np.int32).max:
+        raise ProgramError(f"a shape of {c} x {h} x {w} is not possible")
+    return c, h, w
