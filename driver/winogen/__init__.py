@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from winogen.board import load_board
 from winogen.errors import WinogenError
+from winogen.version import __version__
 
 if TYPE_CHECKING:
     from winogen.generator import Generator
     from winogen.program import Program
 
-__version__ = "0.1.0"
-__all__ = ["Generator", "Program", "WinogenError", "compile_model", "load_board"]
+__all__ = [
+    "Generator",
+    "Program",
+    "WinogenError",
+    "__version__",
+    "compile_model",
+    "load_board",
+]
 
 
 def compile_model(

@@ -89,9 +89,7 @@ def compile_graph(
         network.layers[-1].output_shape,
         network.output_format,
         graph.output_range,
-        tuple(
-            _layer_info(p, [channels[s] for s in p.layer.sources], board) for p in packed.layers
-        ),
+        tuple(_layer_info(p, [channels[s] for s in p.layer.sources], board) for p in packed.layers),
         tuple(streams),
         packed.segment,
     )
@@ -142,16 +140,18 @@ def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerI
             done += tiles * len(spec.steps) * inputs * layer.channels
     kernel = "x".join(map(str, dict.fromkeys(shape.kernel)))
     stride = "x".join(map(str, dict.fromkeys(shape.stride)))
+    zero_padded = lower.zero_padded_multiplies(shape)
     if shape.transposed and shape.input_size == (1, 1):
-        kind = "linear"
+        kind = "linear"  # nothing is inserted into a single pixel
+        zero_padded = lower.useful_multiplies(shape)
     else:
         kind = f"{'deconv' if shape.transposed else 'conv'} k{kernel} s{stride}"
     return LayerInfo(
-        layer.name,
+        layer.label,
         kind,
         lowered.mode.value,
         layer.output_shape,
         done,
         lower.useful_multiplies(shape) * pairs,
-        lower.zero_padded_multiplies(shape) * pairs,
+        zero_padded * pairs,
     )

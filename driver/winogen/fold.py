@@ -64,6 +64,11 @@ class Block:
     def channels(self) -> int:
         return len(self.bias)
 
+    @property
+    def label(self) -> str:
+        """The layer's name for people: its first node's."""
+        return self.nodes[0]
+
     def try_append(self, node: Node) -> bool:
         """Fold a pointwise node in; False if it needs a block of its own."""
         if self.function or self.step:

@@ -39,7 +39,14 @@ OPERATIONS = (
 )
 #: Operations that act on each value alone, given its channel.
 POINTWISE = (
-    "batchnorm", "relu", "leaky_relu", "prelu", "clamp", "quant_relu", "tanh", "sigmoid",
+    "batchnorm",
+    "relu",
+    "leaky_relu",
+    "prelu",
+    "clamp",
+    "quant_relu",
+    "tanh",
+    "sigmoid",
 )
 
 
@@ -228,8 +235,10 @@ def edges(value: Any, where: str) -> tuple[int, int, int, int]:
     """``value`` as (top, bottom, left, right): one number for all, or four."""
     if isinstance(value, int):
         return (value,) * 4
-    if isinstance(value, (list, tuple)) and len(value) == 4 and all(
-        isinstance(v, int) for v in value
+    if (
+        isinstance(value, (list, tuple))
+        and len(value) == 4
+        and all(isinstance(v, int) for v in value)
     ):
         return tuple(value)  # type: ignore[return-value]
     raise ModelError(f"{where}: expected one integer or [top, bottom, left, right], not {value!r}")
@@ -239,8 +248,10 @@ def pair(value: Any, where: str) -> tuple[int, int]:
     """``value`` as (rows, columns): one integer for both, or two."""
     if isinstance(value, int):
         return (value, value)
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(
-        isinstance(v, int) for v in value
+    if (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(v, int) for v in value)
     ):
         return (value[0], value[1])
     raise ModelError(f"{where}: expected one integer or [rows, columns], not {value!r}")

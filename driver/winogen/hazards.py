@@ -50,9 +50,7 @@ class TokenAssigner:
         for access in accesses:
             latest = self._latest[access.memory]
             if access.write:  # whoever follows this write follows all that it waited for
-                covered = [
-                    k for k in latest if access.start <= k[0] and k[1] <= access.stop
-                ]
+                covered = [k for k in latest if access.start <= k[0] and k[1] <= access.stop]
                 for key in covered:
                     del latest[key]
             latest[access.start, access.stop, engine, access.write] = index

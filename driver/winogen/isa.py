@@ -72,7 +72,9 @@ class InstructionField:
     lsb: int = 0
 
 
-def _layout(*specs: tuple[str, int, str] | tuple[str, int, str, bool]) -> dict[str, InstructionField]:
+def _layout(
+    *specs: tuple[str, int, str] | tuple[str, int, str, bool],
+) -> dict[str, InstructionField]:
     """Place fields one after the other; a field that would cross a word starts the next one."""
     fields = {}
     word, lsb = 0, 0
@@ -290,9 +292,7 @@ def decode(stream: bytes | NDArray[np.uint8], start: int = 0) -> list[Instructio
         reserved = np.any(words[rows] & ~used, axis=1).tolist()
         names = list(layout)[4:]
         for row, bad, _, wait, signal, layer, *values in zip(rows.tolist(), reserved, *columns):
-            out[row] = Instruction(
-                opcode, dict(zip(names, values)), wait, signal, layer, int(bad)
-            )
+            out[row] = Instruction(opcode, dict(zip(names, values)), wait, signal, layer, int(bad))
     return [i for i in out if i is not None]
 
 
@@ -353,8 +353,11 @@ def pack_params(params: Params) -> bytes:
     words = np.zeros((len(params.bias), 2), np.int64)
     for name, lsb, width, _ in PARAM_FIELDS:
         value = np.asarray(getattr(params, name), np.int64)
-        low, high = (0, (1 << width) - 1) if name == "shift" else (
-            -(1 << (width - 1)), (1 << (width - 1)) - 1)
+        low, high = (
+            (0, (1 << width) - 1)
+            if name == "shift"
+            else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
+        )
         if np.any((value < low) | (value > high)):
             raise EncodingError(f"parameter {name} does not fit {width} bits")
         words[:, lsb // 64] |= (value & ((1 << width) - 1)) << (lsb % 64)

@@ -163,8 +163,14 @@ def lower(
     """
     if mode is Mode.AUTO:
         candidates = [
-            lower(shape, mode=m, sources=sources, max_accumulators=max_accumulators,
-                  max_steps=max_steps, max_phases=max_phases)
+            lower(
+                shape,
+                mode=m,
+                sources=sources,
+                max_accumulators=max_accumulators,
+                max_steps=max_steps,
+                max_phases=max_phases,
+            )
             for m in (Mode.WINOGRAD, Mode.DIRECT)
         ]
         return min(candidates, key=lambda c: c.cycles_per_block)
@@ -176,8 +182,7 @@ def lower(
         tile = 1  # odd sizes: single outputs waste no multiplies on the rim
     views = list(product(*windows))
     groups = []
-    for phases in _phase_groups(shape, views, mode, tile, max_accumulators, max_steps,
-                                max_phases):
+    for phases in _phase_groups(shape, views, mode, tile, max_accumulators, max_steps, max_phases):
         passes = [
             _make_pass(shape, source, view, phases, mode, tile, first=index == 0)
             for source in range(sources)
@@ -261,8 +266,7 @@ def _make_pass(
     rows, columns = view
     taps = tuple(
         tuple(
-            Tap(wy, wx, ky, kx)
-            for (wy, ky), (wx, kx) in product(rows.taps[py], columns.taps[px])
+            Tap(wy, wx, ky, kx) for (wy, ky), (wx, kx) in product(rows.taps[py], columns.taps[px])
         )
         for py, px in phases
     )

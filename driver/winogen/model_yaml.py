@@ -235,16 +235,26 @@ class _Builder:
         return node.name
 
     def _weighted(
-        self, name: str, op: str, layer: dict[str, Any], inputs: tuple[str, ...], shape: Shape,
+        self,
+        name: str,
+        op: str,
+        layer: dict[str, Any],
+        inputs: tuple[str, ...],
+        shape: Shape,
         where: str,
     ) -> Node:
         node = Node(name, op, inputs)
         channels = shape[0]
         if layer.get("cin", channels) != channels and op != "linear":
-            raise ModelError(f"{where}: cin is {layer['cin']} but its input has {channels} channels")
+            raise ModelError(
+                f"{where}: cin is {layer['cin']} but its input has {channels} channels"
+            )
         if op == "linear":
-            target = layer.get("shape") or layer.get("reshape") or [int(
-                require(layer, "cout", where)), 1, 1]
+            target = (
+                layer.get("shape")
+                or layer.get("reshape")
+                or [int(require(layer, "cout", where)), 1, 1]
+            )
             if len(target) != 3:
                 raise ModelError(f"{where}: shape must be [channels, rows, columns]")
             node.attrs["shape"] = tuple(int(n) for n in target)
@@ -274,16 +284,25 @@ class _Builder:
         weight = self._parameters.get(name, shape, where)
         if isinstance(self._parameters, RandomParameters):
             # Variance-preserving: the number of products that meet in one output.
-            fan_in = np.prod(shape[1:]) if node.op != "deconv" else (
-                shape[0] * np.prod(node.attrs["kernel"]) / np.prod(node.attrs["stride"]))
+            fan_in = (
+                np.prod(shape[1:])
+                if node.op != "deconv"
+                else (shape[0] * np.prod(node.attrs["kernel"]) / np.prod(node.attrs["stride"]))
+            )
             if node.op == "deconv" and self._shapes[node.inputs[0]][1:] == (1, 1):
                 fan_in = shape[0]
             weight = (weight * np.sqrt(2 / fan_in)).astype(np.float32)
         return weight
 
     def _activation(
-        self, name: str, layer_name: str, kind: str, layer: dict[str, Any], source: str,
-        channels: int, where: str,
+        self,
+        name: str,
+        layer_name: str,
+        kind: str,
+        layer: dict[str, Any],
+        source: str,
+        channels: int,
+        where: str,
     ) -> Node:
         op, attrs = _ACTIVATIONS[kind]
         node = Node(name, op, (source,), dict(attrs))
@@ -304,4 +323,3 @@ class _Builder:
         node.attrs["eps"] = float(layer.get("bn_eps", 1e-5))
         for key in ("gamma", "beta", "mean", "var"):
             node.params[key] = self._parameters.get(f"{layer_name}.bn_{key}", (channels,), where)
-

@@ -249,7 +249,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         wanted = length * INSTRUCTION_BYTES
         inflate = zlib.decompressobj()  # never more than the header promises
         stream = inflate.decompress(sections[info["section"]], wanted)
-        if len(stream) != wanted or not inflate.eof and inflate.decompress(b"", 1):
+        if len(stream) != wanted or (not inflate.eof and inflate.decompress(b"", 1)):
             raise ProgramError("a stream has another length than its header says")
         streams.append(
             StreamInfo(

@@ -73,6 +73,7 @@ class QuantLayer:
 
     Attributes
     ----------
+    name, label : of the value that it produces; of the layer, for people
     weight : int64 (cout, cin, kh, kw), or (sources, channels, kh, kw) if ``diagonal``
     bias : int64 (cout,) or (cout, H, W), in the accumulator's scale
     requantiser : constants of shape (cout,)
@@ -80,6 +81,7 @@ class QuantLayer:
     """
 
     name: str
+    label: str
     sources: tuple[str, ...]
     shape: ConvShape
     diagonal: bool
@@ -264,9 +266,7 @@ def accumulate(layer: QuantLayer, inputs: list[NDArray[np.int64]]) -> NDArray[np
     if layer.diagonal:  # one channel at a time is its own batch item
         out = 0
         for x, w in zip(inputs, weight):
-            parts = [
-                _convolve(shape, x[:, c : c + 1], w[c][None, None]) for c in range(len(w))
-            ]
+            parts = [_convolve(shape, x[:, c : c + 1], w[c][None, None]) for c in range(len(w))]
             out = out + np.concatenate(parts, axis=1)
         return np.asarray(out)
     return _convolve(shape, np.concatenate(inputs, axis=1), weight)
@@ -314,7 +314,7 @@ def _formats(
             formats[block.name] = TensorFormat(block.step)
             if block.high.max() / block.step > top:
                 raise QuantisationError(
-                    f"layer '{block.name}': its {block.high.max() / block.step:.0f} trained steps "
+                    f"layer '{block.label}': its {block.high.max() / block.step:.0f} trained steps "
                     f"do not fit {data_width} bits"
                 )
         elif block.function:
@@ -397,7 +397,7 @@ def _quantise_block(
     try:
         _, shift = numerics.fixed_point(ratio * steepest)
     except ValueError as error:
-        raise QuantisationError(f"layer '{block.name}' of model {graph.name}: {error}") from None
+        raise QuantisationError(f"layer '{block.label}' of model {graph.name}: {error}") from None
     power = np.ldexp(1.0, shift)
     top = int_range(numerics.MULTIPLIER_BITS)[1]
     positive = np.minimum(np.floor(ratio * power + 0.5), top).astype(np.int64)
@@ -409,6 +409,7 @@ def _quantise_block(
     requantiser = Requantiser(positive, negative, shift, clamp[0], clamp[1])
     return QuantLayer(
         block.name,
+        block.label,
         block.sources,
         block.shape,
         block.diagonal,
@@ -492,20 +493,18 @@ def _check_sum(
     limit = 1 << _SUM_BITS[data_width]
     if np.any(worst >= limit):
         raise QuantisationError(
-            f"layer '{block.name}' of model {graph.name}: its sums can reach {worst.max()}, over "
+            f"layer '{block.label}' of model {graph.name}: its sums can reach {worst.max()}, over "
             f"the {limit} that {data_width}-bit hardware adds exactly; split its input channels"
         )
 
 
-def _report(
-    network: QuantNetwork, name: str, q: NDArray[np.int64], exact: NDArray
-) -> LayerReport:
+def _report(network: QuantNetwork, name: str, q: NDArray[np.int64], exact: NDArray) -> LayerReport:
     layer = next(candidate for candidate in network.layers if candidate.name == name)
     low, high = int_range(network.data_width)
     real = layer.format.dequantise(q)
     exact = exact[: len(q)]
     return LayerReport(
-        name,
+        layer.label,
         float(exact.min()),
         float(exact.max()),
         layer.format.scale,

@@ -53,9 +53,9 @@ def deconv2d(
     for ky in range(kh):
         for kx in range(kw):
             part = flat @ taps[ky, kx]
-            full[
-                :, ky : ky + sy * (rows - 1) + 1 : sy, kx : kx + sx * (columns - 1) + 1 : sx
-            ] += part.reshape(n, rows, columns, cout)
+            full[:, ky : ky + sy * (rows - 1) + 1 : sy, kx : kx + sx * (columns - 1) + 1 : sx] += (
+                part.reshape(n, rows, columns, cout)
+            )
     grow = [(max(-a, 0), max(-b, 0)) for a, b in ((crop[0], crop[1]), (crop[2], crop[3]))]
     full = np.pad(full, ((0, 0), *grow, (0, 0)))
     top, bottom, left, right = (max(c, 0) for c in crop)

@@ -193,10 +193,15 @@ def _registers() -> list[Register]:
                 f("engine", 8, 8, "0 load, 1 compute, 2 store, 3 fetch"),
             ),
         ),
-        Register("ERROR_INSTRUCTION", 0x054, "ro", "index in the stream of the failing instruction"),
+        Register(
+            "ERROR_INSTRUCTION", 0x054, "ro", "index in the stream of the failing instruction"
+        ),
         *_pair("ERROR_ADDRESS", 0x058, "ro", "bus address of the failing access"),
         Register(
-            "WATCHDOG", 0x060, "rw", "cycles without progress before WATCHDOG is raised; 0: never",
+            "WATCHDOG",
+            0x060,
+            "rw",
+            "cycles without progress before WATCHDOG is raised; 0: never",
             1 << 24,
         ),
         Register("STREAM_LENGTH", 0x070, "rw", "instructions to run"),
@@ -204,7 +209,9 @@ def _registers() -> list[Register]:
     ]
     for segment in Segment:
         regs += _pair(
-            f"{segment.name}_BASE", 0x080 + 8 * segment, "rw",
+            f"{segment.name}_BASE",
+            0x080 + 8 * segment,
+            "rw",
             f"bus address of the {segment.name.lower()} segment, 64-byte aligned",
         )
     for i, (name, doc) in enumerate(COUNTERS):

@@ -461,7 +461,7 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
                 best = (cost, tiling)
     if best is None:
         raise ScheduleError(
-            f"layer '{layer.layer.name}' does not fit board {board.name}: {reasons[-1]}"
+            f"layer '{layer.layer.label}' does not fit board {board.name}: {reasons[-1]}"
         )
     return best[1]
 
@@ -478,9 +478,7 @@ def _candidate_boxes(layer: PackedLayer, batch: int) -> list[tuple[int, int, int
         return sorted(sizes, reverse=True)
 
     boxes = [(n, tiles_y, tiles_x) for n in range(min(batch, 1024), 0, -1)]
-    boxes += [
-        (1, y, x) for y, x in product(halvings(tiles_y), halvings(tiles_x)) if y * x > 0
-    ]
+    boxes += [(1, y, x) for y, x in product(halvings(tiles_y), halvings(tiles_x)) if y * x > 0]
     return boxes
 
 

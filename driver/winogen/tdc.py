@@ -10,7 +10,7 @@ axis; :mod:`winogen.lower` takes the product of two.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from winogen import winograd
 
@@ -116,7 +116,7 @@ def _best_origins(
     anywhere in its window: a lone tap is cheapest in the centre (two positions, not three).
     """
 
-    @lru_cache(maxsize=None)
+    @cache
     def best(start: int) -> tuple[int, tuple[tuple[int, int, int], ...]]:
         if start > high:
             return 0, ()

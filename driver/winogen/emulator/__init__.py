@@ -7,9 +7,6 @@
 - :mod:`core` is the register file that starts a stream and reports how it ended.
 """
 
-
-
-
 from winogen.emulator.core import EmulatedCore
 
 __all__ = ["EmulatedCore"]

@@ -282,7 +282,7 @@ class _Walk:
             )
             if (w, words) != (window, f["weight_stride"]) or winograd != f["winograd"]:
                 raise NotRecognised("weights were loaded for another pass")
-            if winograd and p != positions or place[2] != f["blocks"]:
+            if (winograd and p != positions) or place[2] != f["blocks"]:
                 raise NotRecognised("weights were loaded for another pass")
             weights = (tuple(place),)
         elif any(products):
@@ -310,9 +310,7 @@ class _Walk:
             old = self.open_chain[-1]
             if old.kernel == new.kernel and old.view and new.view and new.weights[0]:
                 step = old.view.blocks * old.view.block_stride * self._core.word_bytes
-                expected = replace(
-                    old.view, offset=old.view.offset + step, blocks=new.view.blocks
-                )
+                expected = replace(old.view, offset=old.view.offset + step, blocks=new.view.blocks)
                 if expected == new.view:
                     self.open_chain[-1] = FusedPass(
                         replace(old.view, blocks=old.view.blocks + new.view.blocks),

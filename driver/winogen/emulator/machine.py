@@ -20,7 +20,7 @@ from winogen.emulator.faults import Fault
 from winogen.isa import Instruction, Opcode, Params, Table
 from winogen.lower import ZERO_POSITION
 from winogen.numerics import Requantiser
-from winogen.registers import Engine, ErrorCode, Segment
+from winogen.registers import ErrorCode, Segment
 
 Ints = NDArray[np.int64]
 
@@ -54,8 +54,7 @@ class Machine:
         self.psum = np.zeros((core.psum_depth, lanes), np.int64)
         self.output = np.zeros((core.output_depth, lanes), np.int64)
         self.params = {
-            name: np.zeros((core.param_depth, lanes), np.int64)
-            for name, *_ in isa.PARAM_FIELDS
+            name: np.zeros((core.param_depth, lanes), np.int64) for name, *_ in isa.PARAM_FIELDS
         }
         self.tables: dict[Table, dict[str, Ints]] = {
             table: {name: np.zeros(table_depth(table, core), np.int64) for name, *_ in fields}
@@ -72,9 +71,7 @@ class Machine:
         except BusError as error:
             raise Fault(error.code, instruction.engine, index, error.address) from None
         if problem:
-            raise Fault(
-                ErrorCode.ILLEGAL_DESCRIPTOR, instruction.engine, index, reason=problem
-            )
+            raise Fault(ErrorCode.ILLEGAL_DESCRIPTOR, instruction.engine, index, reason=problem)
 
     def _read(self, f: Mapping[str, int], nbytes: int) -> NDArray[np.uint8]:
         return self._memory.device_read(self._bases[Segment(f["segment"])] + f["offset"], nbytes)
@@ -292,5 +289,3 @@ def _patch_addresses(f: Mapping[str, int]) -> tuple[Ints, NDArray[np.bool_]]:
     address = image[:, None, None] + y[:, :, None] * f["columns"] + x[:, None, :]
     inside = inside_y[:, :, None] & inside_x[:, None, :]
     return address.reshape(len(n), 16), inside.reshape(len(n), 16)
-
-

@@ -1,0 +1,5 @@
+import sys
+
+from winogen.cli import main
+
+sys.exit(main())
