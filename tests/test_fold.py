@@ -140,6 +140,15 @@ def test_norm_after_a_slope_needs_a_block_of_its_own(activation):
     assert second.sources == (first.name,)
 
 
+def test_a_norm_that_kills_a_channel_costs_no_block():
+    """A gamma of zero leaves a constant, which no clamp has to hold: the slope still joins."""
+    b = start()
+    b.conv(4)
+    b.batchnorm([0.0, 1.0])
+    b.activation("leaky_relu")
+    check(b.graph(), blocks=1)
+
+
 @pytest.mark.parametrize("alpha", [[-0.5, 0.3], [-2.0], [1.0], [0.0, 1.5]])
 def test_prelu_of_any_slope(alpha):
     b = start()

@@ -1,3 +1,5 @@
+"""``python -m winogen`` is the command line."""
+
 import sys
 
 from winogen.cli import main

@@ -116,6 +116,7 @@ class Board:
 
     @property
     def dram_bytes_per_cycle(self) -> float:
+        """DRAM bandwidth in bytes a clock cycle."""
         return self.dram_mb_s / self.clock_mhz
 
 

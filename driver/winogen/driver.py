@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.001
 _ENGINE_STATES = ("idle", "busy", "waits for a token", "error")
 
 
-class WinogenCore(pynq.DefaultIP):  # type: ignore[misc]
+class WinogenCore(pynq.DefaultIP):
     """Registers of the accelerator as methods; every wait has a deadline."""
 
     bindto = [VLNV]

@@ -36,7 +36,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(f.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private
+        Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes files private
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None

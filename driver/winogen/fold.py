@@ -62,6 +62,7 @@ class Block:
 
     @property
     def channels(self) -> int:
+        """Output channels."""
         return len(self.bias)
 
     @property
@@ -200,7 +201,8 @@ def _block(
         factor = upsample.attrs["factor"]
         small = graph.shapes[upsample.inputs[0]][1:]
         weight, pad = fold_upsample(weight, node.attrs["pad"], factor)
-        shape = ConvShape(True, weight.shape[2:], (factor,) * 2, pad, small, out_size)
+        kernel = (weight.shape[2], weight.shape[3])
+        shape = ConvShape(True, kernel, (factor, factor), pad, small, out_size)
     elif node.op == "conv":
         assert weight is not None
         pad = (node.attrs["pad"][0], node.attrs["pad"][2])

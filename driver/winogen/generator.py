@@ -149,7 +149,7 @@ class Generator:
             raise InputError(
                 f"input of network '{program.name}' must be a float array, not {array.dtype}"
             )
-        shapes = [(c, h, w)]
+        shapes: list[tuple[int, ...]] = [(c, h, w)]
         if (h, w) == (1, 1):
             shapes.append((c,))
         if array.shape[1:] not in shapes:

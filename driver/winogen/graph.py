@@ -110,10 +110,12 @@ class Graph:
 
     @property
     def output_name(self) -> str:
+        """Name of the last node."""
         return self.nodes[-1].name
 
     @property
     def output_shape(self) -> Shape:
+        """Shape of the network's output."""
         return self.shapes[self.output_name]
 
     def consumers(self, name: str) -> list[Node]:
@@ -240,7 +242,7 @@ def edges(value: Any, where: str) -> tuple[int, int, int, int]:
         and len(value) == 4
         and all(isinstance(v, int) for v in value)
     ):
-        return tuple(value)  # type: ignore[return-value]
+        return tuple(value)
     raise ModelError(f"{where}: expected one integer or [top, bottom, left, right], not {value!r}")
 
 

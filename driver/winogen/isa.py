@@ -40,6 +40,7 @@ class Opcode(IntEnum):
 
     @property
     def engine(self) -> Engine:
+        """The engine that executes it."""
         if self is Opcode.COMPUTE:
             return Engine.COMPUTE
         return Engine.STORE if self is Opcode.STORE else Engine.LOAD
@@ -218,6 +219,7 @@ class Instruction:
 
     @property
     def engine(self) -> Engine:
+        """The engine that executes it."""
         return self.opcode.engine
 
 

@@ -145,6 +145,7 @@ class LoweredConv:
 
     @property
     def cycles_per_block(self) -> int:
+        """Steps of all tiles for one block of input channels; ranks modes."""
         return self.tiles[0] * self.tiles[1] * self.steps_per_block
 
 
@@ -180,7 +181,7 @@ def lower(
     tile = winograd.TILE
     if mode is Mode.DIRECT and grid[0] * grid[1] < 4 * (-(-grid[0] // 2)) * (-(-grid[1] // 2)):
         tile = 1  # odd sizes: single outputs waste no multiplies on the rim
-    views = list(product(*windows))
+    views = list(product(windows[0], windows[1]))
     groups = []
     for phases in _phase_groups(shape, views, mode, tile, max_accumulators, max_steps, max_phases):
         passes = [

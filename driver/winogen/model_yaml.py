@@ -67,6 +67,7 @@ class StoredParameters:
         self._source = source
 
     def get(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
+        """The stored parameter; ModelError if it is missing."""
         if name not in self._arrays:
             raise ModelError(f"{where}: '{name}' (shape {shape}) is missing in {self._source}")
         value = np.asarray(self._arrays[name])
@@ -80,6 +81,7 @@ class RandomParameters:
         self._rng = np.random.default_rng(seed)
 
     def get(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
+        """The next draw, shaped and scaled for the kind of parameter."""
         kind = name.rsplit(".", 1)[1]
         draw = self._rng.standard_normal(shape, np.float32)
         if kind in ("bn_gamma", "bn_var"):
@@ -159,7 +161,8 @@ class _Builder:
         if quant is not None:  # "q1.7": one integer bit (the sign), seven fraction bits
             scale = 2.0 ** -int(str(quant).split(".")[1])
         if "latent" in data:
-            kind, shape = "latent", (int(data["latent"]), 1, 1)
+            kind = "latent"
+            shape: tuple[int, ...] = (int(data["latent"]), 1, 1)
         elif "image" in data:
             kind, shape = "image", tuple(int(n) for n in data["image"])
         elif data.get("kind") == "image":  # a network for images of any size: its layer table's
@@ -172,7 +175,7 @@ class _Builder:
         distribution = str(data.get("dist", "normal" if kind == "latent" else "uniform"))
         if distribution not in ("normal", "uniform"):
             raise ModelError(f"{where}: dist must be normal or uniform, not {distribution}")
-        return InputSpec(shape, kind, distribution, scale)
+        return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale)
 
     def _add_layer(self, layer: dict[str, Any], where: str) -> None:
         name = str(require(layer, "name", where))

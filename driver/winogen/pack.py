@@ -43,6 +43,7 @@ class SegmentWriter:
         return offset
 
     def tobytes(self) -> bytes:
+        """All pieces, as they lie in DRAM."""
         return b"".join(self._pieces)
 
 

@@ -72,6 +72,7 @@ class StreamInfo:
         return len(self.stream) // INSTRUCTION_BYTES
 
     def instructions(self) -> list[Instruction]:
+        """The decoded stream."""
         return isa.decode(self.stream)
 
 
@@ -102,10 +103,12 @@ class Program:
 
     @property
     def data_width(self) -> int:
+        """Bits of an activation and of a weight."""
         return self.core.data_width
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of the input."""
         return self.input.shape
 
     def frames_per_second(self, stream: StreamInfo) -> float:
@@ -209,7 +212,8 @@ def _split(data: bytes, source: str) -> tuple[dict[str, Any], list[bytes]]:
     end = len(data) - _DIGEST_BYTES
     if fixed + length > end:
         raise ProgramError(
-            f"{source} is truncated: its header needs {length} bytes of {end - fixed}; copy it again"
+            f"{source} is truncated: its header needs {length} bytes of {end - fixed}; "
+            "copy it again"
         )
     if hashlib.sha256(data[:end]).digest() != data[end:]:
         raise ProgramError(
@@ -284,15 +288,15 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     )
     if not program.streams or not program.layers:
         raise ProgramError("it holds no stream or no layer")
-    for stream in program.streams:
+    for entry in program.streams:
         for shape, size in (
-            (program.input_shape, stream.input_bytes),
-            (program.output_shape, stream.output_bytes),
+            (program.input_shape, entry.input_bytes),
+            (program.output_shape, entry.output_bytes),
         ):
             blocks = -(-shape[0] // core.ci_lanes)
-            words = stream.batch * blocks * shape[1] * shape[2]
-            if stream.batch < 1 or size != words * core.word_bytes:
-                raise ProgramError(f"the buffer sizes of batch {stream.batch} are wrong")
+            words = entry.batch * blocks * shape[1] * shape[2]
+            if entry.batch < 1 or size != words * core.word_bytes:
+                raise ProgramError(f"the buffer sizes of batch {entry.batch} are wrong")
     return program
 
 

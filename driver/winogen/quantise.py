@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,10 +94,12 @@ class QuantLayer:
 
     @property
     def channels(self) -> int:
+        """Output channels."""
         return len(self.bias)
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of the output."""
         return (self.channels, *self.shape.output_size)
 
 
@@ -131,6 +134,7 @@ class QuantNetwork:
 
     @property
     def output_format(self) -> TensorFormat:
+        """What the output's integers stand for."""
         return self.layers[-1].format
 
     def quantise_input(self, x: NDArray) -> NDArray[np.int64]:
@@ -225,9 +229,10 @@ def run_integer(network: QuantNetwork, x: NDArray[np.int64]) -> NDArray[np.int64
 
     The definition of right: plain integer (transposed) convolutions, then requantisation.
     """
-    for _, values in integer_activations(network, x):
+    out = x
+    for _, out in integer_activations(network, x):  # noqa: B007 (the last one counts)
         pass
-    return values
+    return out
 
 
 def integer_activations(
@@ -264,7 +269,7 @@ def accumulate(layer: QuantLayer, inputs: list[NDArray[np.int64]]) -> NDArray[np
     shape = layer.shape
     weight = layer.weight
     if layer.diagonal:  # one channel at a time is its own batch item
-        out = 0
+        out: Any = 0
         for x, w in zip(inputs, weight):
             parts = [_convolve(shape, x[:, c : c + 1], w[c][None, None]) for c in range(len(w))]
             out = out + np.concatenate(parts, axis=1)
@@ -287,10 +292,10 @@ def _convolve(
     edges = (shape.pad[0], after[0], shape.pad[1], after[1])
     xf, wf = x.astype(np.float64), weight.astype(np.float64)
     if shape.transposed:
-        out = reference.deconv2d(xf, wf.swapaxes(0, 1), shape.stride, edges)
+        sums = reference.deconv2d(xf, wf.swapaxes(0, 1), shape.stride, edges)
     else:
-        out = reference.conv2d(xf, wf, shape.stride, edges)
-    return out.astype(np.int64)
+        sums = reference.conv2d(xf, wf, shape.stride, edges)
+    return sums.astype(np.int64)
 
 
 def _formats(

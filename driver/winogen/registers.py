@@ -29,9 +29,11 @@ class Field:
     doc: str
 
     def extract(self, value: int) -> int:
+        """The field's bits out of a register value."""
         return (value >> self.lsb) & ((1 << self.width) - 1)
 
     def insert(self, value: int) -> int:
+        """The field's bits in place, all others zero."""
         return (value & ((1 << self.width) - 1)) << self.lsb
 
 
@@ -70,6 +72,7 @@ class ErrorCode(IntEnum):
 
     @property
     def text(self) -> str:
+        """The error in words."""
         return _ERROR_TEXT[self]
 
 

@@ -38,6 +38,7 @@ class TensorPlace:
 
     @property
     def image_words(self) -> int:
+        """Words of one image."""
         return self.blocks * self.rows * self.columns
 
     def size(self, images: int) -> int:
@@ -50,6 +51,7 @@ class TensorPlace:
         return self.offset + word * self.word_bytes
 
     def access(self, image: int, images: int, write: bool) -> Access:
+        """The access to some whole images, for the hazards."""
         start = self.address(image, 0, 0, 0)
         return Access(self.segment.name, start, start + self.size(images), write)
 
@@ -66,6 +68,7 @@ class Region:
 
     @property
     def words(self) -> int:
+        """Words of one channel block of one image."""
         return self.rows * self.columns
 
 

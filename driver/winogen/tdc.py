@@ -52,7 +52,7 @@ def transposed_taps(kernel: int, stride: int, pad: int) -> tuple[_Taps, ...]:
 
 
 def strided_taps(kernel: int, stride: int, pad: int) -> tuple[_Taps, ...]:
-    """For each input phase f: the (offset d, kernel index k) with ``y[q] += x[S (q + d) + f] w[k]``.
+    """For each input phase f: (offset d, kernel index k) with ``y[q] += x[S (q + d) + f] w[k]``.
 
     Convolution ``y[q] = sum_k x[S q + k - pad] w[k]``, so ``f = (k - pad) mod S``.
     """

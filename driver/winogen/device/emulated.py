@@ -58,7 +58,7 @@ class _Slave(NamedTuple):
     registers: _Registers
 
 
-class EmulatedDevice(Device):  # type: ignore[misc]
+class EmulatedDevice(Device):
     """A Zynq-7000 board with 512 MiB of DDR, as far as pynq looks at it.
 
     Loading an overlay (``pynq.Overlay``) builds a new core with ``core_factory``; until then the

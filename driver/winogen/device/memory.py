@@ -118,7 +118,7 @@ class EmulatedMemory:
         nbytes = sum((n - 1) * s for n, s in zip(data.shape, strides)) + data.itemsize
         start = self._index(address, nbytes)
         place = self._device[start : start + nbytes]
-        view = np.ndarray(data.shape, data.dtype, place, 0, strides)
+        view: npt.NDArray[Any] = np.ndarray(data.shape, data.dtype, place, 0, strides)
         view[...] = data
         self._touch(start, nbytes)
 

@@ -8,6 +8,8 @@ else in float64 below 2**53.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from winogen.numerics import Requantiser
 from winogen.registers import Segment
 
 Floats = NDArray[np.floating]
-Ints = NDArray[np.integer]
+Ints = NDArray[Any]  # int8, int16, int32 or int64
 
 _EXACT_32 = 1 << 24
 _EXACT_64 = 1 << 53
@@ -150,7 +152,7 @@ class FastJobs:
             return wide.astype(np.int64).astype(self._work)
         edges = [self._edge(s, channels, len(starts)) for s in slices]
         total: Ints | None = None
-        for start, stop in zip(edges, edges[1:]):
+        for start, stop in pairwise(edges):
             part = (patch[:, start:stop] @ product.matrix[start:stop]).astype(self._work)
             total = part if total is None else total + part
         assert total is not None
@@ -200,7 +202,7 @@ class FastJobs:
         nbytes = (sum((n - 1) * s for n, s in zip(shape, steps)) + 1) * word
         data = self._memory.device_read(self._bases[Segment(view.segment)] + view.offset, nbytes)
         strides = (*(s * word for s in steps), self._dtype.itemsize)
-        region = np.ndarray((*shape, lanes), self._dtype, data, 0, strides)
+        region: Ints = np.ndarray((*shape, lanes), self._dtype, data, 0, strides)
         height, width = (kernel.tile * (n - 1) + winograd.PATCH for n in kernel.tiles)
         space = np.zeros((view.images, height, width, view.blocks, lanes), dtype)
         (to_y, from_y), (to_x, from_x) = (
@@ -333,7 +335,8 @@ class _Requantise:
                 acc *= np.where(acc < 0, self._negative, self._positive)
             acc += 0.5
             np.floor(acc, out=acc)
-            np.clip(acc, self._low, self._high, out=acc)
+            np.maximum(acc, self._low, out=acc)  # np.clip is several times slower here
+            np.minimum(acc, self._high, out=acc)
             if self._table is None:
                 return acc
             return numerics.apply_table(self._table, acc.astype(np.int64), self._data_width)
@@ -398,14 +401,14 @@ def _outputs(
         for c in range(4):
             for i in range(2):
                 line = [positions.get(4 * r + c) for r in range(4)]
-                value = _combine(winograd.AT[i], line)
-                if value is not None:
-                    columns[i, c] = value
+                column = _combine(winograd.AT[i], line)
+                if column is not None:
+                    columns[i, c] = column
         for i in range(2):
             for j in range(2):
-                value = _combine(winograd.AT[j], [columns.get((i, c)) for c in range(4)])
-                if value is not None:
-                    yield (phase, i, j), wrapped(value) >> winograd.OUTPUT_SHIFT
+                total = _combine(winograd.AT[j], [columns.get((i, c)) for c in range(4)])
+                if total is not None:
+                    yield (phase, i, j), wrapped(total) >> winograd.OUTPUT_SHIFT
 
 
 def _combine(coefficients: NDArray[np.int64], parts: Sequence[Ints | None]) -> Ints | None:

@@ -78,6 +78,7 @@ class FusedPass:
 
     @property
     def taps(self) -> int:
+        """Weight words in DRAM for each block of input channels."""
         return sum(len(w) for w in self.kernel.window)
 
 
@@ -120,6 +121,17 @@ class _Held:
     start: int
     stop: int
     what: object
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A run of weight blocks: its place in DRAM, the phase table it was loaded with, its size."""
+
+    place: tuple[int, int, int]
+    window: tuple[tuple[int, ...], ...]
+    positions: tuple[tuple[int, ...], ...]
+    winograd: bool
+    words: int
 
 
 class _Memory:
@@ -210,7 +222,8 @@ class _Walk:
         if sum(map(len, window)) != f["taps"]:
             raise NotRecognised("taps")
         words = sum(map(len, positions)) if f["winograd"] else f["taps"]
-        what = (f["segment"], f["offset"], f["blocks"], window, positions, f["winograd"], words)
+        place = (f["segment"], f["offset"], f["blocks"])
+        what = _Weights(place, window, positions, bool(f["winograd"]), words)
         self._weight.put(f["base"], f["blocks"] * words, what)
 
     def _load_table(self, f: dict[str, int]) -> None:
@@ -277,14 +290,18 @@ class _Walk:
                 raise NotRecognised("a region was loaded in another shape")
         weights: tuple = ()
         if f["weight_stride"]:
-            *place, w, p, winograd, words = self._weight.get(  # type: ignore[misc]
-                f["weight_base"], f["blocks"] * f["weight_stride"]
+            loaded = self._weight.get(f["weight_base"], f["blocks"] * f["weight_stride"])
+            assert isinstance(loaded, _Weights)
+            wanted = _Weights(
+                (*loaded.place[:2], f["blocks"]),
+                window,
+                positions if f["winograd"] else loaded.positions,
+                bool(f["winograd"]),
+                f["weight_stride"],
             )
-            if (w, words) != (window, f["weight_stride"]) or winograd != f["winograd"]:
+            if loaded != wanted:
                 raise NotRecognised("weights were loaded for another pass")
-            if (winograd and p != positions) or place[2] != f["blocks"]:
-                raise NotRecognised("weights were loaded for another pass")
-            weights = (tuple(place),)
+            weights = (loaded.place,)
         elif any(products):
             raise NotRecognised("a step without weights")
         kernel = Kernel(
@@ -324,8 +341,9 @@ class _Walk:
         params = []
         entry = self._core.co_lanes * isa.PARAM_BYTES
         for _, _, param in places:
-            segment, offset = self._param.get(f["param_base"] + param, 1)  # type: ignore[misc]
-            params.append((segment, offset - param * entry))
+            place = self._param.get(f["param_base"] + param, 1)
+            assert isinstance(place, tuple)
+            params.append((place[0], place[1] - param * entry))
         if len(set(params)) != 1:
             raise NotRecognised("the phases' parameters do not lie together")
         if f["activation"] and self._activation is None:

@@ -103,9 +103,7 @@ class Machine:
         if not f["winograd"]:
             words = raw
         else:
-            words = np.concatenate(
-                [part for part in _transformed(raw, window, phases["positions"])], axis=1
-            )
+            words = np.concatenate(_transformed(raw, window, phases["positions"]), axis=1)
         stop = f["base"] + words.shape[0] * words.shape[1]
         if stop > core.weight_depth:
             return f"it reaches word {stop} of the weight buffer, which has {core.weight_depth}"
