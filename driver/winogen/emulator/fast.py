@@ -39,7 +39,7 @@ class _Product:
     """The weights of some accumulators that read the same patch positions, ready for BLAS.
 
     ``matrix`` is (positions * input channels, accumulators * output channels), float32 or
-    float64; ``bounds[p, c]`` bounds the sum of magnitudes of one column over the c-th slice of
+    float64; ``magnitudes[p, c]`` are the sums of magnitudes of the columns over the c-th slice of
     channels of position p.
     """
 
@@ -55,8 +55,7 @@ class _Product:
         self.matrix = matrix
         starts = np.arange(0, channels, _BOUND_CHANNELS)
         magnitudes = np.abs(matrix.reshape(len(positions), channels, -1))
-        # Exact: at most 64 magnitudes below 2**20 each are summed.
-        self.bounds = np.add.reduceat(magnitudes, starts, axis=1, dtype=np.float64).max(axis=2)
+        self.magnitudes = np.add.reduceat(magnitudes, starts, axis=1, dtype=np.float64)
 
 
 class FastJobs:
@@ -122,35 +121,40 @@ class FastJobs:
         if fused.view is None or not any(kernel.products):
             return
         products = self._pass_weights(fused)
-        patch = self._patches(fused.view, kernel, products[0].matrix.dtype)
+        space, reach = self._patch_space(fused.view, kernel, products[0].matrix.dtype)
+        patch = _patches(space, kernel)
         accumulators: dict[int, Ints] = {}
         width = len(fused.weights) * self._core.co_lanes
         for product in products:
             parts = [patch.get(p) for p in product.positions]
             if all(part is None for part in parts):
                 continue
-            filled = _fill(parts)
-            out = self._multiply(filled, product)
+            largest = np.stack([_position_reach(p, kernel, reach) for p in product.positions])
+            out = self._multiply(_fill(parts), product, largest[..., None] * product.magnitudes)
             for n, accumulator in enumerate(product.accumulators):
                 accumulators[accumulator] = out[:, n * width : (n + 1) * width]
         yield from _outputs(kernel, accumulators, self._bits if self._work == np.int64 else None)
 
-    def _multiply(self, parts: list[Floats], product: _Product) -> Ints:
-        """Exact integer product of the patch parts side by side with the weight matrix."""
+    def _multiply(
+        self, parts: list[Floats], product: _Product, bounds: NDArray[np.float64]
+    ) -> Ints:
+        """Exact integer product of the patch parts side by side with the weight matrix.
+
+        ``bounds[p, c]`` bound what the c-th slice of channels of part p adds to each column.
+        """
         channels = parts[0].shape[1]
-        starts = np.arange(0, channels, _BOUND_CHANNELS)
-        largest = np.stack([np.maximum.reduceat(_column_reach(p), starts) for p in parts])
-        bounds = largest * product.bounds
+        per_part = bounds.shape[1]
+        bounds = bounds.reshape(-1, bounds.shape[2])
         patch = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         if patch.dtype == np.float64:
-            assert bounds.sum() < _EXACT_64
+            assert bounds.sum(axis=0).max() < _EXACT_64
             return (patch @ product.matrix).astype(self._work)
-        slices = _slices(bounds.ravel())
+        slices = _slices(bounds)
         if slices is None:
             wide = patch.astype(np.float64) @ product.matrix.astype(np.float64)
-            assert bounds.sum() < _EXACT_64
+            assert bounds.sum(axis=0).max() < _EXACT_64
             return wide.astype(np.int64).astype(self._work)
-        edges = [self._edge(s, channels, len(starts)) for s in slices]
+        edges = [self._edge(s, channels, per_part) for s in slices]
         total: Ints | None = None
         for start, stop in pairwise(edges):
             part = (patch[:, start:stop] @ product.matrix[start:stop]).astype(self._work)
@@ -164,37 +168,14 @@ class FastJobs:
         position, part = divmod(index, per_position)
         return position * channels + min(part * _BOUND_CHANNELS, channels)
 
-    def _patches(self, view: InputView, kernel: Kernel, dtype: np.dtype) -> dict[int, Floats]:
-        """Patch positions (transformed, in Winograd mode) as (tiles, channels); absent if zero."""
-        space = self._patch_space(view, kernel, dtype)
-        tile = kernel.tile
-        ty, tx = kernel.tiles
-        first_row, row_count, first_column, column_count = kernel.patch
-        rows: dict[int, Floats | None] = {}
-        for r in range(first_row, first_row + row_count):
-            rows[r] = space[:, r : r + tile * (ty - 1) + 1 : tile]
-        if kernel.winograd:
-            rows = _transform_axis(rows)
-        out: dict[int, Floats] = {}
-        needed = {position for steps in kernel.products for position, _ in steps}
-        for r, line in rows.items():
-            if line is None:
-                continue
-            columns: dict[int, Floats | None] = {
-                c: line[:, :, c : c + tile * (tx - 1) + 1 : tile]
-                for c in range(first_column, first_column + column_count)
-            }
-            wanted = {p % 4 for p in needed if p // 4 == r}
-            if kernel.winograd:
-                columns = _transform_axis(columns, wanted)
-            for c in wanted:
-                value = columns.get(c)
-                if value is not None:
-                    out[4 * r + c] = np.ascontiguousarray(value).reshape(-1, value.shape[-1])
-        return out
+    def _patch_space(
+        self, view: InputView, kernel: Kernel, dtype: np.dtype
+    ) -> tuple[Floats, NDArray[np.float64]]:
+        """The region (images, rows, columns, channels) around all patches, zero outside it.
 
-    def _patch_space(self, view: InputView, kernel: Kernel, dtype: np.dtype) -> Floats:
-        """The region (images, rows, columns, channels) around all patches, zero outside it."""
+        Also the smallest and largest value (2, slices), zero included, within each slice of
+        ``_BOUND_CHANNELS`` channels.
+        """
         core = self._core
         word, lanes = core.word_bytes, core.ci_lanes
         shape = (view.images, view.blocks, view.rows, view.columns)
@@ -212,7 +193,11 @@ class FastJobs:
             )
         )
         space[:, to_y, to_x] = region[:, :, from_y, from_x].transpose(0, 2, 3, 1, 4)
-        return space.reshape(view.images, height, width, -1)
+        starts = np.arange(0, view.blocks, _BOUND_CHANNELS // lanes)
+        low = np.minimum(np.minimum.reduceat(region.min(axis=(0, 2, 3, 4)), starts), 0)
+        high = np.maximum(np.maximum.reduceat(region.max(axis=(0, 2, 3, 4)), starts), 0)
+        reach = np.stack([low, high]).astype(np.float64)
+        return space.reshape(view.images, height, width, -1), reach
 
     def _pass_weights(self, fused: FusedPass) -> list[_Product]:
         key = (fused.kernel, fused.weights)
@@ -273,15 +258,14 @@ class FastJobs:
         lanes = self._core.co_lanes
         entries = 1 + max(param for _, _, param in chain.phases)
         nbytes = entries * lanes * isa.PARAM_BYTES
-        unpacked = [
-            isa.unpack_params(
-                self._memory.device_read(self._bases[Segment(segment)] + offset, nbytes)
-            )
+        raw = [
+            self._memory.device_read(self._bases[Segment(segment)] + offset, nbytes)
             for segment, offset in chain.params
         ]
+        params = isa.unpack_params(np.concatenate(raw))
         return Params(
             **{
-                name: np.stack([getattr(p, name).reshape(entries, lanes) for p in unpacked])
+                name: getattr(params, name).reshape(len(raw), entries, lanes)
                 for name, *_ in isa.PARAM_FIELDS
             }
         )
@@ -345,6 +329,35 @@ class _Requantise:
         if self._table is None:
             return values
         return numerics.apply_table(self._table, values, self._data_width)
+
+
+def _patches(space: Floats, kernel: Kernel) -> dict[int, Floats]:
+    """Patch positions (transformed, in Winograd mode) as (tiles, channels); absent if zero."""
+    tile = kernel.tile
+    ty, tx = kernel.tiles
+    first_row, row_count, first_column, column_count = kernel.patch
+    rows: dict[int, Floats | None] = {}
+    for r in range(first_row, first_row + row_count):
+        rows[r] = space[:, r : r + tile * (ty - 1) + 1 : tile]
+    if kernel.winograd:
+        rows = _transform_axis(rows)
+    out: dict[int, Floats] = {}
+    needed = {position for steps in kernel.products for position, _ in steps}
+    for r, line in rows.items():
+        if line is None:
+            continue
+        columns: dict[int, Floats | None] = {
+            c: line[:, :, c : c + tile * (tx - 1) + 1 : tile]
+            for c in range(first_column, first_column + column_count)
+        }
+        wanted = {p % 4 for p in needed if p // 4 == r}
+        if kernel.winograd:
+            columns = _transform_axis(columns, wanted)
+        for c in wanted:
+            value = columns.get(c)
+            if value is not None:
+                out[4 * r + c] = np.ascontiguousarray(value).reshape(-1, value.shape[-1])
+    return out
 
 
 def _overlap(origin: int, size: int, available: int) -> tuple[slice, slice]:
@@ -466,21 +479,31 @@ def _fill(parts: list[Floats | None]) -> list[Floats]:
     return [np.zeros_like(like) if p is None else p for p in parts]
 
 
-def _column_reach(part: Floats) -> NDArray[np.float64]:
-    """Largest magnitude in each column."""
-    return np.maximum(part.max(axis=0), -part.min(axis=0)).astype(np.float64)
+def _position_reach(
+    position: int, kernel: Kernel, reach: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Largest magnitude (slices,) of a patch position, from the range of the inputs."""
+    low, high = reach
+    if kernel.winograd:
+        for row in (winograd.BT[position // 4], winograd.BT[position % 4]):
+            plus, minus = np.sum(row > 0), np.sum(row < 0)
+            low, high = plus * low - minus * high, plus * high - minus * low
+    return np.maximum(high, -low)
 
 
 def _slices(bounds: NDArray[np.float64]) -> list[int] | None:
-    """Where to cut a sum so that every piece stays below 2**24; None if that takes too many."""
+    """Where to cut a sum so that every piece stays below 2**24; None if that takes too many.
+
+    ``bounds`` (parts, columns) bound the magnitude of each part in each column.
+    """
     edges = [0]
-    total = 0.0
+    total = np.zeros(bounds.shape[1])
     for index, bound in enumerate(bounds):
-        if bound >= _EXACT_32:
+        if bound.max() >= _EXACT_32:
             return None
-        if total + bound >= _EXACT_32:
+        if (total + bound).max() >= _EXACT_32:
             edges.append(index)
-            total = 0.0
+            total = np.zeros(bounds.shape[1])
         total += bound
     edges.append(len(bounds))
     return edges if len(edges) <= _MAX_SLICES + 1 else None

@@ -21,6 +21,9 @@ from winogen.board import CoreConfig
 from winogen.isa import Instruction, Opcode, Table
 from winogen.lower import ZERO_POSITION
 
+#: Images that one job covers at most: bounds the memory for its patches.
+_MAX_IMAGES = 64
+
 #: Reads ``nbytes`` at an offset of a segment of DRAM.
 Reader = Callable[[int, int, int], NDArray[np.uint8]]
 
@@ -427,7 +430,7 @@ def _merge_output_blocks(jobs: list[Job], word: int) -> list[Job]:
         while stop < len(jobs) and jobs[stop].layer == jobs[start].layer:
             stop += 1
         run = jobs[start:stop]
-        merged += run if _overlaps(run, word) else _merge_run(run)
+        merged += run if _overlaps(run, word) else _merge_images(_merge_run(run), word)
         start = stop
     return merged
 
@@ -473,6 +476,62 @@ def _merge_run(run: list[Job]) -> list[Job]:
         )  # fmt: skip
         groups.setdefault(key, []).append(job)
     return [_join(group) for group in groups.values()]
+
+
+def _merge_images(jobs: list[Job], word: int) -> list[Job]:
+    """Merge jobs that do the same to successive images: images never meet in a sum."""
+    groups: dict[tuple, list[tuple[tuple[int, ...], Job]]] = {}
+    for job in jobs:
+        key, place = _image_place(job, word)
+        groups.setdefault(key, []).append((place, job))
+    merged = []
+    for group in groups.values():
+        group.sort(key=lambda item: item[0])
+        place, current = group[0]
+        for following, job in group[1:]:
+            shifted = tuple(p + current.images for p in place)
+            if following == shifted and current.images + job.images <= _MAX_IMAGES:
+                current = _with_images(current, current.images + job.images)
+            else:
+                merged.append(current)
+                place, current = following, job
+        merged.append(current)
+    return merged
+
+
+def _image_place(job: Job, word: int) -> tuple[tuple, tuple[int, ...]]:
+    """What must agree for two jobs to differ only in their images, and which images those are."""
+    place: list[int] = []
+    rest: list[object] = [replace(job, chains=(), stores=(), images=0)]
+
+    def add(offset: int, stride: int) -> None:
+        image, within = divmod(offset, max(stride, 1) * word)
+        place.append(image)
+        rest.append(within)
+
+    for store in job.stores:
+        add(store, job.image_stride)
+    for chain in job.chains:
+        rest += [chain.phases, chain.params, chain.activation]
+        for fused in chain.passes:
+            rest += [fused.kernel, fused.weights]
+            if fused.view:
+                add(fused.view.offset, fused.view.image_stride)
+                rest.append(replace(fused.view, offset=0, images=0))
+    return tuple(rest), tuple(place)
+
+
+def _with_images(job: Job, images: int) -> Job:
+    chains = tuple(
+        replace(
+            chain,
+            passes=tuple(
+                replace(p, view=p.view and replace(p.view, images=images)) for p in chain.passes
+            ),
+        )
+        for chain in job.chains
+    )
+    return replace(job, chains=chains, images=images)
 
 
 def _join(group: list[Job]) -> Job:
