@@ -20,14 +20,18 @@ def to_pixels(values: NDArray, black: float, white: float) -> NDArray[np.uint8]:
 
 
 def sheet(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -> Image.Image:
-    """All images (N, H, W, C), C being 1 or 3, in a near-square grid on one picture.
+    """All images (N, H, W, C), C being 1 or 3, in a grid on one picture.
+
+    ``columns`` defaults to what makes the grid nearly square, or full if it can be.
 
     Raises InputError if there are no images or C is another number.
     """
     if images.ndim != 4 or not len(images) or images.shape[3] not in (1, 3):
         raise InputError(f"cannot draw images of shape {images.shape}: need (N, H, W, 1 or 3)")
     count, height, width, channels = images.shape
-    columns = columns or int(np.ceil(np.sqrt(count)))
+    if columns is None:
+        square = int(np.ceil(np.sqrt(count)))
+        columns = next((c for c in range(square, 2 * square) if count % c == 0), square)
     rows = -(-count // columns)
     page = np.full(
         (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8

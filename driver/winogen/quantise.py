@@ -326,7 +326,7 @@ def _formats(
             formats[block.name] = TensorFormat(1 / top)
         else:
             reach = _magnitude(kept[block.name], calibration)
-            formats[block.name] = TensorFormat(max(reach, 1e-8) / top)
+            formats[block.name] = TensorFormat(_short(max(reach, 1e-8) / top))
     # Values that meet in one sum must share a scale: the coarsest of them.
     for _ in blocks:
         for block in blocks:
@@ -335,6 +335,16 @@ def _formats(
                 formats[source] = TensorFormat(scale)
     formats[blocks[-1].name] = _output_format(graph, blocks[-1], formats, data_width)
     return formats
+
+
+def _short(scale: float) -> float:
+    """``scale`` rounded up to 12 significant bits.
+
+    Calibration is in floating point, whose last bits differ between processors; this keeps them
+    out of the program, so that the same seed gives the same program nearly everywhere.
+    """
+    mantissa, exponent = np.frexp(scale)
+    return float(np.ldexp(np.ceil(mantissa * 4096) / 4096, exponent))
 
 
 def _magnitude(values: NDArray, calibration: Calibration) -> float:

@@ -1,0 +1,41 @@
+"""The shipped digits model makes digits, also after quantisation and on the emulated device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from winogen import compile_model, zoo
+from winogen.generator import Generator
+
+evaluate_digits = pytest.importorskip("evaluate_digits", reason="needs the repository's training/")
+pytest.importorskip("sklearn", reason="the judge is fitted with scikit-learn")
+
+
+@pytest.fixture(scope="module")
+def judge():
+    clf, accuracy = evaluate_digits.fit_classifier()
+    assert accuracy >= 0.98
+    return clf
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_quantised_digits_are_confident_and_balanced(judge, bits):
+    with Generator(compile_model("digits", bits=bits)) as generator:
+        z = np.random.default_rng(0).standard_normal((1000, 64)).astype(np.float32)
+        images = generator.generate(z)[..., 0]
+    verdict = evaluate_digits.judge(images, judge)
+    assert verdict["confident_share"] >= 0.80
+    assert verdict["min_class_share"] >= 0.03
+
+
+def test_noise_is_not_taken_for_digits(judge):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 32, 32), dtype=np.uint8)
+    assert evaluate_digits.judge(noise, judge)["confident_share"] < 0.1
+
+
+def test_weights_are_small_and_in_the_package():
+    weights = Path(zoo.__file__).with_name("digits.npz")
+    assert weights.stat().st_size < 2_000_000
