@@ -34,7 +34,6 @@ class _Plan:
     instructions: list[Instruction]
     timeline: cost.Timeline
     jobs: list[Job] | None
-    fast: FastJobs
     tables: list[tuple[int, int]]
     version: int
 
@@ -57,6 +56,7 @@ class EmulatedCore:
         self._plans: OrderedDict[tuple, _Plan] = OrderedDict()
         self._values = {r.offset: r.reset for r in registers.REGISTERS}
         self._latched: dict[int, int] = {}
+        self._fast = FastJobs(board.core, memory)
         self._stuck = False
         core = board.core
         self._set("CONFIG_HASH", core.config_hash32)
@@ -180,7 +180,7 @@ class EmulatedCore:
         line = plan.timeline
         if plan.jobs is not None:
             for job in plan.jobs:
-                plan.fast.run(job)
+                self._fast.run(job, bases)
         else:
             machine = Machine(self._board.core, self._memory, bases)
             for done, index in enumerate(line.order):
@@ -239,8 +239,7 @@ class EmulatedCore:
                 jobs = recognise(instructions, line.order, core, read)
             except NotRecognised:
                 jobs = None
-        fast = FastJobs(core, self._memory, bases)
-        return _Plan(instructions, line, jobs, fast, tables, self._table_version(tables))
+        return _Plan(instructions, line, jobs, tables, self._table_version(tables))
 
     def _within_memory(self, instruction: Instruction, bases: dict[Segment, int]) -> bool:
         span = dram_range(instruction, self._board.core)

@@ -7,6 +7,7 @@ else in float64 below 2**53.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -31,6 +32,8 @@ _EXACT_64 = 1 << 53
 _MAX_SLICES = 4
 #: Input channels that share one bound of the weights.
 _BOUND_CHANNELS = 64
+#: Float weights that are kept for the next run, bytes.
+_WEIGHT_CACHE_BYTES = 1 << 30
 #: Sums that are requantised at a time: few enough to stay in the processor's cache.
 _BLOCK = 1 << 15
 
@@ -61,18 +64,19 @@ class _Product:
 class FastJobs:
     """Runs jobs; keeps weights as floats while the bytes they came from stay unchanged."""
 
-    def __init__(self, core: CoreConfig, memory: EmulatedMemory, bases: Mapping[Segment, int]):
+    def __init__(self, core: CoreConfig, memory: EmulatedMemory):
         self._core = core
         self._memory = memory
-        self._bases = bases
+        self._bases: Mapping[Segment, int] = {}
         self._dtype = numerics.storage_dtype(core.data_width)
         self._bits = numerics.accumulator_bits(core.data_width)
         # int32 arithmetic wraps exactly as a 32-bit accumulator does.
         self._work = np.dtype(np.int32 if core.data_width == 8 else np.int64)
-        self._weights: dict[tuple, tuple[int, list[_Product]]] = {}
+        self._weights: OrderedDict[tuple, tuple[int, list[_Product]]] = OrderedDict()
 
-    def run(self, job: Job) -> None:
-        """Compute a job and store its result."""
+    def run(self, job: Job, bases: Mapping[Segment, int]) -> None:
+        """Compute a job and store its result; ``bases`` are the segments' bus addresses."""
+        self._bases = bases
         core = self._core
         blocks = len(job.stores)
         channels = blocks * core.co_lanes
@@ -200,13 +204,33 @@ class FastJobs:
         return space.reshape(view.images, height, width, -1), reach
 
     def _pass_weights(self, fused: FusedPass) -> list[_Product]:
-        key = (fused.kernel, fused.weights)
+        kernel = fused.kernel
+        # Not the geometry: streams for other batch sizes share the weights.
+        key = (
+            kernel.winograd,
+            kernel.products,
+            kernel.window,
+            kernel.positions,
+            tuple(
+                tuple((self._bases[Segment(s)] + offset, blocks) for s, offset, blocks in runs)
+                for runs in fused.weights
+            ),
+        )
         version = max(self._version(fused, run) for block in fused.weights for run in block)
         held = self._weights.get(key)
         if held is None or held[0] != version:
             held = (version, self._build_weights(fused))
             self._weights[key] = held
+            self._forget()
+        self._weights.move_to_end(key)
         return held[1]
+
+    def _forget(self) -> None:
+        """Drop the weights used longest ago while all of them take too much memory."""
+        total = sum(p.matrix.nbytes for _, products in self._weights.values() for p in products)
+        while total > _WEIGHT_CACHE_BYTES and len(self._weights) > 1:
+            _, (_, products) = self._weights.popitem(last=False)
+            total -= sum(p.matrix.nbytes for p in products)
 
     def _run_bytes(self, fused: FusedPass, blocks: int) -> int:
         return blocks * fused.taps * self._core.weight_word_bytes

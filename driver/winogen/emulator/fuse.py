@@ -335,10 +335,20 @@ class _Walk:
                     self.open_chain[-1] = FusedPass(
                         replace(old.view, blocks=old.view.blocks + new.view.blocks),
                         old.kernel,
-                        (old.weights[0] + new.weights[0],),
+                        (self._joined(old.weights[0], new.weights[0][0], old.taps),),
                     )
                     return
         self.open_chain.append(new)
+
+    def _joined(
+        self, runs: tuple[tuple[int, int, int], ...], new: tuple[int, int, int], taps: int
+    ) -> tuple[tuple[int, int, int], ...]:
+        """``runs`` and ``new``, as one run where it begins in DRAM where the last one ends."""
+        segment, offset, blocks = runs[-1]
+        end = offset + blocks * taps * self._core.weight_word_bytes
+        if new[:2] == (segment, end):
+            return (*runs[:-1], (segment, offset, blocks + new[2]))
+        return (*runs, new)
 
     def _finish(self, f: dict[str, int], places: tuple) -> None:
         params = []
