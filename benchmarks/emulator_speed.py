@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 def main() -> int:
     """Print both times for one image and their ratio."""
     import onnxruntime
-    from onnx_oracle import to_onnx
 
+    from onnx_oracle import to_onnx
     from winogen.board import load_board
     from winogen.compiler import compile_graph
     from winogen.generator import Generator

@@ -5,7 +5,7 @@ The data flows one way: graph -> blocks -> integer layers -> packed layers -> st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from winogen.board import Board
 from winogen.descriptor import descriptor_problem
 from winogen.errors import InputError, ScheduleError
 from winogen.graph import Graph
+from winogen.isa import Instruction
 from winogen.lower import Mode
 from winogen.pack import PackedLayer, PackedNetwork, pack_network
 from winogen.program import LayerInfo, Program, StreamInfo
@@ -119,13 +120,26 @@ def _stream(packed: PackedNetwork, board: Board, batch: int) -> StreamInfo:
     cycles = [b - a for a, b in zip([0, *ends], ends)]
     return StreamInfo(
         batch,
-        isa.encode(stream.instructions),
+        _encode(stream.instructions, packed),
         stream.input_bytes,
         stream.output_bytes,
         stream.scratch_bytes,
         line.cycles,
         tuple(cycles),
     )
+
+
+def _encode(instructions: Sequence[Instruction], packed: PackedNetwork) -> bytes:
+    try:
+        return isa.encode(instructions)
+    except isa.EncodingError:  # find the layer whose sizes the fields cannot hold
+        for instruction in instructions:
+            try:
+                isa.encode([instruction])
+            except isa.EncodingError as error:
+                label = packed.layers[instruction.layer].layer.label
+                raise ScheduleError(f"layer '{label}' cannot be encoded: {error}") from None
+        raise
 
 
 def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerInfo:

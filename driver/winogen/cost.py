@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from winogen import isa
 from winogen.board import Board
-from winogen.isa import INSTRUCTION_BYTES, Instruction, Opcode, Table
+from winogen.isa import INSTRUCTION_BYTES, MAX_TOKENS, Instruction, Opcode, Table
 from winogen.registers import Engine
 
 #: Bytes that one AXI read or write port moves in a cycle (64 bits).
@@ -83,7 +83,7 @@ def _compute_work(instruction: Instruction, board: Board) -> Work:
 
 @dataclass
 class EngineTime:
-    """Cycles that an engine worked, and that it waited for a token."""
+    """Cycles that an engine worked (waiting for memory included), and waited for a token."""
 
     busy: int = 0
     stall: int = 0
@@ -134,8 +134,11 @@ def simulate(
         for engine, queue in queues.items():
             if not queue:
                 continue
-            sources = _engines(instructions[queue[0]].wait)
-            if all(tokens.get((s, engine)) for s in sources):
+            head = instructions[queue[0]]
+            sources = _engines(head.wait)
+            targets = [tokens.get((engine, t), ()) for t in _engines(head.signal)]
+            room = all(len(t) < MAX_TOKENS for t in targets)
+            if room and all(tokens.get((s, engine)) for s in sources):
                 times = [tokens[s, engine][0] for s in sources]
                 ready.append((max([free[engine], *times]), engine))
         if not ready:
@@ -149,14 +152,14 @@ def simulate(
         time.stall += begin - free[engine]
         for source in _engines(instruction.wait):
             tokens[source, engine].popleft()
-        latency = 0
+        latency, taken = 0, begin
         moved = work.read_bytes + work.written_bytes
         if moved:
             begin = max(begin, math.ceil(dram_free))
             dram_free = begin + moved / board.dram_bytes_per_cycle
             latency = board.dram_latency
         end = begin + work.cycles
-        time.busy += end - max(begin, free[engine])
+        time.busy += end - taken
         free[engine] = end  # requests of the next transfer overlap with the latency of this one
         for target in _engines(instruction.signal):
             if (engine, target) in tokens:

@@ -6,7 +6,7 @@ latent vector of n values is (n, 1, 1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from winogen.errors import ModelError, UnsupportedLayerError
 
 Shape = tuple[int, int, int]
+
+#: Most values of one layer's output; a 3840 x 2160 image in 56 channels has 464 million.
+MAX_VALUES = 1 << 29
 
 #: Parameters of each operation: (name, optional).
 _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
@@ -150,7 +153,10 @@ def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
             f"{', '.join(OPERATIONS)}"
         )
     _check_params(node, where)
-    return _output_shape(node, inputs, where)
+    shape = _output_shape(node, inputs, where)
+    if math.prod(shape) > MAX_VALUES:
+        raise ModelError(f"{where}: its output {shape} has over {MAX_VALUES:,} values")
+    return shape
 
 
 def _check_params(node: Node, where: str) -> None:
@@ -231,36 +237,3 @@ def _expect(node: Node, name: str, shape: tuple[int, ...], where: str) -> None:
     value = node.params.get(name)
     if value is not None and value.shape != shape:
         raise ModelError(f"{where}: its {name} has shape {value.shape}, expected {shape}")
-
-
-def edges(value: Any, where: str) -> tuple[int, int, int, int]:
-    """``value`` as (top, bottom, left, right): one number for all, or four."""
-    if isinstance(value, int):
-        return (value,) * 4
-    if (
-        isinstance(value, (list, tuple))
-        and len(value) == 4
-        and all(isinstance(v, int) for v in value)
-    ):
-        return tuple(value)
-    raise ModelError(f"{where}: expected one integer or [top, bottom, left, right], not {value!r}")
-
-
-def pair(value: Any, where: str) -> tuple[int, int]:
-    """``value`` as (rows, columns): one integer for both, or two."""
-    if isinstance(value, int):
-        return (value, value)
-    if (
-        isinstance(value, (list, tuple))
-        and len(value) == 2
-        and all(isinstance(v, int) for v in value)
-    ):
-        return (value[0], value[1])
-    raise ModelError(f"{where}: expected one integer or [rows, columns], not {value!r}")
-
-
-def require(mapping: Mapping[str, Any], key: str, where: str) -> Any:
-    """``mapping[key]``; ModelError if it is missing."""
-    if key not in mapping:
-        raise ModelError(f"{where}: '{key}' is missing")
-    return mapping[key]

@@ -25,6 +25,8 @@ from winogen.registers import Engine
 
 ISA_VERSION = 1
 INSTRUCTION_BYTES = 64
+#: Tokens that one counter holds; an instruction that would give one more waits to begin.
+MAX_TOKENS = 255
 _WORDS = INSTRUCTION_BYTES // 4
 
 

@@ -65,10 +65,11 @@ instruction-set version is {isa.ISA_VERSION}; it is part of the configuration ha
 meant. A *word* of activations is one block of `lanes` channels at one pixel. Activations lie in
 DRAM as [image][channel block][row][column][channel in block], and all strides count words."""
 
-_TOKEN_RULES = """\
+_TOKEN_RULES = f"""\
 Three engines execute the stream: load, compute and store. Each takes its own instructions in the
 order of the stream. Nothing else orders the engines but tokens. For each ordered pair of engines
-there is a counter of tokens; all are zero when a stream starts.
+there is a counter of tokens; all are zero when a stream starts, and a counter holds at most
+{isa.MAX_TOKENS}: an instruction that would give one more waits to begin.
 
 An instruction
 

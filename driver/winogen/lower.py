@@ -163,17 +163,23 @@ def lower(
     Raises ScheduleError if a single output phase needs more than the engine has.
     """
     if mode is Mode.AUTO:
-        candidates = [
-            lower(
-                shape,
-                mode=m,
-                sources=sources,
-                max_accumulators=max_accumulators,
-                max_steps=max_steps,
-                max_phases=max_phases,
-            )
-            for m in (Mode.WINOGRAD, Mode.DIRECT)
-        ]
+        candidates: list[LoweredConv] = []
+        for candidate in (Mode.WINOGRAD, Mode.DIRECT):
+            try:
+                candidates.append(
+                    lower(
+                        shape,
+                        mode=candidate,
+                        sources=sources,
+                        max_accumulators=max_accumulators,
+                        max_steps=max_steps,
+                        max_phases=max_phases,
+                    )
+                )
+            except ScheduleError as error:
+                refused = error
+        if not candidates:
+            raise refused
         return min(candidates, key=lambda c: c.cycles_per_block)
     windows = [_axis_windows(shape, axis) for axis in (0, 1)]
     stride = tuple(len(w[0].taps) for w in windows)
@@ -275,7 +281,8 @@ def _make_pass(
         steps, accumulators, words = _winograd_steps(taps)
     else:
         steps, accumulators, words = _direct_steps(taps, tile)
-        if mode is Mode.ZERO_PADDED and shape.transposed and first and source == 0:
+        inserts = shape.transposed and shape.input_size != (1, 1)
+        if mode is Mode.ZERO_PADDED and inserts and first and source == 0:
             steps, accumulators = _with_inserted_zeros(shape, phases, steps, accumulators, tile)
     if not steps and first:
         # Phases without any tap still need their bias: one multiply by zero starts the pass.

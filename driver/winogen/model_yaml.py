@@ -17,6 +17,8 @@ or are drawn from a seed.
 
 from __future__ import annotations
 
+import math
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +29,11 @@ import yaml
 from numpy.typing import NDArray
 
 from winogen.errors import ModelError, UnsupportedLayerError
-from winogen.graph import Graph, InputSpec, Node, Shape, edges, node_shape, pair, require
+from winogen.graph import Graph, InputSpec, Node, Shape, node_shape
+from winogen.yaml_values import choice, edges, integer, integers, number, pair, require
+
+#: Most weights of one layer; GP-GAN's largest has 33 million.
+MAX_WEIGHTS = 1 << 28
 
 _LAYER_KEYS = {
     "name", "op", "from", "cin", "cout", "k", "stride", "pad", "crop", "output_padding", "shape",
@@ -142,12 +148,19 @@ class _Builder:
                 raise ModelError(f"model {self._name}: layer {index} is not a mapping")
             self._add_layer(layer, f"layer '{layer.get('name', index)}' of model {self._name}")
         output = self._data.get("output") or {}
-        image_range = output.get("range")
+        where = f"model {self._name}: output"
+        image_range = require(output, "range", where) if output else None
+        if image_range is not None:
+            if not isinstance(image_range, list) or len(image_range) != 2:
+                raise ModelError(f"{where}: range must be [black, white]")
+            image_range = [number(v, where) for v in image_range]
+            if not image_range[0] < image_range[1]:
+                raise ModelError(f"{where}: range {image_range} must ascend")
         return Graph(
             self._name,
             spec,
             self._nodes,
-            (float(image_range[0]), float(image_range[1])) if image_range else None,
+            (image_range[0], image_range[1]) if image_range else None,
             str(self._data.get("description", "")),
         )
 
@@ -156,37 +169,42 @@ class _Builder:
         where = f"model {self._name}: input"
         if not isinstance(data, dict):
             raise ModelError(f"{where}: expected {{latent: n}} or {{image: [c, h, w]}}")
+        scale = number(data["scale"], f"{where}: scale") if "scale" in data else None
         quant = self._data.get("input_quant")
-        scale = data.get("scale")
         if quant is not None:  # "q1.7": one integer bit (the sign), seven fraction bits
-            scale = 2.0 ** -int(str(quant).split(".")[1])
-        if "latent" in data:
-            kind = "latent"
-            shape: tuple[int, ...] = (int(data["latent"]), 1, 1)
+            match = re.fullmatch(r"q1\.(\d{1,2})", str(quant))
+            if not match:
+                raise ModelError(f"{where}: input_quant must look like q1.7, not {quant!r}")
+            scale = 2.0 ** -int(match[1])
+        if scale is not None and scale <= 0:
+            raise ModelError(f"{where}: its scale must be positive, not {scale}")
+        kind = "latent" if "latent" in data else "image"
+        if kind == "latent":
+            shape: tuple[int, ...] = (integer(data["latent"], where), 1, 1)
         elif "image" in data:
-            kind, shape = "image", tuple(int(n) for n in data["image"])
+            shape = integers(data["image"], 3, where)
         elif data.get("kind") == "image":  # a network for images of any size: its layer table's
-            size = require(self._data["layers"][0], "in_hw", where)
-            kind, shape = "image", (int(data["channels"]), int(size[0]), int(size[1]))
+            first = self._data["layers"][0]
+            size = integers(require(first, "in_hw", where), 2, where)
+            shape = (integer(require(data, "channels", where), where), *size)
         else:
             raise ModelError(f"{where}: expected {{latent: n}} or {{image: [c, h, w]}}")
-        if len(shape) != 3 or min(shape) < 1:
-            raise ModelError(f"{where}: its shape {shape} is not three positive sizes")
-        distribution = str(data.get("dist", "normal" if kind == "latent" else "uniform"))
-        if distribution not in ("normal", "uniform"):
-            raise ModelError(f"{where}: dist must be normal or uniform, not {distribution}")
+        default = "normal" if kind == "latent" else "uniform"
+        distribution = choice(data.get("dist", default), ("normal", "uniform"), f"{where}: dist")
         return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale)
 
     def _add_layer(self, layer: dict[str, Any], where: str) -> None:
         name = str(require(layer, "name", where))
         if unknown := layer.keys() - _LAYER_KEYS:
             raise ModelError(f"{where}: unknown keys {', '.join(sorted(map(str, unknown)))}")
-        op = require(layer, "op", where)
+        op = str(require(layer, "op", where))
         previous = list(self._ends)[-1]
         sources = layer.get("from", previous)
-        sources = [sources] if isinstance(sources, str) else sources
+        sources = sources if isinstance(sources, list) else [sources]
+        if not sources:
+            raise ModelError(f"{where}: 'from' is empty")
         for source in sources:
-            if source not in self._ends:
+            if not isinstance(source, str) or source not in self._ends:
                 raise ModelError(f"{where}: its input '{source}' is not an earlier layer")
         inputs = tuple(self._ends[s] for s in sources)
         shape = self._shapes[inputs[0]]
@@ -195,7 +213,7 @@ class _Builder:
         elif op in _PLAIN_OPS:
             node = Node(name, op, inputs)
             if op == "upsample":
-                node.attrs["factor"] = int(layer.get("factor", 2))
+                node.attrs["factor"] = integer(layer.get("factor", 2), f"{where}: factor", 1, 64)
             if op == "batchnorm":
                 self._fill_norm(node, name, layer, shape[0], where)
         elif op in _ACTIVATIONS:
@@ -206,11 +224,12 @@ class _Builder:
                 f"{', '.join([*_OPS, *_PLAIN_OPS, *_ACTIVATIONS])}"
             )
         last = self._append(node)
-        steps = ["norm", "act"] if layer.get("order", "norm-act") == "norm-act" else ["act", "norm"]
-        for step in steps:
+        order = choice(layer.get("order", "norm-act"), ("norm-act", "act-norm"), f"{where}: order")
+        for step in order.split("-"):
             kind = layer.get(step)
             if kind is None:
                 continue
+            kind = str(kind)
             channels = self._shapes[last][0]
             if step == "act":
                 if kind not in _ACTIVATIONS:
@@ -253,28 +272,28 @@ class _Builder:
                 f"{where}: cin is {layer['cin']} but its input has {channels} channels"
             )
         if op == "linear":
-            target = (
-                layer.get("shape")
-                or layer.get("reshape")
-                or [int(require(layer, "cout", where)), 1, 1]
-            )
-            if len(target) != 3:
-                raise ModelError(f"{where}: shape must be [channels, rows, columns]")
-            node.attrs["shape"] = tuple(int(n) for n in target)
-            outputs = int(np.prod(target))
-            weight_shape: tuple[int, ...] = (outputs, int(np.prod(shape)))
+            target = layer.get("shape", layer.get("reshape"))
+            if target is None:
+                target = [require(layer, "cout", where), 1, 1]
+            target = integers(target, 3, f"{where}: shape")
+            node.attrs["shape"] = target
+            outputs = math.prod(target)
+            weight_shape: tuple[int, ...] = (outputs, math.prod(shape))
         else:
-            outputs = int(require(layer, "cout", where))
-            kernel = pair(require(layer, "k", where), where)
-            node.attrs.update(kernel=kernel, stride=pair(layer.get("stride", 1), where))
-            pad = edges(layer.get("pad", 0), where)
+            outputs = integer(require(layer, "cout", where), f"{where}: cout")
+            kernel = pair(require(layer, "k", where), f"{where}: k")
+            stride = pair(layer.get("stride", 1), f"{where}: stride")
+            node.attrs.update(kernel=kernel, stride=stride)
+            pad = edges(layer.get("pad", 0), f"{where}: pad")
             if op == "conv":
                 node.attrs["pad"] = pad
                 weight_shape = (outputs, channels, *kernel)
             else:
-                extra = int(layer.get("output_padding", 0))
+                extra = integer(layer.get("output_padding", 0), f"{where}: output_padding", 0)
                 crop = (pad[0], pad[1] - extra, pad[2], pad[3] - extra)
-                node.attrs["crop"] = edges(layer["crop"], where) if "crop" in layer else crop
+                node.attrs["crop"] = (
+                    edges(layer["crop"], f"{where}: crop") if "crop" in layer else crop
+                )
                 weight_shape = (channels, outputs, *kernel)
         node.params["weight"] = self._weight(f"{name}.weight", weight_shape, node, where)
         if layer.get("bias", "norm" not in layer):
@@ -284,6 +303,10 @@ class _Builder:
     def _weight(
         self, name: str, shape: tuple[int, ...], node: Node, where: str
     ) -> NDArray[np.float32]:
+        if math.prod(shape) > MAX_WEIGHTS:
+            raise ModelError(
+                f"{where}: its weight would have shape {shape}, over {MAX_WEIGHTS:,} values"
+            )
         weight = self._parameters.get(name, shape, where)
         if isinstance(self._parameters, RandomParameters):
             # Variance-preserving: the number of products that meet in one output.
@@ -310,19 +333,22 @@ class _Builder:
         op, attrs = _ACTIVATIONS[kind]
         node = Node(name, op, (source,), dict(attrs))
         if op == "leaky_relu":
-            node.attrs["slope"] = float(layer.get("slope", 0.01))
+            node.attrs["slope"] = number(layer.get("slope", 0.01), f"{where}: slope")
         elif op == "prelu":
             node.params["alpha"] = self._parameters.get(f"{layer_name}.alpha", (channels,), where)
         elif op in ("clamp", "quant_relu"):
             for key in ("low", "high") if op == "clamp" else ("step", "high"):
-                node.attrs[key] = float(
-                    node.attrs[key] if key in node.attrs else require(layer, key, where)
-                )
+                value = node.attrs.get(key, layer.get(key))
+                if value is None:
+                    raise ModelError(f"{where}: '{key}' is missing")
+                node.attrs[key] = number(value, f"{where}: {key}")
+            if op == "quant_relu" and node.attrs["step"] <= 0:
+                raise ModelError(f"{where}: step must be positive, not {node.attrs['step']}")
         return node
 
     def _fill_norm(
         self, node: Node, layer_name: str, layer: dict[str, Any], channels: int, where: str
     ) -> None:
-        node.attrs["eps"] = float(layer.get("bn_eps", 1e-5))
+        node.attrs["eps"] = number(layer.get("bn_eps", 1e-5), f"{where}: bn_eps")
         for key in ("gamma", "beta", "mean", "var"):
             node.params[key] = self._parameters.get(f"{layer_name}.bn_{key}", (channels,), where)

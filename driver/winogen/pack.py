@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from winogen import isa, winograd
 from winogen.board import CoreConfig
+from winogen.errors import ScheduleError
 from winogen.isa import Params, Table
 from winogen.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
 from winogen.numerics import storage_dtype
@@ -116,7 +117,12 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
     packed = PackedNetwork()
     for layer in network.layers:
         counts = tuple(channels[s] for s in layer.sources)
-        packed.layers.append(_pack_layer(layer, counts, core, mode, writer))
+        try:
+            packed.layers.append(_pack_layer(layer, counts, core, mode, writer))
+        except (ScheduleError, isa.EncodingError) as error:
+            raise ScheduleError(
+                f"layer '{layer.label}' of model {network.name} cannot run: {error}"
+            ) from None
     packed.segment = writer.tobytes()
     return packed
 

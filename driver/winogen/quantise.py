@@ -288,14 +288,16 @@ def _convolve(
         if shape.transposed:
             after.append((n - 1) * s + k - pad - out)
         else:
-            after.append((out - 1) * s + k - n - pad)
+            # A stride may leave samples over at the end; no output reads them.
+            after.append(max((out - 1) * s + k - n - pad, 0))
     edges = (shape.pad[0], after[0], shape.pad[1], after[1])
     xf, wf = x.astype(np.float64), weight.astype(np.float64)
     if shape.transposed:
         sums = reference.deconv2d(xf, wf.swapaxes(0, 1), shape.stride, edges)
     else:
         sums = reference.conv2d(xf, wf, shape.stride, edges)
-    return sums.astype(np.int64)
+    rows, columns = shape.output_size
+    return sums[:, :, :rows, :columns].astype(np.int64)
 
 
 def _formats(

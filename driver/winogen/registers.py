@@ -79,11 +79,12 @@ class ErrorCode(IntEnum):
 _ERROR_TEXT = {
     ErrorCode.NONE: "no error",
     ErrorCode.BAD_OPCODE: "an instruction has an unknown opcode",
-    ErrorCode.ILLEGAL_DESCRIPTOR: "an instruction addresses outside an on-chip memory or table",
+    ErrorCode.ILLEGAL_DESCRIPTOR: "an instruction has a field that is not possible, or reaches "
+    "outside an on-chip memory or table",
     ErrorCode.AXI_SLVERR: "a memory access was answered with SLVERR",
     ErrorCode.AXI_DECERR: "a memory access was answered with DECERR (no memory at that address)",
     ErrorCode.WATCHDOG: "the watchdog expired (engines waiting for each other or for memory)",
-    ErrorCode.BAD_STREAM: "STREAM_LENGTH is zero or too large, or STREAM_BASE is misaligned",
+    ErrorCode.BAD_STREAM: "STREAM_LENGTH is zero or too large, or a base address is misaligned",
 }
 
 

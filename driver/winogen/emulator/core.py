@@ -15,7 +15,7 @@ from winogen.board import Board
 from winogen.descriptor import descriptor_problem, dram_range
 from winogen.device.errors import BusError
 from winogen.device.memory import EmulatedMemory
-from winogen.emulator.fast import FastJobs
+from winogen.emulator.fast import FastJobs, NotExact
 from winogen.emulator.faults import Fault
 from winogen.emulator.fuse import Job, NotRecognised, recognise
 from winogen.emulator.machine import Machine
@@ -89,6 +89,7 @@ class EmulatedCore:
         register = registers.BY_OFFSET.get(offset)
         if register is None:
             return
+        self._latched.pop(offset, None)
         if register.name == "CONTROL":
             self._control(registers.unpack("CONTROL", value))
         elif register.access == "w1c":
@@ -124,6 +125,7 @@ class EmulatedCore:
             self._run()
 
     def _clear(self) -> None:
+        self._latched.clear()
         for name, _ in registers.COUNTERS:
             self._set64(name, 0)
         for name in ("ERROR_CODE", "ERROR_INSTRUCTION", "ERROR_ADDRESS_LO", "ERROR_ADDRESS_HI"):
@@ -178,10 +180,7 @@ class EmulatedCore:
 
     def _execute(self, plan: _Plan, bases: dict[Segment, int]) -> None:
         line = plan.timeline
-        if plan.jobs is not None:
-            for job in plan.jobs:
-                self._fast.run(job, bases)
-        else:
+        if not self._run_jobs(plan, bases):
             machine = Machine(self._board.core, self._memory, bases)
             for done, index in enumerate(line.order):
                 try:
@@ -192,6 +191,18 @@ class EmulatedCore:
         self._count(line)
         if line.deadlock is not None:
             self._starve(plan, line.deadlock)
+
+    def _run_jobs(self, plan: _Plan, bases: dict[Segment, int]) -> bool:
+        """Run a recognised stream layer by layer; False if that is not possible exactly."""
+        if plan.jobs is None:
+            return False
+        try:
+            for job in plan.jobs:
+                self._fast.run(job, bases)
+        except NotExact:
+            plan.jobs = None
+            return False
+        return True
 
     def _starve(self, plan: _Plan, index: int) -> None:
         """Instruction ``index`` waits for a token that never comes."""

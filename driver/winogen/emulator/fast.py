@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -61,6 +62,18 @@ class _Product:
         self.magnitudes = np.add.reduceat(magnitudes, starts, axis=1, dtype=np.float64)
 
 
+class NotExact(Exception):
+    """Sums so large that merging instructions would not wrap as the hardware does."""
+
+
+@dataclass
+class _PassWeights:
+    """Weights of a pass; ``taps[p]`` are the sums of magnitudes of phase p's filters."""
+
+    products: list[_Product]
+    taps: list[NDArray[np.float64]]  # (slices of channels, output channels)
+
+
 class FastJobs:
     """Runs jobs; keeps weights as floats while the bytes they came from stay unchanged."""
 
@@ -72,7 +85,7 @@ class FastJobs:
         self._bits = numerics.accumulator_bits(core.data_width)
         # int32 arithmetic wraps exactly as a 32-bit accumulator does.
         self._work = np.dtype(np.int32 if core.data_width == 8 else np.int64)
-        self._weights: OrderedDict[tuple, tuple[int, list[_Product]]] = OrderedDict()
+        self._weights: OrderedDict[tuple, tuple[int, _PassWeights]] = OrderedDict()
 
     def run(self, job: Job, bases: Mapping[Segment, int]) -> None:
         """Compute a job and store its result; ``bases`` are the segments' bus addresses."""
@@ -124,8 +137,15 @@ class FastJobs:
         kernel = fused.kernel
         if fused.view is None or not any(kernel.products):
             return
-        products = self._pass_weights(fused)
+        weights = self._pass_weights(fused)
+        products = weights.products
         space, reach = self._patch_space(fused.view, kernel, products[0].matrix.dtype)
+        if kernel.winograd:
+            # Each COMPUTE wraps its sum before it halves it twice; merging them needs sums that
+            # do not wrap at all. Compiled networks never have such sums.
+            largest = np.maximum(-reach[0], reach[1])
+            if any((largest @ taps).max() * 4 >= 1 << (self._bits - 1) for taps in weights.taps):
+                raise NotExact
         patch = _patches(space, kernel)
         accumulators: dict[int, Ints] = {}
         width = len(fused.weights) * self._core.co_lanes
@@ -203,7 +223,7 @@ class FastJobs:
         reach = np.stack([low, high]).astype(np.float64)
         return space.reshape(view.images, height, width, -1), reach
 
-    def _pass_weights(self, fused: FusedPass) -> list[_Product]:
+    def _pass_weights(self, fused: FusedPass) -> _PassWeights:
         kernel = fused.kernel
         # Not the geometry: streams for other batch sizes share the weights.
         key = (
@@ -227,10 +247,13 @@ class FastJobs:
 
     def _forget(self) -> None:
         """Drop the weights used longest ago while all of them take too much memory."""
-        total = sum(p.matrix.nbytes for _, products in self._weights.values() for p in products)
-        while total > _WEIGHT_CACHE_BYTES and len(self._weights) > 1:
-            _, (_, products) = self._weights.popitem(last=False)
-            total -= sum(p.matrix.nbytes for p in products)
+        sizes = [sum(p.matrix.nbytes for p in w.products) for _, w in self._weights.values()]
+        total = sum(sizes)
+        for size in sizes[:-1]:
+            if total <= _WEIGHT_CACHE_BYTES:
+                break
+            self._weights.popitem(last=False)
+            total -= size
 
     def _run_bytes(self, fused: FusedPass, blocks: int) -> int:
         return blocks * fused.taps * self._core.weight_word_bytes
@@ -241,7 +264,7 @@ class FastJobs:
             self._bases[Segment(segment)] + offset, self._run_bytes(fused, blocks)
         )
 
-    def _build_weights(self, fused: FusedPass) -> list[_Product]:
+    def _build_weights(self, fused: FusedPass) -> _PassWeights:
         core, kernel = self._core, fused.kernel
         lanes = core.ci_lanes
         raw = []
@@ -275,7 +298,13 @@ class FastJobs:
             products.append(
                 _Product(positions, tuple(accumulators), np.ascontiguousarray(matrix), channels)
             )
-        return products
+        starts = np.arange(0, channels, _BOUND_CHANNELS)
+        sums, first = [], 0
+        for window in kernel.window:
+            used = np.abs(ordered[first : first + len(window)].astype(np.int64)).sum(axis=0)
+            sums.append(np.add.reduceat(used, starts, axis=0).astype(np.float64))
+            first += len(window)
+        return _PassWeights(products, sums)
 
     def _params(self, chain: Chain) -> Params:
         """Parameters, each (output blocks, entries, lanes)."""
@@ -319,7 +348,9 @@ class _Requantise:
         self._data_width = data_width
         self._dtype = numerics.storage_dtype(data_width)
         self._scale = np.ldexp(1.0, -constants.shift)
-        self._same = bool(np.all((constants.positive == constants.negative) | (constants.low >= 0)))
+        # A lower clamp at or above zero hides what a multiplier that keeps the sign gives.
+        hidden = (constants.low >= 0) & (constants.positive >= 0) & (constants.negative >= 0)
+        self._same = bool(np.all((constants.positive == constants.negative) | hidden))
         self._positive = constants.positive * self._scale
         self._negative = constants.negative * self._scale
         self._low, self._high = constants.low.astype(float), constants.high.astype(float)
@@ -337,7 +368,7 @@ class _Requantise:
             # The bias wraps into the 32-bit sum as in the accumulator; then float64 is exact:
             # the product has at most 47 bits, and scaling by a power of two loses none.
             acc = (total + bias.astype(np.int32)).astype(np.float64)
-            if self._same:  # a lower clamp at or above zero hides what negatives would give
+            if self._same:
                 acc *= self._positive
             else:
                 acc *= np.where(acc < 0, self._negative, self._positive)

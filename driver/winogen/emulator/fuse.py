@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen import isa
+from winogen import isa, winograd
 from winogen.board import CoreConfig
 from winogen.isa import Instruction, Opcode, Table
 from winogen.lower import ZERO_POSITION
@@ -226,6 +226,8 @@ class _Walk:
             raise NotRecognised("taps")
         words = sum(map(len, positions)) if f["winograd"] else f["taps"]
         place = (f["segment"], f["offset"], f["blocks"])
+        if f["base"] + f["blocks"] * words > self._core.weight_depth:
+            raise NotRecognised("weights reach outside their buffer")
         what = _Weights(place, window, positions, bool(f["winograd"]), words)
         self._weight.put(f["base"], f["blocks"] * words, what)
 
@@ -307,6 +309,8 @@ class _Walk:
             weights = (loaded.place,)
         elif any(products):
             raise NotRecognised("a step without weights")
+        if f["winograd"]:
+            _check_winograd(products, accumulators, window, positions)
         kernel = Kernel(
             bool(f["winograd"]),
             f["tile"],
@@ -404,6 +408,26 @@ class _Walk:
         views = [p.view for c in pending for p in c.passes] + [p.view for p in self.open_chain]
         if any(view and _touches(job, view, word) for view in views):
             raise NotRecognised("a store over the input of an unfinished result")
+
+
+def _check_winograd(products: tuple, accumulators: tuple, window: tuple, positions: tuple) -> None:
+    """Refuse step lists that are no whole Winograd convolution.
+
+    The hardware halves the sum of each COMPUTE twice; that commutes with adding COMPUTEs up only
+    where every sum is a multiple of four, as whole convolutions are.
+    """
+    words = iter(range(1 << 12))
+    place = {(p, i): next(words) for p, kept in enumerate(positions) for i in kept}
+    used = [(a, steps) for a, steps in zip(accumulators, products) if steps]
+    if len({a for a, _ in used}) != len(used) or any(
+        steps != ((a[1], place.get(a)),) for a, steps in used
+    ):
+        raise NotRecognised("steps that are not those of a Winograd convolution")
+    for phase, (taps, kept) in enumerate(zip(window, positions)):
+        computed = sorted(i for (p, i), _ in used if p == phase)
+        whole = winograd.positions(divmod(w, winograd.TAPS) for w in taps)
+        if list(kept) != list(whole) or (computed and computed != list(whole)):
+            raise NotRecognised("a Winograd convolution that lacks positions")
 
 
 def _check_covers(output: _Output) -> None:
