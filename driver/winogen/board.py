@@ -114,6 +114,14 @@ class Board:
     contiguous_mib: int
     core: CoreConfig
 
+    def __post_init__(self) -> None:
+        for name in ("clock_mhz", "dram_mb_s", "dram_latency", "contiguous_mib"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise BoardError(f"board field {name} must be a number, not {value!r}")
+            if not 0 < value < 1e9:
+                raise BoardError(f"board field {name} must be positive, not {value!r}")
+
     @property
     def dram_bytes_per_cycle(self) -> float:
         """DRAM bandwidth in bytes a clock cycle."""

@@ -224,8 +224,8 @@ def _load_or_compile(options: argparse.Namespace) -> Program:
         raise InputError(f"{', '.join(given)} cannot change a compiled program; compile it anew")
     program = Program.load(options.model)
     if options.board or options.bits:
-        board = load_board(options.board or program.board, options.bits or program.data_width)
-        program.check_board(board)
+        bits = options.bits or program.data_width
+        program.check_board(load_board(options.board or program.board.name, bits))
     return program
 
 
@@ -295,7 +295,7 @@ def _info(options: argparse.Namespace) -> None:
     oc, oh, ow = program.output_shape
     print(f"network   {program.name}, int{program.data_width}")
     print(
-        f"board     {program.board}, {program.clock_mhz:g} MHz, "
+        f"board     {program.board.name}, {program.board.clock_mhz:g} MHz, "
         f"{program.core.multipliers} multipliers, configuration {program.core.config_hash32:08x}"
     )
     print(f"input     {program.input.kind} {c} x {h} x {w}, step {program.input_format.scale:.6g}")

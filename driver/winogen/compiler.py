@@ -82,9 +82,7 @@ def compile_graph(
     channels.update({layer.name: layer.channels for layer in network.layers})
     program = Program(
         graph.name,
-        board.name,
-        float(board.clock_mhz),
-        board.core,
+        board,
         graph.input,
         network.input_format,
         network.layers[-1].output_shape,

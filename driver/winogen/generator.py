@@ -36,6 +36,7 @@ class Generator:
     program : a Program or the path of a program file
     device : ``emulator``, ``board``, or a ``pynq.Device``
     board : name or description of the board that the device is; default: the program's
+        (an emulated device then is that board)
     overlay : path of the bitstream; an emulated device needs none
     timeout : seconds that one run may take; default: many times the predicted time
 
@@ -59,8 +60,10 @@ class Generator:
         if timeout is not None and not timeout > 0:
             raise InputError(f"timeout must be a positive number of seconds, not {timeout}")
         self._timeout = timeout
-        if not isinstance(board, Board):
-            board = load_board(board or self.program.board, self.program.data_width)
+        if board is None:
+            board = self.program.board
+        elif not isinstance(board, Board):
+            board = load_board(board, self.program.data_width)
         self.program.check_board(board)
         self.device, self.overlay, self.core = open_device(device, board, overlay)
         self._dtype = storage_dtype(self.program.data_width)
@@ -220,7 +223,7 @@ class Generator:
     def _deadline(self, stream: StreamInfo) -> float:
         if self._timeout is not None:
             return self._timeout
-        predicted = stream.cycles / (self.program.clock_mhz * 1e6)
+        predicted = stream.cycles / (self.program.board.clock_mhz * 1e6)
         return max(_MIN_SECONDS, _DEADLINE_FACTOR * predicted)
 
     def _upload(self, name: str, data: bytes) -> Any:

@@ -82,6 +82,7 @@ class Program:
 
     Attributes
     ----------
+    board : the board and build that it is for, and whose speed is predicted
     input_shape, output_shape : (channels, rows, columns)
     input_format, output_format : what the integers at either end stand for
     output_range : real values of black and white, or None if the output is no image
@@ -89,9 +90,7 @@ class Program:
     """
 
     name: str
-    board: str
-    clock_mhz: float
-    core: CoreConfig
+    board: Board
     input: InputSpec
     input_format: TensorFormat
     output_shape: tuple[int, int, int]
@@ -100,6 +99,11 @@ class Program:
     layers: tuple[LayerInfo, ...]
     streams: tuple[StreamInfo, ...]
     weights: bytes = field(repr=False)
+
+    @property
+    def core(self) -> CoreConfig:
+        """The build configuration that the program is for."""
+        return self.board.core
 
     @property
     def data_width(self) -> int:
@@ -113,7 +117,7 @@ class Program:
 
     def frames_per_second(self, stream: StreamInfo) -> float:
         """Predicted images a second of a stream on the board that the program is for."""
-        return stream.batch * self.clock_mhz * 1e6 / stream.cycles
+        return stream.batch * self.board.clock_mhz * 1e6 / stream.cycles
 
     def tobytes(self) -> bytes:
         """The program file's contents; equal programs give equal bytes."""
@@ -138,10 +142,8 @@ class Program:
             "format": FORMAT_VERSION,
             "isa": isa.ISA_VERSION,
             "name": self.name,
-            "board": self.board,
-            "clock_mhz": self.clock_mhz,
+            "board": asdict(self.board),
             "config_hash": self.core.config_hash,
-            "core": asdict(self.core),
             "input": asdict(self.input),
             "input_format": asdict(self.input_format),
             "output_shape": self.output_shape,
@@ -193,7 +195,7 @@ class Program:
                 if value != getattr(self.core, name)
             ]
             raise ProgramError(
-                f"program '{self.name}' was compiled for board {self.board} "
+                f"program '{self.name}' was compiled for board {self.board.name} "
                 f"(configuration {self.core.config_hash32:08x}), not for {board.name} "
                 f"({board.core.config_hash32:08x}): {', '.join(differing)}; compile it again "
                 f"with --board {board.name} --bits {board.core.data_width}"
@@ -242,7 +244,8 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
                 f"it has {name} version {header[name]}, this winogen reads {known}; compile it "
                 "again with this version"
             )
-    core = CoreConfig(**header["core"])
+    core = CoreConfig(**header["board"]["core"])
+    board = Board(**{**header["board"], "core": core})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
     streams = []
@@ -274,9 +277,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     output_range = header["output_range"]
     program = Program(
         str(header["name"]),
-        str(header["board"]),
-        float(header["clock_mhz"]),
-        core,
+        board,
         InputSpec(**spec),
         TensorFormat(**header["input_format"]),
         _shape(header["output_shape"]),

@@ -57,7 +57,7 @@ def cost_summary(program: Program, stream: StreamInfo) -> str:
     return (
         f"{done / useful:.2f} multiplies for each useful one, {padded / done:.2f}x fewer than "
         f"zero-padded; predicted {program.frames_per_second(stream):,.1f} images/s on "
-        f"{program.board} at {program.clock_mhz:g} MHz (batch {stream.batch}, "
+        f"{program.board.name} at {program.board.clock_mhz:g} MHz (batch {stream.batch}, "
         f"{stream.cycles / stream.batch:,.0f} cycles an image)"
     )
 
