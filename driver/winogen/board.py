@@ -12,6 +12,9 @@ import yaml
 from winogen.errors import BoardError
 from winogen.isa import ISA_VERSION
 
+#: Contiguous memory that 32-bit bus addresses leave room for.
+MAX_CONTIGUOUS_MIB = 3072
+
 _BOARDS = Path(__file__).parent / "boards"
 
 
@@ -115,12 +118,23 @@ class Board:
     core: CoreConfig
 
     def __post_init__(self) -> None:
-        for name in ("clock_mhz", "dram_mb_s", "dram_latency", "contiguous_mib"):
+        limits = {
+            "clock_mhz": 1e4,
+            "dram_mb_s": 1e7,
+            "dram_latency": 10_000,
+            "contiguous_mib": MAX_CONTIGUOUS_MIB,
+        }
+        for name, limit in limits.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise BoardError(f"board field {name} must be a number, not {value!r}")
-            if not 0 < value < 1e9:
-                raise BoardError(f"board field {name} must be positive, not {value!r}")
+            wanted = (int, float) if isinstance(limit, float) else int
+            if isinstance(value, bool) or not isinstance(value, wanted) or not 0 < value <= limit:
+                kind = "a number" if isinstance(limit, float) else "a whole number"
+                raise BoardError(
+                    f"board field {name} must be {kind} above 0 and up to {limit:g}, not {value!r}"
+                )
+        for name in ("name", "part"):
+            if not isinstance(getattr(self, name), str):
+                raise BoardError(f"board field {name} must be text")
 
     @property
     def dram_bytes_per_cycle(self) -> float:

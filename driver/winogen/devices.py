@@ -26,6 +26,7 @@ def emulated_device(board: Board, *, fuse: bool = True) -> EmulatedDevice:
         lambda memory: EmulatedCore(memory, board, fuse=fuse),
         name=f"emulator-{board.name}",
         parameters={**asdict(board.core), "config_hash": board.core.config_hash},
+        memory_bytes=(board.contiguous_mib + 64) << 20,  # the rest is the processor's
         contiguous_bytes=board.contiguous_mib << 20,
         clock_mhz=board.clock_mhz,
     )
