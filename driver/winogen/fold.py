@@ -106,9 +106,11 @@ class Block:
         self.weight = self.weight * shaped
         column = (-1,) + (1,) * (self.bias.ndim - 1)
         self.bias = self.bias * scale.reshape(column) + shift.reshape(column)
-        with np.errstate(invalid="ignore"):  # 0 * inf: a zero scale leaves just the shift
-            bounds = [np.where(scale == 0, shift, b * scale + shift) for b in (self.low, self.high)]
-        self.low, self.high = np.minimum(*bounds), np.maximum(*bounds)
+        # A zero scale leaves a constant, which needs no clamp.
+        with np.errstate(invalid="ignore"):
+            ends = [np.where(scale == 0, np.nan, b * scale + shift) for b in (self.low, self.high)]
+        self.low = np.nan_to_num(np.minimum(*ends), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        self.high = np.nan_to_num(np.maximum(*ends), nan=np.inf, posinf=np.inf, neginf=-np.inf)
 
 
 def fold(graph: Graph) -> list[Block]:

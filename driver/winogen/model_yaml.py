@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,7 +78,11 @@ class StoredParameters:
         if name not in self._arrays:
             raise ModelError(f"{where}: '{name}' (shape {shape}) is missing in {self._source}")
         value = np.asarray(self._arrays[name])
-        return value.astype(np.float32) if np.issubdtype(value.dtype, np.floating) else value
+        kind = name.rsplit(".", 1)[-1]
+        if kind in ("weight", "bias") and value.shape != shape:
+            raise ModelError(f"{where}: its {kind} has shape {value.shape}, expected {shape}")
+        with np.errstate(over="ignore"):  # what overflows is refused as infinity
+            return value.astype(np.float32) if np.issubdtype(value.dtype, np.floating) else value
 
 
 class RandomParameters:
@@ -119,11 +124,16 @@ def load_definition(
 def load_weights(path: Path) -> dict[str, NDArray]:
     """All arrays of an ``.npz`` file; ModelError if it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        with path.open("rb") as stream:  # numpy leaves a damaged file open if it opens it itself
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it is no .npz archive")
+            with file:
+                return {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise ModelError(f"weights file {path} does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, MemoryError,
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         raise ModelError(f"cannot read weights file {path}: {error}") from None
 
 
@@ -284,7 +294,7 @@ class _Builder:
             kernel = pair(require(layer, "k", where), f"{where}: k")
             stride = pair(layer.get("stride", 1), f"{where}: stride")
             node.attrs.update(kernel=kernel, stride=stride)
-            pad = edges(layer.get("pad", 0), f"{where}: pad")
+            pad = edges(layer.get("pad", 0), f"{where}: pad", negative=False)
             if op == "conv":
                 node.attrs["pad"] = pad
                 weight_shape = (outputs, channels, *kernel)

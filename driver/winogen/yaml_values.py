@@ -55,10 +55,10 @@ def pair(value: Any, where: str) -> tuple[int, int]:
     return rows, columns
 
 
-def edges(value: Any, where: str) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right): one whole number for all, or four; negative ones are allowed."""
+def edges(value: Any, where: str, *, negative: bool = True) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right): one whole number for all, or four."""
     values = value if isinstance(value, list) else [value] * 4
-    top, bottom, left, right = integers(values, 4, where, low=-MAX_SIZE)
+    top, bottom, left, right = integers(values, 4, where, low=-MAX_SIZE if negative else 0)
     return top, bottom, left, right
 
 
