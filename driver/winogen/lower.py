@@ -185,7 +185,9 @@ def lower(
     stride = tuple(len(w[0].taps) for w in windows)
     grid = tuple(-(-n // s) for n, s in zip(shape.output_size, stride))
     tile = winograd.TILE
-    if mode is Mode.DIRECT and grid[0] * grid[1] < 4 * (-(-grid[0] // 2)) * (-(-grid[1] // 2)):
+    if mode is not Mode.WINOGRAD and grid[0] * grid[1] < 4 * (-(-grid[0] // 2)) * (
+        -(-grid[1] // 2)
+    ):
         tile = 1  # odd sizes: single outputs waste no multiplies on the rim
     views = list(product(windows[0], windows[1]))
     groups = []

@@ -198,7 +198,7 @@ def _padded_weights(
             full = np.zeros((output_blocks, lanes, 1, lanes, *kernel), np.int64)
             padded = np.zeros((output_blocks * lanes, *kernel), np.int64)
             padded[: layer.channels] = weight
-            full[:, index, 0, index] = padded.reshape(output_blocks, lanes, *kernel).swapaxes(0, 1)
+            full[:, index, 0, index] = padded.reshape(output_blocks, lanes, *kernel)
             out.append(full)
         return out
     start = 0

@@ -139,8 +139,19 @@ class QuantNetwork:
 
     def quantise_input(self, x: NDArray) -> NDArray[np.int64]:
         """Integers (N, C, H, W) of real inputs (N, C, H, W) or (N, latent)."""
-        x = np.asarray(x).reshape(-1, *self.input.shape)
+        x = as_batch(self.input, x, "inputs")
         return self.input_format.quantise(x, input_bits(self.input, self.data_width))
+
+
+def as_batch(spec: InputSpec, x: NDArray, what: str) -> NDArray:
+    """``x`` as (N, C, H, W), from (N, latent) too; InputError if it has another shape."""
+    x = np.asarray(x)
+    if x.ndim == 2 and spec.shape[1:] == (1, 1):
+        x = x[:, :, None, None]
+    if x.ndim != 4 or x.shape[1:] != spec.shape:
+        expected = ", ".join(map(str, spec.shape))
+        raise InputError(f"the {what} have shape {x.shape}, expected (N, {expected})")
+    return x
 
 
 def input_bits(spec: InputSpec, data_width: int) -> int:
@@ -192,8 +203,10 @@ def quantise(
         raise InputError(f"data width must be 8 or 16 bits, not {data_width}")
     calibration = calibration or DEFAULT_CALIBRATION[data_width]
     if inputs is None:
+        if samples < 1:
+            raise InputError(f"calibration needs at least one sample, not {samples}")
         inputs = sample_inputs(graph.input, samples, seed)
-    inputs = np.asarray(inputs, np.float32).reshape(-1, *graph.input.shape)
+    inputs = as_batch(graph.input, np.asarray(inputs, np.float32), "calibration inputs")
     if not len(inputs) or not np.all(np.isfinite(inputs)):
         raise InputError("calibration inputs are empty or hold NaN or infinity")
     say = progress or (lambda _: None)
@@ -327,8 +340,10 @@ def _formats(
         elif block.function:
             formats[block.name] = TensorFormat(1 / top)
         else:
+            # All zero: any scale holds it, and its inputs' keeps the requantiser in range.
             reach = _magnitude(kept[block.name], calibration)
-            formats[block.name] = TensorFormat(_short(max(reach, 1e-8) / top))
+            scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
+            formats[block.name] = TensorFormat(scale)
     # Values that meet in one sum must share a scale: the coarsest of them.
     for _ in blocks:
         for block in blocks:

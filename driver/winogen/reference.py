@@ -128,7 +128,8 @@ def pointwise(node: Node, x: Array) -> Array:
     if op == "tanh":
         return np.tanh(x)
     assert op == "sigmoid", op
-    return 1 / (1 + np.exp(-x))
+    small = np.exp(-np.abs(x))  # never overflows
+    return np.where(x < 0, small, x.dtype.type(1)) / (1 + small)
 
 
 def _add_bias(y: Array, node: Node) -> Array:

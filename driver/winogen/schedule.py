@@ -384,7 +384,9 @@ class _Emitter:
         first = 0 if self._layer.layer.diagonal else chunk.start
         word = (block * blocks + first) * spec.tap_count
         offset = packed_pass.weights + word * self._core.weight_word_bytes
-        base, held = self._weight.take((offset, len(chunk)), len(chunk) * spec.words)
+        # Equal bytes may lie in one place for two layers, and still be transformed differently.
+        key = (offset, len(chunk), spec.taps, winograd)
+        base, held = self._weight.take(key, len(chunk) * spec.words)
         if not held:
             self._emit(
                 Opcode.LOAD_WEIGHTS,
