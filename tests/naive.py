@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 Pair = tuple[int, int]
 
 
-def deconv(
-    x: NDArray, weight: NDArray, stride: Pair, crop: Pair, output_size: Pair
-) -> NDArray:
+def deconv(x: NDArray, weight: NDArray, stride: Pair, crop: Pair, output_size: Pair) -> NDArray:
     """Transposed convolution in scatter form: x (cin, H, W), weight (cin, cout, kh, kw).
 
     Input (i, j) adds ``x * weight[ky, kx]`` at ``(stride * i + ky, stride * j + kx)`` of the full

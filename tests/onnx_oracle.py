@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from winogen.graph import Graph, Node
 
 OPSET = 17

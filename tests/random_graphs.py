@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from winogen.graph import Graph, InputSpec, Node, Shape, node_shape
 
 MAX_SIDE = 12
@@ -83,8 +84,11 @@ class GraphBuilder:
         return self.add("batchnorm", params=params, eps=1e-5)
 
     def prelu(self, alpha: Any = None) -> str:
-        value = self.normal(self.channels(), scale=0.5) if alpha is None else (
-            np.resize(np.asarray(alpha, np.float32), self.channels()))
+        value = (
+            self.normal(self.channels(), scale=0.5)
+            if alpha is None
+            else (np.resize(np.asarray(alpha, np.float32), self.channels()))
+        )
         return self.add("prelu", params={"alpha": value})
 
     def activation(self, op: str) -> str:
@@ -111,8 +115,9 @@ def random_graph(seed: int) -> Graph:
     """
     rng = np.random.default_rng((seed, 1))
     latent = rng.random() < 0.4
-    shape = (int(rng.integers(1, 7)), 1, 1) if latent else tuple(
-        int(n) for n in rng.integers(1, 7, 3))
+    shape = (
+        (int(rng.integers(1, 7)), 1, 1) if latent else tuple(int(n) for n in rng.integers(1, 7, 3))
+    )
     b = GraphBuilder(seed, shape, "latent" if latent else "image")
     if latent and rng.random() < 0.5:
         b.linear(tuple(int(n) for n in rng.integers(1, 5, 3)), bias=bool(rng.integers(2)))

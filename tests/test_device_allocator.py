@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from winogen.device import BufferUseError, ContiguousMemoryError
 from winogen.device.allocator import ContiguousPool, rounded
 from winogen.device.memory import PAGE

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pynq
 import pytest
+
 from fake_core import InvertingDma
 from winogen.device import BufferUseError, ContiguousMemoryError, EmulatedDevice
 from winogen.device.memory import POISON

@@ -7,6 +7,7 @@ import functools
 
 import pynq
 import pytest
+
 from fake_core import InvertingDma
 from winogen.device import EmulatedDevice
 from winogen.registers import offset, pack

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from winogen.device import BusError, EmulatedMemory
 from winogen.device.memory import CACHE_LINE, POISON
 from winogen.registers import ErrorCode

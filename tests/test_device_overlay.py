@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pynq
 import pytest
-from fake_core import InvertingDma
 from pynq.pl_server.device import DeviceMeta
+
+from fake_core import InvertingDma
 from winogen.device import (
     INTERRUPT_PIN,
     IP_NAME,

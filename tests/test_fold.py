@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import naive
 import numpy as np
 import pytest
+
+import naive
 from random_graphs import GraphBuilder, random_graph
 from winogen import reference
 from winogen.errors import UnsupportedLayerError

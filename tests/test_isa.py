@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from winogen import registers
 from winogen.isa import (
     FIELDS,
@@ -81,7 +82,7 @@ def test_round_trip(stream):
 def test_fields_do_not_overlap_or_cross_words(opcode):
     used = set()
     for f in FIELDS[opcode].values():
-        assert 0 <= f.lsb
+        assert f.lsb >= 0
         assert f.lsb + f.width <= 32
         assert 0 <= f.word < INSTRUCTION_BYTES // 4
         bits = {32 * f.word + f.lsb + i for i in range(f.width)}
@@ -93,7 +94,7 @@ def test_fields_do_not_overlap_or_cross_words(opcode):
 
 @pytest.mark.parametrize("opcode", Opcode)
 def test_every_field_lands_on_its_own_bits(opcode):
-    """The stream read as one big number: field f is bits [32 word + lsb + width - 1 : 32 word + lsb]."""
+    """The stream read as one big number, in which a field starts at bit 32 * word + lsb."""
     base = int.from_bytes(encode([lowest(opcode)]), "little")
     for name, f in body(opcode).items():
         low, high = limits(f)
@@ -174,8 +175,10 @@ def test_engines():
 @given(data=st.data())
 def test_table_round_trip(table, data):
     entry = st.fixed_dictionaries(
-        {n: st.sampled_from((0, (1 << w) - 1)) | st.integers(0, (1 << w) - 1)
-         for n, _, w, _ in TABLE_FIELDS[table]}
+        {
+            n: st.sampled_from((0, (1 << w) - 1)) | st.integers(0, (1 << w) - 1)
+            for n, _, w, _ in TABLE_FIELDS[table]
+        }
     )
     entries = data.draw(st.lists(entry, max_size=20))
     packed = pack_table(table, entries)
@@ -216,8 +219,11 @@ _PARAM_LIMITS = {
 @given(data=st.data(), channels=st.integers(0, 9))
 def test_params_round_trip(data, channels):
     columns = {
-        name: data.draw(st.lists(st.sampled_from(ends) | st.integers(*ends),
-                                 min_size=channels, max_size=channels))
+        name: data.draw(
+            st.lists(
+                st.sampled_from(ends) | st.integers(*ends), min_size=channels, max_size=channels
+            )
+        )
         for name, ends in _PARAM_LIMITS.items()
     }
     packed = pack_params(Params(**{n: np.array(v, np.int64) for n, v in columns.items()}))

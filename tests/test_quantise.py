@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import naive
 import numpy as np
 import pytest
+
+import naive
 from random_graphs import GraphBuilder, random_graph
 from test_reference import shared_model
 from winogen import reference
@@ -99,6 +100,21 @@ def test_layers_equal_the_integer_model(seed, data_width):
     assert np.array_equal(run_integer(network, x), values[network.layers[-1].name])
 
 
+@pytest.mark.parametrize("data_width", [8, 16])
+def test_sums_wrap_where_the_hardware_does(data_width):
+    """No quantised network gets there, but the definition of right must not depend on it."""
+    b = start()
+    b.conv(3)
+    network = quantise(b.graph(), data_width, samples=4)
+    (layer,) = network.layers
+    top = (1 << {8: 31, 16: 47}[data_width]) - 1
+    layer.bias = np.array([top, -top - 1, 0])
+    x = network.quantise_input(sample_inputs(network.input, 1, 0))
+    wanted = model_layer(layer, [x[0].astype(object)], data_width)
+    assert {*np.sign(wanted[:2]).ravel().tolist()} == {-1, 1}
+    assert np.array_equal(run_layer(layer, [x], data_width)[0], wanted)
+
+
 @pytest.mark.parametrize(("data_width", "bar"), [(8, 26), (16, 65)])
 def test_random_networks_stay_close_to_the_float_network(data_width, bar):
     results = []
@@ -143,7 +159,7 @@ def test_strided_convolutions_that_leave_samples_over(size, kernel, stride):
     ],
 )
 def test_trained_networks_reach_what_a_good_quantiser_reaches(folder, bar8):
-    """int8 within 1 dB of the published figure, int16 at 59 dB: 64 calibration, 128 test latents."""
+    """Within 1 dB of a good int8, 59 dB at int16: 64 calibration latents, 128 others to test."""
     graph = shared_model(folder)
     assert graph.output_range is not None
     x = sample_inputs(graph.input, 128, 1)
@@ -205,6 +221,12 @@ def _sums(layer: QuantLayer, x: np.ndarray) -> np.ndarray:
     return np.stack([naive.deconv(one, w, s.stride, s.pad, s.output_size) for one in x])
 
 
+def rounded_up(scale: float, exact: float) -> bool:
+    """Whether ``scale`` is ``exact`` rounded up to 12 significant bits."""
+    assert (math.frexp(scale)[0] * 4096).is_integer()
+    return exact * (1 - 1e-6) <= scale <= exact * (1 + 2**-11)
+
+
 # --- scales --------------------------------------------------------------------------------------
 
 
@@ -227,7 +249,7 @@ def test_values_that_meet_share_the_coarsest_scale(op, data_width):
     kept: dict[str, np.ndarray] = {}
     reference.run(graph, sample_inputs(graph.input, 64, 0), kept.__setitem__)
     top = (1 << (data_width - 1)) - 1
-    assert formats[large].scale == pytest.approx(np.abs(kept[large]).max() / top)
+    assert rounded_up(formats[large].scale, np.abs(kept[large]).max() / top)
 
 
 def test_ties_pass_through_chains_and_reach_the_input():
@@ -281,7 +303,7 @@ def test_percentile_and_headroom_set_the_scale():
         network = quantise(graph, 8, inputs=x, calibration=Calibration(percentile, headroom))
         rank = math.ceil(percentile / 100 * len(magnitude)) - 1
         wanted = magnitude[rank] * headroom / 127
-        assert network.layers[0].format.scale == pytest.approx(float(wanted))
+        assert rounded_up(network.layers[0].format.scale, float(wanted))
 
 
 def test_bounded_outputs_spend_every_code():
@@ -436,7 +458,7 @@ def test_gains_beyond_the_requantiser_are_refused_by_name():
     b.conv(3)
     b.nodes[0].params["weight"] *= 1e7
     b.activation("tanh")
-    with pytest.raises(QuantisationError, match="layer 'tanh1' of model random.*too large"):
+    with pytest.raises(QuantisationError, match=r"layer 'conv0' of model random.*too large"):
         quantise(b.graph())
 
 
@@ -444,7 +466,7 @@ def test_more_trained_steps_than_codes_are_refused_by_name():
     b = start()
     b.conv(3)
     b.add("quant_relu", step=0.01, high=2.0)
-    with pytest.raises(QuantisationError, match=r"layer 'quant_relu1'.*200 trained steps.*8 bits"):
+    with pytest.raises(QuantisationError, match=r"layer 'conv0'.*200 trained steps.*8 bits"):
         quantise(b.graph())
     quantise(b.graph(), 16)
 
@@ -507,10 +529,11 @@ def test_inputs_of_another_shape_are_refused(shape):
 def test_the_report_says_what_happened(data_width):
     graph = random_graph(11)
     x = sample_inputs(graph.input, 5, 3)
-    network = quantise(graph, data_width, inputs=x)
+    network = quantise(graph, data_width, inputs=x, calibration=Calibration(80))
     integers, floats = integers_and_floats(network, graph, x)
     low, high = -(1 << (data_width - 1)), (1 << (data_width - 1)) - 1
-    assert [r.name for r in network.report] == [layer.name for layer in network.layers]
+    assert all(np.any([(q == end).any() for q in integers.values()]) for end in (low, high))
+    assert [r.name for r in network.report] == [layer.label for layer in network.layers]
     for row, layer in zip(network.report, network.layers):
         q, y = integers[layer.name], floats[layer.name]
         assert (row.low, row.high) == (float(y.min()), float(y.max()))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import naive
 from onnx_oracle import run_onnx
 from random_graphs import GraphBuilder, random_graph
 from winogen import reference
@@ -44,8 +45,10 @@ def check(graph: Graph, x: np.ndarray) -> None:
 @st.composite
 def layers(draw: st.DrawFn, transposed: bool):
     """Geometry of a layer whose output is not empty, and a seed for its data."""
-    kernel, stride = draw(st.tuples(*[st.integers(1, 5)] * 2)), draw(
-        st.tuples(*[st.integers(1, 3)] * 2))
+    kernel, stride = (
+        draw(st.tuples(*[st.integers(1, 5)] * 2)),
+        draw(st.tuples(*[st.integers(1, 3)] * 2)),
+    )
     size = draw(st.tuples(*[st.integers(1, 5)] * 2))
     edges, out = [], []
     for n, k, s in zip(size, kernel, stride):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from itertools import product
 
 import numpy as np
 import pytest
+
 from winogen import tdc, winograd
 
 CASES = [
@@ -55,7 +56,7 @@ def cheapest(offsets: list[list[int]], low: int, high: int) -> int:
         inside = ([d - origin for d in phase if start <= d <= end] for phase in offsets)
         return sum(len(set().union(*(rows[i] for i in taps))) for taps in inside)
 
-    @lru_cache(maxsize=None)
+    @cache
     def best(start: int) -> int:
         if start > high:
             return 0
@@ -136,8 +137,11 @@ def test_windows_compute_the_operation():
 
         outputs = max((len(x) + max(pad, 0) - kernel) // stride + 1, 1)
         direct = [
-            sum(int(x[stride * q + k - pad]) * int(w[k]) for k in range(kernel)
-                if 0 <= stride * q + k - pad < len(x))
+            sum(
+                int(x[stride * q + k - pad]) * int(w[k])
+                for k in range(kernel)
+                if 0 <= stride * q + k - pad < len(x)
+            )
             for q in range(outputs)
         ]
         assert run_axis(tdc.strided_windows(kernel, stride, pad), x, w, outputs, 1) == direct

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import product
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+import naive
 from winogen import winograd
 from winogen.lower import ConvShape, Mode, lower
 
@@ -102,8 +103,9 @@ def test_transform_widths_are_reached_and_never_passed(transform, matrix, size, 
         signs = np.outer(matrix[i], matrix[j])
         top = transform(np.where(signs > 0, high, low).astype(np.int64))[i, j]
         bottom = transform(np.where(signs > 0, low, high).astype(np.int64))[i, j]
-        bound = [np.where(signs > 0, a * signs, b * signs).sum() for a, b in
-                 ((high, low), (low, high))]
+        bound = [
+            np.where(signs > 0, a * signs, b * signs).sum() for a, b in ((high, low), (low, high))
+        ]
         assert [top, bottom] == bound
         smallest, largest = min(smallest, int(bottom)), max(largest, int(top))
     assert signed_bits(smallest, largest) == claimed
@@ -117,10 +119,14 @@ def test_product_width(bits, claimed):
     largest, smallest = 0, 0
     for i, j in product(range(4), range(4)):
         v_signs, u_signs = np.outer(BT[i], BT[j]), np.outer(G2[i], G2[j])
-        v = [winograd.transform_input(np.where(v_signs > 0, a, b).astype(np.int64))[i, j]
-             for a, b in ((high, low), (low, high))]
-        u = [winograd.transform_filter(np.where(u_signs > 0, a, b).astype(np.int64))[i, j]
-             for a, b in ((high, low), (low, high))]
+        v = [
+            winograd.transform_input(np.where(v_signs > 0, a, b).astype(np.int64))[i, j]
+            for a, b in ((high, low), (low, high))
+        ]
+        u = [
+            winograd.transform_filter(np.where(u_signs > 0, a, b).astype(np.int64))[i, j]
+            for a, b in ((high, low), (low, high))
+        ]
         products = [int(a) * int(b) for a in v for b in u]
         largest, smallest = max(largest, *products), min(smallest, *products)
     assert signed_bits(smallest, largest) == claimed

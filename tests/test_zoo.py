@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+
 from test_reference import FOLDERS, SHARED, shared_model
 from winogen import zoo
 from winogen.errors import ModelError
@@ -143,8 +144,12 @@ def test_artgan_becomes_deconvolutions():
     for i, c in enumerate((512, 256, 128, 64)):
         layers += [{"name": f"u{i}", "op": "upsample"}, conv(f"c{i}", c, 3, 1, 1, norm="batch",
                                                              act="lrelu")]  # fmt: skip
-    layers += [conv("c4", 64, 3, 1, 1, act="lrelu"), {"name": "u5", "op": "upsample"},
-               conv("c5", 32, 3, 1, 1, act="lrelu"), conv("out", 3, 3, 1, 1, act="tanh")]  # fmt: skip
+    layers += [
+        conv("c4", 64, 3, 1, 1, act="lrelu"),
+        {"name": "u5", "op": "upsample"},
+        conv("c5", 32, 3, 1, 1, act="lrelu"),
+        conv("out", 3, 3, 1, 1, act="tanh"),
+    ]
     graph = shape_only("artgan", layers, input={"latent": 100})
     assert graph.output_shape == (3, 128, 128)
     blocks = fold(graph)
@@ -194,7 +199,8 @@ def test_random_weights_are_the_same_every_time():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("dcgan5x5", "dcgan-5x5"), ("vta-dcgan-4", "vta-dcgan"), ("Digits", "digits")]
+    ("name", "hint"),
+    [("dcgan5x5", "dcgan-5x5"), ("vta-dcgan-4", "vta-dcgan"), ("Digits", "digits")],
 )
 def test_a_misspelt_name_gets_a_suggestion(name, hint):
     with pytest.raises(ModelError, match=rf"unknown model '{name}'; did you mean '{hint}.*known "
@@ -204,13 +210,13 @@ def test_a_misspelt_name_gets_a_suggestion(name, hint):
 
 @pytest.mark.parametrize("name", ["zzz", "/nowhere/at/all", "resnet152"])
 def test_a_name_like_no_other_gets_the_list(name):
-    with pytest.raises(ModelError, match="unknown model .*known models: .*or give a folder") as e:
+    with pytest.raises(ModelError, match=r"unknown model .*known models: .*or give a folder") as e:
         zoo.load_model(name)
     assert "did you mean" not in str(e.value)
 
 
 def test_an_empty_folder_is_no_model(tmp_path: Path):
-    with pytest.raises(ModelError, match="has no layers.yaml, so it is no model"):
+    with pytest.raises(ModelError, match=r"has no layers.yaml, so it is no model"):
         zoo.load_model(tmp_path)
 
 
