@@ -50,6 +50,8 @@ class CoreConfig:
                 raise BoardError(f"core field {f.name} must be a positive integer, not {value!r}")
         if self.ci_lanes != self.co_lanes:
             raise BoardError("ci_lanes and co_lanes must be equal: outputs are the next inputs")
+        if self.ci_lanes & (self.ci_lanes - 1):
+            raise BoardError(f"ci_lanes must be a power of two, not {self.ci_lanes}")
         for name, limit in _FIELD_LIMITS.items():
             if getattr(self, name) > limit:
                 raise BoardError(f"core field {name} = {getattr(self, name)} is over {limit}")
@@ -92,7 +94,7 @@ _FIELD_LIMITS = {
     "phase_depth": (1 << 8) - 1,
     "param_depth": (1 << 8) - 1,
     "tile_lanes": 255,
-    "ci_lanes": 255,
+    "ci_lanes": 32,
     "read_ports": 8,
 }
 
@@ -119,7 +121,7 @@ class Board:
 
     def __post_init__(self) -> None:
         limits = {
-            "clock_mhz": 1e4,
+            "clock_mhz": 2000.0,
             "dram_mb_s": 1e7,
             "dram_latency": 10_000,
             "contiguous_mib": MAX_CONTIGUOUS_MIB,
@@ -127,10 +129,10 @@ class Board:
         for name, limit in limits.items():
             value = getattr(self, name)
             wanted = (int, float) if isinstance(limit, float) else int
-            if isinstance(value, bool) or not isinstance(value, wanted) or not 0 < value <= limit:
+            if isinstance(value, bool) or not isinstance(value, wanted) or not 1 <= value <= limit:
                 kind = "a number" if isinstance(limit, float) else "a whole number"
                 raise BoardError(
-                    f"board field {name} must be {kind} above 0 and up to {limit:g}, not {value!r}"
+                    f"board field {name} must be {kind} from 1 to {limit:g}, not {value!r}"
                 )
         for name in ("name", "part"):
             if not isinstance(getattr(self, name), str):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
+import tokenize
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,16 +35,28 @@ _EXAMPLES = """examples:
 """
 
 
+#: Images of one run, and magnification of the sheet: what fits a laptop's memory.
+MAX_IMAGES = 100_000
+MAX_SCALE = 64
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for an error that has a message)."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
     except WinogenError as error:
         print(f"winogen: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("winogen: not enough memory for this; ask for fewer or smaller images",
+              file=sys.stderr)  # fmt: skip
         return 2
     except KeyboardInterrupt:
         print("winogen: interrupted", file=sys.stderr)
@@ -171,6 +186,8 @@ def _board(options: argparse.Namespace) -> Board:
 
 
 def _compile_model(options: argparse.Namespace) -> Compiled:
+    if (options.calib_seed or 0) < 0:
+        raise InputError("a seed must not be negative")
     board = _board(options)
     default = DEFAULT_CALIBRATION[board.core.data_width]
     calibration = Calibration(
@@ -238,10 +255,12 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
     if options.number < 1:
         raise InputError(f"the number of images must be at least 1, not {options.number}")
-    if options.seed < 0 or (options.calib_seed or 0) < 0:
+    if options.number > MAX_IMAGES:
+        raise InputError(f"the number of images must be at most {MAX_IMAGES:,}")
+    if options.seed < 0:
         raise InputError("a seed must not be negative")
-    if options.scale < 1:
-        raise InputError(f"the scale must be at least 1, not {options.scale}")
+    if not 1 <= options.scale <= MAX_SCALE:
+        raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     check_writable(options.output)
     inputs = _read_inputs(options.input) if options.input else None
     program = _load_or_compile(options)
@@ -281,7 +300,8 @@ def _read_inputs(path: Path) -> NDArray:
     try:
         with open(path, "rb") as file:
             array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError,
+            zipfile.BadZipFile) as error:  # fmt: skip
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(f"cannot read inputs from {path}: {reason}") from None
     if not isinstance(array, np.ndarray) or array.ndim < 2:

@@ -29,9 +29,11 @@ def descriptor_problem(instruction: Instruction, core: CoreConfig) -> str | None
     limits: list[tuple[str, int, int]] = []
     positive: tuple[str, ...]
     if instruction.opcode is Opcode.LOAD_INPUT:
-        words = f["images"] * f["blocks"] * f["rows"] * f["columns"]
+        words = f["images"] * f["blocks"] * f["rows"] * f["pitch"]
         limits.append(("input buffer", f["base"] + words, core.input_depth))
         positive = ("images", "blocks", "rows", "columns", "column_step")
+        if _pitch_problem(f):
+            return _pitch_problem(f)
     elif instruction.opcode is Opcode.LOAD_WEIGHTS:
         limits.append(("phase table", f["phase_base"] + f["phases"], core.phase_depth))
         limits.append(("weight buffer", f["base"] + f["blocks"], core.weight_depth))
@@ -50,6 +52,8 @@ def descriptor_problem(instruction: Instruction, core: CoreConfig) -> str | None
             "images", "blocks", "tiles_y", "tiles_x", "tile", "steps", "accumulators", "phases",
             "patch_rows", "patch_columns", "stride_y", "stride_x",
         )  # fmt: skip
+        if _pitch_problem(f):
+            return _pitch_problem(f)
         if f["tile"] > 2 or (f["winograd"] and f["tile"] != 2):
             return f"a tile of {f['tile']} is not possible in this mode"
         if max(f["patch_row"] + f["patch_rows"], f["patch_column"] + f["patch_columns"]) > 4:
@@ -69,9 +73,18 @@ def descriptor_problem(instruction: Instruction, core: CoreConfig) -> str | None
     return None
 
 
+def _pitch_problem(f: dict[str, int]) -> str | None:
+    """The input buffer has four banks; this pitch puts any 2 x 2 pixels in different ones."""
+    if f["pitch"] < f["columns"]:
+        return f"its pitch {f['pitch']} is less than its {f['columns']} columns"
+    if f["rows"] and f["pitch"] % 4 != 2:
+        return f"its pitch {f['pitch']} is not 2 more than a multiple of 4"
+    return None
+
+
 def _compute_limits(f: dict[str, int], core: CoreConfig) -> list[tuple[str, int, int]]:
     tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
-    region = f["images"] * f["blocks"] * f["rows"] * f["columns"]
+    region = f["images"] * f["blocks"] * f["rows"] * f["pitch"]
     psums = tiles * f["phases"] * f["tile"] ** 2
     output = f["images"] * f["output_rows"] * f["output_columns"]
     weights = f["weight_base"] + f["blocks"] * f["weight_stride"]

@@ -86,7 +86,6 @@ leaves no token over (`hazards.py`)."""
 _REFUSALS = """\
 The core stops with ILLEGAL_DESCRIPTOR, before the instruction changes any memory, if
 
-- a bit that belongs to no field is set,
 - an instruction waits for or signals its own engine,
 - a count is zero: `images`, `blocks`, `rows`, `columns` and `column_step` of a load or store,
   `phases`, `taps`, `count`; for COMPUTE `images`, `blocks`, `tiles_y`, `tiles_x`, `tile`, `steps`,
@@ -95,17 +94,25 @@ The core stops with ILLEGAL_DESCRIPTOR, before the instruction changes any memor
 - a range reaches beyond the end of its memory or table (for LOAD_WEIGHTS in Winograd mode the
   phase table tells how many words there are),
 - `offset` is not a multiple of the bytes of a word of activations,
-- `tile` is 3, or is not 2 in Winograd mode, or the patch rows or columns reach beyond 4,
+- `pitch` is less than `columns`, or is not 2 more than a multiple of 4,
+- `tile` is 3, or is not 2 in Winograd mode, or the patch rows or columns reach beyond 4.
+
+It also stops with ILLEGAL_DESCRIPTOR when it reads a table or parameter entry that is wrong; what
+the instruction had written by then is undefined. That is if
+
 - `taps` of LOAD_WEIGHTS is not the number of taps in the phase table,
 - a step names an accumulator at or beyond `accumulators`, a position above 16, or a word at or
   beyond `weight_stride` (steps that read zero excepted),
-- an accumulator names a phase at or beyond `phases`, or (direct) an output outside the tile,
-- a phase's parameter entry lies outside the parameter buffer.
+- an accumulator names a phase at or beyond `phases`, or (direct) an output outside the tile, or
+  the accumulators are not in ascending order of their phases,
+- a phase's parameter entry lies outside the parameter buffer,
+- a shift is not 1 to 62, or a clamp is empty or reaches beyond the data width (16 bits where the
+  activation table follows).
 
 What the instruction alone can tell is checked in `descriptor.py`, which the compiler calls for
 every instruction too; what depends on the tables is checked in `emulator/machine.py`.
 
-An unknown opcode stops the core with BAD_OPCODE. The instructions before it are executed first, as
+An unknown opcode, or a bit set that belongs to no field, stops the core with BAD_OPCODE. The instructions before it are executed first, as
 far as tokens allow. A load or store outside the memory stops it with AXI_DECERR."""
 
 _MEANING: dict[Opcode, str] = {
@@ -113,11 +120,13 @@ _MEANING: dict[Opcode, str] = {
 Gathers a box of an activation tensor into the input buffer. For every image n, block b, row y and
 column x of the box,
 
-    input[base + ((n * blocks + b) * rows + y) * columns + x]
+    input[base + ((n * blocks + b) * rows + y) * pitch + x]
         = DRAM word (n * image_stride + b * block_stride + y * row_stride + x * column_step)
 
 counted from `offset` in the segment. Strides above one row or column make the input views of a
-strided convolution.""",
+strided convolution. The words between `columns` and `pitch` are left as they are: the input buffer
+is four banks by address modulo 4, and with this pitch the four words of any 2 x 2 square of pixels
+lie in different ones.""",
     Opcode.LOAD_WEIGHTS: """\
 Reads `blocks * taps` matrices of weights. They lie in DRAM one after the other as
 [block of input channels][tap][output lane][input lane]. The taps are those of the phase table
@@ -138,14 +147,15 @@ Adds the contribution of some blocks of input channels to the partial sums of a 
 [n, ty, tx] be a tile, t its number `(n * tiles_y + ty) * tiles_x + tx`, and b a block.
 
 1. *Patch.* Position (i, j), 0 to 3 each, is the input-buffer word
-   `input_base + ((n * blocks + b) * rows + y) * columns + x` with
+   `input_base + ((n * blocks + b) * rows + y) * pitch + x` with
    `y = origin_y + tile * ty + i` and `x = origin_x + tile * tx + j`. It is zero outside the region
    (`rows` x `columns`), and outside the patch rows and columns that are read. With `winograd` set
    the patch Z becomes `B^T Z B`.
 2. *Steps.* For every block, and in it for every step of the step table in order: the product of
    weight word `weight_base + b * weight_stride + word` (a matrix of output lanes x input lanes) and
    the patch at `position` (a vector of input lanes) is added to the accumulator; it overwrites the
-   accumulator where the step has `first` set and b is 0. Position 16 reads zero and no weight.
+   accumulator where the step has `first` set and b is 0. Successive steps may use the same
+   accumulator. Position 16 reads zero and no weight.
 3. *Outputs.* Direct: an accumulator belongs to one output (i, j) of its phase, and accumulators of
    one output are summed. Winograd: the accumulators of a phase are the matrix M, zero where there
    is none, and the outputs are `(A^T M A) >> 2`.

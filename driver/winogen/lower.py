@@ -359,4 +359,8 @@ def _with_inserted_zeros(
                 all_accumulators.append(Accumulator(*key))
             zeros = shape.kernel[0] * shape.kernel[1] - count
             extra += [Step(ZERO_POSITION, 0, known[key])] * zeros
-    return steps + tuple(extra), tuple(all_accumulators)
+    # The engine wants accumulators in the order of their phases.
+    order = sorted(range(len(all_accumulators)), key=lambda n: all_accumulators[n].phase)
+    place = {old: new for new, old in enumerate(order)}
+    renumbered = tuple(Step(s.position, s.word, place[s.accumulator]) for s in (*steps, *extra))
+    return renumbered, tuple(all_accumulators[n] for n in order)

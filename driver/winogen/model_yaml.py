@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from winogen.errors import ModelError, UnsupportedLayerError
 from winogen.graph import Graph, InputSpec, Node, Shape, node_shape
-from winogen.yaml_values import choice, edges, integer, integers, number, pair, require
+from winogen.yaml_values import choice, edges, integer, integers, number, pair, require, text
 
 #: Most weights of one layer; GP-GAN's largest has 33 million.
 MAX_WEIGHTS = 1 << 28
@@ -111,13 +111,18 @@ def load_definition(
     cannot run on the accelerator; both name the layer.
     """
     try:
-        text = definition.read_text() if isinstance(definition, Path) else definition
-        data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"cannot read the model definition {definition}: {error}") from None
+        source = definition
+        if isinstance(definition, Path):
+            source = definition.read_text(encoding="utf-8")
+        data = yaml.safe_load(str(source))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        where = definition if isinstance(definition, Path) else name or ""
+        raise ModelError(f"cannot read the model definition {where}: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("layers"), list):
         raise ModelError(f"model definition {name or ''}: expected a mapping with 'layers'")
-    name = str(data.get("name", name or "model"))
+    name = text(data.get("name", name or "model"), "model name")
+    if not data["layers"]:
+        raise ModelError(f"model {name} has no layers")
     return _Builder(name, data, parameters).build()
 
 
@@ -171,7 +176,7 @@ class _Builder:
             spec,
             self._nodes,
             (image_range[0], image_range[1]) if image_range else None,
-            str(self._data.get("description", "")),
+            text(self._data.get("description", ""), f"model {self._name}: description"),
         )
 
     def _input(self) -> InputSpec:
@@ -204,10 +209,10 @@ class _Builder:
         return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale)
 
     def _add_layer(self, layer: dict[str, Any], where: str) -> None:
-        name = str(require(layer, "name", where))
+        name = text(require(layer, "name", where), where)
         if unknown := layer.keys() - _LAYER_KEYS:
             raise ModelError(f"{where}: unknown keys {', '.join(sorted(map(str, unknown)))}")
-        op = str(require(layer, "op", where))
+        op = text(require(layer, "op", where), where)
         previous = list(self._ends)[-1]
         sources = layer.get("from", previous)
         sources = sources if isinstance(sources, list) else [sources]
@@ -239,7 +244,7 @@ class _Builder:
             kind = layer.get(step)
             if kind is None:
                 continue
-            kind = str(kind)
+            kind = text(kind, where)
             channels = self._shapes[last][0]
             if step == "act":
                 if kind not in _ACTIVATIONS:

@@ -169,7 +169,8 @@ class Program:
             return _build(header, sections)
         except ProgramError as error:
             raise ProgramError(f"{source}: {error}") from None
-        except (KeyError, TypeError, ValueError, IndexError, zlib.error, WinogenError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError,
+                zlib.error, WinogenError) as error:  # fmt: skip
             raise ProgramError(
                 f"{source}: its header is inconsistent ({type(error).__name__}: {error}); "
                 "compile the network again"
@@ -225,7 +226,7 @@ def _split(data: bytes, source: str) -> tuple[dict[str, Any], list[bytes]]:
     try:
         header = json.loads(data[fixed : fixed + length])
         sizes = [int(s) for s in header["sections"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ProgramError(f"{source}: its header cannot be read; compile it again") from None
     start = fixed + length
     if any(s < 0 for s in sizes) or start + sum(sizes) != end:
@@ -271,25 +272,40 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         )
     spec = dict(header["input"])
     spec["shape"] = _shape(spec["shape"])
-    layers = [dict(layer) for layer in header["layers"]]
-    for layer in layers:
-        layer["output"] = _shape(layer["output"])
+    spec["scale"] = None if spec["scale"] is None else _positive(spec["scale"])
+    if spec["kind"] not in ("latent", "image") or spec["distribution"] not in ("normal", "uniform"):
+        raise ProgramError("its input is of an unknown kind")
+    layers = [
+        LayerInfo(
+            str(layer["name"]),
+            str(layer["kind"]),
+            str(layer["mode"]),
+            _shape(layer["output"]),
+            *(int(_positive(layer[n])) for n in ("multiplies", "useful", "zero_padded")),
+        )
+        for layer in header["layers"]
+    ]
     output_range = header["output_range"]
     program = Program(
         str(header["name"]),
         board,
         InputSpec(**spec),
-        TensorFormat(**header["input_format"]),
+        _format(header["input_format"]),
         _shape(header["output_shape"]),
-        TensorFormat(**header["output_format"]),
+        _format(header["output_format"]),
         (float(output_range[0]), float(output_range[1])) if output_range else None,
-        tuple(LayerInfo(**layer) for layer in layers),
+        tuple(layers),
         tuple(streams),
         sections[0],
     )
     if not program.streams or not program.layers:
         raise ProgramError("it holds no stream or no layer")
+    batches = [s.batch for s in program.streams]
+    if batches[0] != 1 or batches != sorted(set(batches)):
+        raise ProgramError(f"its streams are for batches {batches}, not ascending from 1")
     for entry in program.streams:
+        if entry.cycles < 1 or len(entry.layer_cycles) != len(program.layers):
+            raise ProgramError(f"the predicted cycles of batch {entry.batch} are wrong")
         for shape, size in (
             (program.input_shape, entry.input_bytes),
             (program.output_shape, entry.output_bytes),
@@ -299,6 +315,21 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
             if entry.batch < 1 or size != words * core.word_bytes:
                 raise ProgramError(f"the buffer sizes of batch {entry.batch} are wrong")
     return program
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e18:
+        raise ProgramError(f"{value!r} is no positive number")
+    return value
+
+
+def _format(value: Any) -> TensorFormat:
+    zero_point = value["zero_point"]
+    if isinstance(zero_point, bool) or not isinstance(zero_point, (int, float)):
+        raise ProgramError(f"{zero_point!r} is no number")
+    if not abs(zero_point) < 1e6:
+        raise ProgramError(f"a zero point of {zero_point} is not possible")
+    return TensorFormat(float(_positive(value["scale"])), float(zero_point))
 
 
 def _shape(value: Any) -> tuple[int, int, int]:

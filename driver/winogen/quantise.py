@@ -24,8 +24,9 @@ from winogen.numerics import Requantiser, int_range
 
 #: Normal latents are quantised over +-4.5 standard deviations.
 LATENT_SIGMAS = 4.5
-#: Real half range of the pre-activation of each tabulated function.
-TABLE_RANGE = {"tanh": 4.0, "sigmoid": 8.0}
+#: Real half range of the pre-activation of each tabulated function, for 8 and 16 bits: beyond
+#: it the function is within half a step of its limit (8 bits), or a few steps (16 bits).
+TABLE_RANGE = {("tanh", 8): 4.0, ("sigmoid", 8): 8.0, ("tanh", 16): 8.0, ("sigmoid", 16): 16.0}
 #: Bits of the worst-case sum: Winograd needs four times it within the accumulator.
 _SUM_BITS = {8: 29, 16: 45}
 
@@ -383,7 +384,8 @@ def _image_bounds(graph: Graph, block: Block) -> tuple[float, float] | None:
     if block.function == "sigmoid":
         return (0.0, 1.0)
     low, high = float(block.low.min()), float(block.high.max())
-    if graph.output_range and np.isfinite(low) and np.isfinite(high) and block.step is None:
+    bounded = np.isfinite(low) and np.isfinite(high) and low < high
+    if graph.output_range and bounded and block.step is None:
         return low, high
     return None
 
@@ -413,7 +415,8 @@ def _quantise_block(
     table = None
     target_scale, target_low, target_high = out.scale, low, high
     if block.function or bounds is not None:
-        half_range = TABLE_RANGE.get(block.function or "") or _power_of_two_above(bounds)
+        half_range = TABLE_RANGE.get((block.function or "", data_width))
+        half_range = half_range or _power_of_two_above(bounds)
         table = _table(block, out, half_range, data_width, bounds)
         target_low, target_high = int_range(numerics.PREACTIVATION_BITS)
         target_scale = half_range / (1 << (numerics.PREACTIVATION_BITS - 1))
@@ -497,7 +500,7 @@ def _quantise_weight(
     scale = largest / top
     # A channel that already lies on a power-of-two grid keeps it, and loses nothing.
     exponent = np.floor(np.log2(np.maximum(scale, 1e-300)))
-    for finer in range(1, -8, -1):
+    for finer in (1, 0):
         grid = np.ldexp(1.0, (exponent + finer).astype(int))
         units = per_channel / grid[:, None]
         exact = np.all(units == np.round(units), axis=1) & (largest / grid <= top)

@@ -78,7 +78,7 @@ class ErrorCode(IntEnum):
 
 _ERROR_TEXT = {
     ErrorCode.NONE: "no error",
-    ErrorCode.BAD_OPCODE: "an instruction has an unknown opcode",
+    ErrorCode.BAD_OPCODE: "an instruction has an unknown opcode or bits without a meaning",
     ErrorCode.ILLEGAL_DESCRIPTOR: "an instruction has a field that is not possible, or reaches "
     "outside an on-chip memory or table",
     ErrorCode.AXI_SLVERR: "a memory access was answered with SLVERR",

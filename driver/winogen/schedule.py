@@ -67,9 +67,23 @@ class Region:
     origin: tuple[int, int]
 
     @property
+    def pitch(self) -> int:
+        """Words between rows in the input buffer: puts any 2 x 2 pixels in different banks."""
+        return row_pitch(self.columns)
+
+    @property
     def words(self) -> int:
-        """Words of one channel block of one image."""
-        return self.rows * self.columns
+        """Input-buffer words of one channel block of one image."""
+        return self.rows * self.pitch
+
+
+def row_pitch(columns: int) -> int:
+    """The least 2 + 4 n that is not below ``columns``; 0 for none.
+
+    The input buffer is four banks by address modulo 4. Rows this far apart put the four words of
+    every 2 x 2 square of pixels in different banks, so that one cycle reads them all.
+    """
+    return columns + (2 - columns) % 4 if columns else 0
 
 
 @dataclass(frozen=True)
@@ -176,8 +190,9 @@ class _Ring:
 
     def take(self, key: Hashable, size: int) -> tuple[int, bool]:
         """First word of ``size`` words for ``key``, and whether it already holds them."""
-        if key in self._held:
-            return self._held[key][0], True
+        start, stop = self._held.get(key, (0, 0))
+        if stop - start >= size > 0:
+            return start, True
         if self._cursor + size > self.depth:
             self._cursor = 0
         start, stop = self._cursor, self._cursor + size
@@ -317,6 +332,7 @@ class _Emitter:
             input_base=input_base,
             rows=region.rows,
             columns=region.columns,
+            pitch=region.pitch,
             images=tiles.images,
             blocks=len(chunk),
             origin_y=region.origin[0],
@@ -435,6 +451,7 @@ class _Emitter:
                 blocks=len(chunk),
                 rows=region.rows,
                 columns=region.columns,
+                pitch=region.pitch,
                 column_step=step[1],
                 image_stride=place.image_words,
                 block_stride=place.rows * place.columns,
@@ -614,14 +631,14 @@ def _region(layer: PackedLayer, packed_pass: PackedPass, tiles: TileGroup) -> Re
 
 def _widest_region(layer: PackedLayer, packed_pass: PackedPass, tiles: TileGroup) -> int:
     """Words of the largest region of any tile group of this size (one in the middle)."""
-    words = 1
+    spans = []
     for axis, count in ((0, tiles.rows), (1, tiles.columns)):
         low, high = packed_pass.spec.patch_range(axis, layer.lowered.tile)
         span = (count - 1) * layer.lowered.tile + high - low + 1
         spec = packed_pass.spec
         size = layer.layer.shape.input_size[axis]
-        words *= min(span, max(-(-(size - spec.phase[axis]) // spec.step[axis]), 0))
-    return words
+        spans.append(min(span, max(-(-(size - spec.phase[axis]) // spec.step[axis]), 0)))
+    return spans[0] * row_pitch(spans[1])
 
 
 def _chunks(blocks: range, size: int) -> Iterator[range]:

@@ -6,6 +6,7 @@ Sizes are bounded, so that a typing error is refused instead of filling the memo
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,6 +63,13 @@ def edges(value: Any, where: str, *, negative: bool = True) -> tuple[int, int, i
     return top, bottom, left, right
 
 
+def text(value: Any, where: str) -> str:
+    """A name: text or a number, at most 200 characters."""
+    if not isinstance(value, (str, int, float)) or len(str(value)) > 200:
+        raise ModelError(f"{where}: expected a short text, not {_show(value)}")
+    return str(value)
+
+
 def choice(value: Any, known: Mapping[str, Any] | tuple[str, ...], where: str) -> str:
     """One of some words."""
     if not isinstance(value, str) or value not in known:
@@ -70,5 +78,4 @@ def choice(value: Any, known: Mapping[str, Any] | tuple[str, ...], where: str) -
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return reprlib.repr(value)  # bounded, whatever a file nests

@@ -10,6 +10,9 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from winogen import cost, isa, registers
 from winogen.board import Board
 from winogen.descriptor import descriptor_problem, dram_range
@@ -180,7 +183,7 @@ class EmulatedCore:
 
     def _execute(self, plan: _Plan, bases: dict[Segment, int]) -> None:
         line = plan.timeline
-        if not self._run_jobs(plan, bases):
+        if not self._run_jobs(plan):
             machine = Machine(self._board.core, self._memory, bases)
             for done, index in enumerate(line.order):
                 try:
@@ -192,13 +195,13 @@ class EmulatedCore:
         if line.deadlock is not None:
             self._starve(plan, line.deadlock)
 
-    def _run_jobs(self, plan: _Plan, bases: dict[Segment, int]) -> bool:
+    def _run_jobs(self, plan: _Plan) -> bool:
         """Run a recognised stream layer by layer; False if that is not possible exactly."""
         if plan.jobs is None:
             return False
         try:
             for job in plan.jobs:
-                self._fast.run(job, bases)
+                self._fast.run(job)
         except NotExact:
             plan.jobs = None
             return False
@@ -229,14 +232,16 @@ class EmulatedCore:
         core = self._board.core
         try:
             instructions = isa.decode(stream)
+            for index, instruction in enumerate(instructions):
+                if instruction.reserved:
+                    raise BadOpcodeError(index, instruction.opcode)
         except BadOpcodeError as error:
             self._run_prefix(stream, error.index, bases)
             raise Fault(ErrorCode.BAD_OPCODE, Engine.FETCH, error.index) from None
         line = cost.simulate(instructions, self._board)
         tables: list[tuple[int, int]] = []
 
-        def read(segment: int, offset: int, nbytes: int):  # type: ignore[no-untyped-def]
-            address = bases[Segment(segment)] + offset
+        def read(address: int, nbytes: int) -> NDArray[np.uint8]:
             tables.append((address, nbytes))
             return self._memory.device_read(address, nbytes)
 
@@ -247,7 +252,7 @@ class EmulatedCore:
         )
         if self._fuse and sound:
             try:
-                jobs = recognise(instructions, line.order, core, read)
+                jobs = recognise(instructions, line.order, core, bases, read)
             except NotRecognised:
                 jobs = None
         return _Plan(instructions, line, jobs, tables, self._table_version(tables))
@@ -265,8 +270,12 @@ class EmulatedCore:
         instructions = isa.decode(stream[: count * INSTRUCTION_BYTES])
         line = cost.simulate(instructions, self._board)
         machine = Machine(self._board.core, self._memory, bases)
-        for index in line.order:
-            machine.execute(instructions[index], index)
+        for done, index in enumerate(line.order):
+            try:
+                machine.execute(instructions[index], index)
+            except Fault:
+                self._count(cost.simulate(instructions, self._board, stop_after=done))
+                raise
         self._count(line)
 
     def _table_version(self, tables: list[tuple[int, int]]) -> int:

@@ -22,7 +22,6 @@ from winogen.device.memory import EmulatedMemory
 from winogen.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
 from winogen.isa import Params
 from winogen.numerics import Requantiser
-from winogen.registers import Segment
 
 Floats = NDArray[np.floating]
 Ints = NDArray[Any]  # int8, int16, int32 or int64
@@ -63,7 +62,7 @@ class _Product:
 
 
 class NotExact(Exception):
-    """Sums so large that merging instructions would not wrap as the hardware does."""
+    """Constants for which merged instructions would not do what single ones do."""
 
 
 @dataclass
@@ -80,16 +79,14 @@ class FastJobs:
     def __init__(self, core: CoreConfig, memory: EmulatedMemory):
         self._core = core
         self._memory = memory
-        self._bases: Mapping[Segment, int] = {}
         self._dtype = numerics.storage_dtype(core.data_width)
         self._bits = numerics.accumulator_bits(core.data_width)
         # int32 arithmetic wraps exactly as a 32-bit accumulator does.
         self._work = np.dtype(np.int32 if core.data_width == 8 else np.int64)
         self._weights: OrderedDict[tuple, tuple[int, _PassWeights]] = OrderedDict()
 
-    def run(self, job: Job, bases: Mapping[Segment, int]) -> None:
-        """Compute a job and store its result; ``bases`` are the segments' bus addresses."""
-        self._bases = bases
+    def run(self, job: Job) -> None:
+        """Compute a job and store its result."""
         core = self._core
         blocks = len(job.stores)
         channels = blocks * core.co_lanes
@@ -99,10 +96,9 @@ class FastJobs:
         layout = result.reshape(job.images, job.rows, job.columns, blocks, core.co_lanes)
         word = core.word_bytes
         strides = (job.image_stride * word, job.row_stride * word, word, self._dtype.itemsize)
-        base = self._bases[Segment(job.segment)]
         for first, count, step in _even_runs(job.stores):
             part = layout[..., first : first + count, :].transpose(3, 0, 1, 2, 4)
-            self._memory.device_write_strided(base + job.stores[first], part, (step, *strides))
+            self._memory.device_write_strided(job.stores[first], part, (step, *strides))
 
     def _run_chain(self, chain: Chain, job: Job, result: Ints) -> None:
         params = self._params(chain)
@@ -171,12 +167,14 @@ class FastJobs:
         bounds = bounds.reshape(-1, bounds.shape[2])
         patch = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         if patch.dtype == np.float64:
-            assert bounds.sum(axis=0).max() < _EXACT_64
+            if bounds.sum(axis=0).max() >= _EXACT_64:
+                raise NotExact
             return (patch @ product.matrix).astype(self._work)
         slices = _slices(bounds)
         if slices is None:
             wide = patch.astype(np.float64) @ product.matrix.astype(np.float64)
-            assert bounds.sum(axis=0).max() < _EXACT_64
+            if bounds.sum(axis=0).max() >= _EXACT_64:
+                raise NotExact
             return wide.astype(np.int64).astype(self._work)
         edges = [self._edge(s, channels, per_part) for s in slices]
         total: Ints | None = None
@@ -205,7 +203,7 @@ class FastJobs:
         shape = (view.images, view.blocks, view.rows, view.columns)
         steps = (view.image_stride, view.block_stride, view.row_stride, view.column_step)
         nbytes = (sum((n - 1) * s for n, s in zip(shape, steps)) + 1) * word
-        data = self._memory.device_read(self._bases[Segment(view.segment)] + view.offset, nbytes)
+        data = self._memory.device_read(view.address, nbytes)
         strides = (*(s * word for s in steps), self._dtype.itemsize)
         region: Ints = np.ndarray((*shape, lanes), self._dtype, data, 0, strides)
         height, width = (kernel.tile * (n - 1) + winograd.PATCH for n in kernel.tiles)
@@ -226,16 +224,7 @@ class FastJobs:
     def _pass_weights(self, fused: FusedPass) -> _PassWeights:
         kernel = fused.kernel
         # Not the geometry: streams for other batch sizes share the weights.
-        key = (
-            kernel.winograd,
-            kernel.products,
-            kernel.window,
-            kernel.positions,
-            tuple(
-                tuple((self._bases[Segment(s)] + offset, blocks) for s, offset, blocks in runs)
-                for runs in fused.weights
-            ),
-        )
+        key = (kernel.winograd, kernel.products, kernel.window, kernel.positions, fused.weights)
         version = max(self._version(fused, run) for block in fused.weights for run in block)
         held = self._weights.get(key)
         if held is None or held[0] != version:
@@ -258,11 +247,9 @@ class FastJobs:
     def _run_bytes(self, fused: FusedPass, blocks: int) -> int:
         return blocks * fused.taps * self._core.weight_word_bytes
 
-    def _version(self, fused: FusedPass, run: tuple[int, int, int]) -> int:
-        segment, offset, blocks = run
-        return self._memory.device_version(
-            self._bases[Segment(segment)] + offset, self._run_bytes(fused, blocks)
-        )
+    def _version(self, fused: FusedPass, run: tuple[int, int]) -> int:
+        address, blocks = run
+        return self._memory.device_version(address, self._run_bytes(fused, blocks))
 
     def _build_weights(self, fused: FusedPass) -> _PassWeights:
         core, kernel = self._core, fused.kernel
@@ -270,10 +257,8 @@ class FastJobs:
         raw = []
         for block in fused.weights:
             runs = [
-                self._memory.device_read(
-                    self._bases[Segment(segment)] + offset, self._run_bytes(fused, count)
-                )
-                for segment, offset, count in block
+                self._memory.device_read(address, self._run_bytes(fused, count))
+                for address, count in block
             ]
             raw.append(np.concatenate(runs).view(self._dtype))
         taps = np.stack(raw).reshape(len(raw), -1, fused.taps, lanes, lanes)
@@ -311,11 +296,14 @@ class FastJobs:
         lanes = self._core.co_lanes
         entries = 1 + max(param for _, _, param in chain.phases)
         nbytes = entries * lanes * isa.PARAM_BYTES
-        raw = [
-            self._memory.device_read(self._bases[Segment(segment)] + offset, nbytes)
-            for segment, offset in chain.params
-        ]
+        raw = [self._memory.device_read(address, nbytes) for address in chain.params]
         params = isa.unpack_params(np.concatenate(raw))
+        if params.shift.min() < 1 or params.shift.max() > numerics.MAX_SHIFT:
+            raise NotExact  # the machine says at which instruction
+        width = numerics.PREACTIVATION_BITS if chain.activation is not None else None
+        low, high = numerics.int_range(width or self._core.data_width)
+        if params.low.min() < low or params.high.max() > high or np.any(params.low > params.high):
+            raise NotExact
         return Params(
             **{
                 name: getattr(params, name).reshape(len(raw), entries, lanes)
@@ -331,10 +319,8 @@ class FastJobs:
             )
         )
         table = None
-        if chain.activation:
-            segment, offset = chain.activation
-            address = self._bases[Segment(segment)] + offset
-            data = self._memory.device_read(address, 2 * numerics.TABLE_ENTRIES)
+        if chain.activation is not None:
+            data = self._memory.device_read(chain.activation, 2 * numerics.TABLE_ENTRIES)
             table = np.ascontiguousarray(data).view("<i2")
         return _Requantise(constants, table, self._core.data_width)
 

@@ -10,7 +10,7 @@ tiles with all its channels. Anything that does not fit the pattern raises
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,12 +20,13 @@ from winogen import isa, winograd
 from winogen.board import CoreConfig
 from winogen.isa import Instruction, Opcode, Table
 from winogen.lower import ZERO_POSITION
+from winogen.registers import Segment
 
 #: Images that one job covers at most: bounds the memory for its patches.
 _MAX_IMAGES = 64
 
-#: Reads ``nbytes`` at an offset of a segment of DRAM.
-Reader = Callable[[int, int, int], NDArray[np.uint8]]
+#: Reads ``nbytes`` at a bus address.
+Reader = Callable[[int, int], NDArray[np.uint8]]
 
 
 class NotRecognised(Exception):
@@ -34,10 +35,9 @@ class NotRecognised(Exception):
 
 @dataclass(frozen=True)
 class InputView:
-    """A box of an activation tensor in DRAM (words; see LOAD_INPUT), or nothing but zeros."""
+    """A box of an activation tensor in DRAM: its bus address, and words (see LOAD_INPUT)."""
 
-    segment: int
-    offset: int
+    address: int
     images: int
     blocks: int
     rows: int
@@ -46,6 +46,7 @@ class InputView:
     block_stride: int
     row_stride: int
     column_step: int
+    pitch: int
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ class Kernel:
 class FusedPass:
     """A pass over all its input blocks.
 
-    ``weights[b][i]`` is the DRAM place (segment, offset, blocks) of the i-th run of input blocks
-    for output block b.
+    ``weights[b][i]`` is the (bus address, blocks) of the i-th run of input blocks for output
+    block b. Without a view the input is zero.
     """
 
     view: InputView | None
     kernel: Kernel
-    weights: tuple[tuple[tuple[int, int, int], ...], ...]
+    weights: tuple[tuple[tuple[int, int], ...], ...]
 
     @property
     def taps(self) -> int:
@@ -89,20 +90,21 @@ class FusedPass:
 class Chain:
     """Passes whose sums are requantised together, for one group of phases.
 
-    ``params[b]`` is the DRAM place (segment, offset) of output block b's parameters.
+    ``params[b]`` is the bus address of output block b's parameters, ``activation`` that of the
+    table or None.
     """
 
     passes: tuple[FusedPass, ...]
     phases: tuple[tuple[int, int, int], ...]  # row, column, parameter entry
-    params: tuple[tuple[int, int], ...]
-    activation: tuple[int, int] | None
+    params: tuple[int, ...]
+    activation: int | None
 
 
 @dataclass(frozen=True)
 class Job:
     """All output channels of a box of tiles.
 
-    ``stores[b]`` is the byte offset in ``segment`` for output block b.
+    ``stores[b]`` is the bus address for output block b.
     """
 
     layer: int
@@ -111,7 +113,6 @@ class Job:
     rows: int
     columns: int
     stride: tuple[int, int]
-    segment: int
     stores: tuple[int, ...]
     image_stride: int
     row_stride: int
@@ -128,9 +129,9 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Weights:
-    """A run of weight blocks: its place in DRAM, the phase table it was loaded with, its size."""
+    """A run of weight blocks: address and blocks, the phase table it was loaded with, its size."""
 
-    place: tuple[int, int, int]
+    place: tuple[int, int]
     window: tuple[tuple[int, ...], ...]
     positions: tuple[tuple[int, ...], ...]
     winograd: bool
@@ -171,31 +172,40 @@ class _Output:
 
 
 def recognise(
-    instructions: Sequence[Instruction], order: Sequence[int], core: CoreConfig, read: Reader
+    instructions: Sequence[Instruction],
+    order: Sequence[int],
+    core: CoreConfig,
+    bases: Mapping[Segment, int],
+    read: Reader,
 ) -> list[Job]:
     """The jobs of a stream, in an order in which they may be done.
 
-    ``order`` is one in which the tokens allow the instructions to run.
+    ``order`` is one in which the tokens allow the instructions to run; ``bases`` are the bus
+    addresses of the segments.
     """
-    walk = _Walk(core, read)
+    walk = _Walk(core, bases, read)
     for index in order:
         walk.step(instructions[index])
     if walk.open_chain or walk.outputs:
         raise NotRecognised("a result is never stored")
-    return _merge_output_blocks(walk.jobs, core.word_bytes)
+    return _merge_layers(walk.jobs, core)
 
 
 class _Walk:
-    def __init__(self, core: CoreConfig, read: Reader):
+    def __init__(self, core: CoreConfig, bases: Mapping[Segment, int], read: Reader):
         self._core = core
+        self._bases = bases
         self._read = read
         self._input, self._weight, self._param = _Memory(), _Memory(), _Memory()
         self._tables = {
             table: {name: np.zeros(1 << 13, np.int64) for name, *_ in fields}
             for table, fields in isa.TABLE_FIELDS.items()
         }
-        self._activation: tuple[int, int] | None = None
-        self._kernels: dict[tuple, tuple] = {}
+        self._activation: int | None = None
+        self._stored, self._given = _Intervals(), _Intervals()
+        #: What every COMPUTE of the open sum must agree on, and where its biases came from.
+        self._sum: tuple = ()
+        self._biases: tuple[int, ...] = ()
         self.open_chain: list[FusedPass] = []
         self.outputs: list[_Output] = []
         self.jobs: list[Job] = []
@@ -204,15 +214,18 @@ class _Walk:
         f = instruction.fields
         opcode = instruction.opcode
         if opcode is Opcode.LOAD_INPUT:
-            names = InputView.__dataclass_fields__
-            view = InputView(**{name: f[name] for name in names})
-            self._input.put(f["base"], f["images"] * f["blocks"] * f["rows"] * f["columns"], view)
+            names = list(InputView.__dataclass_fields__)[1:]
+            view = InputView(self._address(f), *(f[name] for name in names))
+            self._note_read(_view_span(view, self._core), constant=False)
+            self._input.put(f["base"], f["images"] * f["blocks"] * f["rows"] * f["pitch"], view)
         elif opcode is Opcode.LOAD_WEIGHTS:
             self._load_weights(f)
         elif opcode is Opcode.LOAD_PARAMS:
             entry = self._core.co_lanes * isa.PARAM_BYTES
+            start = self._address(f)
+            self._note_read((start, start + f["count"] * entry), constant=True)
             for i in range(f["count"]):
-                self._param.put(f["base"] + i, 1, (f["segment"], f["offset"] + i * entry))
+                self._param.put(f["base"] + i, 1, self._address(f) + i * entry)
         elif opcode is Opcode.LOAD_TABLE:
             self._load_table(f)
         elif opcode is Opcode.COMPUTE:
@@ -220,14 +233,23 @@ class _Walk:
         else:
             self._store(instruction)
 
+    def _note_read(self, span: tuple[int, int], *, constant: bool) -> None:
+        """Remember what is read from before the stream; constants may come from nowhere else."""
+        if not self._stored.touches(*span):
+            self._given.add(*span)
+        elif constant:
+            raise NotRecognised("constants that the stream itself stores")
+
+    def _address(self, f: dict[str, int]) -> int:
+        return self._bases[Segment(f["segment"])] + f["offset"]
+
     def _load_weights(self, f: dict[str, int]) -> None:
         window, positions, _ = self._phase_entries(f)
         if sum(map(len, window)) != f["taps"]:
             raise NotRecognised("taps")
         words = sum(map(len, positions)) if f["winograd"] else f["taps"]
-        place = (f["segment"], f["offset"], f["blocks"])
-        if f["base"] + f["blocks"] * words > self._core.weight_depth:
-            raise NotRecognised("weights reach outside their buffer")
+        place = (self._address(f), f["blocks"])
+        self._note_read(_run_span(place, f["taps"], self._core), constant=True)
         what = _Weights(place, window, positions, bool(f["winograd"]), words)
         self._weight.put(f["base"], f["blocks"] * words, what)
 
@@ -236,9 +258,12 @@ class _Walk:
         if table is Table.ACTIVATION:
             if f["base"] or f["count"] != isa.TABLE_ENTRIES:
                 raise NotRecognised("part of an activation table")
-            self._activation = (f["segment"], f["offset"])
+            self._activation = self._address(f)
+            self._note_read(_table_span(self._activation), constant=True)
             return
-        data = self._read(f["segment"], f["offset"], f["count"] * isa.TABLE_ENTRY_BYTES[table])
+        address, nbytes = self._address(f), f["count"] * isa.TABLE_ENTRY_BYTES[table]
+        self._note_read((address, address + nbytes), constant=True)
+        data = self._read(address, nbytes)
         for name, values in isa.unpack_table(table, data).items():
             self._tables[table][name][f["base"] : f["base"] + f["count"]] = values
 
@@ -277,8 +302,8 @@ class _Walk:
             outside = not f["winograd"] and max(divmod(position, 2)) >= f["tile"]
             if phase >= f["phases"] or outside:
                 raise NotRecognised("accumulator")
-        if not all(begun):
-            raise NotRecognised("an accumulator is never started")
+        if not all(begun) or [p for p, _ in accumulators] != sorted(a["phase"]):
+            raise NotRecognised("accumulators that are not started or not in order")
         return tuple(map(tuple, products)), accumulators
 
     def _compute(self, f: dict[str, int]) -> None:
@@ -286,8 +311,8 @@ class _Walk:
         products, accumulators = self._products(f)
         view = None
         if f["rows"] * f["columns"]:
-            shape = {name: f[name] for name in ("images", "blocks", "rows", "columns")}
-            words = shape["images"] * shape["blocks"] * shape["rows"] * shape["columns"]
+            shape = {n: f[n] for n in ("images", "blocks", "rows", "columns", "pitch")}
+            words = shape["images"] * shape["blocks"] * shape["rows"] * shape["pitch"]
             held = self._input.get(f["input_base"], words)
             assert isinstance(held, InputView)
             view = held
@@ -298,7 +323,7 @@ class _Walk:
             loaded = self._weight.get(f["weight_base"], f["blocks"] * f["weight_stride"])
             assert isinstance(loaded, _Weights)
             wanted = _Weights(
-                (*loaded.place[:2], f["blocks"]),
+                (loaded.place[0], f["blocks"]),
                 window,
                 positions if f["winograd"] else loaded.positions,
                 bool(f["winograd"]),
@@ -324,6 +349,12 @@ class _Walk:
         )
         if bool(f["first"]) == bool(self.open_chain):
             raise NotRecognised("a sum is continued that was not started, or started twice")
+        names = ("psum_base", "images", "tiles_y", "tiles_x", "tile", "phases")
+        if f["first"]:
+            self._sum = tuple(f[name] for name in names)
+            self._biases = self._param_addresses(f, places)
+        elif self._sum != tuple(f[name] for name in names):
+            raise NotRecognised("a sum is continued in another place")
         self._extend(FusedPass(view, kernel, (weights,)))
         if f["last"]:
             self._finish(f, places)
@@ -334,7 +365,9 @@ class _Walk:
             old = self.open_chain[-1]
             if old.kernel == new.kernel and old.view and new.view and new.weights[0]:
                 step = old.view.blocks * old.view.block_stride * self._core.word_bytes
-                expected = replace(old.view, offset=old.view.offset + step, blocks=new.view.blocks)
+                expected = replace(
+                    old.view, address=old.view.address + step, blocks=new.view.blocks
+                )
                 if expected == new.view:
                     self.open_chain[-1] = FusedPass(
                         replace(old.view, blocks=old.view.blocks + new.view.blocks),
@@ -345,30 +378,37 @@ class _Walk:
         self.open_chain.append(new)
 
     def _joined(
-        self, runs: tuple[tuple[int, int, int], ...], new: tuple[int, int, int], taps: int
-    ) -> tuple[tuple[int, int, int], ...]:
+        self, runs: tuple[tuple[int, int], ...], new: tuple[int, int], taps: int
+    ) -> tuple[tuple[int, int], ...]:
         """``runs`` and ``new``, as one run where it begins in DRAM where the last one ends."""
-        segment, offset, blocks = runs[-1]
-        end = offset + blocks * taps * self._core.weight_word_bytes
-        if new[:2] == (segment, end):
-            return (*runs[:-1], (segment, offset, blocks + new[2]))
+        address, blocks = runs[-1]
+        if new[0] == address + blocks * taps * self._core.weight_word_bytes:
+            return (*runs[:-1], (address, blocks + new[1]))
         return (*runs, new)
 
-    def _finish(self, f: dict[str, int], places: tuple) -> None:
-        params = []
-        entry = self._core.co_lanes * isa.PARAM_BYTES
+    def _param_addresses(self, f: dict[str, int], places: tuple) -> tuple[int, ...]:
+        """Address of each phase's parameters."""
+        addresses = []
         for _, _, param in places:
-            place = self._param.get(f["param_base"] + param, 1)
-            assert isinstance(place, tuple)
-            params.append((place[0], place[1] - param * entry))
-        if len(set(params)) != 1:
+            address = self._param.get(f["param_base"] + param, 1)
+            assert isinstance(address, int)
+            addresses.append(address)
+        return tuple(addresses)
+
+    def _finish(self, f: dict[str, int], places: tuple) -> None:
+        entry = self._core.co_lanes * isa.PARAM_BYTES
+        addresses = self._param_addresses(f, places)
+        if addresses != self._biases:
+            raise NotRecognised("a sum is ended with other parameters than it was started with")
+        params = {address - param * entry for address, (_, _, param) in zip(addresses, places)}
+        if len(params) != 1:
             raise NotRecognised("the phases' parameters do not lie together")
         if f["activation"] and self._activation is None:
             raise NotRecognised("no activation table")
         chain = Chain(
             tuple(self.open_chain),
             places,
-            (params[0],),
+            (params.pop(),),
             self._activation if f["activation"] else None,
         )
         self.open_chain = []
@@ -395,19 +435,69 @@ class _Walk:
             tuple(output.chains),
             *shape,
             output.stride,
-            f["segment"],
-            (f["offset"],),
+            (self._address(f),),
             f["image_stride"],
             f["row_stride"],
         )
         self.jobs.append(job)
-        # A job reads its input when it is done, so what it stores over must not be needed later.
-        word = self._core.word_bytes
-        self._input.drop(lambda what: isinstance(what, InputView) and _touches(job, what, word))
-        pending = [c for o in self.outputs for c in o.chains]
-        views = [p.view for c in pending for p in c.passes] + [p.view for p in self.open_chain]
-        if any(view and _touches(job, view, word) for view in views):
-            raise NotRecognised("a store over the input of an unfinished result")
+        self._forget_stored(*_store_span(job, self._core.word_bytes))
+
+    def _forget_stored(self, start: int, stop: int) -> None:
+        """A job reads DRAM when it is done: what is stored over must not be needed afterwards."""
+        if self._given.touches(start, stop):
+            # Also keeps the stream repeatable: the machine may have to start it again.
+            raise NotRecognised("a store over what the stream was given")
+        stored = (start, stop)
+        core = self._core
+        self._input.drop(
+            lambda what: isinstance(what, InputView) and _meets(_view_span(what, core), stored)
+        )
+        pending = [p for o in self.outputs for c in o.chains for p in c.passes] + self.open_chain
+        if any(p.view and _meets(_view_span(p.view, core), stored) for p in pending):
+            raise NotRecognised("a store over what an unfinished result reads")
+        self._stored.add(start, stop)
+
+
+class _Intervals:
+    """A union of address ranges."""
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int]] = []
+
+    def add(self, start: int, stop: int) -> None:
+        apart = [r for r in self._ranges if r[1] < start or stop < r[0]]
+        joined = [r for r in self._ranges if not (r[1] < start or stop < r[0])]
+        low = min([start, *(r[0] for r in joined)])
+        high = max([stop, *(r[1] for r in joined)])
+        self._ranges = [*apart, (low, high)]
+
+    def touches(self, start: int, stop: int) -> bool:
+        return any(_meets(r, (start, stop)) for r in self._ranges)
+
+
+def _meets(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _store_span(job: Job, word: int) -> tuple[int, int]:
+    """Address range from the first to the last byte that a job stores."""
+    words = (job.images - 1) * job.image_stride + (job.rows - 1) * job.row_stride + job.columns
+    return min(job.stores), max(job.stores) + words * word
+
+
+def _view_span(view: InputView, core: CoreConfig) -> tuple[int, int]:
+    shape = (view.images, view.blocks, view.rows, view.columns)
+    strides = (view.image_stride, view.block_stride, view.row_stride, view.column_step)
+    words = 1 + sum((n - 1) * s for n, s in zip(shape, strides))
+    return view.address, view.address + words * core.word_bytes
+
+
+def _run_span(run: tuple[int, int], taps: int, core: CoreConfig) -> tuple[int, int]:
+    return run[0], run[0] + run[1] * taps * core.weight_word_bytes
+
+
+def _table_span(address: int) -> tuple[int, int]:
+    return address, address + isa.TABLE_ENTRIES * isa.TABLE_ENTRY_BYTES[Table.ACTIVATION]
 
 
 def _check_winograd(products: tuple, accumulators: tuple, window: tuple, positions: tuple) -> None:
@@ -451,12 +541,8 @@ def _check_covers(output: _Output) -> None:
         raise NotRecognised("a result that its phases do not cover")
 
 
-def _merge_output_blocks(jobs: list[Job], word: int) -> list[Job]:
-    """Merge jobs of one layer that differ only in weights, parameters and store offset.
-
-    Jobs of a layer read what earlier layers stored, so their order does not matter; a layer whose
-    output overlaps its own input is refused.
-    """
+def _merge_layers(jobs: list[Job], core: CoreConfig) -> list[Job]:
+    """Merge the jobs of each layer over output blocks and images, where their order is free."""
     merged: list[Job] = []
     start = 0
     while start < len(jobs):
@@ -464,43 +550,41 @@ def _merge_output_blocks(jobs: list[Job], word: int) -> list[Job]:
         while stop < len(jobs) and jobs[stop].layer == jobs[start].layer:
             stop += 1
         run = jobs[start:stop]
-        merged += run if _overlaps(run, word) else _merge_images(_merge_run(run), word)
+        free = _independent(run, core)
+        merged += _merge_images(_merge_run(run), core.word_bytes) if free else run
         start = stop
     return merged
 
 
-def _overlaps(run: list[Job], word: int) -> bool:
-    """Whether the run's stores touch what it reads."""
-    views = {p.view for j in run for ch in j.chains for p in ch.passes if p.view}
-    return any(_touches(job, view, word) for job in run for view in views)
-
-
-def _touches(job: Job, view: InputView, word: int) -> bool:
-    """Whether a job stores between the first and the last word that a view reads."""
-    if job.segment != view.segment:
+def _independent(run: list[Job], core: CoreConfig) -> bool:
+    """Whether no job of the run stores what another reads or stores."""
+    word = core.word_bytes
+    views = {p.view for j in run for c in j.chains for p in c.passes if p.view}
+    stored = _Intervals()
+    for job in run:
+        stored.add(*_store_span(job, word))
+    if any(stored.touches(*_view_span(view, core)) for view in views):
         return False
-    stored = (job.images - 1) * job.image_stride + (job.rows - 1) * job.row_stride + job.columns
-    read = (
-        (view.images - 1) * view.image_stride
-        + (view.blocks - 1) * view.block_stride
-        + (view.rows - 1) * view.row_stride
-        + (view.columns - 1) * view.column_step
-        + 1
-    )
-    return any(
-        o < view.offset + read * word and view.offset < o + stored * word for o in job.stores
-    )
+    starts = []
+    for job in run:
+        images = np.arange(job.images)[:, None] * job.image_stride
+        rows = np.arange(job.rows)[None, :] * job.row_stride
+        starts.append((job.stores[0] + (images + rows) * word).ravel())
+    lengths = np.repeat([j.columns * word for j in run], [j.images * j.rows for j in run])
+    order = np.argsort(np.concatenate(starts), kind="stable")
+    begin = np.concatenate(starts)[order]
+    return bool(np.all(begin[1:] >= begin[:-1] + lengths[order][:-1]))
 
 
 def _merge_run(run: list[Job]) -> list[Job]:
     groups: dict[tuple, list[Job]] = {}
     for job in run:
         key = (
-            job.images, job.rows, job.columns, job.stride, job.segment, job.image_stride,
+            job.images, job.rows, job.columns, job.stride, job.image_stride,
             job.row_stride,
             tuple(
                 (
-                    tuple((p.view, p.kernel, tuple(b for _, _, b in p.weights[0]))
+                    tuple((p.view, p.kernel, tuple(b for _, b in p.weights[0]))
                           for p in chain.passes),
                     chain.phases,
                     chain.activation,
@@ -550,8 +634,8 @@ def _image_place(job: Job, word: int) -> tuple[tuple, tuple[int, ...]]:
         for fused in chain.passes:
             rest += [fused.kernel, fused.weights]
             if fused.view:
-                add(fused.view.offset, fused.view.image_stride)
-                rest.append(replace(fused.view, offset=0, images=0))
+                add(fused.view.address, fused.view.image_stride)
+                rest.append(replace(fused.view, address=0, images=0))
     return tuple(rest), tuple(place)
 
 

@@ -24,6 +24,8 @@ from winogen.registers import ErrorCode, Segment
 
 Ints = NDArray[np.int64]
 
+_POISON = 0x5A
+
 
 def run_in_order(
     machine: Machine, instructions: Sequence[Instruction], order: Sequence[int]
@@ -49,10 +51,11 @@ class Machine:
         self._bits = numerics.accumulator_bits(core.data_width)
         self._dtype = numerics.storage_dtype(core.data_width)
         lanes = core.ci_lanes
-        self.input = np.zeros((core.input_depth, lanes), np.int64)
-        self.weight = np.zeros((core.weight_depth, lanes, lanes), np.int64)
-        self.psum = np.zeros((core.psum_depth, lanes), np.int64)
-        self.output = np.zeros((core.output_depth, lanes), np.int64)
+        # What nobody loaded is not zero, as on a board.
+        self.input = np.full((core.input_depth, lanes), _POISON, np.int64)
+        self.weight = np.full((core.weight_depth, lanes, lanes), _POISON, np.int64)
+        self.psum = np.full((core.psum_depth, lanes), _POISON, np.int64)
+        self.output = np.full((core.output_depth, lanes), _POISON, np.int64)
         self.params = {
             name: np.zeros((core.param_depth, lanes), np.int64) for name, *_ in isa.PARAM_FIELDS
         }
@@ -86,8 +89,10 @@ class Machine:
             data, (*shape, word), (*(s * word for s in strides), 1)
         )
         values = np.ascontiguousarray(view).view(self._dtype)
-        count = int(np.prod(shape))
-        self.input[f["base"] : f["base"] + count] = values.reshape(count, -1)
+        rows = f["images"] * f["blocks"] * f["rows"]
+        place = self.input[f["base"] : f["base"] + rows * f["pitch"]]
+        place = place.reshape(rows, f["pitch"], -1)
+        place[:, : f["columns"]] = values.reshape(rows, f["columns"], -1)
         return None
 
     def _load_weights(self, f: Mapping[str, int]) -> str | None:
@@ -113,6 +118,8 @@ class Machine:
     def _load_params(self, f: Mapping[str, int]) -> str | None:
         lanes = self._core.co_lanes
         params = isa.unpack_params(self._read(f, f["count"] * lanes * isa.PARAM_BYTES))
+        if params.shift.min() < 1 or params.shift.max() > numerics.MAX_SHIFT:
+            return f"a requantisation shift is not 1 to {numerics.MAX_SHIFT}"
         for name, memory in self.params.items():
             memory[f["base"] : f["base"] + f["count"]] = getattr(params, name).reshape(-1, lanes)
         return None
@@ -151,6 +158,10 @@ class Machine:
             start = self.psum[place].reshape(contribution.shape)
         total = numerics.wrap(start + contribution, self._bits)
         if f["last"]:
+            reach = numerics.int_range(16 if f["activation"] else self._core.data_width)
+            low, high = self.params["low"][params], self.params["high"][params]
+            if low.min() < reach[0] or high.max() > reach[1] or np.any(low > high):
+                return "a clamp is empty or reaches beyond the width of its output"
             self._finish(f, total, params)
         else:
             self.psum[place] = total.reshape(-1, total.shape[-1])
@@ -172,7 +183,7 @@ class Machine:
         address, inside = _patch_addresses(f)
         acc = np.zeros((len(address), f["accumulators"], self._core.co_lanes), np.int64)
         for block in range(f["blocks"]):
-            at = address + block * f["rows"] * f["columns"]
+            at = address + block * f["rows"] * f["pitch"]
             patch = np.where(inside[..., None], self.input[np.where(inside, at, 0)], 0)
             if f["winograd"]:
                 z = patch.transpose(1, 0, 2).reshape(4, 4, *patch.shape[::2])
@@ -198,6 +209,8 @@ class Machine:
         position = self.tables[Table.ACCUMULATOR]["position"][place]
         if phase.max() >= f["phases"]:
             return "an accumulator belongs to a phase beyond those of the pass"
+        if np.any(np.diff(phase) < 0):  # the outputs of a phase leave once its last one is read
+            return "the accumulators are not in the order of their phases"
         side = f["tile"]
         out = np.zeros((len(acc), f["phases"], 2, 2, acc.shape[-1]), np.int64)
         for index in range(f["accumulators"]):
@@ -283,7 +296,7 @@ def _patch_addresses(f: Mapping[str, int]) -> tuple[Ints, NDArray[np.bool_]]:
     used_x = (offset >= f["patch_column"]) & (offset < f["patch_column"] + f["patch_columns"])
     inside_y = (y >= 0) & (y < f["rows"]) & used_y
     inside_x = (x >= 0) & (x < f["columns"]) & used_x
-    image = f["input_base"] + n * f["blocks"] * f["rows"] * f["columns"]
-    address = image[:, None, None] + y[:, :, None] * f["columns"] + x[:, None, :]
+    image = f["input_base"] + n * f["blocks"] * f["rows"] * f["pitch"]
+    address = image[:, None, None] + y[:, :, None] * f["pitch"] + x[:, None, :]
     inside = inside_y[:, :, None] & inside_x[:, None, :]
     return address.reshape(len(n), 16), inside.reshape(len(n), 16)
