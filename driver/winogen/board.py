@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from winogen.errors import BoardError
+from winogen.errors import BoardError, one_line
 from winogen.isa import ISA_VERSION
 
 #: Contiguous memory that 32-bit bus addresses leave room for.
@@ -164,17 +164,22 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
                 "(or give the path of a board YAML file)"
             )
     try:
-        data = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise BoardError(f"cannot read board file {path}: {error}") from None
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
     where = f"board file {path.name}"
     if not isinstance(data, dict) or not isinstance(data.get("cores"), dict):
         raise BoardError(f"{where}: expected a mapping with a 'cores' section")
     cores = data.pop("cores")
     core = cores.get(f"int{data_width}")
     if not isinstance(core, dict):
-        raise BoardError(f"{where} has no int{data_width} core; it has {', '.join(sorted(cores))}")
+        known = ", ".join(sorted(map(str, cores)))
+        raise BoardError(f"{where} has no int{data_width} core; it has {known or 'none'}")
+    if core.get("data_width") != data_width:
+        raise BoardError(
+            f"{where}: the int{data_width} core has data_width {core.get('data_width')!r}"
+        )
     try:
         return Board(core=CoreConfig(**core), **data)
     except TypeError as error:
-        raise BoardError(f"{where}: {error}") from None
+        raise BoardError(f"{where}: {one_line(error)}") from None

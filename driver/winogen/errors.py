@@ -11,6 +11,12 @@ class WinogenError(Exception):
     """Base class of every error winogen raises on purpose: one clear sentence each."""
 
 
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """What another library's error says, on one line of bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 class ModelError(WinogenError):
     """A model definition or its weights cannot be used (names the layer and the reason)."""
 

@@ -98,6 +98,8 @@ class Generator:
         """``count`` reproducible inputs, (N, latent) or (N, C, H, W) for images."""
         if count < 1:
             raise InputError(f"the number of images must be at least 1, not {count}")
+        if seed < 0:
+            raise InputError(f"a seed must not be negative, not {seed}")
         inputs = sample_inputs(self.program.input, count, seed)
         return inputs.reshape(count, -1) if self.program.input.kind == "latent" else inputs
 
@@ -146,7 +148,10 @@ class Generator:
 
     def _check_input(self, z: ArrayLike) -> NDArray[np.float64]:
         program = self.program
-        array = np.asarray(z)
+        try:
+            array = np.asarray(z)
+        except ValueError:  # rows of different lengths
+            raise InputError(f"input of network '{program.name}' must be one float array") from None
         c, h, w = program.input_shape
         if not np.issubdtype(array.dtype, np.floating):
             raise InputError(

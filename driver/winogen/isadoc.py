@@ -112,8 +112,9 @@ the instruction had written by then is undefined. That is if
 What the instruction alone can tell is checked in `descriptor.py`, which the compiler calls for
 every instruction too; what depends on the tables is checked in `emulator/machine.py`.
 
-An unknown opcode, or a bit set that belongs to no field, stops the core with BAD_OPCODE. The instructions before it are executed first, as
-far as tokens allow. A load or store outside the memory stops it with AXI_DECERR."""
+An unknown opcode, or a bit set that belongs to no field, stops the core with BAD_OPCODE. The
+instructions before it are executed first, as far as tokens allow. A load or store outside the
+memory stops it with AXI_DECERR."""
 
 _MEANING: dict[Opcode, str] = {
     Opcode.LOAD_INPUT: """\

@@ -29,7 +29,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from winogen.errors import ModelError, UnsupportedLayerError
+from winogen.errors import ModelError, UnsupportedLayerError, one_line
 from winogen.graph import Graph, InputSpec, Node, Shape, node_shape
 from winogen.yaml_values import choice, edges, integer, integers, number, pair, require, text
 
@@ -117,7 +117,7 @@ def load_definition(
         data = yaml.safe_load(str(source))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         where = definition if isinstance(definition, Path) else name or ""
-        raise ModelError(f"cannot read the model definition {where}: {error}") from None
+        raise ModelError(f"cannot read the model definition {where}: {one_line(error)}") from None
     if not isinstance(data, dict) or not isinstance(data.get("layers"), list):
         raise ModelError(f"model definition {name or ''}: expected a mapping with 'layers'")
     name = text(data.get("name", name or "model"), "model name")
@@ -139,7 +139,7 @@ def load_weights(path: Path) -> dict[str, NDArray]:
         raise ModelError(f"weights file {path} does not exist") from None
     except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, MemoryError,
             zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise ModelError(f"cannot read weights file {path}: {error}") from None
+        raise ModelError(f"cannot read weights file {path}: {one_line(error)}") from None
 
 
 class _Builder:

@@ -21,12 +21,13 @@ import numpy as np
 
 from winogen import isa
 from winogen.board import Board, CoreConfig
+from winogen.descriptor import descriptor_problem, dram_range
 from winogen.errors import ProgramError, WinogenError
 from winogen.files import write_atomically
 from winogen.graph import InputSpec
 from winogen.isa import INSTRUCTION_BYTES, Instruction
 from winogen.quantise import TensorFormat
-from winogen.registers import MAX_STREAM_LENGTH
+from winogen.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
 FORMAT_VERSION = 1
@@ -249,27 +250,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     board = Board(**{**header["board"], "core": core})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
-    streams = []
-    for info in header["streams"]:
-        length = int(info["length"])
-        if not 0 < length <= MAX_STREAM_LENGTH:
-            raise ProgramError(f"a stream of {length} instructions is not possible")
-        wanted = length * INSTRUCTION_BYTES
-        inflate = zlib.decompressobj()  # never more than the header promises
-        stream = inflate.decompress(sections[info["section"]], wanted)
-        if len(stream) != wanted or (not inflate.eof and inflate.decompress(b"", 1)):
-            raise ProgramError("a stream has another length than its header says")
-        streams.append(
-            StreamInfo(
-                int(info["batch"]),
-                stream,
-                int(info["input_bytes"]),
-                int(info["output_bytes"]),
-                int(info["scratch_bytes"]),
-                int(info["cycles"]),
-                tuple(int(c) for c in info["layer_cycles"]),
-            )
-        )
+    streams = [_stream(info, sections) for info in header["streams"]]
     spec = dict(header["input"])
     spec["shape"] = _shape(spec["shape"])
     spec["scale"] = None if spec["scale"] is None else _positive(spec["scale"])
@@ -281,7 +262,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
             str(layer["kind"]),
             str(layer["mode"]),
             _shape(layer["output"]),
-            *(int(_positive(layer[n])) for n in ("multiplies", "useful", "zero_padded")),
+            *(_whole(layer[n]) for n in ("multiplies", "useful", "zero_padded")),
         )
         for layer in header["layers"]
     ]
@@ -304,6 +285,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     if batches[0] != 1 or batches != sorted(set(batches)):
         raise ProgramError(f"its streams are for batches {batches}, not ascending from 1")
     for entry in program.streams:
+        _check_stream(entry, program)
         if entry.cycles < 1 or len(entry.layer_cycles) != len(program.layers):
             raise ProgramError(f"the predicted cycles of batch {entry.batch} are wrong")
         for shape, size in (
@@ -315,6 +297,59 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
             if entry.batch < 1 or size != words * core.word_bytes:
                 raise ProgramError(f"the buffer sizes of batch {entry.batch} are wrong")
     return program
+
+
+def _stream(info: dict[str, Any], sections: list[bytes]) -> StreamInfo:
+    length, section = _whole(info["length"]), _whole(info["section"])
+    if not 0 < length <= MAX_STREAM_LENGTH:
+        raise ProgramError(f"a stream of {length} instructions is not possible")
+    if not 0 < section < len(sections):
+        raise ProgramError(f"there is no stream section {section}")
+    wanted = length * INSTRUCTION_BYTES
+    inflate = zlib.decompressobj()
+    stream = inflate.decompress(sections[section], wanted)  # never more than is promised
+    more = inflate.decompress(inflate.unconsumed_tail, 1)
+    if len(stream) != wanted or more or not inflate.eof or inflate.unused_data:
+        raise ProgramError("a stream has another length than its header says")
+    return StreamInfo(
+        _whole(info["batch"]),
+        stream,
+        _whole(info["input_bytes"]),
+        _whole(info["output_bytes"]),
+        _whole(info["scratch_bytes"]),
+        _whole(info["cycles"]),
+        tuple(_whole(c) for c in info["layer_cycles"]),
+    )
+
+
+def _check_stream(stream: StreamInfo, program: Program) -> None:
+    """Refuse instructions that the hardware would, or that leave the buffers they are given.
+
+    A board has nothing else between a program and all of its memory.
+    """
+    sizes = {
+        Segment.WEIGHTS: len(program.weights),
+        Segment.INPUT: stream.input_bytes,
+        Segment.OUTPUT: stream.output_bytes,
+        Segment.SCRATCH: stream.scratch_bytes,
+    }
+    for index, instruction in enumerate(stream.instructions()):
+        where = f"instruction {index} of batch {stream.batch}"
+        problem = descriptor_problem(instruction, program.core)
+        if problem:
+            raise ProgramError(f"{where} is illegal: {problem}")
+        span = dram_range(instruction, program.core)
+        if span and span[2] > sizes[span[0]]:
+            raise ProgramError(
+                f"{where} reaches outside the {span[0].name.lower()} buffer of "
+                f"{sizes[span[0]]} bytes"
+            )
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
+        raise ProgramError(f"{value!r} is no whole number that fits")
+    return value
 
 
 def _positive(value: Any) -> float:

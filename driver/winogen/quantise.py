@@ -61,7 +61,8 @@ class TensorFormat:
 
     def quantise(self, x: NDArray, data_width: int) -> NDArray[np.int64]:
         """Nearest integers of real values, rounding half up, saturated to the data width."""
-        q = np.floor(np.asarray(x, np.float64) / self.scale + self.zero_point + 0.5)
+        with np.errstate(over="ignore"):  # what overflows saturates
+            q = np.floor(np.asarray(x, np.float64) / self.scale + self.zero_point + 0.5)
         return np.clip(q, *int_range(data_width)).astype(np.int64)
 
     def dequantise(self, q: NDArray) -> NDArray[np.float32]:
