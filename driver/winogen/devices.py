@@ -9,7 +9,7 @@ from typing import Any
 import pynq
 
 from winogen.board import Board
-from winogen.device import IP_NAME, EmulatedDevice
+from winogen.device import IP_NAME, VLNV, EmulatedDevice
 from winogen.driver import WinogenCore
 from winogen.emulator import EmulatedCore
 from winogen.errors import DeviceError
@@ -57,9 +57,11 @@ def open_device(
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
     loaded = pynq.Overlay(str(overlay), device=device)
-    core = getattr(loaded, IP_NAME, None)
-    if not isinstance(core, WinogenCore):
-        raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of winogen's kind")
+    description = loaded.ip_dict.get(IP_NAME)
+    if description is None or description["type"] != VLNV:
+        raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of type {VLNV}")
+    # Not overlay.winogen_0: another class may have been bound to the same type.
+    core = WinogenCore(description)
     core.check_identity()
     return device, loaded, core
 

@@ -209,10 +209,10 @@ class _Builder:
         return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale)
 
     def _add_layer(self, layer: dict[str, Any], where: str) -> None:
-        name = text(require(layer, "name", where), where)
+        name = text(require(layer, "name", where), f"{where}: name")
         if unknown := layer.keys() - _LAYER_KEYS:
             raise ModelError(f"{where}: unknown keys {', '.join(sorted(map(str, unknown)))}")
-        op = text(require(layer, "op", where), where)
+        op = text(require(layer, "op", where), f"{where}: op")
         previous = list(self._ends)[-1]
         sources = layer.get("from", previous)
         sources = sources if isinstance(sources, list) else [sources]
@@ -244,7 +244,7 @@ class _Builder:
             kind = layer.get(step)
             if kind is None:
                 continue
-            kind = text(kind, where)
+            kind = text(kind, f"{where}: {step}")
             channels = self._shapes[last][0]
             if step == "act":
                 if kind not in _ACTIVATIONS:
