@@ -170,6 +170,12 @@ class _Output:
     stride: tuple[int, int]
     chains: list[Chain] = field(default_factory=list)
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Words of the output buffer that it takes."""
+        images, rows, columns = self.shape
+        return self.start, self.start + images * rows * columns
+
 
 def recognise(
     instructions: Sequence[Instruction],
@@ -418,7 +424,10 @@ class _Walk:
             if (output.start, output.shape, output.stride) == (f["output_base"], shape, stride):
                 output.chains.append(chain)
                 return
-        self.outputs.append(_Output(f["output_base"], shape, stride, [chain]))
+        new = _Output(f["output_base"], shape, stride, [chain])
+        if any(_meets(new.span, output.span) for output in self.outputs):
+            raise NotRecognised("a result over another that is not stored yet")
+        self.outputs.append(new)
 
     def _store(self, instruction: Instruction) -> None:
         f = instruction.fields
