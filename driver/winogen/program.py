@@ -333,17 +333,21 @@ def _check_stream(stream: StreamInfo, program: Program) -> None:
         Segment.OUTPUT: stream.output_bytes,
         Segment.SCRATCH: stream.scratch_bytes,
     }
-    for index, instruction in enumerate(stream.instructions()):
-        where = f"instruction {index} of batch {stream.batch}"
-        problem = descriptor_problem(instruction, program.core)
-        if problem:
-            raise ProgramError(f"{where} is illegal: {problem}")
-        span = dram_range(instruction, program.core)
-        if span and span[2] > sizes[span[0]]:
-            raise ProgramError(
-                f"{where} reaches outside the {span[0].name.lower()} buffer of "
-                f"{sizes[span[0]]} bytes"
-            )
+    part = 4096 * INSTRUCTION_BYTES  # decoded instructions are large: a few thousand at a time
+    for start in range(0, len(stream.stream), part):
+        first = start // INSTRUCTION_BYTES
+        decoded = isa.decode(stream.stream[start : start + part], first)
+        for index, instruction in enumerate(decoded, first):
+            where = f"instruction {index} of batch {stream.batch}"
+            problem = descriptor_problem(instruction, program.core)
+            if problem:
+                raise ProgramError(f"{where} is illegal: {problem}")
+            span = dram_range(instruction, program.core)
+            if span and span[2] > sizes[span[0]]:
+                raise ProgramError(
+                    f"{where} reaches outside the {span[0].name.lower()} buffer of "
+                    f"{sizes[span[0]]} bytes"
+                )
 
 
 def _whole(value: Any) -> int:
