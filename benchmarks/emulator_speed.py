@@ -24,7 +24,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 def main() -> int:
     """Print both times for one image and their ratio."""
-    import onnxruntime
+    try:
+        import onnxruntime
+    except ImportError:
+        print("needs onnx and onnxruntime: pip install -e '.[test]'", file=sys.stderr)
+        return 2
 
     from onnx_oracle import to_onnx
     from winogen.board import load_board

@@ -298,7 +298,7 @@ def test_compressed_weights_that_are_damaged(capsys, model, out):
         ("{name: bad, op: conv, cout: 3, k: 3, norm: instance}",
          "normalisation 'instance' is not supported"),
         ("{name: bad, op: conv, cout: 3, k: 9, bias: false}", "output would have size -2 x -2"),
-        ("{name: bad, op: conv, cout: 3, k: 3, dilation: 2}", "unknown keys dilation"),
+        ("{name: bad, op: conv, cout: 3, k: 3, dilation: 2}", "unknown key 'dilation'"),
         ("{name: bad, op: add, from: [fc, up]}", "cannot add shapes"),
         ("{name: bad, op: conv, cout: 3}", "'k' is missing"),
     ],
@@ -561,10 +561,21 @@ def test_an_old_result_survives_a_failure(capsys, program, out, tmp_path):
     assert (out / "a.png").read_bytes() == b"old"
 
 
+def test_numbers_and_inputs_exclude_each_other(capsys, model, out, tmp_path):
+    np.save(tmp_path / "z.npy", np.zeros((2, 5), "f4"))
+    text = refuse(capsys, out, "run", model, "--input", tmp_path / "z.npy", "-n", 2, "-o",
+                  out / "a.png")  # fmt: skip
+    assert "leave -n and --seed out" in text
+
+
+def test_a_program_has_its_suffix(capsys, model, out):
+    assert "must end in .wg" in refuse(capsys, out, "compile", model, "-o", out / "a.bin")
+
+
 def test_what_is_no_picture(capsys, model, out):
     (model / "layers.yaml").write_text(LAYERS.replace("output: {range: [-1, 1]}", ""))
     text = refuse(capsys, out, "run", model, "--board", "tiny", "-o", out / "a.png")
-    assert "the output of network 'tiny-net' is no image: write it to a .npy file" in text
+    assert "the output of network 'tiny-net' is no image" in text
     run(capsys, "run", model, "--board", "tiny", "-n", 1, "-o", out / "a.npy")
 
 

@@ -221,7 +221,8 @@ ILLEGAL: dict[str, tuple[Opcode, Callable[[Instruction], object]]] = {
     "steps": (Opcode.COMPUTE, lambda x: x.fields.update(accumulators=1)),
     "misaligned": (Opcode.STORE, lambda x: x.fields.update(offset=x["offset"] + 1)),
     "store": (Opcode.STORE, lambda x: x.fields.update(base=250)),
-    "waits-for-itself": (Opcode.STORE, lambda x: setattr(x, "signal", 4)),
+    "signals-itself": (Opcode.STORE, lambda x: setattr(x, "signal", 4)),
+    "waits-for-itself": (Opcode.STORE, lambda x: setattr(x, "wait", x.wait | 4)),
 }
 
 

@@ -141,7 +141,6 @@ def test_the_latency_of_a_transfer_hides_behind_the_next():
 
 @pytest.mark.parametrize("stream", [
     [compute(3, wait=LOAD)],
-    [compute(3, wait=COMPUTE)],
     [load(1, wait=COMPUTE, signal=COMPUTE), compute(1, wait=LOAD, signal=LOAD)],
     [load(1, signal=COMPUTE), compute(1, wait=LOAD), compute(1, wait=LOAD)],
 ])  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from bench import DEVICES, random_inputs, run_integers, small
 from random_graphs import GraphBuilder
-from winogen import load_board, reference, zoo
+from winogen import compile_model, load_board, reference, zoo
 from winogen.compiler import compile_graph
 from winogen.device import ContiguousMemoryError, EmulatedDevice
 from winogen.devices import emulated_device, open_device
@@ -172,6 +172,29 @@ def test_numbers_of_latents(count, generator):
 def test_a_negative_seed(generator):
     with pytest.raises(InputError, match="seed"):
         generator.latents(1, seed=-1)
+
+
+def test_counters_are_those_of_all_runs(generator):
+    generator.generate(generator.latents(1))
+    one = generator.counters()
+    largest = generator.program.streams[-1].batch
+    generator.generate(generator.latents(largest + 1))
+    both = generator.counters()
+    assert both["cycles"] == one["cycles"] + generator.program.streams[-1].cycles
+
+
+@pytest.mark.parametrize("mode", ["direct", "zero-padded", "winograd", "auto"])
+def test_modes_by_name(mode):
+    images = []
+    for options in ({}, {"mode": mode}):
+        with Generator(compile_model("digits", batch=2, **options)) as generator:
+            images.append(generator.generate(generator.latents(2, seed=1)))
+    np.testing.assert_array_equal(*images)
+
+
+def test_an_unknown_mode():
+    with pytest.raises(InputError, match="unknown mode 'bogus'; choose one of auto, winograd"):
+        compile_model("digits", mode="bogus")
 
 
 # Memory

@@ -324,7 +324,7 @@ def test_a_variance_that_is_not_positive(var):
         (["relu"], "model net: layer 0 is not a mapping"),
         ([{"op": "relu"}], "layer '0' of model net: 'name' is missing"),
         ([CONV, {"name": "x"}], "layer 'x' of model net: 'op' is missing"),
-        ([{**CONV, "kernel": 3, "foo": 1}], "layer 'c' of model net: unknown keys foo, kernel"),
+        ([{**CONV, "kernel": 3, "foo": 1}], "layer 'c' of model net: unknown key 'foo'"),
         ([{**CONV, "from": "later"}], "layer 'c' .*input 'later' is not an earlier layer"),
         ([{**CONV, "from": "c"}], "layer 'c' .*input 'c' is not an earlier layer"),
         ([{**CONV, "from": ["input", "input"]}], "layer 'c' .*conv takes one input, not 2"),

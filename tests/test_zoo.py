@@ -208,11 +208,20 @@ def test_a_misspelt_name_gets_a_suggestion(name, hint):
         zoo.load_model(name)
 
 
-@pytest.mark.parametrize("name", ["zzz", "/nowhere/at/all", "resnet152"])
+@pytest.mark.parametrize("name", ["zzz", "resnet152"])
 def test_a_name_like_no_other_gets_the_list(name):
     with pytest.raises(ModelError, match=r"unknown model .*known models: .*or give a folder") as e:
         zoo.load_model(name)
     assert "did you mean" not in str(e.value)
+
+
+def test_a_path_that_is_no_folder(tmp_path: Path):
+    with pytest.raises(ModelError, match="model folder /nowhere/at/all does not exist"):
+        zoo.load_model("/nowhere/at/all")
+    file = tmp_path / "layers.yaml"
+    file.touch()
+    with pytest.raises(ModelError, match="is a file; give its folder"):
+        zoo.load_model(file)
 
 
 def test_an_empty_folder_is_no_model(tmp_path: Path):

@@ -34,7 +34,8 @@ def compile_model(
 ) -> Program:
     """Compile a network of the zoo, or a folder with layers.yaml and weights.npz.
 
-    ``options`` are those of :func:`winogen.compiler.compile_graph`.
+    ``options`` are ``mode``, ``batch``, ``calibration``, ``inputs``, ``seed`` and ``progress`` of
+    :func:`winogen.compiler.compile_graph`.
     """
     from winogen.compiler import compile_graph
     from winogen.zoo import load_model

@@ -35,7 +35,9 @@ _EXAMPLES = """examples:
 """
 
 
-#: Images of one run, and magnification of the sheet: what fits a laptop's memory.
+#: Images of one run, by default and at most, and the largest magnification of the sheet: what
+#: fits a laptop's memory.
+DEFAULT_NUMBER = 16
 MAX_IMAGES = 100_000
 MAX_SCALE = 64
 
@@ -104,8 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         "output as an array (.npy).",
     )
     run.add_argument("model", help="a name, a folder, or a program file (.wg)")
-    run.add_argument("-n", "--number", type=int, default=16, help="images (default: 16)")
-    run.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
+    run.add_argument("-n", "--number", type=int, help="images (default: 16)")
+    run.add_argument("--seed", type=int, help="seed of the latents (default: 0)")
     run.add_argument(
         "--input",
         type=Path,
@@ -135,12 +137,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
-    info = commands.add_parser("info", help="describe a program file")
-    info.add_argument("program", type=Path)
+    info = commands.add_parser(
+        "info",
+        help="describe a program file",
+        description="What a program does, what memory it needs, how fast it is predicted to be.",
+    )
+    info.add_argument("program", type=Path, help="program file (.wg)")
     info.set_defaults(command=_info)
 
-    disasm = commands.add_parser("disasm", help="print the instructions of a program file")
-    disasm.add_argument("program", type=Path)
+    disasm = commands.add_parser(
+        "disasm",
+        help="print the instructions of a program file",
+        description="One instruction a line: index, layer, opcode, tokens taken (<), operands, "
+        "tokens given (>). docs/instructions.md says what the operands mean.",
+    )
+    disasm.add_argument("program", type=Path, help="program file (.wg)")
     disasm.add_argument("--batch", type=int, help="which stream (default: the smallest)")
     disasm.set_defaults(command=_disasm)
     return parser
@@ -216,6 +227,8 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _compile(options: argparse.Namespace) -> None:
+    if options.output.suffix != ".wg":
+        raise InputError(f"cannot write {options.output}: the name of a program must end in .wg")
     check_writable(options.output)
     compiled = _compile_model(options)
     program = compiled.program
@@ -253,11 +266,15 @@ def _run(options: argparse.Namespace) -> None:
     as_float = options.output.suffix == ".npy"
     if not as_float and options.output.suffix.lower() != ".png":
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
-    if options.number < 1:
-        raise InputError(f"the number of images must be at least 1, not {options.number}")
-    if options.number > MAX_IMAGES:
+    if options.input and (options.number is not None or options.seed is not None):
+        raise InputError("--input brings its own latents: leave -n and --seed out")
+    number = DEFAULT_NUMBER if options.number is None else options.number
+    seed = options.seed or 0
+    if number < 1:
+        raise InputError(f"the number of images must be at least 1, not {number}")
+    if number > MAX_IMAGES:
         raise InputError(f"the number of images must be at most {MAX_IMAGES:,}")
-    if options.seed < 0:
+    if seed < 0:
         raise InputError("a seed must not be negative")
     if not 1 <= options.scale <= MAX_SCALE:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
@@ -266,7 +283,8 @@ def _run(options: argparse.Namespace) -> None:
     program = _load_or_compile(options)
     if program.output_range is None and not as_float:
         raise InputError(
-            f"the output of network '{program.name}' is no image: write it to a .npy file"
+            f"the output of network '{program.name}' is no image (its definition has no output "
+            "range): write it to a .npy file"
         )
     with Generator(
         program,
@@ -275,7 +293,7 @@ def _run(options: argparse.Namespace) -> None:
         overlay=options.overlay,
         timeout=options.timeout,
     ) as generator:
-        z = generator.latents(options.number, options.seed) if inputs is None else inputs
+        z = generator.latents(number, seed) if inputs is None else inputs
         with Progress("generating", len(z)) as progress:
             out = generator.generate(z, as_float=as_float, progress=progress.update)
     if as_float:

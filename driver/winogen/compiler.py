@@ -40,7 +40,7 @@ def compile_graph(
     graph: Graph,
     board: Board,
     *,
-    mode: Mode = Mode.AUTO,
+    mode: Mode | str = Mode.AUTO,
     batch: int = DEFAULT_BATCH,
     calibration: Calibration | None = None,
     inputs: NDArray[np.float32] | None = None,
@@ -51,6 +51,8 @@ def compile_graph(
 
     Parameters
     ----------
+    mode : how multiplies are arranged; a :class:`Mode` or its name: ``auto``, ``winograd``,
+        ``direct`` (TDC) or ``zero-padded``
     batch : images of the largest stream; streams for all powers of two below are made too, so
         that any number of images can be run
     calibration, inputs, seed : see :func:`winogen.quantise.quantise`
@@ -63,6 +65,11 @@ def compile_graph(
     """
     if not 1 <= batch <= MAX_BATCH:
         raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+    try:
+        mode = Mode(mode)
+    except ValueError:
+        known = ", ".join(m.value for m in Mode)
+        raise InputError(f"unknown mode {mode!r}; choose one of {known}") from None
     say = progress or (lambda _: None)
     network = quantise(
         graph,

@@ -135,7 +135,8 @@ def simulate(
             if not queue:
                 continue
             head = instructions[queue[0]]
-            sources = _engines(head.wait)
+            # A wait for itself is an illegal descriptor, not a wait: the engine will say so.
+            sources = [s for s in _engines(head.wait) if s is not engine]
             targets = [tokens.get((engine, t), ()) for t in _engines(head.signal)]
             room = all(len(t) < MAX_TOKENS for t in targets)
             if room and all(tokens.get((s, engine)) for s in sources):
@@ -151,7 +152,8 @@ def simulate(
         time = line.engines[engine]
         time.stall += begin - free[engine]
         for source in _engines(instruction.wait):
-            tokens[source, engine].popleft()
+            if source is not engine:
+                tokens[source, engine].popleft()
         latency, taken = 0, begin
         moved = work.read_bytes + work.written_bytes
         if moved:

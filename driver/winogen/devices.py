@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,14 @@ def open_device(
 
 def _board_device() -> Any:
     try:
-        device = pynq.Device.active_device
+        with warnings.catch_warnings():  # what pynq warns of is said below
+            warnings.simplefilter("ignore")
+            device = pynq.Device.active_device
     except RuntimeError:
         device = None
     if device is None or isinstance(device, EmulatedDevice):
         raise DeviceError(
-            "no PYNQ board found here; run this on the board, or choose --device emulator"
+            "no PYNQ board found here, and winogen has no bitstream for one yet; use "
+            "--device emulator"
         )
     return device

@@ -18,7 +18,7 @@ from winogen.images import to_pixels
 from winogen.numerics import storage_dtype
 from winogen.program import Program, StreamInfo
 from winogen.quantise import input_bits, sample_inputs
-from winogen.registers import Segment
+from winogen.registers import COUNTERS, Segment
 
 #: A run may take this many times its predicted cycles, and never less than _MIN_SECONDS.
 _DEADLINE_FACTOR = 50
@@ -68,6 +68,7 @@ class Generator:
         self.device, self.overlay, self.core = open_device(device, board, overlay)
         self._dtype = storage_dtype(self.program.data_width)
         self._buffers: dict[str, Any] = {}
+        self._counters = {name.lower(): 0 for name, _ in COUNTERS}
         self._closed = False
         try:
             self.core.check_identity(self.program.core.config_hash32)
@@ -131,6 +132,7 @@ class Generator:
         q = self._quantise(self._check_input(z))
         outputs = []
         done = 0
+        self._counters = dict.fromkeys(self._counters, 0)
         for stream in self._streams(len(q)):
             outputs.append(self._run(stream, q[done : done + stream.batch]))
             done += stream.batch
@@ -143,8 +145,8 @@ class Generator:
         return self._pixels(out)
 
     def counters(self) -> dict[str, int]:
-        """The hardware's counters of the last run, see the register reference."""
-        return self.core.counters()
+        """The hardware's counters, summed over the runs of the last :meth:`generate`."""
+        return dict(self._counters)
 
     def _check_input(self, z: ArrayLike) -> NDArray[np.float64]:
         program = self.program
@@ -218,6 +220,8 @@ class Generator:
         }
         self.core.start(code.device_address, stream.length, bases)
         self.core.wait(self._deadline(stream))
+        for name, value in self.core.counters().items():
+            self._counters[name] += value
         target.invalidate()
         words = np.array(target[: stream.output_bytes]).view(self._dtype)
         c, h, w = self.program.output_shape

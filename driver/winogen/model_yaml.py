@@ -17,6 +17,7 @@ or are drawn from a seed.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import zipfile
@@ -56,6 +57,22 @@ _ACTIVATIONS = {
     "tanh": ("tanh", {}),
     "sigmoid": ("sigmoid", {}),
 }
+
+
+#: ``source`` to ``macs`` say where a model is from and how large it is; they are not used.
+_MODEL_KEYS = {
+    "name", "description", "input", "input_quant", "output", "layers", "source", "licence",
+    "license", "note", "params", "macs",
+}  # fmt: skip
+
+
+def _check_keys(mapping: Mapping[Any, Any], known: set[str], where: str) -> None:
+    """Refuse keys that mean nothing: most are misspelled."""
+    for key in mapping:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ModelError(f"{where}: unknown key '{text(key, where)}'{hint}")
 
 
 class Parameters(Protocol):
@@ -121,6 +138,7 @@ def load_definition(
     if not isinstance(data, dict) or not isinstance(data.get("layers"), list):
         raise ModelError(f"model definition {name or ''}: expected a mapping with 'layers'")
     name = text(data.get("name", name or "model"), "model name")
+    _check_keys(data, _MODEL_KEYS, f"model {name}")
     if not data["layers"]:
         raise ModelError(f"model {name} has no layers")
     return _Builder(name, data, parameters).build()
@@ -210,8 +228,9 @@ class _Builder:
 
     def _add_layer(self, layer: dict[str, Any], where: str) -> None:
         name = text(require(layer, "name", where), f"{where}: name")
-        if unknown := layer.keys() - _LAYER_KEYS:
-            raise ModelError(f"{where}: unknown keys {', '.join(sorted(map(str, unknown)))}")
+        _check_keys(layer, _LAYER_KEYS, where)
+        if name in self._ends:
+            raise ModelError(f"{where}: the name is used twice")
         op = text(require(layer, "op", where), f"{where}: op")
         previous = list(self._ends)[-1]
         sources = layer.get("from", previous)

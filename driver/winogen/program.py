@@ -184,7 +184,8 @@ class Program:
             data = Path(path).read_bytes()
         except OSError as error:
             raise ProgramError(
-                f"cannot read program file {path}: {error.strerror or error}"
+                f"cannot read program file {path}: {error.strerror or error}; make one with "
+                "'winogen compile'"
             ) from None
         return cls.frombytes(data, f"program file {path}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from winogen.program import LayerInfo, Program, StreamInfo
@@ -50,15 +51,15 @@ def cost_table(program: Program, stream: StreamInfo) -> str:
 
 
 def cost_summary(program: Program, stream: StreamInfo) -> str:
-    """One sentence: what the schedule saves, and the predicted speed."""
+    """Two lines: what the schedule saves, and the predicted speed."""
     done = sum(x.multiplies for x in program.layers)
     useful = sum(x.useful for x in program.layers)
     padded = sum(x.zero_padded for x in program.layers)
     return (
         f"{done / useful:.2f} multiplies for each useful one, {padded / done:.2f}x fewer than "
-        f"zero-padded; predicted {program.frames_per_second(stream):,.1f} images/s on "
-        f"{program.board.name} at {program.board.clock_mhz:g} MHz (batch {stream.batch}, "
-        f"{stream.cycles / stream.batch:,.0f} cycles an image)"
+        f"zero-padded\npredicted: {program.frames_per_second(stream):,.0f} images/s on "
+        f"{program.board.name} at {program.board.clock_mhz:g} MHz, "
+        f"{stream.cycles / stream.batch:,.0f} cycles an image in batches of {stream.batch}"
     )
 
 
@@ -71,7 +72,7 @@ def quality_table(report: Sequence[LayerReport]) -> str:
             f"{r.high:.3g}",
             f"{r.scale:.3g}",
             f"{r.saturated} of {r.values}",
-            f"{r.psnr:.1f}",
+            f"{r.psnr:.1f}" if math.isfinite(r.psnr) else "exact" if r.psnr > 0 else "-",
         ]
         for r in report
     ]

@@ -63,6 +63,9 @@ def load_model(model: str | Path, weight_seed: int = WEIGHT_SEED) -> Graph:
         return load_definition(
             folder / "layers.yaml", StoredParameters(arrays, weights.name), name=folder.name
         )
+    if "/" in name or folder.exists():
+        what = "is a file; give its folder" if folder.exists() else "does not exist"
+        raise ModelError(f"model folder {folder} {what}")
     close = difflib.get_close_matches(name, model_names(), 1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     raise ModelError(
