@@ -579,3 +579,15 @@ def test_graphs_that_are_wrong(nodes, message):
 def test_an_operation_that_no_accelerator_knows():
     with pytest.raises(UnsupportedLayerError, match="layer 'a' of model hand: operation 'softmax'"):
         Graph("hand", InputSpec((2, 3, 4)), [node("a", "softmax")])
+
+
+def test_an_encrypted_weights_file(tmp_path: Path):
+    """zipfile says so with a RuntimeError."""
+    path = tmp_path / "weights.npz"
+    np.savez(path, a=np.zeros(3))
+    data = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + flags] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"cannot read weights file .*encrypted"):
+        load_weights(path)

@@ -6,8 +6,6 @@ import argparse
 import io
 import os
 import sys
-import tokenize
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from numpy.typing import NDArray
 from winogen import __version__, zoo
 from winogen.board import Board, board_names, load_board
 from winogen.compiler import DEFAULT_BATCH, Compiled, compile_graph
-from winogen.errors import InputError, WinogenError
-from winogen.files import check_writable, write_atomically
+from winogen.errors import InputError, WinogenError, one_line
+from winogen.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
 from winogen.lower import Mode
 from winogen.program import Program
 from winogen.progress import Progress
@@ -318,10 +316,8 @@ def _read_inputs(path: Path) -> NDArray:
     try:
         with open(path, "rb") as file:
             array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError,
-            zipfile.BadZipFile) as error:  # fmt: skip
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InputError(f"cannot read inputs from {path}: {reason}") from None
+    except ARRAY_FILE_ERRORS as error:
+        raise InputError(f"cannot read inputs from {path}: {one_line(error)}") from None
     if not isinstance(array, np.ndarray) or array.ndim < 2:
         raise InputError(f"inputs in {path} must be one array (N, latent) or (N, C, H, W)")
     return array

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 
 from winogen.errors import InputError
+
+#: What numpy and zipfile raise for damaged, foreign or encrypted array files.
+ARRAY_FILE_ERRORS = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def check_writable(path: Path) -> None:

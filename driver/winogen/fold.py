@@ -123,7 +123,6 @@ def fold(graph: Graph) -> list[Block]:
     parts: dict[str, tuple[str, ...]] = {graph.INPUT_NAME: (graph.INPUT_NAME,)}
     upsampled: dict[str, Node] = {}
     order: list[Block] = []
-    alias: dict[str, str] = {}
 
     def start(block: Block, node: Node) -> None:
         order.append(block)
@@ -154,8 +153,7 @@ def fold(graph: Graph) -> list[Block]:
             upsample = upsampled.get(node.inputs[0])
             start(_block(graph, node, shapes, parts, upsample), node)
     # A block is named after its last node; sources were recorded by the same rule.
-    for block in order:
-        alias.update(dict.fromkeys(block.nodes, block.name))
+    alias = {node: block.name for block in order for node in block.nodes}
     for block in order:
         block.sources = tuple(alias.get(s, s) for s in block.sources)
     return order

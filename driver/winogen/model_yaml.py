@@ -20,8 +20,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +29,7 @@ import yaml
 from numpy.typing import NDArray
 
 from winogen.errors import ModelError, UnsupportedLayerError, one_line
+from winogen.files import ARRAY_FILE_ERRORS
 from winogen.graph import Graph, InputSpec, Node, Shape, node_shape
 from winogen.yaml_values import choice, edges, integer, integers, number, pair, require, text
 
@@ -155,8 +154,7 @@ def load_weights(path: Path) -> dict[str, NDArray]:
                 return {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise ModelError(f"weights file {path} does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, MemoryError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+    except ARRAY_FILE_ERRORS as error:
         raise ModelError(f"cannot read weights file {path}: {one_line(error)}") from None
 
 

@@ -184,13 +184,7 @@ class EmulatedCore:
     def _execute(self, plan: _Plan, bases: dict[Segment, int]) -> None:
         line = plan.timeline
         if not self._run_jobs(plan):
-            machine = Machine(self._board.core, self._memory, bases)
-            for done, index in enumerate(line.order):
-                try:
-                    machine.execute(plan.instructions[index], index)
-                except Fault:
-                    self._count(cost.simulate(plan.instructions, self._board, stop_after=done))
-                    raise
+            self._run_single(plan.instructions, line, bases)
         self._count(line)
         if line.deadlock is not None:
             self._starve(plan, line.deadlock)
@@ -202,10 +196,24 @@ class EmulatedCore:
         try:
             for job in plan.jobs:
                 self._fast.run(job)
-        except NotExact:
-            plan.jobs = None
+        except NotExact:  # for the data at hand: the next run may be another matter
             return False
         return True
+
+    def _run_single(
+        self,
+        instructions: list[Instruction],
+        line: cost.Timeline,
+        bases: dict[Segment, int],
+    ) -> None:
+        """Execute one instruction after the other; a fault leaves the counters of what ran."""
+        machine = Machine(self._board.core, self._memory, bases)
+        for done, index in enumerate(line.order):
+            try:
+                machine.execute(instructions[index], index)
+            except Fault:
+                self._count(cost.simulate(instructions, self._board, stop_after=done))
+                raise
 
     def _starve(self, plan: _Plan, index: int) -> None:
         """Instruction ``index`` waits for a token that never comes."""
@@ -269,13 +277,7 @@ class EmulatedCore:
         """Execute what comes before an unknown opcode: the hardware has done it by then."""
         instructions = isa.decode(stream[: count * INSTRUCTION_BYTES])
         line = cost.simulate(instructions, self._board)
-        machine = Machine(self._board.core, self._memory, bases)
-        for done, index in enumerate(line.order):
-            try:
-                machine.execute(instructions[index], index)
-            except Fault:
-                self._count(cost.simulate(instructions, self._board, stop_after=done))
-                raise
+        self._run_single(instructions, line, bases)
         self._count(line)
 
     def _table_version(self, tables: list[tuple[int, int]]) -> int:
