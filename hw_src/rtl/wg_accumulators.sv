@@ -1,0 +1,90 @@
+// Accumulators of TileLanes tiles in two halves: one accumulates while the other is drained.
+//
+// An accumulator that nothing was added to since its half was freed reads as zero.
+module wg_accumulators #(
+  parameter int unsigned Lanes            = 8,
+  parameter int unsigned TileLanes        = 3,
+  parameter int unsigned SumWidth         = 25,
+  parameter int unsigned AccWidth         = 32,
+  parameter int unsigned AccumulatorDepth = 64,
+  localparam int unsigned AccAw           = $clog2(AccumulatorDepth)
+) (
+  input  logic                                          clk_i,
+  input  logic                                          rst_ni,
+  input  logic                                          clear_i,
+  // Accumulate: the sums of a step.
+  input  logic                                          add_valid_i,
+  input  logic [AccAw-1:0]                              add_index_i,
+  input  logic                                          add_first_i,  // overwrite
+  input  logic                                          add_last_i,   // the half is complete
+  input  logic [TileLanes-1:0][Lanes-1:0][SumWidth-1:0] sum_i,
+  // Drain: answers in the same cycle.
+  output logic                                          full_o,       // a half waits to be drained
+  input  logic [AccAw-1:0]                              drain_index_i,
+  output logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] drain_o,
+  input  logic                                          drain_done_i  // frees the half
+);
+  localparam int unsigned Bits = TileLanes * Lanes * AccWidth;
+
+  logic half_q, drain_half_q;
+  logic [1:0] full_q;
+  logic [1:0][AccumulatorDepth-1:0] touched_q;
+  logic [1:0][Bits-1:0] add_read, drain_read;
+  logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] old, sum;
+
+  for (genvar h = 0; h < 2; h++) begin : g_half
+    // One read port serves both: a half is never accumulated and drained at once.
+    logic [AccAw-1:0] raddr;
+    assign raddr = half_q == h[0] && !full_q[h] ? add_index_i : drain_index_i;
+    wg_lutram #(.Width(Bits), .Depth(AccumulatorDepth)) u_mem (
+      .clk_i,
+      .we_i   (add_valid_i && half_q == h[0]),
+      .waddr_i(add_index_i),
+      .wdata_i(sum),
+      .raddr_i(raddr),
+      .rdata_o(add_read[h])
+    );
+    assign drain_read[h] = add_read[h];
+  end
+
+  logic keep;
+  assign keep = touched_q[half_q][add_index_i] && !add_first_i;
+  always_comb begin
+    old = add_read[half_q];
+    for (int unsigned t = 0; t < TileLanes; t++) begin
+      for (int unsigned c = 0; c < Lanes; c++) begin
+        sum[t][c] = (keep ? old[t][c] : '0) + AccWidth'($signed(sum_i[t][c]));
+      end
+    end
+  end
+
+  assign full_o  = full_q[drain_half_q];
+  assign drain_o = touched_q[drain_half_q][drain_index_i] ? drain_read[drain_half_q] : '0;
+
+  always_ff @(posedge clk_i) begin
+    if (add_valid_i) touched_q[half_q][add_index_i] <= 1'b1;
+    if (add_valid_i && add_last_i) begin
+      full_q[half_q] <= 1'b1;
+      half_q <= !half_q;
+    end
+    if (drain_done_i) begin
+      full_q[drain_half_q]    <= 1'b0;
+      touched_q[drain_half_q] <= '0;
+      drain_half_q <= !drain_half_q;
+    end
+    if (!rst_ni || clear_i) begin
+      half_q       <= 1'b0;
+      drain_half_q <= 1'b0;
+      full_q       <= '0;
+      touched_q    <= '0;
+    end
+  end
+
+`ifndef SYNTHESIS
+  // The multipliers must not start a group without a free half, nor the drain free an empty one.
+  always_ff @(posedge clk_i) begin
+    if (rst_ni && !clear_i && add_valid_i) assert (!full_q[half_q]);
+    if (rst_ni && !clear_i && drain_done_i) assert (full_q[drain_half_q]);
+  end
+`endif
+endmodule

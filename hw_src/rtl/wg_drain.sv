@@ -1,0 +1,289 @@
+// Third stage of the compute engine: from accumulators to outputs.
+//
+// For each group of tiles, phase after phase: sums the phase's accumulators into the outputs of
+// every tile (A^T M A, or their sum), then hands the outputs on one word a cycle (tile by tile)
+// while the next phase is summed. Beside each word go its partial-sum address and where it lies in
+// the output.
+module wg_drain
+  import winogen_pkg::*;
+#(
+  parameter int unsigned Lanes            = 8,
+  parameter int unsigned TileLanes        = 3,
+  parameter int unsigned AccWidth         = 32,
+  parameter int unsigned AccumulatorDepth = 64,
+  parameter int unsigned PhaseDepth       = 128,
+  localparam int unsigned AccAw           = $clog2(AccumulatorDepth),
+  localparam int unsigned TableAw         = AccAw + 1,
+  localparam int unsigned PhaseAw         = $clog2(PhaseDepth),
+  localparam int unsigned TileAw          = TileLanes > 1 ? $clog2(TileLanes) : 1
+) (
+  input  logic                                          clk_i,
+  input  logic                                          rst_ni,
+  input  logic                                          clear_i,
+  // The instruction.
+  input  logic                                          start_valid_i,
+  output logic                                          start_ready_o,
+  input  compute_t                                      start_i,
+  output logic                                          done_o,   // pulse: every word has left
+  // Tables: answer in the same cycle.
+  output logic [TableAw-1:0]                            accumulator_raddr_o,
+  input  accumulator_entry_t                            accumulator_i,
+  output logic [PhaseAw-1:0]                            phase_raddr_o,
+  input  phase_entry_t                                  phase_i,
+  // Accumulators.
+  input  logic                                          full_i,
+  output logic [AccAw-1:0]                              drain_index_o,
+  input  logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] drain_i,
+  output logic                                          drain_done_o,
+  // Words, one a cycle at most; no back-pressure.
+  output logic                                          word_valid_o,
+  output logic [Lanes-1:0][AccWidth-1:0]                word_o,
+  output logic [19:0]                                   word_psum_o,    // partial-sum address
+  output logic [19:0]                                   word_row_o,     // output row, all images
+  output logic [19:0]                                   word_column_o,
+  output logic                                          word_kept_o,    // lies in the output
+  output logic [8:0]                                    word_param_o,   // parameter entry
+  output compute_t                                      instruction_o,  // of all these words
+  input  logic                                          idle_i,         // no word is on its way
+  output logic                                          fault_o         // level: a table is wrong
+);
+  logic run_q;
+  compute_t d_q;
+  assign start_ready_o = !run_q;
+  assign instruction_o = d_q;
+
+  // -- Tiles of the next group, and of the group that leaves --------------------------------------
+
+  typedef struct packed {
+    logic        valid;
+    logic [19:0] psum;   // first partial sum of the tile
+    logic [19:0] image;  // first output row of the image, all images counted
+    logic [21:0] y;      // output row and column of the tile's first output of phase (0, 0)
+    logic [21:0] x;
+  } place_t;
+
+  logic [11:0] walk_x_q, walk_y_q, walk_n_q;
+  place_t walk_q;
+  place_t [TileLanes-1:0] nxt_q, cur_q;
+  logic [TileAw:0] nxt_count_q;
+  logic nxt_full, take_group, finished_q;
+  logic last_x, last_y, last_n;
+  logic [9:0] step_y, step_x;    // output rows and columns a tile
+  logic [9:0] tile_psums;        // partial sums a tile
+
+  assign nxt_full   = nxt_count_q == (TileAw + 1)'(TileLanes);
+  assign last_x     = walk_x_q + 12'd1 == d_q.tiles_x;
+  assign last_y     = walk_y_q + 12'd1 == d_q.tiles_y;
+  assign last_n     = walk_n_q + 12'd1 == d_q.images;
+  assign step_y     = d_q.tile[1] ? {1'b0, d_q.stride_y, 1'b0} : {2'b0, d_q.stride_y};
+  assign step_x     = d_q.tile[1] ? {1'b0, d_q.stride_x, 1'b0} : {2'b0, d_q.stride_x};
+  assign tile_psums = d_q.tile[1] ? {d_q.phases, 2'b0} : {2'b0, d_q.phases};
+
+  always_ff @(posedge clk_i) begin
+    if (start_valid_i && start_ready_o) begin
+      walk_x_q     <= '0;
+      walk_y_q     <= '0;
+      walk_n_q     <= '0;
+      walk_q       <= '{valid: 1'b1, psum: start_i.psum_base, default: '0};
+      nxt_count_q  <= '0;
+    end else if (take_group) begin
+      nxt_count_q <= '0;
+    end else if (run_q && !nxt_full) begin
+      nxt_q[nxt_count_q[TileAw-1:0]] <= walk_q;
+      nxt_count_q <= nxt_count_q + 1'b1;
+      walk_q.psum <= walk_q.psum + 20'(tile_psums);
+      walk_q.x    <= last_x ? '0 : walk_q.x + 22'(step_x);
+      walk_x_q    <= last_x ? '0 : walk_x_q + 12'd1;
+      if (last_x) begin
+        walk_q.y <= last_y ? '0 : walk_q.y + 22'(step_y);
+        walk_y_q <= last_y ? '0 : walk_y_q + 12'd1;
+        if (last_y) begin
+          walk_n_q     <= walk_n_q + 12'd1;
+          walk_q.image <= walk_q.image + 20'(d_q.output_rows);
+          if (last_n) walk_q.valid <= 1'b0;
+        end
+      end
+    end
+  end
+
+  // -- Sums of a phase ------------------------------------------------------------------------------
+
+  // The next accumulator and its table entry, read a cycle ahead.
+  logic [8:0] index_q;          // accumulators read
+  logic head_valid_q;
+  accumulator_entry_t head_q;
+  logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] head_data_q;
+  logic [7:0] phase_q;
+  logic fresh_q;                // no accumulator of this phase yet
+  logic [TileLanes-1:0][3:0][Lanes-1:0][AccWidth-1:0] sum_q, cap_q;
+  logic reading, consume, finish, last_phase, illegal, group_q, emit_free;
+
+  assign drain_index_o       = index_q[AccAw-1:0];
+  assign accumulator_raddr_o = d_q.accumulator_base[TableAw-1:0] + TableAw'(index_q);
+  assign reading    = group_q && index_q != 9'(d_q.accumulators);
+  assign consume    = group_q && head_valid_q && head_q.phase == phase_q;
+  assign last_phase = phase_q + 8'd1 == d_q.phases;
+  // The phase is complete once the next accumulator is another phase's, or none is left.
+  assign finish     = group_q && emit_free && (phase_q != '0 || nxt_full)
+                      && (head_valid_q ? head_q.phase > phase_q : !reading);
+  assign illegal    = group_q && head_valid_q
+                      && (head_q.phase >= d_q.phases || head_q.phase < phase_q
+                          || (!d_q.winograd && |(d_q.tile[1] ? head_q.position[3:2]
+                                                            : {|head_q.position[3:1], head_q.position[0]})));
+  assign take_group   = finish && phase_q == '0;
+  assign drain_done_o = finish && last_phase;
+
+  // Coefficients with which position (i, j) enters output (r, c): A^T[r][i] * A^T[c][j].
+  logic [3:0] plus, minus;
+  function automatic logic [1:0] at(input logic row, input logic [1:0] i);  // {minus, plus}
+    case (i)
+      2'd0:    return row ? 2'b00 : 2'b01;
+      2'd1:    return 2'b01;
+      2'd2:    return row ? 2'b10 : 2'b01;
+      default: return row ? 2'b10 : 2'b00;
+    endcase
+  endfunction
+  always_comb begin
+    for (int unsigned o = 0; o < 4; o++) begin
+      logic [1:0] a, b;
+      a = at(o[1], head_q.position[3:2]);
+      b = at(o[0], head_q.position[1:0]);
+      if (d_q.winograd) begin
+        plus[o]  = (a[0] && b[0]) || (a[1] && b[1]);
+        minus[o] = (a[0] && b[1]) || (a[1] && b[0]);
+      end else begin
+        plus[o]  = head_q.position[1:0] == o[1:0];
+        minus[o] = 1'b0;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!group_q) begin
+      group_q      <= run_q && !finished_q && full_i && !fault_o;
+      index_q      <= '0;
+      head_valid_q <= 1'b0;
+      phase_q      <= '0;
+      fresh_q      <= 1'b1;
+    end else begin
+      if (!head_valid_q || consume) begin
+        head_valid_q <= reading;
+        head_q       <= accumulator_i;
+        head_data_q  <= drain_i;
+        if (reading) index_q <= index_q + 9'd1;
+      end
+      if (consume) fresh_q <= 1'b0;
+      if (finish) begin
+        fresh_q <= 1'b1;
+        phase_q <= phase_q + 8'd1;
+        if (last_phase) group_q <= 1'b0;
+      end
+    end
+    if (illegal) begin
+      fault_o <= 1'b1;
+      group_q <= 1'b0;
+    end
+    if (!rst_ni || clear_i) begin
+      group_q <= 1'b0;
+      fault_o <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (consume) begin
+      for (int unsigned t = 0; t < TileLanes; t++) begin
+        for (int unsigned o = 0; o < 4; o++) begin
+          for (int unsigned c = 0; c < Lanes; c++) begin
+            sum_q[t][o][c] <= (fresh_q ? '0 : sum_q[t][o][c])
+                              + (plus[o] ? head_data_q[t][c]
+                                 : minus[o] ? ~head_data_q[t][c] : '0) + AccWidth'(minus[o]);
+          end
+        end
+      end
+    end
+    if (finish) begin
+      for (int unsigned t = 0; t < TileLanes; t++) begin
+        for (int unsigned o = 0; o < 4; o++) begin
+          for (int unsigned c = 0; c < Lanes; c++) begin
+            // Winograd sums are four times the convolution.
+            cap_q[t][o][c] <= fresh_q ? '0
+                              : d_q.winograd ? AccWidth'($signed(sum_q[t][o][c]) >>> 2)
+                              : sum_q[t][o][c];
+          end
+        end
+      end
+    end
+  end
+
+  // -- Words ----------------------------------------------------------------------------------------
+
+  logic emit_q;
+  logic [1:0] output_q;      // i * 2 + j
+  logic [TileAw-1:0] tile_q;
+  phase_entry_t phase_entry_q;
+  logic [9:0] phase_psum_q;  // partial sums of the tile before this phase
+  logic last_output, last_tile, emit_last;
+  place_t place;
+
+  assign phase_raddr_o = d_q.phase_base[PhaseAw-1:0] + PhaseAw'(phase_q);
+  assign place       = cur_q[tile_q];
+  assign last_output = d_q.tile[1] ? output_q == 2'd3 : 1'b1;
+  // Tiles beyond the last are at the end of a group.
+  assign last_tile   = tile_q == TileAw'(TileLanes - 1) || !cur_q[tile_q + 1'b1].valid;
+  assign emit_last   = last_output && last_tile;
+  assign emit_free   = !emit_q || emit_last;
+
+  always_ff @(posedge clk_i) begin
+    if (emit_q) begin
+      output_q <= last_output ? '0 : output_q + 2'd1;
+      if (last_output) tile_q <= tile_q + 1'b1;
+      if (emit_last) emit_q <= 1'b0;
+    end
+    if (finish) begin
+      emit_q        <= 1'b1;
+      output_q      <= '0;
+      tile_q        <= '0;
+      phase_entry_q <= phase_i;
+      phase_psum_q  <= phase_q == '0 ? '0
+                       : phase_psum_q + (d_q.tile[1] ? 10'd4 : 10'd1);
+      if (take_group) cur_q <= nxt_q;
+    end
+    if (!rst_ni || clear_i) emit_q <= 1'b0;
+  end
+
+  logic [21:0] y, x;
+  assign y = place.y + (output_q[1] ? 22'(d_q.stride_y) : '0) + 22'(phase_entry_q.row);
+  assign x = place.x + (output_q[0] ? 22'(d_q.stride_x) : '0) + 22'(phase_entry_q.column);
+  always_ff @(posedge clk_i) begin
+    word_valid_o  <= emit_q && rst_ni && !clear_i;
+    word_o        <= cap_q[tile_q][output_q];
+    word_psum_o   <= place.psum + 20'(phase_psum_q) + 20'(output_q);
+    word_row_o    <= place.image + y[19:0];
+    word_column_o <= x[19:0];
+    word_kept_o   <= y < 22'(d_q.output_rows) && x < 22'(d_q.output_columns);
+    word_param_o  <= {1'b0, d_q.param_base} + {1'b0, phase_entry_q.param};
+  end
+
+  // -- The instruction's end ------------------------------------------------------------------------
+
+  logic ended;
+  // The last group is the one after which no tile is left; finished_q says so.
+  assign ended  = run_q && finished_q && !group_q && !emit_q && !word_valid_o && idle_i;
+  assign done_o = ended;
+  always_ff @(posedge clk_i) begin
+    if (start_valid_i && start_ready_o) begin
+      run_q     <= 1'b1;
+      d_q       <= start_i;
+      finished_q <= 1'b0;
+    end else if (ended) run_q <= 1'b0;
+    // The group whose tiles were the last has been taken, and now its last phase.
+    if (finish && last_phase && final_group) finished_q <= 1'b1;
+    if (!rst_ni || clear_i) run_q <= 1'b0;
+  end
+  logic final_q, final_group;
+  assign final_group = take_group ? !walk_q.valid : final_q;
+  always_ff @(posedge clk_i) if (take_group) final_q <= !walk_q.valid;
+
+  logic unused;
+  assign unused = ^{phase_i.taps, phase_i.positions, phase_entry_q, place, y, x};
+endmodule

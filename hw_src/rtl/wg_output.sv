@@ -1,0 +1,187 @@
+// Last stage of the compute engine: partial sums, requantisation, activation, output buffer.
+//
+// A word of outputs enters each cycle. Its sum starts from the bias or from the partial-sum memory,
+// and goes back there, or through the requantiser and the activation table to the output buffer.
+//
+//   0 word, partial-sum address   2 partial sum, parameters   3 total: written back, or
+//   3..12 wg_requantise           12..20 wg_activation        20 output buffer
+module wg_output
+  import winogen_pkg::*;
+#(
+  parameter int unsigned DataWidth   = 8,
+  parameter int unsigned Lanes       = 8,
+  parameter int unsigned AccWidth    = 32,
+  parameter int unsigned PsumDepth   = 2048,
+  parameter int unsigned OutputDepth = 4096,
+  parameter int unsigned ParamDepth  = 64,
+  localparam int unsigned PsumAw     = $clog2(PsumDepth),
+  localparam int unsigned OutputAw   = $clog2(OutputDepth),
+  localparam int unsigned ParamAw    = $clog2(ParamDepth),
+  localparam int unsigned LaneAw     = $clog2(Lanes)
+) (
+  input  logic                            clk_i,
+  input  logic                            rst_ni,
+  input  logic                            clear_i,
+  // Words from wg_drain, and the instruction that they are of.
+  input  compute_t                        instruction_i,
+  input  logic                            word_valid_i,
+  input  logic [Lanes-1:0][AccWidth-1:0]  word_i,
+  input  logic [19:0]                     word_psum_i,
+  input  logic [19:0]                     word_row_i,
+  input  logic [19:0]                     word_column_i,
+  input  logic                            word_kept_i,
+  input  logic [8:0]                      word_param_i,
+  output logic                            idle_o,   // no word is on its way
+  output logic                            fault_o,  // level: a parameter entry is wrong
+  // Parameters: one channel a write. Activation table.
+  input  logic                            par_we_i,
+  input  logic [7:0]                      par_addr_i,
+  input  logic [LaneAw-1:0]               par_lane_i,
+  input  param_t                          par_i,
+  input  logic                            act_we_i,
+  input  logic [10:0]                     act_addr_i,
+  input  logic [15:0]                     act_data_i,
+  // Output buffer.
+  output logic                            out_we_o,
+  output logic [OutputAw-1:0]             out_waddr_o,
+  output logic [Lanes-1:0][DataWidth-1:0] out_wdata_o
+);
+  localparam int unsigned RequantiseLatency = 9;  // of wg_requantise
+
+  // -- Partial sums ------------------------------------------------------------------------------
+
+  logic [2:0] valid_q;
+  logic [Lanes-1:0][AccWidth-1:0] word2, old2, total, total3_q;
+  logic psum_we;
+  logic [19:0] psum3;
+
+  wg_ram #(.Width(Lanes * AccWidth), .Depth(PsumDepth)) u_psum (
+    .clk_i,
+    .we_i   (psum_we),
+    .waddr_i(psum3[PsumAw-1:0]),
+    .wdata_i(total3_q),
+    .raddr_i(word_psum_i[PsumAw-1:0]),
+    .rdata_o(old2)
+  );
+  wg_delay #(.Width(Lanes * AccWidth), .Depth(2)) u_word (.clk_i, .data_i(word_i), .data_o(word2));
+  wg_delay #(.Width(20), .Depth(3)) u_addr (.clk_i, .data_i(word_psum_i), .data_o(psum3));
+  assign psum_we = valid_q[2] && !instruction_i.last;
+
+  always_ff @(posedge clk_i) begin
+    valid_q  <= rst_ni && !clear_i ? {valid_q[1:0], word_valid_i} : '0;
+    total3_q <= total;
+  end
+
+  // -- Parameters ----------------------------------------------------------------------------------
+
+  typedef struct packed {
+    logic signed [AccWidth-1:0] bias;
+    logic [5:0]                 shift;
+    logic signed [15:0]         positive;
+    logic signed [15:0]         negative;
+    logic signed [15:0]         low;
+    logic signed [15:0]         high;
+  } entry_t;
+  entry_t written;
+  entry_t [Lanes-1:0] read1, param2_q, param3_q;
+  logic [8:0] param1_q;
+  logic [Lanes-1:0] bad;
+
+  assign written = '{
+    bias: par_i.bias[AccWidth-1:0], shift: par_i.shift[5:0], positive: par_i.positive,
+    negative: par_i.negative, low: par_i.low, high: par_i.high
+  };
+  for (genvar c = 0; c < int'(Lanes); c++) begin : g_param
+    wg_lutram #(.Width($bits(entry_t)), .Depth(ParamDepth)) u_param (
+      .clk_i,
+      .we_i   (par_we_i && par_lane_i == LaneAw'(c)),
+      .waddr_i(par_addr_i[ParamAw-1:0]),
+      .wdata_i(written),
+      .raddr_i(param1_q[ParamAw-1:0]),
+      .rdata_o(read1[c])
+    );
+    assign total[c] = word2[c] + (instruction_i.first ? param2_q[c].bias : old2[c]);
+    // Without a table the clamp has to be within the data width; its own 16 bits limit it else.
+    assign bad[c] = param3_q[c].low > param3_q[c].high
+                    || (!instruction_i.activation
+                        && (param3_q[c].low < -16'sd1 * 16'(2 ** (DataWidth - 1))
+                            || param3_q[c].high > 16'(2 ** (DataWidth - 1) - 1)));
+  end
+  always_ff @(posedge clk_i) begin
+    param1_q <= word_param_i;
+    param2_q <= read1;
+    param3_q <= param2_q;
+    if (valid_q[0] && param1_q >= 9'(ParamDepth)) fault_o <= 1'b1;
+    if (valid_q[2] && instruction_i.last && |bad) fault_o <= 1'b1;
+    if (!rst_ni || clear_i) fault_o <= 1'b0;
+  end
+
+  // -- Where the output goes -------------------------------------------------------------------------
+
+  logic [19:0] row1_q, column1_q, place2_q, place3_q;
+  logic kept3, kept_r;
+  logic [19:0] place_r;
+  always_ff @(posedge clk_i) begin
+    row1_q    <= 20'(word_row_i * instruction_i.output_columns);
+    column1_q <= word_column_i;
+    place2_q  <= instruction_i.output_base + row1_q + column1_q;
+    place3_q  <= place2_q;
+  end
+  wg_delay #(.Width(1), .Depth(3)) u_kept (.clk_i, .data_i(word_kept_i), .data_o(kept3));
+  wg_delay #(.Width(21), .Depth(RequantiseLatency)) u_place (
+    .clk_i, .data_i({kept3, place3_q}), .data_o({kept_r, place_r})
+  );
+
+  // -- Requantisation and activation -----------------------------------------------------------------
+
+  logic [Lanes-1:0] requantised;
+  logic [Lanes-1:0][15:0] value;
+  for (genvar c = 0; c < int'(Lanes); c++) begin : g_requantise
+    wg_requantise #(.AccWidth(AccWidth)) u_requantise (
+      .clk_i,
+      .rst_ni,
+      .clear_i,
+      .valid_i   (valid_q[2] && instruction_i.last),
+      .acc_i     (total3_q[c]),
+      .positive_i(param3_q[c].positive),
+      .negative_i(param3_q[c].negative),
+      .shift_i   (param3_q[c].shift),
+      .low_i     (param3_q[c].low),
+      .high_i    (param3_q[c].high),
+      .valid_o   (requantised[c]),
+      .value_o   (value[c])
+    );
+  end
+
+  logic [20:0] side;
+  logic finished;
+  wg_activation #(.DataWidth(DataWidth), .Lanes(Lanes), .SideWidth(21)) u_activation (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .we_i   (act_we_i),
+    .addr_i (act_addr_i),
+    .data_i (act_data_i),
+    .valid_i(requantised[0]),
+    .use_i  (instruction_i.activation),
+    .pre_i  (value),
+    .side_i ({kept_r, place_r}),
+    .valid_o(finished),
+    .value_o(out_wdata_o),
+    .side_o (side)
+  );
+  assign out_we_o    = finished && side[20];
+  assign out_waddr_o = side[OutputAw-1:0];
+
+  // -- Words on their way ----------------------------------------------------------------------------
+
+  logic [5:0] count_q;
+  assign idle_o = count_q == '0 && !word_valid_i;
+  always_ff @(posedge clk_i) begin
+    count_q <= count_q + 6'(word_valid_i) - 6'(finished || psum_we);
+    if (!rst_ni || clear_i) count_q <= '0;
+  end
+
+  logic unused;
+  assign unused = ^{instruction_i, psum3, side, word_psum_i, par_i, par_addr_i, requantised};
+endmodule
