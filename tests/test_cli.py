@@ -175,7 +175,7 @@ def test_compile_and_info(capsys, model, out):
     assert "x fewer than zero-padded" in text
     text = run(capsys, "info", path)
     assert re.search(r"^network +tiny-net, int8$", text, re.M)
-    board = r"^board +tiny, 100 MHz, 32 multipliers, configuration [0-9a-f]{8}$"
+    board = r"^board +tiny, 100 MHz, 128 multipliers, configuration [0-9a-f]{8}$"
     assert re.search(board, text, re.M)
     assert re.search(r"^input +latent 5 x 1 x 1, step ", text, re.M)
     assert re.search(r"^output +3 x 12 x 12, step .*, image$", text, re.M)
@@ -358,7 +358,7 @@ def test_board_files_that_are_none(text, capsys, model, out, tmp_path):
         ("clock_mhz: 100", "clock_mhz: .nan"), ("dram_mb_s: 400", "dram_mb_s: -1"),
         ("dram_latency: 10", "dram_latency: 1.5"), ("contiguous_mib: 64", "contiguous_mib: 0"),
         ("name: tiny", "name: [tiny]"), ("part: none", "nothing: none"),
-        ("ci_lanes: 4", "ci_lanes: 5"), ("tile_lanes: 2", "tile_lanes: 0"),
+        ("ci_lanes: 8", "ci_lanes: 5"), ("tile_lanes: 2", "tile_lanes: 0"),
         ("step_depth: 256", "step_depth: 99999"), ("data_width: 8", "data_width: 9"),
         ("data_width: 8", "data_width: 16"), ("read_ports: 1", "read_ports: true"),
     ],

@@ -51,7 +51,7 @@ class Run:
             self.buffers["output"].invalidate()
 
     def output(self) -> np.ndarray:
-        words = np.array(self.buffers["output"]).view("i1").reshape(2, 1, 8, 8, 4)
+        words = np.array(self.buffers["output"]).view("i1").reshape(2, 1, 8, 8, 8)
         return words[..., :1].transpose(0, 1, 4, 2, 3).reshape(2, 1, 8, 8)
 
 

@@ -333,8 +333,8 @@ def test_a_token_too_few_is_a_deadlock():
 
 def test_a_token_given_too_early_is_a_race():
     """Given by the engine's instruction before, it no longer covers the work that it stood for."""
-    compiled, board = network("small")
-    instructions = largest("small")
+    compiled, board = network(1)
+    instructions = largest(1)
     caught = 0
     for giver, taker in matched_tokens(instructions):
         bit = 1 << instructions[taker].engine

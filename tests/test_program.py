@@ -312,7 +312,7 @@ def test_another_board_is_refused_by_name():
     text = str(error.value)
     assert "for board tiny" in text
     assert "not for pynq-z2" in text
-    assert "ci_lanes 8 instead of 4" in text
+    assert "tile_lanes 3 instead of 2" in text
     assert "--board pynq-z2 --bits 8" in text
     with pytest.raises(ProgramError, match="data_width 16 instead of 8"):
         made.check_board(load_board("tiny", 16))

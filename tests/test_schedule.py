@@ -163,7 +163,7 @@ def test_scratch_is_used_again():
         b.conv(4, 3)
     board = load_board("tiny")
     made = pack_network(quantise(b.graph(), samples=2), board.core, Mode.AUTO)
-    assert schedule(made, board, 1).scratch_bytes == 2 * 128  # 100 bytes each, in 64s
+    assert schedule(made, board, 1).scratch_bytes == 2 * 256  # 200 bytes each, in 64s
 
 
 # What does not fit

@@ -15,6 +15,9 @@ from winogen.isa import ISA_VERSION
 #: Contiguous memory that 32-bit bus addresses leave room for.
 MAX_CONTIGUOUS_MIB = 3072
 
+#: Bytes of one beat of an AXI port.
+BEAT_BYTES = 8
+
 _BOARDS = Path(__file__).parent / "boards"
 
 
@@ -52,6 +55,11 @@ class CoreConfig:
             raise BoardError("ci_lanes and co_lanes must be equal: outputs are the next inputs")
         if self.ci_lanes & (self.ci_lanes - 1):
             raise BoardError(f"ci_lanes must be a power of two, not {self.ci_lanes}")
+        if self.word_bytes % BEAT_BYTES:
+            raise BoardError(
+                f"{self.ci_lanes} lanes of {self.data_width} bits are no whole number of "
+                f"{BEAT_BYTES}-byte AXI beats"
+            )
         for name, limit in _FIELD_LIMITS.items():
             if getattr(self, name) > limit:
                 raise BoardError(f"core field {name} = {getattr(self, name)} is over {limit}")

@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from winogen import isa
-from winogen.board import Board
+from winogen.board import BEAT_BYTES, Board
 from winogen.isa import INSTRUCTION_BYTES, MAX_TOKENS, Instruction, Opcode, Table
 from winogen.registers import Engine
 
-#: Bytes that one AXI read or write port moves in a cycle (64 bits).
-PORT_BYTES = 8
 #: Pixels that the input buffer delivers in a cycle: a 2 x 2 square, one from each bank.
 PATCH_PIXELS_PER_CYCLE = 4
 #: Cycles from a COMPUTE's first patch read to its last partial sum beside the steps themselves.
@@ -50,7 +48,7 @@ def instruction_work(instruction: Instruction, board: Board) -> Work:
 
 
 def _transfer_cycles(size: int, ports: int, board: Board) -> int:
-    rate = min(board.dram_bytes_per_cycle, PORT_BYTES * ports)
+    rate = min(board.dram_bytes_per_cycle, BEAT_BYTES * ports)
     return TRANSFER_START + math.ceil(size / rate)
 
 
