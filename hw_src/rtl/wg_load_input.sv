@@ -1,0 +1,155 @@
+// LOAD_INPUT, where the data go: keeps every column_step-th word of each row and writes the kept
+// ones into the four banks of the input buffer.
+//
+// Up to two words a cycle. Both are of one row, so where both are kept they are neighbours and lie
+// in different banks.
+module wg_load_input #(
+  parameter int unsigned DataWidth = 8,
+  parameter int unsigned Lanes = 8,
+  parameter int unsigned InputDepth = 16384,
+  parameter int unsigned ReadPorts = 2,
+  localparam int unsigned WordBits = Lanes * DataWidth,
+  localparam int unsigned WordBeats = WordBits / 64,
+  localparam int unsigned IA = $clog2((InputDepth + 3) / 4),
+  localparam int unsigned CW = $clog2(ReadPorts + 1)
+) (
+  input  logic                     clk_i,
+  input  logic                     rst_ni,
+  input  logic                     clear_i,
+  input  logic                     start_valid_i,
+  output logic                     start_ready_o,  // the last word of the one before is taken
+  input  logic [IA+1:0]            base_i,
+  input  logic [11:0]              images_i,
+  input  logic [11:0]              blocks_i,
+  input  logic [11:0]              rows_i,
+  input  logic [11:0]              columns_i,
+  input  logic [11:0]              pitch_i,
+  input  logic [7:0]               column_step_i,
+  input  logic [CW-1:0]            beat_count_i,
+  input  logic [ReadPorts*64-1:0]  beat_data_i,
+  output logic [CW-1:0]            beat_take_o,
+  output logic                     want_o,         // a beat is needed
+  output logic [3:0]               in_we_o,
+  output logic [3:0][IA-1:0]       in_addr_o,
+  output logic [3:0][WordBits-1:0] in_data_o,
+  output logic                     done_o          // with the last write
+);
+  logic active_q;
+  logic [11:0] blocks_q, rows_q, columns_q;
+  logic [11:0] images_left_q, blocks_left_q, rows_left_q, columns_left_q;
+  logic [IA+1:0] addr_q, next_row_q, pitch_q;
+  logic [7:0] step_last_q, skip_q;  // skip_q: words since a kept one; 0: this word is kept
+
+  // Words on offer this cycle; use_first and use_second take them.
+  logic [1:0] offer;
+  logic [1:0][WordBits-1:0] word;
+  logic use_first, use_second;
+  logic [1:0] keep, row_ends;
+  logic [7:0] skip1, skip2;
+  logic row_end, end_all;
+
+  if (WordBeats == 1) begin : gen_direct
+    assign offer[0] = beat_count_i != '0;
+    assign offer[1] = ReadPorts == 2 && beat_count_i == CW'(ReadPorts);
+    assign word[0]  = beat_data_i[63:0];
+    assign word[1]  = beat_data_i[ReadPorts*64-1-:64];
+    assign beat_take_o = CW'(use_first) + CW'(use_second);
+  end else begin : gen_collect
+    // Beats fill the word from the low end; pairs are taken where they do not straddle two words.
+    localparam int unsigned BW = $clog2(WordBeats);
+    logic [BW-1:0] beat_q;
+    logic [WordBeats-1:0][63:0] held_q, held;
+    logic take, pair;
+    assign take = active_q && beat_count_i != '0;
+    assign pair = take && ReadPorts == 2 && beat_count_i == CW'(ReadPorts) && !beat_q[0];
+    assign beat_take_o = CW'(take) + CW'(pair);
+    always_comb begin
+      held = held_q;
+      held[beat_q] = beat_data_i[63:0];
+      if (pair) held[beat_q | BW'(1)] = beat_data_i[ReadPorts*64-1-:64];
+    end
+    assign offer = {1'b0, take && ((pair ? beat_q | BW'(1) : beat_q) == BW'(WordBeats - 1))};
+    assign word[0] = held;
+    assign word[1] = held;
+    always_ff @(posedge clk_i) begin
+      held_q <= held;
+      beat_q <= beat_q + BW'(take) + BW'(pair);
+      if (!active_q) beat_q <= '0;
+    end
+  end
+
+  assign skip1 = skip_q == step_last_q ? 8'd0 : skip_q + 8'd1;
+  assign skip2 = skip1 == step_last_q ? 8'd0 : skip1 + 8'd1;
+  assign keep  = {skip1 == 8'd0, skip_q == 8'd0};
+  // A row's run ends with its last kept word.
+  assign row_ends[0] = keep[0] && columns_left_q == 12'd1;
+  assign row_ends[1] = keep[1] && columns_left_q == (keep[0] ? 12'd2 : 12'd1);
+  assign use_first = active_q && offer[0];
+  assign use_second = use_first && offer[1] && !row_ends[0];
+  assign row_end = use_first && (use_second ? row_ends[1] : row_ends[0]);
+  assign end_all = row_end && rows_left_q == 12'd1 && blocks_left_q == 12'd1 &&
+                   images_left_q == 12'd1;
+
+  assign start_ready_o = !active_q;
+  assign want_o = active_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear_i) active_q <= 1'b0;
+    else if (!active_q)     active_q <= start_valid_i;
+    else if (end_all)       active_q <= 1'b0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!active_q) begin
+      blocks_q       <= blocks_i;
+      rows_q         <= rows_i;
+      columns_q      <= columns_i;
+      pitch_q        <= (IA + 2)'(pitch_i);
+      step_last_q    <= column_step_i - 8'd1;
+      images_left_q  <= images_i;
+      blocks_left_q  <= blocks_i;
+      rows_left_q    <= rows_i;
+      columns_left_q <= columns_i;
+      addr_q         <= base_i;
+      next_row_q     <= base_i + (IA + 2)'(pitch_i);
+      skip_q         <= 8'd0;
+    end else if (row_end) begin
+      addr_q         <= next_row_q;
+      next_row_q     <= next_row_q + pitch_q;
+      skip_q         <= 8'd0;
+      columns_left_q <= columns_q;
+      rows_left_q    <= rows_left_q == 12'd1 ? rows_q : rows_left_q - 12'd1;
+      if (rows_left_q == 12'd1) begin
+        blocks_left_q <= blocks_left_q == 12'd1 ? blocks_q : blocks_left_q - 12'd1;
+        if (blocks_left_q == 12'd1) images_left_q <= images_left_q - 12'd1;
+      end
+    end else if (use_first) begin
+      addr_q <= addr_q + (IA + 2)'(keep[0]) + (IA + 2)'(use_second && keep[1]);
+      columns_left_q <= columns_left_q - 12'(keep[0]) - 12'(use_second && keep[1]);
+      skip_q <= use_second ? skip2 : skip1;
+    end
+  end
+
+  // One register stage, then each bank picks the word that is meant for it.
+  logic [1:0] we_q;
+  logic [1:0][IA+1:0] waddr_q;
+  logic [1:0][WordBits-1:0] wdata_q;
+
+  always_ff @(posedge clk_i) begin
+    we_q       <= clear_i || !rst_ni ? 2'b00 : {use_second, use_first} & keep;
+    waddr_q[0] <= addr_q;
+    waddr_q[1] <= addr_q + (IA + 2)'(keep[0]);
+    wdata_q    <= word;
+    done_o     <= end_all && !clear_i && rst_ni;
+  end
+
+  always_comb begin
+    for (int unsigned b = 0; b < 4; b++) begin
+      logic second;
+      second       = we_q[1] && waddr_q[1][1:0] == 2'(b);
+      in_we_o[b]   = second || (we_q[0] && waddr_q[0][1:0] == 2'(b));
+      in_addr_o[b] = second ? waddr_q[1][IA+1:2] : waddr_q[0][IA+1:2];
+      in_data_o[b] = second ? wdata_q[1] : wdata_q[0];
+    end
+  end
+endmodule

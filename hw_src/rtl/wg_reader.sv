@@ -1,0 +1,150 @@
+// Reads runs of memory through several AXI ports and gives their beats in order, up to Ports a cycle.
+// Bursts go to the ports in turn, and the answers are merged in the same turn.
+// flush_i stays high until idle_o: what is on its way is thrown away.
+module wg_reader #(
+  parameter int unsigned Ports = 2,           // 1, 2 or 4
+  parameter int unsigned AddrWidth = 64,
+  parameter int unsigned FifoBeats = 128,     // in each port
+  parameter int unsigned MaxOutstanding = 8,  // bursts in each port
+  localparam int unsigned CountWidth = $clog2(Ports + 1)
+) (
+  input  logic                            clk_i,
+  input  logic                            rst_ni,
+  input  logic                            flush_i,
+  output logic                            idle_o,
+  output logic                            progress_o,  // a beat has arrived
+
+  input  logic                            run_valid_i,
+  output logic                            run_ready_o,
+  input  logic [AddrWidth-1:0]            run_addr_i,
+  input  logic [31:0]                     run_bytes_i,
+
+  output logic [CountWidth-1:0]           beat_count_o,
+  output logic [Ports*64-1:0]             beat_data_o,
+  input  logic [CountWidth-1:0]           beat_take_i,  // at most beat_count_o
+
+  output logic                            error_valid_o,
+  output logic [7:0]                      error_code_o,
+  output logic [AddrWidth-1:0]            error_addr_o,
+
+  output logic [Ports-1:0]                m_axi_arvalid_o,
+  input  logic [Ports-1:0]                m_axi_arready_i,
+  output logic [Ports-1:0][AddrWidth-1:0] m_axi_araddr_o,
+  output logic [Ports-1:0][7:0]           m_axi_arlen_o,
+  input  logic [Ports-1:0]                m_axi_rvalid_i,
+  output logic [Ports-1:0]                m_axi_rready_o,
+  input  logic [Ports-1:0][63:0]          m_axi_rdata_i,
+  input  logic [Ports-1:0][1:0]           m_axi_rresp_i,
+  input  logic [Ports-1:0]                m_axi_rlast_i
+);
+  localparam int unsigned SelWidth = Ports > 1 ? $clog2(Ports) : 1;
+
+  function automatic logic [SelWidth-1:0] next_port(input logic [SelWidth-1:0] port);
+    return port == SelWidth'(Ports - 1) ? '0 : port + 1'b1;
+  endfunction
+
+  logic burst_valid;
+  logic [AddrWidth-1:0] burst_addr;
+  logic [4:0] burst_beats;
+  logic unused_last;
+
+  logic [Ports-1:0] burst_ready, idle, progress;
+  logic [Ports-1:0] entry_valid, entry_last, entry_error;
+  logic [Ports-1:0][CountWidth-1:0] entry_count;
+  logic [Ports-1:0][Ports*64-1:0] entry_data;
+  logic [Ports-1:0][7:0] error_code;
+  logic [Ports-1:0][AddrWidth-1:0] error_addr;
+
+  logic [SelWidth-1:0] ask_q, merge_q;  // whose turn it is
+  logic load;
+
+  wg_burst_split #(.AddrWidth(AddrWidth)) u_split (
+    .clk_i,
+    .rst_ni,
+    .clear_i      (flush_i),
+    .run_valid_i,
+    .run_ready_o,
+    .run_addr_i,
+    .run_bytes_i,
+    .run_last_i   (1'b0),
+    .burst_valid_o(burst_valid),
+    .burst_ready_i(burst_ready[ask_q]),
+    .burst_addr_o (burst_addr),
+    .burst_beats_o(burst_beats),
+    .burst_last_o (unused_last)
+  );
+
+  for (genvar i = 0; i < Ports; i++) begin : gen_port
+    wg_axi_read #(
+      .AddrWidth     (AddrWidth),
+      .Pack          (Ports),
+      .FifoBeats     (FifoBeats),
+      .MaxOutstanding(MaxOutstanding)
+    ) u_port (
+      .clk_i,
+      .rst_ni,
+      .flush_i,
+      .idle_o         (idle[i]),
+      .progress_o     (progress[i]),
+      .burst_valid_i  (burst_valid && ask_q == SelWidth'(i)),
+      .burst_ready_o  (burst_ready[i]),
+      .burst_addr_i   (burst_addr),
+      .burst_beats_i  (burst_beats),
+      .entry_valid_o  (entry_valid[i]),
+      .entry_ready_i  (load && merge_q == SelWidth'(i)),
+      .entry_data_o   (entry_data[i]),
+      .entry_count_o  (entry_count[i]),
+      .entry_last_o   (entry_last[i]),
+      .entry_error_o  (entry_error[i]),
+      .error_code_o   (error_code[i]),
+      .error_addr_o   (error_addr[i]),
+      .m_axi_arvalid_o(m_axi_arvalid_o[i]),
+      .m_axi_arready_i(m_axi_arready_i[i]),
+      .m_axi_araddr_o (m_axi_araddr_o[i]),
+      .m_axi_arlen_o  (m_axi_arlen_o[i]),
+      .m_axi_rvalid_i (m_axi_rvalid_i[i]),
+      .m_axi_rready_o (m_axi_rready_o[i]),
+      .m_axi_rdata_i  (m_axi_rdata_i[i]),
+      .m_axi_rresp_i  (m_axi_rresp_i[i]),
+      .m_axi_rlast_i  (m_axi_rlast_i[i])
+    );
+  end
+
+  assign idle_o     = &idle;
+  assign progress_o = |progress;
+
+  // The entry on offer. The one that ended in an error stays.
+  logic failed_q;
+  logic [CountWidth-1:0] count_q;
+  logic [Ports*64-1:0] data_q;
+
+  assign load = entry_valid[merge_q] && !failed_q && beat_take_i == count_q;
+
+  always_ff @(posedge clk_i) begin
+    if (load) data_q <= entry_data[merge_q];
+    else data_q <= data_q >> {beat_take_i, 6'b0};
+
+    if (!rst_ni || flush_i) begin
+      ask_q    <= '0;
+      merge_q  <= '0;
+      count_q  <= '0;
+      failed_q <= 1'b0;
+    end else begin
+      if (burst_valid && burst_ready[ask_q]) ask_q <= next_port(ask_q);
+      count_q <= load ? entry_count[merge_q] : count_q - beat_take_i;
+      if (load) begin
+        failed_q <= entry_error[merge_q];
+        // After an error its port keeps the turn, for code and address.
+        if (entry_last[merge_q] && !entry_error[merge_q]) merge_q <= next_port(merge_q);
+      end
+    end
+  end
+
+  assign beat_count_o  = count_q;
+  assign beat_data_o   = data_q;
+  assign error_valid_o = failed_q && count_q == '0;
+  assign error_code_o  = error_code[merge_q];
+  assign error_addr_o  = error_addr[merge_q];
+
+  always_ff @(posedge clk_i) if (rst_ni) assert (beat_take_i <= beat_count_o);
+endmodule

@@ -1,0 +1,249 @@
+// The AXI4-Lite slave with the register map of docs/registers.md.
+//
+// Counters, status and error come from wg_control; here are only what the host writes, the pending
+// interrupts, and the latched high halves of 64-bit quantities.
+module wg_regs
+  import winogen_pkg::*;
+#(
+  parameter logic [31:0] ConfigHash = '0,
+  parameter int unsigned DataWidth = 8,
+  parameter int unsigned Lanes = 8,
+  parameter int unsigned TileLanes = 1,
+  parameter int unsigned InputDepth = 1024,
+  parameter int unsigned WeightDepth = 1024,
+  parameter int unsigned PsumDepth = 1024,
+  parameter int unsigned OutputDepth = 1024,
+  parameter int unsigned StepDepth = 256
+) (
+  input  logic              clk_i,
+  input  logic              rst_ni,
+  // AXI4-Lite
+  input  logic              s_axil_awvalid_i,
+  output logic              s_axil_awready_o,
+  input  logic [11:0]       s_axil_awaddr_i,
+  input  logic              s_axil_wvalid_i,
+  output logic              s_axil_wready_o,
+  input  logic [31:0]       s_axil_wdata_i,
+  input  logic [3:0]        s_axil_wstrb_i,
+  output logic              s_axil_bvalid_o,
+  input  logic              s_axil_bready_i,
+  output logic [1:0]        s_axil_bresp_o,
+  input  logic              s_axil_arvalid_i,
+  output logic              s_axil_arready_o,
+  input  logic [11:0]       s_axil_araddr_i,
+  output logic              s_axil_rvalid_o,
+  input  logic              s_axil_rready_i,
+  output logic [31:0]       s_axil_rdata_o,
+  output logic [1:0]        s_axil_rresp_o,
+  // to wg_control and the engines
+  output logic              start_o,          // pulse; ignored unless idle
+  output logic              reset_o,          // pulse: soft reset
+  output logic [31:0]       watchdog_o,
+  output logic [31:0]       stream_length_o,
+  output logic [63:0]       stream_base_o,
+  output logic [3:0][63:0]  segment_base_o,
+  // from wg_control
+  input  logic [11:0]       status_i,         // as in STATUS
+  input  logic              done_event_i,     // pulse
+  input  logic              error_event_i,    // pulse
+  input  logic [15:0]       error_code_i,     // as in ERROR_CODE
+  input  logic [31:0]       error_index_i,
+  input  logic [63:0]       error_addr_i,
+  input  logic [10:0][63:0] counters_i,       // in the order of the map
+  output logic              irq_o
+);
+  localparam logic [31:0] Capability =
+      {8'(DataWidth), 8'(TileLanes), 8'(Lanes), 8'(Lanes)};
+  localparam int unsigned Bases = 5;  // the stream and four segments
+
+  function automatic logic [31:0] merge(input logic [31:0] old, input logic [31:0] data,
+                                        input logic [3:0] strobe);
+    for (int i = 0; i < 4; i++) merge[8*i+:8] = strobe[i] ? data[8*i+:8] : old[8*i+:8];
+  endfunction
+
+  // Registers lie in pairs of 8 bytes. These pairs are one 64-bit quantity.
+  function automatic logic is_wide(input logic [8:0] pair);
+    return pair == RegErrorAddressLo[11:3]
+        || (pair >= RegStreamBaseLo[11:3] && pair <= RegScratchBaseLo[11:3])
+        || (pair >= RegCyclesLo[11:3] && pair <= RegInstructionsLo[11:3]);
+  endfunction
+
+  // Write channel: address and data are taken as they come, and answered together.
+  logic        aw_held_q, w_held_q, write;
+  logic [9:0]  awaddr_q;
+  logic [31:0] wdata_q;
+  logic [3:0]  wstrb_q;
+  logic        aw_take, w_take, aw_held_d, w_held_d, awready_q, wready_q, bvalid_q;
+  assign aw_take = s_axil_awvalid_i && awready_q;
+  assign w_take = s_axil_wvalid_i && wready_q;
+  assign write = aw_held_q && w_held_q && !bvalid_q;
+  assign aw_held_d = aw_take || (aw_held_q && !write);
+  assign w_held_d = w_take || (w_held_q && !write);
+  always_ff @(posedge clk_i) begin
+    if (aw_take) awaddr_q <= s_axil_awaddr_i[11:2];
+    if (w_take) begin
+      wdata_q <= s_axil_wdata_i;
+      wstrb_q <= s_axil_wstrb_i;
+    end
+    if (!rst_ni) begin
+      aw_held_q <= 1'b0;
+      w_held_q <= 1'b0;
+      awready_q <= 1'b0;
+      wready_q <= 1'b0;
+      bvalid_q <= 1'b0;
+    end else begin
+      aw_held_q <= aw_held_d;
+      w_held_q <= w_held_d;
+      awready_q <= !aw_held_d;
+      wready_q <= !w_held_d;
+      if (write) bvalid_q <= 1'b1;
+      else if (s_axil_bready_i) bvalid_q <= 1'b0;
+    end
+  end
+  assign s_axil_awready_o = awready_q;
+  assign s_axil_wready_o = wready_q;
+  assign s_axil_bvalid_o = bvalid_q;
+  assign s_axil_bresp_o = 2'b00;
+
+  // What the host writes.
+  logic [8:0]             wpair;
+  logic                   whigh, start_q, reset_q, start_d, reset_d, irq_q;
+  logic [31:0]            irq_enable_q, watchdog_q, length_q;
+  logic [1:0]             irq_status_q, irq_clear;
+  logic [Bases-1:0][63:0] base_q;
+  assign {wpair, whigh} = awaddr_q;
+  assign reset_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && wdata_q[1];
+  assign start_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && wdata_q[1:0] == 2'b01;
+  assign irq_clear =
+      write && awaddr_q == RegIrqStatus[11:2] && wstrb_q[0] ? wdata_q[1:0] : 2'b00;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      start_q <= 1'b0;
+      reset_q <= 1'b0;
+      irq_enable_q <= '0;
+      irq_status_q <= '0;
+      irq_q <= 1'b0;
+      watchdog_q <= WatchdogReset;
+      length_q <= '0;
+      base_q <= '0;
+    end else begin
+      start_q <= start_d;
+      reset_q <= reset_d;
+      // reset_q too: an event may meet the pulse that wg_control has yet to see.
+      if (reset_d || reset_q) irq_status_q <= '0;
+      else irq_status_q <= (irq_status_q & ~irq_clear) | {error_event_i, done_event_i};
+      irq_q <= |(irq_status_q & irq_enable_q[1:0]);
+      if (write) begin
+        case (awaddr_q)
+          RegIrqEnable[11:2]: irq_enable_q <= merge(irq_enable_q, wdata_q, wstrb_q);
+          RegWatchdog[11:2]: watchdog_q <= merge(watchdog_q, wdata_q, wstrb_q);
+          RegStreamLength[11:2]: length_q <= merge(length_q, wdata_q, wstrb_q);
+          default: ;
+        endcase
+        for (int i = 0; i < Bases; i++) begin
+          if (wpair == RegStreamBaseLo[11:3] + 9'(i)) begin
+            if (whigh) base_q[i][63:32] <= merge(base_q[i][63:32], wdata_q, wstrb_q);
+            else base_q[i][31:0] <= merge(base_q[i][31:0], wdata_q, wstrb_q);
+          end
+        end
+      end
+    end
+  end
+  assign start_o = start_q;
+  assign reset_o = reset_q;
+  assign irq_o = irq_q;
+  assign watchdog_o = watchdog_q;
+  assign stream_length_o = length_q;
+  assign stream_base_o = base_q[0];
+  assign segment_base_o = base_q[4:1];
+
+  // Read channel: take the address, fetch both halves, answer with one.
+  logic        ar_held_q, pair_valid_q, arready_q, rvalid_q, ar_take, answer;
+  logic [9:0]  araddr_q;
+  logic [63:0] pair_d, pair_q;
+  logic [31:0] rdata_q;
+  assign ar_take = s_axil_arvalid_i && arready_q;
+  assign answer = pair_valid_q;  // nothing else is under way: rdata_q is free
+  always_comb begin
+    pair_d = '0;
+    case ({araddr_q[9:1], 3'b0})
+      RegMagic: pair_d = {VersionValue, MagicValue};
+      RegConfigHash: pair_d = {Capability, ConfigHash};
+      RegInputDepth: pair_d = {WeightDepth, InputDepth};
+      RegPsumDepth: pair_d = {OutputDepth, PsumDepth};
+      RegStepDepth: pair_d = {32'b0, StepDepth};
+      RegControl: pair_d = {20'b0, status_i, 32'b0};
+      RegIrqEnable: pair_d = {30'b0, irq_status_q, irq_enable_q};
+      RegErrorCode: pair_d = {error_index_i, 16'b0, error_code_i};
+      RegErrorAddressLo: pair_d = error_addr_i;
+      RegWatchdog: pair_d = {32'b0, watchdog_q};
+      RegStreamLength: pair_d = {32'b0, length_q};
+      default: begin
+        for (int i = 0; i < Bases; i++) begin
+          if (araddr_q[9:1] == RegStreamBaseLo[11:3] + 9'(i)) pair_d = base_q[i];
+        end
+        for (int i = 0; i < 11; i++) begin
+          if (araddr_q[9:1] == RegCyclesLo[11:3] + 9'(i)) pair_d = counters_i[i];
+        end
+      end
+    endcase
+  end
+
+  // High halves that a read of the low half has latched.
+  logic [31:0] latched_q;  // one for each slot
+  logic [31:0] latched_high;
+  logic [8:0]  rpair;
+  logic        rhigh, wide, latch;
+  logic [4:0]  rslot, wslot;  // different for each wide pair
+  assign {rpair, rhigh} = araddr_q;
+  assign rslot = {rpair[5], rpair[3:0]};
+  assign wslot = {wpair[5], wpair[3:0]};
+  assign wide = is_wide(rpair);
+  assign latch = answer && wide && !rhigh;
+  wg_lutram #(.Width(32), .Depth(32)) u_latched (
+    .clk_i,
+    .we_i   (latch),
+    .waddr_i(rslot),
+    .wdata_i(pair_q[63:32]),
+    .raddr_i(rslot),
+    .rdata_o(latched_high)
+  );
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || reset_q || (start_q && status_i[0])) begin
+      latched_q <= '0;
+    end else begin
+      if (write && whigh && is_wide(wpair)) latched_q[wslot] <= 1'b0;
+      if (answer && wide) latched_q[rslot] <= !rhigh;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (ar_take) araddr_q <= s_axil_araddr_i[11:2];
+    pair_q <= pair_d;
+    if (answer) begin
+      if (!rhigh) rdata_q <= pair_q[31:0];
+      else rdata_q <= wide && latched_q[rslot] ? latched_high : pair_q[63:32];
+    end
+    if (!rst_ni) begin
+      arready_q <= 1'b0;
+      ar_held_q <= 1'b0;
+      pair_valid_q <= 1'b0;
+      rvalid_q <= 1'b0;
+    end else begin
+      ar_held_q <= ar_take;
+      pair_valid_q <= ar_held_q;
+      if (answer) rvalid_q <= 1'b1;
+      else if (s_axil_rready_i) rvalid_q <= 1'b0;
+      // One read at a time: the next address is taken when this answer has gone.
+      arready_q <= !ar_take && !ar_held_q && !answer && (!rvalid_q || s_axil_rready_i);
+    end
+  end
+  assign s_axil_arready_o = arready_q;
+  assign s_axil_rvalid_o = rvalid_q;
+  assign s_axil_rdata_o = rdata_q;
+  assign s_axil_rresp_o = 2'b00;
+
+  // Words are accessed whole: byte addresses within one mean nothing.
+  logic unused;
+  assign unused = ^{s_axil_awaddr_i[1:0], s_axil_araddr_i[1:0]};
+endmodule

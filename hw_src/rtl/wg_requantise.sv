@@ -1,0 +1,109 @@
+// One lane of the requantiser: clamp((acc * m + 2^(shift-1)) >> shift, low, high) with m = negative
+// where acc < 0 and m = positive elsewhere.
+//
+// One value a cycle; valid_o and value_o follow their inputs by Latency = 9 cycles. Exact for every
+// accumulator and multiplier and for shifts 1 to 62; low <= high is the caller's promise.
+//
+// The sum before the shift is not formed: it equals ((acc * m) >>> (shift - 1) + 1) >>> 1. The
+// product is two DSP48E1: acc splits into LowWidth unsigned and the remaining signed bits, and the
+// second adds the first one's product, shifted, to its own.
+//
+//   1 operands   2, 3 low product   3 high product   4 product   5, 6 shift   7 saturation to 18 bits
+//   8 rounding   9 clamp
+module wg_requantise #(
+  parameter int unsigned AccWidth = 32  // 32 or 48
+) (
+  input  logic                       clk_i,
+  input  logic                       rst_ni,
+  input  logic                       clear_i,
+  input  logic                       valid_i,
+  input  logic signed [AccWidth-1:0] acc_i,
+  input  logic signed [15:0]         positive_i,
+  input  logic signed [15:0]         negative_i,
+  input  logic        [5:0]          shift_i,
+  input  logic signed [15:0]         low_i,
+  input  logic signed [15:0]         high_i,
+  output logic                       valid_o,
+  output logic signed [15:0]         value_o
+);
+  localparam int unsigned Latency = 9;
+  // 17 bits for the cascade between neighbouring DSPs; 24 where two parts would not do otherwise.
+  localparam int unsigned LowWidth = AccWidth > 42 ? 24 : 17;
+  localparam int unsigned HighWidth = AccWidth - LowWidth;
+  localparam int unsigned ProductWidth = AccWidth + 16;
+
+  // Control.
+  logic [Latency-1:0] valid_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear_i) valid_q <= '0;
+    else valid_q <= {valid_q[Latency-2:0], valid_i};
+  end
+  assign valid_o = valid_q[Latency-1];
+
+  // 1 to 4: the product.
+  logic        [LowWidth-1:0]     low_acc_q;
+  logic signed [HighWidth-1:0]    high_acc_q, high_acc2_q;
+  logic signed [15:0]             mult_q, mult2_q;
+  logic signed [LowWidth+15:0]    low_m_q, low_p_q;
+  logic signed [HighWidth+15:0]   high_m_q, high_p_q;
+  logic        [LowWidth-1:0]     low_p2_q;
+  logic signed [ProductWidth-1:0] product;
+
+  always_ff @(posedge clk_i) begin
+    low_acc_q   <= acc_i[LowWidth-1:0];
+    high_acc_q  <= acc_i[AccWidth-1:LowWidth];
+    mult_q      <= acc_i[AccWidth-1] ? negative_i : positive_i;
+
+    // A product of LowWidth unsigned and 16 signed bits has LowWidth + 16 signed bits.
+    low_m_q     <= (LowWidth + 16)'($signed({1'b0, low_acc_q}) * mult_q);
+    high_acc2_q <= high_acc_q;
+    mult2_q     <= mult_q;
+
+    low_p_q     <= low_m_q;
+    high_m_q    <= high_acc2_q * mult2_q;
+
+    high_p_q    <= high_m_q + (HighWidth + 16)'(low_p_q >>> LowWidth);
+    low_p2_q    <= low_p_q[LowWidth-1:0];
+  end
+  assign product = {high_p_q, low_p2_q};
+
+  // 5, 6: the shift, by multiples of eight and by 0 to 7.
+  logic        [5:0]              places_q, places;
+  logic        [2:0]              fine_q;
+  logic signed [ProductWidth-1:0] coarse_q;
+  logic signed [31:0]             shifted_q;
+  logic                           wide_q, sign_q;
+
+  always_ff @(posedge clk_i) places_q <= shift_i - 6'd1;
+  wg_delay #(.Width(6), .Depth(3)) u_places (.clk_i, .data_i(places_q), .data_o(places));
+
+  always_ff @(posedge clk_i) begin
+    coarse_q  <= product >>> {places[5:3], 3'd0};
+    fine_q    <= places[2:0];
+    // What does not fit in 32 bits does not fit in 18 after seven more places either.
+    shifted_q <= $signed(coarse_q[31:0]) >>> fine_q;
+    wide_q    <= coarse_q[ProductWidth-1:31] != {(ProductWidth - 31){coarse_q[ProductWidth-1]}};
+    sign_q    <= coarse_q[ProductWidth-1];
+  end
+
+  // 7 to 9: saturation, rounding, clamp.
+  logic signed [17:0] narrow_q, rounded_q;
+  logic signed [15:0] low, high;
+
+  wg_delay #(.Width(32), .Depth(Latency - 1)) u_clamp (
+    .clk_i,
+    .data_i({high_i, low_i}),
+    .data_o({high, low})
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (wide_q || shifted_q[31:17] != {15{sign_q}}) narrow_q <= {sign_q, {17{!sign_q}}};
+    else narrow_q <= shifted_q[17:0];
+
+    rounded_q <= 18'((19'(narrow_q) + 19'sd1) >>> 1);
+
+    if (rounded_q < 18'(low)) value_o <= low;
+    else if (rounded_q > 18'(high)) value_o <= high;
+    else value_o <= rounded_q[15:0];
+  end
+endmodule

@@ -1,0 +1,244 @@
+// STORE: sends a box of the output buffer to DRAM, one run a row.
+//
+// Two machines take the same descriptor: one announces the runs (their addresses), the other reads
+// the words, which lie one after the other in the output buffer. The words go through a small queue
+// (one credit a place, because the memory answers after two cycles) and leave as 64-bit beats.
+// The next STORE begins when both machines are through, responses of earlier ones may be missing.
+module wg_store #(
+  parameter int unsigned DataWidth = 8,
+  parameter int unsigned Lanes = 8,
+  parameter int unsigned OutputDepth = 1024,
+  parameter int unsigned AddrWidth = 64,
+  localparam int unsigned WordBits = Lanes * DataWidth,
+  localparam int unsigned OutputAW = $clog2(OutputDepth)
+) (
+  input  logic                 clk_i,
+  input  logic                 rst_ni,
+  input  logic                 clear_i,
+  // Engine port.
+  input  logic                 start_valid_i,
+  output logic                 start_ready_o,
+  input  logic [511:0]         start_bits_i,
+  input  logic [19:0]          start_index_i,
+  output logic                 done_o,
+  output logic                 fault_valid_o,
+  output logic [7:0]           fault_code_o,
+  output logic [19:0]          fault_index_o,
+  output logic [AddrWidth-1:0] fault_addr_o,
+  input  logic [3:0][63:0]     segment_base_i,
+  // Output buffer: data two cycles after the address.
+  output logic [OutputAW-1:0]  out_raddr_o,
+  input  logic [WordBits-1:0]  out_rdata_i,
+  // wg_axi_write.
+  output logic                 run_valid_o,
+  input  logic                 run_ready_i,
+  output logic [AddrWidth-1:0] run_addr_o,
+  output logic [31:0]          run_bytes_o,
+  output logic                 run_last_o,
+  output logic                 data_valid_o,
+  input  logic                 data_ready_i,
+  output logic [63:0]          data_o,
+  input  logic                 write_done_i,
+  input  logic                 write_error_valid_i,
+  input  logic [7:0]           write_error_code_i,
+  input  logic [AddrWidth-1:0] write_error_addr_i
+);
+  import winogen_pkg::*;
+
+  localparam int unsigned WordBytes = WordBits / 8;
+  localparam int unsigned WordBeats = WordBits / 64;
+  localparam int unsigned BeatWidth = WordBeats > 1 ? $clog2(WordBeats) : 1;
+  localparam int unsigned QueueDepth = 8;
+  localparam int unsigned CreditWidth = $clog2(QueueDepth + 1);
+  localparam int unsigned InFlight = 16;
+
+  logic   stop, start, runs_idle, reads_idle, index_ready, index_valid;
+  store_t d;
+
+  assign d             = decode_store(start_bits_i);
+  assign stop          = fault_valid_o || clear_i;
+  assign start_ready_o = runs_idle && reads_idle && index_ready && !fault_valid_o;
+  assign start         = start_valid_i && start_ready_o;
+
+  // ---- Instructions whose responses are missing, and faults.
+
+  wg_fifo #(.Width(20), .Depth(InFlight)) u_index (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .wvalid_i(start),
+    .wready_o(index_ready),
+    .wdata_i (start_index_i),
+    .rvalid_o(index_valid),
+    .rready_i(done_o),
+    .rdata_o (fault_index_o)
+  );
+
+  // An error that comes with the last response of an instruction is that instruction's.
+  assign done_o = write_done_i && index_valid && !fault_valid_o && !write_error_valid_i;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear_i) begin
+      fault_valid_o <= 1'b0;
+    end else if (write_error_valid_i) begin
+      fault_valid_o <= 1'b1;
+    end
+    if (write_error_valid_i && !fault_valid_o) begin
+      fault_code_o <= write_error_code_i;
+      fault_addr_o <= write_error_addr_i;
+    end
+  end
+
+  // ---- Runs.
+
+  typedef enum logic [1:0] {RunIdle, RunSetup, RunSend} run_state_e;
+  run_state_e           run_state_q;
+  logic [11:0]          run_rows_q, run_rows_left_q, run_images_left_q, run_columns_q;
+  logic                 run_last_row_q, run_last_image_q;
+  logic [AddrWidth-1:0] run_row_q, run_image_q;  // addresses of the row and of the image's first
+  logic [AddrWidth-1:0] run_row_stride_q, run_image_stride_q;
+  logic [AddrWidth-1:0] run_base_q, run_offset_q, run_next;
+
+  assign runs_idle   = run_state_q == RunIdle;
+  assign run_valid_o = run_state_q == RunSend && !fault_valid_o;
+  assign run_addr_o  = run_row_q;
+  assign run_bytes_o = 32'(run_columns_q) * WordBytes;
+  assign run_last_o  = run_last_row_q && run_last_image_q;
+
+  assign run_next = run_last_row_q ? run_image_q + run_image_stride_q
+                                   : run_row_q + run_row_stride_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || stop) begin
+      run_state_q <= RunIdle;
+    end else begin
+      unique case (run_state_q)
+        RunSetup: run_state_q <= RunSend;
+        RunSend: if (run_ready_i && run_last_o) run_state_q <= RunIdle;
+        default: if (start) run_state_q <= RunSetup;
+      endcase
+    end
+
+    if (run_state_q == RunIdle) begin
+      run_base_q         <= AddrWidth'(segment_base_i[d.segment]);
+      run_offset_q       <= AddrWidth'(d.offset);
+      run_row_stride_q   <= AddrWidth'(d.row_stride) * WordBytes;
+      run_image_stride_q <= AddrWidth'(d.image_stride) * WordBytes;
+      run_columns_q      <= d.columns;
+      run_rows_q         <= d.rows;
+      run_rows_left_q    <= d.rows;
+      run_images_left_q  <= d.images;
+      run_last_row_q     <= d.rows == 12'd1;
+      run_last_image_q   <= d.images == 12'd1;
+    end
+    if (run_state_q == RunSetup) begin
+      run_row_q   <= run_base_q + run_offset_q;
+      run_image_q <= run_base_q + run_offset_q;
+    end
+    if (run_valid_o && run_ready_i) begin
+      run_row_q <= run_next;
+      if (run_last_row_q) begin
+        run_image_q       <= run_next;
+        run_images_left_q <= run_images_left_q - 12'd1;
+        run_last_image_q  <= run_images_left_q == 12'd2;
+        run_rows_left_q   <= run_rows_q;
+        run_last_row_q    <= run_rows_q == 12'd1;
+      end else begin
+        run_rows_left_q   <= run_rows_left_q - 12'd1;
+        run_last_row_q    <= run_rows_left_q == 12'd2;
+      end
+    end
+  end
+
+  // ---- Reads: as many words as there are columns, in rows, in images.
+
+  logic                   read, read_busy_q;
+  logic [OutputAW-1:0]    read_addr_q;
+  logic [11:0]            read_rows_q, read_columns_q;
+  logic [11:0]            rows_left_q, columns_left_q, images_left_q;
+  logic                   last_column, last_row, last_image;
+  logic [1:0]             arrive_q;  // reads under way in the memory
+  logic [CreditWidth-1:0] credit_q;
+  logic                   word_valid, word_ready;
+  logic [WordBits-1:0]    word;
+
+  assign reads_idle  = !read_busy_q;
+  assign read        = read_busy_q && credit_q != '0 && !fault_valid_o;
+  assign out_raddr_o = read_addr_q;
+  assign last_column = columns_left_q == 12'd1;
+  assign last_row    = rows_left_q == 12'd1;
+  assign last_image  = images_left_q == 12'd1;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || stop) read_busy_q <= 1'b0;
+    else if (start) read_busy_q <= 1'b1;
+    else if (read && last_column && last_row && last_image) read_busy_q <= 1'b0;
+
+    if (!read_busy_q) begin
+      read_addr_q    <= OutputAW'(d.base);
+      read_rows_q    <= d.rows;
+      read_columns_q <= d.columns;
+      rows_left_q    <= d.rows;
+      columns_left_q <= d.columns;
+      images_left_q  <= d.images;
+    end else if (read) begin
+      read_addr_q    <= read_addr_q + 1'b1;
+      columns_left_q <= last_column ? read_columns_q : columns_left_q - 12'd1;
+      if (last_column) rows_left_q <= last_row ? read_rows_q : rows_left_q - 12'd1;
+      if (last_column && last_row) images_left_q <= images_left_q - 12'd1;
+    end
+
+    if (!rst_ni || stop) begin
+      arrive_q <= '0;
+      credit_q <= CreditWidth'(QueueDepth);
+    end else begin
+      arrive_q <= {arrive_q[0], read};
+      credit_q <= credit_q - CreditWidth'(read) + CreditWidth'(word_valid && word_ready);
+    end
+  end
+
+  logic queue_ready;
+  wg_fifo #(.Width(WordBits), .Depth(QueueDepth)) u_queue (
+    .clk_i,
+    .rst_ni,
+    .clear_i (stop),
+    .wvalid_i(arrive_q[1]),
+    .wready_o(queue_ready),
+    .wdata_i (out_rdata_i),
+    .rvalid_o(word_valid),
+    .rready_i(word_ready),
+    .rdata_o (word)
+  );
+
+  // ---- Beats.
+
+  logic                 data_valid_q, last_beat;
+  logic [BeatWidth-1:0] beat_q;
+  logic [WordBits-1:0]  data_q;
+
+  assign last_beat    = beat_q == BeatWidth'(WordBeats - 1);
+  assign word_ready   = !data_valid_q || (data_ready_i && last_beat);
+  assign data_valid_o = data_valid_q && !fault_valid_o;
+  assign data_o       = data_q[63:0];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || stop) data_valid_q <= 1'b0;
+    else if (word_ready) data_valid_q <= word_valid;
+
+    if (word_ready) begin
+      data_q <= word;
+      beat_q <= '0;
+    end else if (data_ready_i) begin
+      data_q <= data_q >> 64;
+      beat_q <= beat_q + 1'b1;
+    end
+  end
+
+`ifdef FORMAL
+  // A word that arrives has a place.
+  always_ff @(posedge clk_i) if (rst_ni && arrive_q[1]) assert (queue_ready);
+`else
+  logic unused_queue_ready;
+  assign unused_queue_ready = queue_ready;
+`endif
+endmodule
