@@ -16,7 +16,7 @@ from winogen.board import Board, load_board
 from winogen.compiler import Compiled, compile_graph
 from winogen.device import EmulatedMemory
 from winogen.device.emulated import DDR_BASE
-from winogen.devices import emulated_device
+from winogen.devices import emulated_device, rtl_device
 from winogen.emulator import EmulatedCore
 from winogen.generator import Generator
 from winogen.graph import Graph, InputSpec, Node
@@ -30,6 +30,8 @@ from winogen.registers import Segment
 DEVICES: dict[str, Callable[[Board], Any]] = {
     "emulator": emulated_device,
     "machine": partial(emulated_device, fuse=False),
+    "rtl": rtl_device,
+    "rtl-stalls": partial(rtl_device, stalls=0.3, seed=1),
 }
 
 

@@ -122,9 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     run.add_argument(
         "--device",
-        choices=("emulator", "board"),
+        choices=("emulator", "rtl", "board"),
         default="emulator",
-        help="where to run (default: emulator)",
+        help="where to run: the emulator (default), rtl (the hardware's own logic, simulated cycle "
+        "by cycle: slow, and needs winogen[rtl] and g++), or a PYNQ board",
     )
     run.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
     run.add_argument(

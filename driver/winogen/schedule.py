@@ -642,5 +642,7 @@ def _widest_region(layer: PackedLayer, packed_pass: PackedPass, tiles: TileGroup
 
 
 def _chunks(blocks: range, size: int) -> Iterator[range]:
+    """Parts of at most ``size`` blocks, as equal as can be: a short one would hide no long load."""
+    size = -(-len(blocks) // -(-len(blocks) // size))
     for start in range(blocks.start, blocks.stop, size):
         yield range(start, min(start + size, blocks.stop))

@@ -122,6 +122,17 @@ class EmulatedMemory:
         view[...] = data
         self._touch(start, nbytes)
 
+    def device_view(self) -> Bytes:
+        """All bytes that the device sees, to be written in place by a core that is not Python.
+
+        It says what it wrote with :meth:`device_written`.
+        """
+        return self._device
+
+    def device_written(self, address: int, nbytes: int) -> None:
+        """The device has changed these bytes of its view in place."""
+        self._touch(self._index(address, nbytes), nbytes)
+
     def device_version(self, address: int, nbytes: int) -> int:
         """A number that grows whenever the device's view of these bytes may have changed.
 

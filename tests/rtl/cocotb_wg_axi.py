@@ -1,0 +1,542 @@
+"""wg_reader and wg_axi_write against the memory of cocotbext-axi; run by test_wg_axi.py.
+
+cocotbext-axi checks the protocol as it serves: burst lengths, 4 KB boundaries, WLAST. Inputs change
+at the falling edge, where every output has settled, so that a transfer is known before it happens.
+"""
+
+import logging
+import random
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.queue import Queue
+from cocotb.triggers import FallingEdge, RisingEdge
+from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiResp, AxiWriteBus
+
+SIZE = 1 << 16
+SLVERR, DECERR = 3, 4  # winogen_pkg
+CODES = {AxiResp.SLVERR: SLVERR, AxiResp.DECERR: DECERR}
+
+
+class Stall:
+    """Pauses a channel in a share of its cycles that can be changed as it runs."""
+
+    def __init__(self, channel, seed, share=0.0):
+        self.random = random.Random(seed)
+        self.share = share
+        channel.set_pause_generator(self.cycles())
+
+    def cycles(self):
+        while True:
+            yield self.random.random() < self.share
+
+
+class Latency:
+    """Hands a request to the memory `cycles` after it was accepted."""
+
+    def __init__(self, channel, clock, cycles):
+        self.inner, self.clock, self.cycles = channel.recv, clock, cycles
+        self.queue, self.now = Queue(), 0
+        channel.queue_occupancy_limit = 64
+        channel.recv = self.recv
+        cocotb.start_soon(self.count())
+        cocotb.start_soon(self.take())
+
+    async def count(self):
+        while True:
+            await RisingEdge(self.clock)
+            self.now += 1
+
+    async def take(self):
+        while True:
+            request = await self.inner()
+            self.queue.put_nowait((self.now + self.cycles, request))
+
+    async def recv(self):
+        due, request = await self.queue.get()
+        while self.now < due:
+            await RisingEdge(self.clock)
+        return request
+
+
+def fail_at(memory, faults, channel, field, operation):
+    """Answer an access to a word of `faults` with the response that is written there."""
+    inner, send = getattr(memory, operation), channel.send
+    response = AxiResp.OKAY
+
+    async def access(address, *arguments):
+        nonlocal response
+        word = address - address % 8
+        if word in faults:
+            response = faults[word]
+        return await inner(address, *arguments)
+
+    async def answer(item):
+        nonlocal response
+        setattr(item, field, response)
+        response = AxiResp.OKAY
+        await send(item)
+
+    setattr(memory, operation, access)
+    channel.send = answer
+
+
+def random_runs(count, sizes=(8, 8, 16, 40, 128, 512, 5000)):
+    """Runs as an engine makes them: some continue the one before, some cross 4 KB."""
+    runs, end = [], 0
+    for _ in range(count):
+        size = 8 * random.randint(1, random.choice(sizes) // 8)
+        address = end if random.random() < 0.4 else 8 * random.randrange(SIZE // 8)
+        if random.random() < 0.2:
+            address = address // 4096 * 4096 + 4096 - 8 * random.randint(1, 20)
+        address = max(0, min(address, SIZE - size))
+        runs.append((address, size))
+        end = address + size
+    return runs
+
+
+async def start(dut):
+    logging.getLogger("cocotb").setLevel(logging.WARNING)
+    for name in ("run_valid_i", "flush_i", "rst_ni"):
+        getattr(dut, name).value = 0
+    cocotb.start_soon(Clock(dut.clk_i, 2, unit="ns").start())
+    await FallingEdge(dut.clk_i)
+
+
+async def release(dut):
+    for _ in range(3):
+        await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    await FallingEdge(dut.clk_i)
+
+
+async def flush(dut):
+    """Flush, and hold for a random number of cycles past idle."""
+    dut.run_valid_i.value = 0
+    dut.flush_i.value = 1
+    for _ in range(2000):
+        await FallingEdge(dut.clk_i)
+        if dut.idle_o.value:
+            break
+    else:
+        raise AssertionError("never idle")
+    for _ in range(random.randrange(3)):
+        await FallingEdge(dut.clk_i)
+        assert dut.idle_o.value
+    dut.flush_i.value = 0
+
+
+class RunDriver:
+    """Offers runs, one at a time, with pauses; call `cycle` at every falling edge."""
+
+    def __init__(self, dut, runs, share=1.0):
+        self.dut, self.share = dut, share
+        self.todo = list(runs)
+        self.offer, self.accepted = None, 0
+
+    def cycle(self):
+        if self.offer is None and self.todo and random.random() < self.share:
+            self.offer = self.todo.pop(0)
+            self.dut.run_addr_i.value = self.offer[0]
+            self.dut.run_bytes_i.value = self.offer[1]
+            if len(self.offer) > 2:
+                self.dut.run_last_i.value = self.offer[2]
+        self.dut.run_valid_i.value = int(self.offer is not None)
+        if self.offer is not None and self.dut.run_ready_o.value:  # as the clock rises
+            self.offer = None
+            self.accepted += 1
+
+
+class Reader:
+    def __init__(self, dut, latency=0):
+        self.dut = dut
+        self.ports = len(dut.beat_data_o) // 64
+        self.image = random.randbytes(SIZE)
+        self.faults, self.stalls, self.bursts = {}, [], []
+        memory = None
+        for i in range(self.ports):
+            bus = AxiReadBus.from_prefix(dut.gen_axi[i], "axi")
+            ram = AxiRamRead(bus, dut.clk_i, dut.rst_ni, False, size=SIZE, mem=memory)
+            ram.log.setLevel(logging.ERROR)
+            memory = ram.mem
+            if latency:
+                Latency(ram.ar_channel, dut.clk_i, latency)
+            fail_at(ram, self.faults, ram.r_channel, "rresp", "_read")
+            self.stalls += [Stall(ram.ar_channel, 2 * i), Stall(ram.r_channel, 2 * i + 1)]
+        memory[:] = self.image
+        cocotb.start_soon(self.watch())
+
+    async def watch(self):
+        """Bursts in the order of the runs; requests stay until they are taken."""
+        order = [[] for _ in range(self.ports)]
+        waits = [None] * self.ports
+        self.order = order
+        while True:
+            await FallingEdge(self.dut.clk_i)
+            for i in range(self.ports):
+                axi = self.dut.gen_axi[i]
+                valid = int(axi.axi_arvalid.value) and int(self.dut.rst_ni.value)
+                request = (int(axi.axi_araddr.value), int(axi.axi_arlen.value)) if valid else None
+                assert waits[i] is None or request == waits[i], "request withdrawn"
+                waits[i] = request
+                if valid and axi.axi_arready.value:
+                    assert request[1] < 16
+                    order[i].append(request)
+                    waits[i] = None
+
+    async def read(self, runs, run_share=1.0, take_share=1.0, stop=None):
+        """Read `runs`; returns bytes, cycles and the error. `stop` ends it after that many beats."""
+        dut, out, cycles, quiet = self.dut, bytearray(), 0, 0
+        total = sum(size for _, size in runs) if stop is None else 8 * stop
+        driver = RunDriver(dut, runs, run_share)
+        error = None
+        while len(out) < total:
+            driver.cycle()
+            count = int(dut.beat_count_o.value)
+            assert count <= self.ports
+            if dut.error_valid_o.value:
+                assert count == 0
+                error = (int(dut.error_code_o.value), int(dut.error_addr_o.value))
+                break
+            take = count if random.random() < take_share else random.randint(0, count)
+            data = int(dut.beat_data_o.value) & ((1 << 64 * take) - 1)
+            out += data.to_bytes(8 * take, "little")
+            dut.beat_take_i.value = take
+            quiet = 0 if take else quiet + 1
+            assert quiet < 3000, "no beat comes"
+            cycles += 1
+            await FallingEdge(dut.clk_i)
+        dut.beat_take_i.value = 0
+        dut.run_valid_i.value = 0
+        return bytes(out), cycles, error
+
+    def expected(self, runs):
+        return b"".join(self.image[a : a + n] for a, n in runs)
+
+
+async def start_reader(dut, latency=0):
+    await start(dut)
+    dut.beat_take_i.value = 0
+    reader = Reader(dut, latency)
+    await release(dut)
+    return reader
+
+
+@cocotb.test()
+async def read_random(dut):
+    reader = await start_reader(dut)
+    for share, run_share, take_share in [(0, 1, 1), (0.5, 1, 1), (0, 1, 0.2), (0.3, 0.3, 0.5)] * 2:
+        for stall in reader.stalls:
+            stall.share = share * random.random() * 1.6
+        runs = random_runs(40)
+        data, _, error = await reader.read(runs, run_share, take_share)
+        assert error is None
+        assert data == reader.expected(runs)
+        for _ in range(100):
+            await FallingEdge(dut.clk_i)
+        assert dut.idle_o.value and not int(dut.beat_count_o.value)
+
+
+@cocotb.test()
+async def read_shares_bursts(dut):
+    """Short rows that continue each other take as few bursts as one long run; ports take turns."""
+    reader = await start_reader(dut)
+    runs = [(0x1F40 + 24 * i, 20 if i == 63 else 24) for i in range(64)]  # rounded up to 24
+    data, _, _ = await reader.read([*runs[:63], (runs[63][0], 24)])
+    assert data == reader.image[0x1F40 : 0x1F40 + 64 * 24]
+    bursts = []
+    for turn in range(max(map(len, reader.order))):
+        bursts += [port[turn] for port in reader.order if turn < len(port)]
+    address = 0x1F40
+    for start_address, length in bursts:
+        assert start_address == address
+        address += 8 * (length + 1)
+    assert address == 0x1F40 + 64 * 24
+    assert len(bursts) <= 15  # 192 beats, and a page boundary after 24
+
+
+@cocotb.test()
+async def read_does_not_wait_for_runs(dut):
+    reader = await start_reader(dut)
+    for address in range(0, 400, 40):
+        data, cycles, _ = await reader.read([(address, 8)])
+        assert data == reader.image[address : address + 8]
+        assert cycles < 30
+
+
+@cocotb.test()
+async def read_rounds_bytes_up(dut):
+    reader = await start_reader(dut)
+    data, _, _ = await reader.read([(64, 9), (256, 7), (1024, 8)], stop=4)
+    assert data == reader.expected([(64, 16), (256, 8), (1024, 8)])
+
+
+@cocotb.test()
+async def read_errors_in_order(dut):
+    """Beats before the failed one arrive, then its code and the address of its burst."""
+    reader = await start_reader(dut)
+    for trial in range(30):
+        runs = random_runs(12)
+        words = [a + i for a, n in runs for i in range(0, n, 8)]
+        at = random.randrange(len(words))
+        response = random.choice([AxiResp.SLVERR, AxiResp.DECERR])
+        reader.faults.clear()
+        # A later fault must not hide the first in order, whichever port answers sooner.
+        for word in words[at:]:
+            if random.random() < 0.2:
+                reader.faults[word] = random.choice([AxiResp.SLVERR, AxiResp.DECERR])
+        reader.faults[words[at]] = response
+        first = next(i for i, word in enumerate(words) if word in reader.faults)
+        for stall in reader.stalls:
+            stall.share = random.choice([0, 0.6])
+        for port in reader.order:
+            port.clear()
+        data, _, error = await reader.read(runs, take_share=0.5)
+        assert len(data) == 8 * first, trial
+        assert data == reader.expected(runs)[: 8 * first]
+        code, address = error
+        assert code == CODES[reader.faults[words[first]]]
+        bursts = [burst for port in reader.order for burst in port]
+        assert any(a == address and a <= words[first] <= a + 8 * n for a, n in bursts)
+        for _ in range(50):
+            await FallingEdge(dut.clk_i)
+            assert dut.error_valid_o.value and not int(dut.beat_count_o.value)
+        await flush(dut)
+    reader.faults.clear()
+    runs = random_runs(10)
+    assert (await reader.read(runs))[0] == reader.expected(runs)
+
+
+@cocotb.test()
+async def read_flush(dut):
+    reader = await start_reader(dut)
+    for _ in range(60):
+        for stall in reader.stalls:
+            stall.share = random.choice([0, 0.3, 0.8])
+        runs = random_runs(12)
+        stop = random.randrange(sum(n for _, n in runs) // 8)
+        data, _, _ = await reader.read(runs, take_share=0.7, stop=stop)
+        assert data[: 8 * stop] == reader.expected(runs)[: 8 * stop]
+        await flush(dut)
+        assert not int(dut.beat_count_o.value)
+        runs = random_runs(2, sizes=(8, 64, 300))
+        data, _, error = await reader.read(runs)
+        assert (data, error) == (reader.expected(runs), None)
+
+
+@cocotb.test()
+async def read_throughput(dut):
+    """Every port busy in every cycle, once the first beats are there."""
+    reader = await start_reader(dut)
+    beats = 4096
+    data, cycles, _ = await reader.read([(0, 8 * beats)])
+    assert data == reader.image[: 8 * beats]
+    dut._log.warning("%d ports: %.3f beats a cycle", reader.ports, beats / cycles)
+    assert cycles < beats / reader.ports * 1.03 + 40
+
+
+@cocotb.test()
+async def read_hides_latency(dut):
+    """40 cycles to the first beat, and 7 of 8 cycles on each port."""
+    reader = await start_reader(dut, latency=40)
+    for stall in reader.stalls[1::2]:
+        stall.share = 1 / 8
+    beats = 6144
+    data, cycles, _ = await reader.read([(0, 8 * beats)])
+    assert data == reader.image[: 8 * beats]
+    dut._log.warning("%d ports: %.3f beats a cycle", reader.ports, beats / cycles)
+    assert cycles < beats / (reader.ports * 7 / 8) * 1.04 + 80
+
+
+class Writer:
+    def __init__(self, dut, latency=0):
+        self.dut = dut
+        ram = AxiRamWrite(
+            AxiWriteBus.from_prefix(dut, "axi"), dut.clk_i, dut.rst_ni, False, size=SIZE
+        )
+        ram.log.setLevel(logging.ERROR)
+        self.ram, self.faults, self.bursts = ram, {}, []
+        if latency:
+            Latency(ram.aw_channel, dut.clk_i, latency)
+            ram.w_channel.queue_occupancy_limit = 1024
+        fail_at(ram, self.faults, ram.b_channel, "bresp", "_write")
+        channels = (ram.aw_channel, ram.w_channel, ram.b_channel)
+        self.stalls = [Stall(channel, i) for i, channel in enumerate(channels)]
+        cocotb.start_soon(self.watch())
+
+    async def watch(self):
+        """What is announced stays until it is taken."""
+        dut, waits = self.dut, {}
+        channels = {
+            "aw": (dut.axi_awvalid, dut.axi_awready, (dut.axi_awaddr, dut.axi_awlen)),
+            "w": (dut.axi_wvalid, dut.axi_wready, (dut.axi_wdata, dut.axi_wstrb, dut.axi_wlast)),
+        }
+        while True:
+            await FallingEdge(dut.clk_i)
+            for name, (valid, ready, payload) in channels.items():
+                running = dut.rst_ni.value and valid.value
+                now = tuple(int(signal.value) for signal in payload) if running else None
+                assert waits.get(name) in (None, now), "announcement changed"
+                waits[name] = None if running and ready.value else now
+                if name == "aw" and now and ready.value:
+                    assert now[1] < 16
+                    self.bursts.append(now)
+
+    async def write(self, runs, data, run_share=1.0, data_share=1.0, stop=None):
+        """Write `data` to `runs` (address, size, last); until all is done, an error, or `stop`."""
+        dut, beat, cycles, done, quiet = self.dut, 0, 0, 0, 0
+        driver = RunDriver(dut, runs, run_share)
+        goal, valid = sum(last for *_, last in runs), False
+        while done < goal and not dut.error_valid_o.value and (stop is None or beat < stop):
+            driver.cycle()
+            valid = 8 * beat < len(data) and (valid or random.random() < data_share)
+            dut.data_valid_i.value = int(valid)
+            if valid:
+                dut.data_i.value = int.from_bytes(data[8 * beat : 8 * beat + 8], "little")
+                if dut.data_ready_o.value:
+                    beat, valid = beat + 1, False
+            cycles += 1
+            quiet += 1
+            await FallingEdge(dut.clk_i)
+            done += int(dut.done_o.value)
+            if dut.progress_o.value:
+                quiet = 0
+            assert quiet < 3000, "nothing is written"
+        dut.data_valid_i.value = 0
+        dut.run_valid_i.value = 0
+        return cycles, beat
+
+    def contents(self):
+        return bytes(self.ram.mem[:SIZE])
+
+
+def written(image, runs, data):
+    image, at = bytearray(image), 0
+    for address, size, *_ in runs:
+        image[address : address + size] = data[at : at + size]
+        at += size
+    return bytes(image)
+
+
+def write_runs(count, **options):
+    return [
+        (a, n, int(i == count - 1 or random.random() < 0.2))
+        for i, (a, n) in enumerate(random_runs(count, **options))
+    ]
+
+
+async def start_writer(dut, latency=0):
+    await start(dut)
+    for signal in (dut.data_valid_i, dut.data_i, dut.run_addr_i, dut.run_bytes_i, dut.run_last_i):
+        signal.value = 0
+    writer = Writer(dut, latency)
+    await release(dut)
+    return writer
+
+
+@cocotb.test()
+async def write_random(dut):
+    writer = await start_writer(dut)
+    for share, run_share, data_share in [(0, 1, 1), (0.5, 1, 1), (0, 1, 0.3), (0.3, 0.3, 0.6)] * 2:
+        for stall in writer.stalls:
+            stall.share = share * random.random() * 1.6
+        runs = write_runs(40)
+        data = random.randbytes(sum(n for _, n, _ in runs))
+        before = writer.contents()
+        _, beats = await writer.write(runs, data, run_share, data_share)
+        assert not dut.error_valid_o.value
+        # done_o came after the last response, so everything is there now.
+        assert 8 * beats == len(data)
+        assert writer.contents() == written(before, runs, data)
+        for _ in range(20):
+            await FallingEdge(dut.clk_i)
+            assert dut.idle_o.value and not dut.done_o.value
+
+
+@cocotb.test()
+async def write_shares_bursts_within_an_instruction(dut):
+    writer = await start_writer(dut)
+    runs = [(0x2F40 + 24 * i, 24, int(i in (31, 63))) for i in range(64)]
+    data = random.randbytes(64 * 24)
+    await writer.write(runs, data)
+    assert writer.contents()[0x2F40 : 0x2F40 + 64 * 24] == data
+    address = 0x2F40
+    for start_address, length in writer.bursts:
+        assert start_address == address
+        address += 8 * (length + 1)
+    assert address == 0x2F40 + 64 * 24
+    assert 0x2F40 + 32 * 24 in [a for a, _ in writer.bursts]  # the second instruction's first
+    assert len(writer.bursts) <= 16
+
+
+@cocotb.test()
+async def write_does_not_wait_for_runs(dut):
+    writer = await start_writer(dut)
+    for address in range(0, 400, 40):
+        data = random.randbytes(8)
+        await writer.write([(address, 8, 0)], data, stop=1)
+        for _ in range(30):
+            await FallingEdge(dut.clk_i)
+        assert dut.idle_o.value
+        assert writer.contents()[address : address + 8] == data
+
+
+@cocotb.test()
+async def write_errors(dut):
+    writer = await start_writer(dut)
+    for _ in range(30):
+        runs = write_runs(8, sizes=(8, 64, 600))
+        words = [a + i for a, n, _ in runs for i in range(0, n, 8)]
+        word, response = random.choice(words), random.choice([AxiResp.SLVERR, AxiResp.DECERR])
+        writer.faults.clear()
+        writer.faults[word] = response
+        writer.bursts.clear()
+        for stall in writer.stalls:
+            stall.share = random.choice([0, 0.6])
+        await writer.write(runs, random.randbytes(8 * len(words)), data_share=0.7)
+        assert dut.error_valid_o.value
+        assert int(dut.error_code_o.value) == CODES[response]
+        failing = [a for a, n in writer.bursts if a <= word <= a + 8 * n]
+        assert int(dut.error_addr_o.value) == failing[0]
+        for _ in range(50):
+            await FallingEdge(dut.clk_i)
+            assert dut.error_valid_o.value and not dut.done_o.value
+        await flush(dut)
+        assert not dut.error_valid_o.value
+
+
+@cocotb.test()
+async def write_flush(dut):
+    """A flush ends announced bursts without writing; then the port works as after reset."""
+    writer = await start_writer(dut)
+    for _ in range(60):
+        for stall in writer.stalls:
+            stall.share = random.choice([0, 0.3, 0.8])
+        runs = write_runs(10, sizes=(8, 64, 600))
+        data = random.randbytes(sum(n for _, n, _ in runs))
+        before = writer.contents()
+        stop = random.randrange(len(data) // 8)
+        _, beats = await writer.write(runs, data, data_share=0.7, stop=stop)
+        await flush(dut)
+        # Exactly the beats that were taken are in memory.
+        kept, at = [], 0
+        for address, size, _ in runs:
+            kept.append((address, max(0, min(size, 8 * beats - at))))
+            at += size
+        assert writer.contents() == written(before, kept, data)
+        runs = write_runs(2, sizes=(8, 64, 300))
+        data = random.randbytes(sum(n for _, n, _ in runs))
+        before = writer.contents()
+        await writer.write(runs, data)
+        assert not dut.error_valid_o.value
+        assert writer.contents() == written(before, runs, data)
+
+
+@cocotb.test()
+async def write_throughput(dut):
+    writer = await start_writer(dut, latency=40)
+    data = random.randbytes(8 * 2048)
+    cycles, _ = await writer.write([(0x8, len(data), 1)], data)
+    assert writer.contents()[8 : 8 + len(data)] == data
+    dut._log.warning("%.3f beats a cycle", 2048 / cycles)
+    assert cycles < 2048 * 1.03 + 100

