@@ -44,24 +44,22 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("PYTHONPATH", str(HERE))
         patch.delenv("PYTHONWARNINGS", raising=False)
         runner = get_runner("verilator")
-        built = build_dir / "built"
         log = build_dir.with_suffix(".build.log")
         try:
-            if not built.exists():
-                runner.build(
-                    sources=sources,
-                    hdl_toplevel=toplevel,
-                    parameters=parameters,
-                    build_dir=build_dir,
-                    build_args=[
-                        *("--assert", "-y", str(RTL), "-O3", "-CFLAGS", "-O1"),
-                        # The wheel's makefile fails on precompiled headers.
-                        *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
-                    ],
-                    timescale=("1ns", "1ps"),
-                    log_file=log,
-                )
-                built.touch()
+            # Does next to nothing where all is built.
+            runner.build(
+                sources=sources,
+                hdl_toplevel=toplevel,
+                parameters=parameters,
+                build_dir=build_dir,
+                build_args=[
+                    *("--assert", "-y", str(RTL), "-O3", "-CFLAGS", "-O1"),
+                    # The wheel's makefile fails on precompiled headers.
+                    *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
+                ],
+                timescale=("1ns", "1ps"),
+                log_file=log,
+            )
             log = build_dir.with_suffix(".test.log")
             runner.test(
                 hdl_toplevel=toplevel,

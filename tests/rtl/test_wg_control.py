@@ -198,6 +198,8 @@ def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) 
     if top == "tb":
         parameters |= {"TileLanes": config.tile_lanes, "ConfigHash": config.config_hash32}
     patch.setenv("WG_TEST_CORE", core)
+    # As in the runner, for the make that cocotb starts by itself: precompiled headers fail.
+    patch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
     run(top, sources, Path(__file__).stem, parameters, tests)
 
 
@@ -637,10 +639,14 @@ async def regs_halves_belong_together(dut):
 async def run_random_streams(dut):
     rig = await rig_of(dut, 3)
     await rig.set("IRQ_ENABLE", 1)
+    stalls = random.Random(3)
+
+    def pauses(rate):
+        while True:
+            yield stalls.random() < rate
+
     for round_ in range(12):
-        stalls = random.Random(round_)
-        rate = (0.0, 0.3, 0.8)[round_ % 3]
-        rig.port.r_channel.set_pause_generator(iter(lambda: stalls.random() < rate, None))
+        rig.port.r_channel.set_pause_generator(pauses((0.0, 0.3, 0.8)[round_ % 3]))
         rig.latency = (1, 20, 150)[round_ % 3]
         rig.base = 0x10000 + 64 * rig.rng.randrange(64)
         stream = legal_stream(rig.rng, rig.rng.choice((1, 2, 40, 250)))
@@ -802,7 +808,7 @@ async def run_watchdog_and_soft_reset(dut):
         await FallingEdge(dut.clk_i)
     before = await rig.get64("CYCLES")
     status = registers.unpack("STATUS", await rig.get("STATUS"))
-    assert status == dict(idle=0, done=0, error=0, load=0, compute=2, store=0, fetch=0)
+    assert status == registers.unpack("STATUS", registers.pack("STATUS", compute=2))
     await rig.set("CONTROL", 1)
     assert await rig.get64("CYCLES") > before
     # The bus masters take their time: busy until they are idle.
