@@ -85,16 +85,25 @@ def small(board: str = "tiny", bits: int = 8, batch: int = 2) -> Compiled:
 class Rig:
     """A core and its memory without pynq: registers and bytes, for what a Generator never does.
 
-    Segments lie apart, each with room to spare; WATCHDOG has its reset value.
+    Segments lie apart, each with room to spare; WATCHDOG has its reset value. ``core`` makes
+    another core than the emulated one, for the memory that it is given.
     """
 
     STREAM = DDR_BASE
     BASES = {segment: DDR_BASE + ((1 + segment) << 20) for segment in Segment}
 
-    def __init__(self, board: Board, *, fuse: bool = True, memory_bytes: int = 8 << 20):
+    def __init__(
+        self,
+        board: Board,
+        *,
+        fuse: bool = True,
+        core: Callable[[EmulatedMemory], Any] | None = None,
+        memory_bytes: int = 8 << 20,
+    ):
         self.board = board
         self.memory = EmulatedMemory(DDR_BASE, memory_bytes)
-        self.core = EmulatedCore(self.memory, board, fuse=fuse)
+        core = core or (lambda memory: EmulatedCore(memory, board, fuse=fuse))
+        self.core = core(self.memory)
         for segment, base in self.BASES.items():
             self.set(f"{segment.name}_BASE", base)
         self.set("STREAM_BASE", self.STREAM)

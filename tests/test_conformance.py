@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from bench import DEVICES, check, compile_network, identity_graph, random_inputs, run_integers
 from random_graphs import GraphBuilder
 from random_networks import random_deconv, random_network
+from winogen import zoo
 from winogen.board import load_board
 from winogen.compiler import Compiled, compile_graph
 from winogen.generator import Generator
@@ -24,6 +26,7 @@ from winogen.numerics import Requantiser, activation_table
 from winogen.quantise import QuantLayer, QuantNetwork, TensorFormat, run_integer
 
 BOARDS = ("tiny", "pynq-z2")
+WEIGHTS = Path(__file__).parents[2] / "shared" / "weights"
 CI_NETWORKS = 40
 LONG_NETWORKS = 300
 
@@ -220,6 +223,33 @@ def _equal_views() -> Graph:
     box = np.full((4, 4, 5, 5), 0.25)
     b.add("conv", params={"weight": box}, kernel=(5, 5), stride=(2, 2), pad=(2, 2, 2, 2))
     return b.graph()
+
+
+# Networks that somebody trained
+
+TRAINED = {
+    "digits": "pynq-z2",
+    "dcgan_mnist28_ganjax": "tiny",
+    "dcgan_mnist32_qdcgan_w4a4": "pynq-z2",
+    "dcgan_faces32_fletcher": "pynq-z2",
+    "dcgan_anime64_keras": "pynq-z2",
+    "fsrcnn_x2_nhat": "pynq-z2",
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_networks(name, device):
+    model: str | Path = name
+    if name != "digits":
+        model = WEIGHTS / name
+        if not (model / "weights.npz").is_file():
+            pytest.skip(f"trained weights {model} are not here; they are not shipped")
+    for bits in (8, 16):
+        board = load_board(TRAINED[name], bits)
+        network = compile_graph(zoo.load_model(model), board, batch=1)
+        # One of them takes inputs of 8 bits in the int16 build too.
+        check(network, device, board, random_inputs(network, 1) >> (bits - 8))
 
 
 # Extreme values

@@ -357,6 +357,7 @@ def test_the_driver_says_what_the_hardware_was_doing_at_the_deadline(driver):
 
 
 def test_the_driver_names_error_engine_instruction_and_address(driver):
+    _, core = driver
     instructions = [deepcopy(x) for x in stream()]
     index = max(i for i, x in enumerate(instructions) if x.opcode is Opcode.LOAD_INPUT)
     instructions[index].fields["offset"] = 0xF000_0000
@@ -366,6 +367,7 @@ def test_the_driver_names_error_engine_instruction_and_address(driver):
     assert f"AXI_DECERR in the load engine at instruction {index}, bus address 0x" in text
     assert ErrorCode.AXI_DECERR.text in text
     run(driver, stream())
+    core.set("WATCHDOG", 50_000)  # its reset value takes minutes to simulate
     instructions, index = starving()
     with pytest.raises(DeviceError, match=f"WATCHDOG in the store engine at instruction {index}"):
         run(driver, instructions)

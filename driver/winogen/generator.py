@@ -34,7 +34,7 @@ class Generator:
     Parameters
     ----------
     program : a Program or the path of a program file
-    device : ``emulator``, ``board``, or a ``pynq.Device``
+    device : ``emulator``, ``rtl``, ``board``, or a ``pynq.Device``
     board : name or description of the board that the device is; default: the program's
         (an emulated device then is that board)
     overlay : path of the bitstream; an emulated device needs none

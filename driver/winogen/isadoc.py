@@ -81,7 +81,11 @@ An instruction
 So the n-th token from engine A to engine B is taken by the n-th instruction of B that waits for A.
 An instruction that waits for, or signals, its own engine is refused. If no engine can go on, the
 watchdog ends the stream. The scheduler sets `wait` and `signal` in pairs, so a compiled stream
-leaves no token over (`hazards.py`)."""
+leaves no token over (`hazards.py`).
+
+Instructions are handed out in stream order and an engine's queue holds 16, so an instruction must
+not need a token from one that lies more than 16 beyond it; compiled streams take tokens from
+earlier instructions only (see [hardware](hardware.md#a-limit-on-tokens))."""
 
 _REFUSALS = """\
 The core stops with ILLEGAL_DESCRIPTOR, before the instruction changes any memory, if

@@ -240,10 +240,15 @@ module wg_compute
   logic unused;
   assign unused = tab_addr_i[11];
 
-  // -- Faults: the oldest instruction's first ------------------------------------------------------
+  // -- Faults --------------------------------------------------------------------------------------
+
+  // A step is found illegal three cycles after its issue; the sequencer may have gone on by then.
+  logic [19:0] mac_index2, mac_fault_index_q;
+  wg_delay #(.Width(20), .Depth(2)) u_index (.clk_i, .data_i(mac_index_q), .data_o(mac_index2));
+  always_ff @(posedge clk_i) if (!mac_fault) mac_fault_index_q <= mac_index2;
 
   assign fault_valid_o = mac_fault || drain_fault || output_fault;
   assign fault_code_o  = ErrIllegalDescriptor;
-  assign fault_index_o = drain_fault || output_fault ? drain_index_q : mac_index_q;
+  assign fault_index_o = drain_fault || output_fault ? drain_index_q : mac_fault_index_q;
   assign fault_addr_o  = '0;
 endmodule

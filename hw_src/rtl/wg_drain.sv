@@ -266,7 +266,8 @@ module wg_drain
 
   // -- The instruction's end ------------------------------------------------------------------------
 
-  logic ended;
+  logic final_q, final_group, ended;
+  assign final_group = take_group ? !walk_q.valid : final_q;
   // The last group is the one after which no tile is left; finished_q says so.
   assign ended  = run_q && finished_q && !group_q && !emit_q && !word_valid_o && idle_i;
   assign done_o = ended;
@@ -280,8 +281,6 @@ module wg_drain
     if (finish && last_phase && final_group) finished_q <= 1'b1;
     if (!rst_ni || clear_i) run_q <= 1'b0;
   end
-  logic final_q, final_group;
-  assign final_group = take_group ? !walk_q.valid : final_q;
   always_ff @(posedge clk_i) if (take_group) final_q <= !walk_q.valid;
 
   logic unused;

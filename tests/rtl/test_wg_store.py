@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
-from simple_runner import run
+from runner import RTL, run
 
 from winogen.isa import Instruction, Opcode, encode
 from winogen.registers import ErrorCode
@@ -23,14 +23,13 @@ MASK64 = (1 << 64) - 1
     ("width", "lanes", "address"), [(8, 8, 64), (16, 8, 64), (16, 4, 32), (16, 16, 40)]
 )
 def test_store(width, lanes, address):
-    sources = ["wg_lutram.sv", "wg_fifo.sv", "wg_store.sv"]
     parameters = {
         "DataWidth": width,
         "Lanes": lanes,
         "OutputDepth": DEPTH,
         "AddrWidth": address,
     }
-    run("wg_store", sources, "test_wg_store", parameters)
+    run("wg_store", [RTL / "wg_store.sv"], "test_wg_store", parameters)
 
 
 class Bench:
@@ -142,7 +141,7 @@ class Bench:
         dut.start_valid_i.value = int(starting)
         if starting:
             index, fields = self.to_start[0]
-            [bits] = [encode([Instruction(Opcode.STORE, fields)])]
+            bits = encode([Instruction(Opcode.STORE, fields)])
             dut.start_bits_i.value = int.from_bytes(bits, "little")
             dut.start_index_i.value = index
         run_ready = rng.random() < self.ready[0]
