@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from runner import RTL, verilator_root
 
 from winogen.board import CoreConfig, board_names, load_board
 from winogen.rtl.build import parameters
-
-from runner import RTL, verilator_root
 
 PACKAGE = RTL / "winogen_pkg.sv"
 MODULES = sorted(p.stem for p in RTL.glob("*.sv") if p != PACKAGE)

@@ -1,9 +1,7 @@
 """The AXI masters against cocotbext-axi's memories: see cocotb_wg_axi.py."""
 
 import pytest
-
 from runner import HERE, run
-
 
 READ = [
     "read_random",
