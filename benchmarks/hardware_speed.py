@@ -30,7 +30,7 @@ from winogen.graph import Graph
 from winogen.isa import Opcode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from random_graphs import GraphBuilder  # noqa: E402
+from random_graphs import GraphBuilder
 
 PARTS = ("dcgan", "batch1", "vta", "modes")
 #: The largest difference of a layer's cycles from the prediction.
@@ -122,7 +122,9 @@ def show(title: str, layers: list[Layer], board: Board, batch: int) -> list[str]
     return misses
 
 
-def bar(name: str, value: float, least: float | None = None, most: float | None = None) -> list[str]:
+def bar(
+    name: str, value: float, least: float | None = None, most: float | None = None
+) -> list[str]:
     """Print a figure beside its bar; returns it if the bar is missed."""
     limit = f"at least {least:g}" if least is not None else f"at most {most:g}"
     good = value >= least if least is not None else value <= (most or 0)

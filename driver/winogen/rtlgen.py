@@ -109,9 +109,7 @@ def _struct(name: str, fields: Iterable[InstructionField]) -> str:
 
 
 def _decoder(name: str, fields: Iterable[InstructionField], bits: int = _BITS) -> str:
-    lines = [
-        f"    d.{_member(f.name)} = bits[{32 * f.word + f.lsb}+:{f.width}];" for f in fields
-    ]
+    lines = [f"    d.{_member(f.name)} = bits[{32 * f.word + f.lsb}+:{f.width}];" for f in fields]
     body = "\n".join(lines)
     return (
         f"  function automatic {name}_t decode_{name}(input logic [{bits - 1}:0] bits);\n"

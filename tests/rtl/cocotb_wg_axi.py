@@ -191,7 +191,7 @@ class Reader:
                     waits[i] = None
 
     async def read(self, runs, run_share=1.0, take_share=1.0, stop=None):
-        """Read `runs`; returns bytes, cycles and the error. `stop` ends it after that many beats."""
+        """Read `runs`; returns bytes, cycles, error. `stop` ends it after so many beats."""
         dut, out, cycles, quiet = self.dut, bytearray(), 0, 0
         total = sum(size for _, size in runs) if stop is None else 8 * stop
         driver = RunDriver(dut, runs, run_share)
