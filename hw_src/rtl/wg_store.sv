@@ -229,7 +229,7 @@ module wg_store #(
       data_q <= word;
       beat_q <= '0;
     end else if (data_ready_i) begin
-      data_q <= data_q >> 64;
+      data_q <= WordBits'({64'd0, data_q} >> 64);
       beat_q <= beat_q + 1'b1;
     end
   end

@@ -158,7 +158,7 @@ class Reader:
         self.dut = dut
         self.ports = len(dut.beat_data_o) // 64
         self.image = random.randbytes(SIZE)
-        self.faults, self.stalls, self.bursts = {}, [], []
+        self.faults, self.stalls = {}, []
         memory = None
         for i in range(self.ports):
             bus = AxiReadBus.from_prefix(dut.gen_axi[i], "axi")
