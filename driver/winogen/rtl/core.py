@@ -200,8 +200,8 @@ class RtlCore:
         try:
             while self._running and self.cycles - first < self._max_cycles:
                 chunk_begin = time.monotonic()
-                if self._advance(self._chunk) == _QUIET:
-                    return
+                if self._advance(self._chunk) != _MORE:
+                    return  # it ended, or waits for ever
                 now = time.monotonic()
                 speed = self._chunk / max(now - chunk_begin, 1e-6)
                 self._chunk = max(1000, min(int(speed * _CHUNK_SECONDS), 2 * self._chunk))
