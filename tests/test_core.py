@@ -271,6 +271,29 @@ def test_a_stream_outside_the_memory(rig):
     expect_error(rig, ErrorCode.AXI_DECERR, Engine.FETCH, 0, address)
 
 
+@pytest.mark.parametrize("count", [1, 5, 21])
+def test_a_stream_that_reaches_beyond_the_memory(count, rig):
+    """What the memory holds of it is executed first, unless that is no instruction."""
+    end = DDR_BASE + (8 << 20)
+    start = end - 64 * count
+    code = isa.encode(stream())
+    for damage, failing, error in (
+        (None, count, ErrorCode.AXI_DECERR),
+        (count - 1, count - 1, ErrorCode.BAD_OPCODE),
+    ):
+        held = bytearray(code[: 64 * count])
+        if damage is not None:
+            held[64 * damage] = 0
+        rig.memory.device_write(start, held)
+        rig.set("STREAM_BASE", start)
+        rig.set("STREAM_LENGTH", len(stream()))
+        rig.set("CONTROL", registers.pack("CONTROL", start=1))
+        done = cost.simulate(isa.decode(bytes(held[: 64 * failing])), rig.board).completed
+        assert rig.get("INSTRUCTIONS") == done
+        address = end if error is ErrorCode.AXI_DECERR else 0
+        expect_error(rig, error, Engine.FETCH, failing, address)
+
+
 def test_bad_streams(rig):
     for length in (0, registers.MAX_STREAM_LENGTH + 1, 0xFFFF_FFFF):
         rig.set("STREAM_LENGTH", length)
@@ -372,6 +395,20 @@ def test_the_driver_names_error_engine_instruction_and_address(driver):
     with pytest.raises(DeviceError, match=f"WATCHDOG in the store engine at instruction {index}"):
         run(driver, instructions)
     run(driver, stream())
+
+
+def test_a_stream_that_does_not_begin_and_a_reset_that_does_not_end(driver, monkeypatch):
+    _, core = driver
+    real = core.get
+    answers = {}
+    monkeypatch.setattr(core, "get", lambda n: answers[n] if n in answers else real(n))
+    answers["STATUS"] = registers.pack("STATUS", idle=1)
+    with pytest.raises(DeviceError, match="did not begin the stream"):
+        core.wait(1)
+    answers["STATUS"] = registers.pack("STATUS", load=1)
+    monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.01)
+    with pytest.raises(DeviceTimeoutError, match=r"not idle .* memory does not answer .*load busy"):
+        core.wait(0)
 
 
 def test_identity_is_checked(driver, monkeypatch):

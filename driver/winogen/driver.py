@@ -18,6 +18,8 @@ from winogen.registers import Engine, ErrorCode, Segment
 
 #: Longest pause between two looks at STATUS, seconds.
 _POLL_SECONDS = 0.001
+#: A soft reset waits for the answers that memory owes: microseconds, unless it is dead.
+_RESET_SECONDS = 1.0
 _ENGINE_STATES = ("idle", "busy", "waits for a token", "error")
 
 
@@ -91,8 +93,12 @@ class WinogenCore(pynq.DefaultIP):
                 message = self._describe_error()
                 self.reset()
                 raise DeviceError(message)
-            if status["idle"]:
+            if status["done"]:
                 return
+            if status["idle"]:
+                raise DeviceError(
+                    "the accelerator did not begin the stream; load the overlay again"
+                )
             if time.monotonic() >= deadline:
                 message = (
                     f"the accelerator did not finish within {seconds:g} s: {self.describe_state()}"
@@ -103,8 +109,20 @@ class WinogenCore(pynq.DefaultIP):
             pause = min(_POLL_SECONDS, pause + _POLL_SECONDS / 16)
 
     def reset(self) -> None:
-        """Soft reset: abandon the stream, clear errors and counters."""
+        """Soft reset: abandon the stream, clear errors and counters.
+
+        Raises DeviceTimeoutError if the accelerator does not become idle, which needs the answers
+        that memory still owes it.
+        """
         self.set("CONTROL", registers.pack("CONTROL", reset=1))
+        deadline = time.monotonic() + _RESET_SECONDS
+        while not registers.unpack("STATUS", self.get("STATUS"))["idle"]:
+            if time.monotonic() >= deadline:
+                raise DeviceTimeoutError(
+                    f"the accelerator is not idle {_RESET_SECONDS:g} s after a reset: memory does "
+                    f"not answer ({self.describe_state()}); load the overlay again"
+                )
+            time.sleep(_POLL_SECONDS)
 
     def counters(self) -> dict[str, int]:
         """The hardware's counters of the last stream, by name (see the register reference)."""

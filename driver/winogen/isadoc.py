@@ -50,9 +50,14 @@ _RUN_RULES = f"""\
    and the reason in the error registers.
 
 `BAD_STREAM` is also raised if a segment base is misaligned. After an error what the stream wrote
-is undefined, and the next stream can be started at once. If a stream does not end, write
+is undefined, and the next stream can be started at once. If several instructions fail, the error
+is that of one of them, not always of the first. If a stream does not end, write
 `CONTROL.reset`: it abandons the stream and clears the error registers, the counters and
-`IRQ_STATUS`. If a write sets both bits of `CONTROL`, reset wins."""
+`IRQ_STATUS`. If a write sets both bits of `CONTROL`, reset wins.
+
+A bus has no way to take back an access. After an error or a reset the core therefore takes the
+answers that memory still owes and gives the write data that it has promised; `STATUS.idle` is set
+only then. If memory never answers, only loading the overlay again helps."""
 
 _STREAM_RULES = f"""\
 A stream is a sequence of instructions in DRAM. Each has {isa.INSTRUCTION_BYTES} bytes, which are

@@ -411,6 +411,22 @@ def test_a_stream_outside_the_memory(rig):
     check(rig, provoke, ErrorCode.AXI_DECERR, Engine.FETCH, 0, address)
 
 
+@pytest.mark.parametrize("count", [1, 5, 21])
+def test_a_stream_that_reaches_beyond_the_memory(count, rig):
+    start = MEMORY_END - 64 * count
+
+    def provoke() -> None:
+        rig.memory.device_write(start, isa.encode(stream()[:count]))
+        rig.set("STREAM_BASE", start)
+        rig.set("STREAM_LENGTH", len(stream()))
+        rig.set("CONTROL", registers.pack("CONTROL", start=1))
+        assert rig.fields("STATUS")["error"]
+        done = cost.simulate(stream()[:count], TINY).completed
+        assert rig.get("INSTRUCTIONS") == done
+
+    check(rig, provoke, ErrorCode.AXI_DECERR, Engine.FETCH, count, MEMORY_END)
+
+
 # The watchdog
 
 

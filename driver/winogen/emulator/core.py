@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +171,7 @@ class EmulatedCore:
         try:
             stream = bytes(self._memory.device_read(base, length * INSTRUCTION_BYTES))
         except BusError as error:
-            raise Fault(error.code, Engine.FETCH, 0, error.address) from None
+            self._run_readable(base, bases, error)
         key = (hashlib.sha256(stream).digest(), *bases.values())
         plan = self._plans.get(key)
         if plan is None or plan.version != self._table_version(plan.tables):
@@ -180,6 +181,15 @@ class EmulatedCore:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         self._execute(plan, bases)
+
+    def _run_readable(self, base: int, bases: dict[Segment, int], error: BusError) -> NoReturn:
+        """Execute what the memory holds of a stream that reaches beyond its end, and fail."""
+        end = self._memory.base + self._memory.size
+        count = (end - base) // INSTRUCTION_BYTES if self._memory.base <= base < end else 0
+        stream = bytes(self._memory.device_read(base, count * INSTRUCTION_BYTES)) if count else b""
+        self._run_prefix(self._decode(stream, bases), bases)
+        address = base + count * INSTRUCTION_BYTES
+        raise Fault(error.code, Engine.FETCH, count, address)
 
     def _execute(self, plan: _Plan, bases: dict[Segment, int]) -> None:
         line = plan.timeline
@@ -222,7 +232,6 @@ class EmulatedCore:
             self._set64("CYCLES", plan.timeline.cycles + watchdog)
             raise Fault(ErrorCode.WATCHDOG, plan.instructions[index].engine, index)
         self._stuck = True
-        self._set("ERROR_INSTRUCTION", index)
         waiting = {plan.instructions[index].engine.name.lower(): _WAITING}
         self._status(**waiting)
 
@@ -238,14 +247,7 @@ class EmulatedCore:
 
     def _analyse(self, stream: bytes, bases: dict[Segment, int]) -> _Plan:
         core = self._board.core
-        try:
-            instructions = isa.decode(stream)
-            for index, instruction in enumerate(instructions):
-                if instruction.reserved:
-                    raise BadOpcodeError(index, instruction.opcode)
-        except BadOpcodeError as error:
-            self._run_prefix(stream, error.index, bases)
-            raise Fault(ErrorCode.BAD_OPCODE, Engine.FETCH, error.index) from None
+        instructions = self._decode(stream, bases)
         line = cost.simulate(instructions, self._board)
         tables: list[tuple[int, int]] = []
 
@@ -273,9 +275,20 @@ class EmulatedCore:
         low = self._memory.base
         return low <= bases[segment] + start and bases[segment] + stop <= low + self._memory.size
 
-    def _run_prefix(self, stream: bytes, count: int, bases: dict[Segment, int]) -> None:
-        """Execute what comes before an unknown opcode: the hardware has done it by then."""
-        instructions = isa.decode(stream[: count * INSTRUCTION_BYTES])
+    def _decode(self, stream: bytes, bases: dict[Segment, int]) -> list[Instruction]:
+        """The instructions; at an unknown opcode, what comes before it is executed first."""
+        try:
+            instructions = isa.decode(stream)
+            for index, instruction in enumerate(instructions):
+                if instruction.reserved:
+                    raise BadOpcodeError(index, instruction.opcode)
+        except BadOpcodeError as error:
+            self._run_prefix(isa.decode(stream[: error.index * INSTRUCTION_BYTES]), bases)
+            raise Fault(ErrorCode.BAD_OPCODE, Engine.FETCH, error.index) from None
+        return instructions
+
+    def _run_prefix(self, instructions: list[Instruction], bases: dict[Segment, int]) -> None:
+        """Execute what comes before a failure of fetch: the hardware has done it by then."""
         line = cost.simulate(instructions, self._board)
         self._run_single(instructions, line, bases)
         self._count(line)

@@ -39,6 +39,8 @@ _FIRST_CHUNK = 20_000
 _QUIET_CYCLES = 500_000
 #: Cycles that one look at the interrupt pin lets pass: an event loop has other things to do.
 _INTERRUPT_CYCLES = 20_000
+#: Cycles that one look at STATUS lets pass while a soft reset waits for the memory.
+_RESET_CYCLES = 10_000
 #: Seconds before a progress line appears.
 _QUICK_SECONDS = 0.5
 
@@ -110,7 +112,7 @@ class RtlCore:
         if not self._sim:
             raise DeviceError("the simulation cannot start: its logic stopped in reset")
         weakref.finalize(self, _destroy, self._library, self._sim, view)
-        self._running = False
+        self._running = self._resetting = False
         self._watchdog = registers.BY_NAME["WATCHDOG"].reset
         self._chunk = _FIRST_CHUNK
         self.set_stalls(stalls)
@@ -119,8 +121,11 @@ class RtlCore:
 
     def read(self, offset: int) -> int:
         """The 32-bit register at ``offset``; see the module for when time passes."""
-        if self._running and offset in _WAITS:
-            self._finish()
+        if offset in _WAITS:
+            if self._running:
+                self._finish()
+            elif self._resetting:
+                self._resetting = self._advance(_RESET_CYCLES) != _ENDED
         value = int(self._library.winogen_read(self._sim, offset))
         self._check()
         return value
@@ -134,7 +139,7 @@ class RtlCore:
             self._library.winogen_trace_clear(self._sim)
         self._library.winogen_write(self._sim, offset, value)
         if command.get("reset"):
-            self._running = False
+            self._running, self._resetting = False, True
         elif command.get("start"):
             self._running = True
         self._check()
