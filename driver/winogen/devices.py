@@ -95,6 +95,6 @@ def _board_device() -> Any:
     if device is None or isinstance(device, EmulatedDevice):
         raise DeviceError(
             "no PYNQ board found here, and winogen has no bitstream for one yet; use "
-            "--device emulator"
+            "--device emulator, or --device rtl to simulate the logic"
         )
     return device
