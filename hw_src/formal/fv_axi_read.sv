@@ -1,5 +1,5 @@
-// wg_axi_read before a memory that keeps the protocol: its requests wait unchanged, nothing is asked
-// for that the queue has no room for (an assertion of the module), a flush ends.
+// wg_axi_read before a memory that keeps the protocol: its requests wait unchanged, nothing is
+// asked for that the queue has no room for (an assertion of the module), a flush ends.
 module fv_axi_read (
   input logic        clk_i,
   input logic        rst_ni,
@@ -40,6 +40,58 @@ module fv_axi_read (
   logic waits_q, flushing_q, rests_q;
   logic [12:0] addr_q;
   logic [7:0] len_q;
+
+  // For induction: how many entries the bursts on their way may still make, and that there are
+  // credits for them.
+  logic [2:0] taken, entries, reserved;
+  logic [1:0][3:0] len;  // of the two oldest bursts in u_owed
+  logic arrived, ended;  // a beat waits in the register, the last of its burst
+  assign arrived = u_dut.beat_valid_q;
+  assign ended   = arrived && u_dut.beat_last_q;
+  assign taken   = u_owed.wptr_q + 3'(m_axi_arvalid_o);
+  assign entries = 3'(2'(u_dut.u_entries.wptr_q - u_dut.u_entries.rptr_q));
+  for (genvar i = 0; i < 2; i++) begin : gen_len
+    assign len[i] = u_owed.u_mem.mem[2'(u_owed.rptr_q + 3'(i))];
+  end
+
+  logic [2:0] owing;
+  logic [3:0] packed_beats;  // of the oldest burst
+  assign owing        = u_owed.wptr_q - u_owed.rptr_q;
+  assign packed_beats = beat_q - 4'(arrived && !ended);
+  always_comb begin
+    reserved = 3'(ended);
+    if (owing != '0) reserved = reserved + 3'((len[0] + 4'd2) >> 1) - 3'(packed_beats >> 1);
+    if (owing > 3'd1) reserved = reserved + 3'((len[1] + 4'd2) >> 1);
+    if (m_axi_arvalid_o) reserved = reserved + 3'((m_axi_arlen_o[3:0] + 4'd2) >> 1);
+  end
+
+  logic [1:0][3:0] entry;  // error, last, count
+  for (genvar i = 0; i < 2; i++) begin : gen_entry
+    assign entry[i] = u_dut.u_entries.u_mem.mem[u_dut.u_entries.rptr_q[0] ^ 1'(i)][131:128];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      assert (owing <= 3'd2 && taken - u_owed.rptr_q + 3'(ended) <= 3'd2);
+      assert (u_dut.u_addresses.wptr_q == taken[1:0]);
+      assert (u_dut.u_addresses.rptr_q == 2'(u_owed.rptr_q - 3'(ended)));
+      for (int unsigned i = 0; i < 2; i++) begin
+        if (3'(i) < owing) assert (len[i] < 4'd4);
+        if (3'(i) < entries) assert (entry[i][1:0] <= 2'd2 && (entry[i][1:0] != '0 || entry[i][3]));
+      end
+      if (m_axi_arvalid_o) assert (m_axi_arlen_o < 8'd4);
+      if (owing == '0 || ended) assert (beat_q == '0);
+      if (owing != '0) assert (beat_q <= len[0]);
+      if (arrived && !ended) assert (beat_q != '0);
+      if (!flushing_q) begin
+        assert (4'(u_dut.credit_q) + 4'(entries) <= 4'd2);
+        if (!u_dut.failed_q) begin
+          assert (4'(u_dut.credit_q) + 4'(entries) + 4'(reserved) <= 4'd2);
+          if (!ended) assert (u_dut.lane_q == packed_beats[0]);
+        end
+      end
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     started_q <= 1'b1;

@@ -24,7 +24,7 @@ module fv_axi_write (
   wg_axi_write #(.AddrWidth(13), .MaxOutstanding(2)) u_dut (.*);
 
   logic started_q = 1'b0;
-  logic aw_waits_q, w_waits_q, flushing_q, rests_q;
+  logic aw_waits_q, w_waits_q, flushing_q, rests_q, fills_q;
   logic [12:0] addr_q;
   logic [7:0] len_q, strb_q;
   logic [63:0] data_q;
@@ -41,6 +41,73 @@ module fv_axi_write (
     .rvalid_o(filling), .rready_i(m_axi_wvalid_o && m_axi_wready_i && m_axi_wlast_o),
     .rdata_o(fill_len)
   );
+
+  // For induction: where bursts and beats are between the two ends that the harness sees. A burst
+  // has been taken by the address register, filled at the entry of the beats' two registers,
+  // written at their exit, and answered, in this order.
+  logic [3:0] taken, filled;
+  logic [1:0] lasts, beats;  // in the two registers
+  logic spare, spare_last, responds;
+  assign spare      = u_dut.u_beat.spare_valid_q;
+  assign spare_last = spare && u_dut.u_beat.spare_q[72];
+  assign responds   = u_dut.resp_valid_q;
+  assign beats      = 2'(m_axi_wvalid_o) + 2'(spare);
+  assign lasts      = 2'(m_axi_wvalid_o && m_axi_wlast_o) + 2'(spare_last);
+  assign taken      = accepted_q + 4'(m_axi_awvalid_o);
+  assign filled     = written_q + 4'(lasts);
+
+  // The runs that wait in the splitter.
+  logic [1:0] queued;
+  logic [1:0][29:0] queued_beats;
+  assign queued = u_dut.u_split.u_queue.wptr_q - u_dut.u_split.u_queue.rptr_q;
+  for (genvar i = 0; i < 2; i++) begin : gen_queued
+    assign queued_beats[i] =
+        u_dut.u_split.u_queue.u_mem.mem[u_dut.u_split.u_queue.rptr_q[0] ^ 1'(i)][13+:30];
+  end
+
+  logic [3:0] len, next_len;  // beats - 1 of the burst that is written next, and of the one after
+  assign len      = u_dut.u_fill.u_mem.mem[written_q[0]];
+  assign next_len = u_dut.u_fill.u_mem.mem[!written_q[0]];
+
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      assert (taken - answered_q + 4'(responds) <= 4'd2);
+      assert (written_q - answered_q <= filled - answered_q);
+      assert (filled - answered_q <= taken - answered_q);
+      assert (taken - answered_q <= 4'd2 && accepted_q - answered_q <= 4'd2);
+      assert (u_dut.u_open.wptr_q == taken[1:0] && u_dut.u_fill.wptr_q == taken[1:0]);
+      assert (u_dut.u_open.rptr_q == 2'(answered_q - 4'(responds)));
+      assert (u_dut.u_fill.rptr_q == filled[1:0]);
+      assert (u_fill.wptr_q == 3'(taken - 4'(announced)) && u_fill.rptr_q == written_q[2:0]);
+      if (m_axi_awvalid_o)
+        assert (u_dut.u_fill.u_mem.mem[!taken[0]] == m_axi_awlen_o[3:0]);
+      for (int unsigned i = 0; i < 2; i++) begin
+        if (4'(i) < taken - written_q - 4'(announced))
+          assert (u_fill.u_mem.mem[2'(written_q + 4'(i))] == (i == 0 ? len : next_len));
+      end
+
+      // Beats.
+      assert (!spare || m_axi_wvalid_o);
+      if (filled == taken) assert (u_dut.fill_q == '0);
+      else assert (u_dut.fill_q <= u_dut.u_fill.u_mem.mem[filled[0]]);
+      if (lasts == '0) assert (5'(u_dut.fill_q) == 5'(beat_q) + 5'(beats));
+      else if (m_axi_wlast_o) assert (u_dut.fill_q == 4'(spare && !spare_last));
+      else assert (u_dut.fill_q == '0);
+      if (lasts != '0) assert (5'(len) == 5'(beat_q) + 5'(!m_axi_wlast_o));
+      if (lasts == 2'd2) assert (next_len == '0);
+      if (announced) assert (filled != taken && (filled + 4'd1 != taken || u_dut.fill_q == '0));
+
+      // Runs that are cut.
+      for (int unsigned i = 0; i < 2; i++) begin
+        if (2'(i) < queued) assert (queued_beats[i] != '0 && queued_beats[i] <= 30'h2000_0000);
+      end
+      if (u_dut.u_split.valid_q) assert (u_dut.u_split.beats_q != '0);
+      if (u_dut.burst_valid) begin
+        assert (u_dut.burst_beats >= 5'd1 && u_dut.burst_beats <= 5'd16);
+        assert (10'(u_dut.burst_addr[11:3]) + 10'(u_dut.burst_beats) <= 10'd512);
+      end
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     started_q <= 1'b1;
@@ -68,6 +135,7 @@ module fv_axi_write (
     w_waits_q  <= rst_ni && m_axi_wvalid_o && !m_axi_wready_i;
     flushing_q <= rst_ni && flush_i && !idle_o;
     rests_q    <= rst_ni && flush_i && idle_o;
+    fills_q    <= rst_ni && flush_i && filled != taken;  // a flush waits for nothing but the bus
     addr_q     <= m_axi_awaddr_o;
     len_q      <= m_axi_awlen_o;
     data_q     <= m_axi_wdata_o;
@@ -77,7 +145,8 @@ module fv_axi_write (
     if (rst_ni) begin
       assert (m_axi_bready_o);
       assert (fill_room);
-      if (aw_waits_q) assert (m_axi_awvalid_o && m_axi_awaddr_o == addr_q && m_axi_awlen_o == len_q);
+      if (aw_waits_q)
+        assert (m_axi_awvalid_o && m_axi_awaddr_o == addr_q && m_axi_awlen_o == len_q);
       if (w_waits_q) begin
         assert (m_axi_wvalid_o && m_axi_wdata_o == data_q && m_axi_wstrb_o == strb_q);
         assert (m_axi_wlast_o == last_q);
@@ -92,6 +161,7 @@ module fv_axi_write (
       end
       if (idle_o) assert (!m_axi_awvalid_o && !m_axi_wvalid_o && answered_q == accepted_q);
       if (rests_q) assert (!m_axi_awvalid_o && !m_axi_wvalid_o);
+      if (fills_q) assert (m_axi_wvalid_o);
       cover (done_o);
       cover (error_valid_o);
       cover (m_axi_wvalid_o && m_axi_wstrb_o == '0 && m_axi_wlast_o);

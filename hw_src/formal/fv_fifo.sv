@@ -45,6 +45,12 @@ module fv_fifo (
       assert (wready == (pushed_q - popped_q != 5'd4));
       if (held_q) assert (rvalid);
       if (rvalid && popped_q == chosen_q) assert (rdata == data_q);
+
+      // For induction: the queue's pointers are the counts, and the item lies in its place.
+      assert (u_dut.wptr_q == pushed_q[2:0] && u_dut.rptr_q == popped_q[2:0]);
+      assert (pushed_q - popped_q <= 5'd4);
+      if (chosen_q - popped_q < pushed_q - popped_q)
+        assert (u_dut.u_mem.mem[chosen_q[1:0]] == data_q);
     end
   end
 endmodule
