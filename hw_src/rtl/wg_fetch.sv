@@ -151,6 +151,7 @@ module wg_fetch
     end else begin
       case (state_q)
         StIdle: if (start_i) state_q <= StAsk;
+        // uncovered: the reader is empty before a stream, so it is always ready
         StAsk: if (run_ready) state_q <= StRead;
         StRead: begin
           if (beat_take) begin
