@@ -75,12 +75,15 @@ module wg_compute
   // An instruction enters all three stages at once; two of them may take it later.
   compute_t instruction, mac_instruction, drain_instruction, word_instruction;
   logic fetch_ready, mac_queue_ready, drain_queue_ready, start;
-  logic mac_valid, mac_ready, drain_valid, drain_ready;
+  logic mac_valid, mac_ready, drain_valid, drain_start, drain_ready, drain_ended;
   logic [19:0] mac_index, drain_index, mac_index_q, drain_index_q;
 
   assign instruction   = decode_compute(start_bits_i);
   assign start_ready_o = fetch_ready && mac_queue_ready && drain_queue_ready && !fault_valid_o;
   assign start         = start_valid_i && start_ready_o;
+  // After a fault nothing begins or ends.
+  assign drain_start   = drain_valid && !fault_valid_o;
+  assign done_o        = drain_ended && !fault_valid_o;
 
   wg_fifo #(.Width(Queue), .Depth(4)) u_mac_queue (
     .clk_i, .rst_ni, .clear_i,
@@ -90,11 +93,12 @@ module wg_compute
   wg_fifo #(.Width(Queue), .Depth(4)) u_drain_queue (
     .clk_i, .rst_ni, .clear_i,
     .wvalid_i(start), .wready_o(drain_queue_ready), .wdata_i({start_index_i, instruction}),
-    .rvalid_o(drain_valid), .rready_i(drain_ready), .rdata_o({drain_index, drain_instruction})
+    .rvalid_o(drain_valid), .rready_i(drain_ready && !fault_valid_o),
+    .rdata_o({drain_index, drain_instruction})
   );
   always_ff @(posedge clk_i) begin
     if (mac_valid && mac_ready) mac_index_q <= mac_index;
-    if (drain_valid && drain_ready) drain_index_q <= drain_index;
+    if (drain_start && drain_ready) drain_index_q <= drain_index;
   end
 
   // -- Patches -------------------------------------------------------------------------------------
@@ -213,8 +217,8 @@ module wg_compute
     .AccumulatorDepth(AccumulatorDepth), .PhaseDepth(PhaseDepth)
   ) u_drain (
     .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(drain_valid), .start_ready_o(drain_ready), .start_i(drain_instruction),
-    .done_o,
+    .start_valid_i(drain_start), .start_ready_o(drain_ready), .start_i(drain_instruction),
+    .done_o(drain_ended),
     .accumulator_raddr_o(accumulator_raddr), .accumulator_i(accumulator_read),
     .phase_raddr_o(phase_raddr), .phase_i(phase_read),
     .full_i(full), .drain_index_o(drain_acc), .drain_i(drain_data), .drain_done_o(drain_done),

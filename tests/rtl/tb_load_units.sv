@@ -1,0 +1,142 @@
+// Units of the load engine, and the burst splitter, side by side: one build serves their tests.
+//
+// A unit's ports carry its prefix; beats are shared, and the unit that is started takes them.
+module tb_load_units
+  import winogen_pkg::*;
+#(
+  parameter int unsigned DataWidth   = 16,
+  parameter int unsigned Lanes       = 8,
+  parameter int unsigned InputDepth  = 520,
+  parameter int unsigned WeightDepth = 200,
+  parameter int unsigned PhaseDepth  = 20,
+  localparam int unsigned Ports = 2,
+  localparam int unsigned Parts = Lanes / 2,
+  localparam int unsigned IA    = $clog2((InputDepth + 3) / 4),
+  localparam int unsigned WA    = $clog2(WeightDepth),
+  localparam int unsigned PA    = $clog2(PhaseDepth)
+) (
+  input  logic                clk_i,
+  input  logic                rst_ni,
+  input  logic                clear_i,
+  input  logic [511:0]        start_bits,
+  input  logic [1:0]          beat_count,
+  input  logic [Ports*64-1:0] beat_data,
+
+  input  logic                address_start_valid,
+  output logic                address_start_ready,
+  input  logic [3:0][63:0]    address_segment_base,
+  output logic                address_run_valid,
+  input  logic                address_run_ready,
+  output logic [63:0]         address_run_addr,
+  output logic [31:0]         address_run_bytes,
+
+  input  logic                                 input_start_valid,
+  output logic                                 input_start_ready, input_want, input_done,
+  output logic [1:0]                           input_take,
+  output logic [3:0]                           input_we,
+  output logic [3:0][IA-1:0]                   input_addr,
+  output logic [3:0][Lanes-1:0][DataWidth-1:0] input_data,
+
+  input  logic                weights_start_valid, phase_we,
+  input  logic [PA-1:0]       phase_addr,
+  input  logic [8:0]          phase_taps,
+  input  logic [15:0]         phase_positions,
+  output logic                weights_start_ready, weights_want, weights_done, weights_settled,
+  output logic                weights_fault,
+  output logic [1:0]          weights_take,
+  output logic [Parts-1:0]    weights_we,
+  output logic [WA-1:0]       weights_addr,
+  output logic [Parts-1:0][1:0][Lanes-1:0][DataWidth+3:0] weights_data,
+
+  input  logic                     table_start_valid,
+  output logic                     table_start_ready, table_want, table_done, table_fault,
+  output logic [1:0]               table_take,
+  output logic                     table_tab_we, table_par_we,
+  output logic [1:0]               table_tab_id,
+  output logic [11:0]              table_tab_addr,
+  output logic [63:0]              table_tab_data,
+  output logic [7:0]               table_par_addr,
+  output logic [$clog2(Lanes)-1:0] table_par_lane,
+  output logic [127:0]             table_par_data,
+
+  input  logic        split_run_valid, split_run_last, split_burst_ready,
+  output logic        split_run_ready, split_burst_valid, split_burst_last,
+  input  logic [63:0] split_run_addr,
+  input  logic [31:0] split_run_bytes,
+  output logic [63:0] split_burst_addr,
+  output logic [4:0]  split_burst_beats
+);
+  header_t header;
+  load_input_t box;
+  load_weights_t weights;
+  load_params_t params;
+  load_table_t entries;
+  logic is_params;
+  assign header    = decode_header(start_bits);
+  assign box       = decode_load_input(start_bits);
+  assign weights   = decode_load_weights(start_bits);
+  assign params    = decode_load_params(start_bits);
+  assign entries   = decode_load_table(start_bits);
+  assign is_params = header.opcode == OpLoadParams;
+
+  wg_load_address #(.DataWidth(DataWidth), .Lanes(Lanes)) u_address (
+    .clk_i, .rst_ni, .clear_i,
+    .start_valid_i(address_start_valid), .start_ready_o(address_start_ready),
+    .start_bits_i(start_bits), .segment_base_i(address_segment_base),
+    .run_valid_o(address_run_valid), .run_ready_i(address_run_ready),
+    .run_addr_o(address_run_addr), .run_bytes_o(address_run_bytes)
+  );
+
+  wg_load_input #(
+    .DataWidth(DataWidth), .Lanes(Lanes), .InputDepth(InputDepth), .ReadPorts(Ports)
+  ) u_input (
+    .clk_i, .rst_ni, .clear_i,
+    .start_valid_i(input_start_valid), .start_ready_o(input_start_ready),
+    .base_i((IA + 2)'(box.base)), .images_i(box.images), .blocks_i(box.blocks),
+    .rows_i(box.rows), .columns_i(box.columns), .pitch_i(box.pitch),
+    .column_step_i(box.column_step), .beat_count_i(beat_count), .beat_data_i(beat_data),
+    .beat_take_o(input_take), .want_o(input_want), .in_we_o(input_we), .in_addr_o(input_addr),
+    .in_data_o(input_data), .done_o(input_done)
+  );
+
+  wg_load_weights #(
+    .DataWidth(DataWidth), .Lanes(Lanes), .WeightDepth(WeightDepth), .PhaseDepth(PhaseDepth),
+    .ReadPorts(Ports)
+  ) u_weights (
+    .clk_i, .rst_ni, .clear_i,
+    .start_valid_i(weights_start_valid), .start_ready_o(weights_start_ready),
+    .winograd_i(weights.winograd), .base_i(weights.base), .blocks_i(weights.blocks),
+    .taps_i(weights.taps), .phase_base_i(PA'(weights.phase_base)), .phases_i(weights.phases),
+    .phase_we_i(phase_we), .phase_addr_i(phase_addr), .phase_taps_i(phase_taps),
+    .phase_positions_i(phase_positions), .beat_count_i(beat_count), .beat_data_i(beat_data),
+    .beat_take_o(weights_take), .want_o(weights_want), .w_we_o(weights_we),
+    .w_addr_o(weights_addr), .w_data_o(weights_data), .settled_o(weights_settled),
+    .done_o(weights_done), .fault_o(weights_fault)
+  );
+
+  logic table_takes;
+  assign table_take = {1'b0, table_takes};
+  wg_load_table #(.Lanes(Lanes)) u_table (
+    .clk_i, .rst_ni, .clear_i,
+    .start_valid_i(table_start_valid), .start_ready_o(table_start_ready), .params_i(is_params),
+    .table_i(entries.table_id), .base_i(is_params ? 12'(params.base) : entries.base),
+    .count_i(is_params ? 12'(params.count) : entries.count), .beat_valid_i(beat_count != '0),
+    .beat_data_i(beat_data[63:0]), .beat_take_o(table_takes), .want_o(table_want),
+    .tab_we_o(table_tab_we), .tab_id_o(table_tab_id), .tab_addr_o(table_tab_addr),
+    .tab_data_o(table_tab_data), .par_we_o(table_par_we), .par_addr_o(table_par_addr),
+    .par_lane_o(table_par_lane), .par_data_o(table_par_data), .done_o(table_done),
+    .fault_o(table_fault)
+  );
+
+  wg_burst_split u_split (
+    .clk_i, .rst_ni, .clear_i,
+    .run_valid_i(split_run_valid), .run_ready_o(split_run_ready), .run_addr_i(split_run_addr),
+    .run_bytes_i(split_run_bytes), .run_last_i(split_run_last),
+    .burst_valid_o(split_burst_valid), .burst_ready_i(split_burst_ready),
+    .burst_addr_o(split_burst_addr), .burst_beats_o(split_burst_beats),
+    .burst_last_o(split_burst_last)
+  );
+
+  logic unused;
+  assign unused = ^{header, box, weights, params, entries};
+endmodule
