@@ -1,8 +1,8 @@
-"""The cost model: how many cycles each instruction takes, and how the engines overlap.
+"""The cost model: how many cycles a stream takes, instruction by instruction.
 
 Counters of the emulated device come from here, and the tables of predicted cycles. The model
-knows the array's shape, the DRAM's bandwidth and latency, and the tokens; it does not know the
-data.
+knows the array's shape, the DRAM's bandwidth and latency, the queues and the tokens; it does not
+know the data. ``timing.py`` says how long each unit works, this module lets them run together.
 """
 
 from __future__ import annotations
@@ -12,76 +12,49 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from winogen import isa
-from winogen.board import BEAT_BYTES, Board
-from winogen.isa import INSTRUCTION_BYTES, MAX_TOKENS, Instruction, Opcode, Table
+from winogen.board import Board
+from winogen.isa import INSTRUCTION_BYTES, MAX_TOKENS, Instruction, Opcode
 from winogen.registers import Engine
+from winogen.timing import (
+    QUEUE_DEPTH,
+    TOKEN_CYCLES,
+    Compute,
+    Dram,
+    Fetch,
+    Load,
+    Store,
+    load_bytes,
+    store_bytes,
+    tile_groups,
+)
 
-#: Pixels that the input buffer delivers in a cycle: a 2 x 2 square, one from each bank.
-PATCH_PIXELS_PER_CYCLE = 4
-#: Cycles from a COMPUTE's first patch read to its last partial sum beside the steps themselves.
-COMPUTE_FILL = 32
-#: Cycles to decode a load or store and issue its first address.
-TRANSFER_START = 8
+_ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
+_OTHERS = {e: tuple(o for o in _ENGINES if o is not e) for e in _ENGINES}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one instruction costs: engine cycles, DRAM bytes, multiplies issued by the array."""
+    """What one instruction does: DRAM bytes, multiplies issued by the array."""
 
-    cycles: int
     read_bytes: int = 0
     written_bytes: int = 0
     multiplies: int = 0
 
 
 def instruction_work(instruction: Instruction, board: Board) -> Work:
-    """Cost of one instruction alone, with no other engine in its way."""
+    """Bytes and multiplies of one instruction."""
     if instruction.opcode is Opcode.COMPUTE:
-        return _compute_work(instruction, board)
+        groups, _, blocks = tile_groups(instruction, board.core.tile_lanes)
+        return Work(multiplies=groups * blocks * instruction["steps"] * board.core.multipliers)
     if instruction.opcode is Opcode.STORE:
-        f = instruction.fields
-        size = f["images"] * f["rows"] * f["columns"] * board.core.word_bytes
-        return Work(_transfer_cycles(size, 1, board), written_bytes=size)
-    size = _load_bytes(instruction, board)
-    return Work(_transfer_cycles(size, board.core.read_ports, board), read_bytes=size)
-
-
-def _transfer_cycles(size: int, ports: int, board: Board) -> int:
-    rate = min(board.dram_bytes_per_cycle, BEAT_BYTES * ports)
-    return TRANSFER_START + math.ceil(size / rate)
-
-
-def _load_bytes(instruction: Instruction, board: Board) -> int:
-    f = instruction.fields
-    core = board.core
-    if instruction.opcode is Opcode.LOAD_INPUT:
-        # Every pixel between the first and last of a row crosses the bus; the step drops some.
-        span = (f["columns"] - 1) * f["column_step"] + 1
-        return f["images"] * f["blocks"] * f["rows"] * span * core.word_bytes
-    if instruction.opcode is Opcode.LOAD_PARAMS:
-        return f["count"] * core.co_lanes * isa.PARAM_BYTES
-    if instruction.opcode is Opcode.LOAD_TABLE:
-        return f["count"] * isa.TABLE_ENTRY_BYTES[Table(f["table"])]
-    return f["blocks"] * f["taps"] * core.weight_word_bytes
-
-
-def _compute_work(instruction: Instruction, board: Board) -> Work:
-    f = instruction.fields
-    core = board.core
-    tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
-    groups = -(-tiles // core.tile_lanes)
-    pixels = core.tile_lanes * f["patch_rows"] * f["patch_columns"]
-    block = max(f["steps"], -(-pixels // PATCH_PIXELS_PER_CYCLE))
-    drain = max(f["accumulators"], core.tile_lanes * f["phases"] * f["tile"] ** 2)
-    cycles = groups * max(f["blocks"] * block, drain) + COMPUTE_FILL
-    issued = groups * f["blocks"] * f["steps"] * core.multipliers
-    return Work(cycles, multiplies=issued)
+        return Work(written_bytes=store_bytes(instruction, board)[0])
+    return Work(read_bytes=load_bytes(instruction, board)[0])
 
 
 @dataclass
 class EngineTime:
-    """Cycles that an engine worked (waiting for memory included), and waited for a token."""
+    """Cycles in which an engine had something in flight, and those in which it had nothing and
+    waited for a token."""
 
     busy: int = 0
     stall: int = 0
@@ -94,8 +67,9 @@ class Timeline:
     Attributes
     ----------
     start, end : cycle in which each instruction begins and ends (its tokens are given)
-    cycles : cycle in which the last instruction ends
+    cycles : cycle in which the stream ends
     deadlock : index of an instruction that waits for ever, or None
+    order : instructions in an order that the tokens allow
     """
 
     start: list[int]
@@ -113,67 +87,149 @@ class Timeline:
 def simulate(
     instructions: Sequence[Instruction], board: Board, stop_after: int | None = None
 ) -> Timeline:
-    """Run a stream against the cost model: in-order engines, tokens, one shared DRAM.
+    """Run a stream against the cost model: fetch, in-order engines, tokens, one shared DRAM.
 
     ``stop_after`` ends the run once so many instructions have begun.
     """
-    queues = {
-        e: deque(i for i, x in enumerate(instructions) if x.engine is e)
-        for e in (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
-    }
-    tokens = {(a, b): deque() for a in queues for b in queues if a is not b}  # type: ignore[var-annotated]
-    free = dict.fromkeys(queues, 0)
-    dram_free = 0.0
-    line = Timeline(
-        [0] * len(instructions), [0] * len(instructions), {e: EngineTime() for e in queues}
-    )
-    while any(queues.values()) and line.completed != stop_after:
-        ready = []
-        for engine, queue in queues.items():
-            if not queue:
-                continue
-            head = instructions[queue[0]]
-            # A wait for itself is an illegal descriptor, not a wait: the engine will say so.
-            sources = [s for s in _engines(head.wait) if s is not engine]
-            targets = [tokens.get((engine, t), ()) for t in _engines(head.signal)]
-            room = all(len(t) < MAX_TOKENS for t in targets)
-            if room and all(tokens.get((s, engine)) for s in sources):
-                times = [tokens[s, engine][0] for s in sources]
-                ready.append((max([free[engine], *times]), engine))
-        if not ready:
-            line.deadlock = min(q[0] for q in queues.values() if q)
-            break
-        begin, engine = min(ready)
-        index = queues[engine].popleft()
-        instruction = instructions[index]
-        work = instruction_work(instruction, board)
-        time = line.engines[engine]
-        time.stall += begin - free[engine]
-        for source in _engines(instruction.wait):
-            if source is not engine:
-                tokens[source, engine].popleft()
-        latency, taken = 0, begin
-        moved = work.read_bytes + work.written_bytes
-        if moved:
-            begin = max(begin, math.ceil(dram_free))
-            dram_free = begin + moved / board.dram_bytes_per_cycle
-            latency = board.dram_latency
-        end = begin + work.cycles
-        time.busy += end - taken
-        free[engine] = end  # requests of the next transfer overlap with the latency of this one
-        for target in _engines(instruction.signal):
-            if (engine, target) in tokens:
-                tokens[engine, target].append(end + latency)
-        line.start[index], line.end[index] = begin, end + latency
-        line.cycles = max(line.cycles, end + latency)
+    run = _Run(instructions, board)
+    limit = len(instructions) if stop_after is None else stop_after
+    while run.step(limit):
+        pass
+    return run.line
+
+
+class _Run:
+    """The state of a simulated run, from event to event."""
+
+    def __init__(self, instructions: Sequence[Instruction], board: Board):
+        count = len(instructions)
+        self._instructions = instructions
+        self._board = board
+        self._dram, self._fetch = Dram(board), Fetch(board)
+        self._load, self._compute, self._store = Load(board), Compute(board), Store(board)
+        self._units: dict[Engine, Load | Compute | Store] = {
+            Engine.LOAD: self._load, Engine.COMPUTE: self._compute, Engine.STORE: self._store
+        }  # fmt: skip
+        self._handed = 0
+        #: What waits in each engine's queue and since when, and when those before it began.
+        self._queues: dict[Engine, deque[tuple[int, float]]] = {e: deque() for e in _ENGINES}
+        self._begun = {e: deque([0] * QUEUE_DEPTH, maxlen=QUEUE_DEPTH) for e in _ENGINES}
+        #: Instructions that have begun and not ended, and the end of the latest that has.
+        self._flying = dict.fromkeys(_ENGINES, 0)
+        self._ended = dict.fromkeys(_ENGINES, 0)
+        #: When each token was given, and how many there are with those that are still promised.
+        self._tokens: dict[tuple[Engine, Engine], deque[int]] = {
+            (a, b): deque() for a in _ENGINES for b in _ENGINES if a is not b
+        }
+        self._promised = dict.fromkeys(self._tokens, 0)
+        self.line = Timeline([0] * count, [0] * count, {e: EngineTime() for e in _ENGINES})
+        self.line.bytes_read = count * INSTRUCTION_BYTES
+
+    def step(self, limit: int) -> bool:
+        """Go on to the next event; False if there is none."""
+        self._hand_out()
+        self._ask()
+        more = len(self.line.order) < limit
+        heads = [(self._next(e), e) for e in _ENGINES] if more else []
+        begin, engine = min(heads, default=(math.inf, Engine.FETCH))
+        moved = self._dram.next()
+        if begin <= moved and begin < math.inf:
+            self._begin(engine, math.ceil(begin))
+            return True
+        if self.line.completed == limit:
+            return False
+        if moved == math.inf:
+            waiting = [q[0][0] for q in self._queues.values() if q]
+            if self._handed < len(self._instructions):
+                waiting.append(self._handed)
+            self.line.deadlock = min(waiting)
+            return False
+        for port in self._dram.advance(moved):
+            if port is Engine.FETCH:
+                self._fetch.arrived.append(moved)
+            else:
+                mover = self._load if port is Engine.LOAD else self._store
+                self._end(port, *mover.finish(moved))
+        return True
+
+    def _hand_out(self) -> None:
+        """Instructions that have arrived go to their engines' queues, while there is room."""
+        while self._fetch.arrived:
+            instruction = self._instructions[self._handed]
+            queue = self._queues[instruction.engine]
+            if len(queue) == QUEUE_DEPTH:
+                return
+            # The one that was QUEUE_DEPTH before it has made room.
+            room = self._begun[instruction.engine][len(queue)]
+            queue.append((self._handed, self._fetch.hand(instruction.opcode, room)))
+            self._handed += 1
+
+    def _ask(self) -> None:
+        """Every port has a transfer if there is something to move."""
+        dram, fetch = self._dram, self._fetch
+        more = fetch.asked < len(self._instructions) and fetch.wants(self._handed)
+        if more and dram.idle(Engine.FETCH):
+            dram.request(Engine.FETCH, fetch.request(), INSTRUCTION_BYTES)
+        for port, mover in ((Engine.LOAD, self._load), (Engine.STORE, self._store)):
+            if dram.idle(port):
+                transfer = mover.transfer()
+                if transfer:
+                    dram.request(port, *transfer)
+
+    def _next(self, engine: Engine) -> float:
+        """When the head of an engine's queue can begin; infinity if that is not known."""
+        queue = self._queues[engine]
+        if not queue:
+            return math.inf
+        index, time = queue[0]
+        head = self._instructions[index]
+        # A wait for itself is an illegal descriptor, not a wait: the engine will say so.
+        for other in _OTHERS[engine] if head.signal or head.wait else ():
+            if head.signal >> other & 1 and self._promised[engine, other] == MAX_TOKENS:
+                return math.inf
+            if head.wait >> other & 1:
+                tokens = self._tokens[other, engine]
+                if not tokens:
+                    return math.inf
+                time = max(time, tokens[0] + TOKEN_CYCLES)
+        return max(time, self._units[engine].ready)
+
+    def _begin(self, engine: Engine, at: int) -> None:
+        index, handed = self._queues[engine].popleft()
+        instruction = self._instructions[index]
+        line = self.line
+        line.order.append(index)
+        line.start[index] = at
+        self._begun[engine].append(at)
+        for other in _OTHERS[engine]:
+            if instruction.wait >> other & 1:
+                self._tokens[other, engine].popleft()
+                self._promised[other, engine] -= 1
+            if instruction.signal >> other & 1:
+                self._promised[engine, other] += 1
+        if instruction.wait and not self._flying[engine]:
+            idle = max(self._ended[engine], math.ceil(handed))
+            line.engines[engine].stall += max(0, at - idle)
+        self._flying[engine] += 1
+        work = instruction_work(instruction, self._board)
         line.multiplies += work.multiplies
         line.bytes_read += work.read_bytes
         line.bytes_written += work.written_bytes
+        if engine is Engine.COMPUTE:
+            self._end(engine, index, self._compute.begin(instruction, at))
+        elif engine is Engine.LOAD:
+            self._load.begin(index, instruction, at)
+        else:
+            self._store.begin(index, instruction, at)
+
+    def _end(self, engine: Engine, index: int, end: int) -> None:
+        line, instruction = self.line, self._instructions[index]
+        line.end[index] = end
+        line.engines[engine].busy += end - max(line.start[index], self._ended[engine])
+        self._ended[engine] = end
+        self._flying[engine] -= 1
+        for other in _OTHERS[engine]:
+            if instruction.signal >> other & 1:
+                self._tokens[engine, other].append(end)
+        line.cycles = max(line.cycles, end)
         line.completed += 1
-        line.order.append(index)
-    line.bytes_read += len(instructions) * INSTRUCTION_BYTES
-    return line
-
-
-def _engines(mask: int) -> list[Engine]:
-    return [Engine(bit) for bit in range(3) if mask >> bit & 1]
