@@ -176,7 +176,8 @@ Adds the contribution of some blocks of input channels to the partial sums of a 
    also through the activation table, and into output-buffer word
    `output_base + (n * output_rows + Y) * output_columns + X`, where
    `Y = stride_y * (tile * ty + i) + row` and `X = stride_x * (tile * tx + j) + column`, with the
-   row and column of the phase. It is dropped where Y or X lies outside the output region.
+   row and column of the phase. It is dropped where Y or X lies outside the output region. If two
+   phases have the same row and column, which of their outputs stays is undefined.
 
 Sums are modulo 2^32 (8-bit data) or 2^48 (16-bit data); `B`, `G`, `A`, the requantiser and the
 table are defined in [numerics](numerics.md).""",

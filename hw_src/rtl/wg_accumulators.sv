@@ -53,7 +53,8 @@ module wg_accumulators #(
     old = add_read[half_q];
     for (int unsigned t = 0; t < TileLanes; t++) begin
       for (int unsigned c = 0; c < Lanes; c++) begin
-        sum[t][c] = (keep ? old[t][c] : '0) + AccWidth'($signed(sum_i[t][c]));
+        // In this order the selection shares the look-up tables of the adder.
+        sum[t][c] = AccWidth'($signed(sum_i[t][c])) + (keep ? old[t][c] : '0);
       end
     end
   end

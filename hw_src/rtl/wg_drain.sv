@@ -114,7 +114,6 @@ module wg_drain
   accumulator_entry_t head_q;
   logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] head_data_q;
   logic [7:0] phase_q;
-  logic fresh_q;                // no accumulator of this phase yet
   logic [TileLanes-1:0][3:0][Lanes-1:0][AccWidth-1:0] sum_q, cap_q;
   logic reading, consume, finish, last_phase, illegal, group_q, emit_free;
 
@@ -137,10 +136,10 @@ module wg_drain
   logic [3:0] plus, minus;
   function automatic logic [1:0] at(input logic row, input logic [1:0] i);  // {minus, plus}
     case (i)
-      2'd0:    return row ? 2'b00 : 2'b01;
-      2'd1:    return 2'b01;
-      2'd2:    return row ? 2'b10 : 2'b01;
-      default: return row ? 2'b10 : 2'b00;
+      2'd0:    at = row ? 2'b00 : 2'b01;
+      2'd1:    at = 2'b01;
+      2'd2:    at = row ? 2'b10 : 2'b01;
+      default: at = row ? 2'b10 : 2'b00;
     endcase
   endfunction
   always_comb begin
@@ -164,7 +163,6 @@ module wg_drain
       index_q      <= '0;
       head_valid_q <= 1'b0;
       phase_q      <= '0;
-      fresh_q      <= 1'b1;
     end else begin
       if (!head_valid_q || consume) begin
         head_valid_q <= reading;
@@ -172,9 +170,7 @@ module wg_drain
         head_data_q  <= drain_i;
         if (reading) index_q <= index_q + 9'd1;
       end
-      if (consume) fresh_q <= 1'b0;
       if (finish) begin
-        fresh_q <= 1'b1;
         phase_q <= phase_q + 8'd1;
         if (last_phase) group_q <= 1'b0;
       end
@@ -189,31 +185,23 @@ module wg_drain
     end
   end
 
+  // One look-up table a bit of an adder: what it adds is selected in it, and a bit below the lowest
+  // carries in the one of a subtraction.
   always_ff @(posedge clk_i) begin
-    if (consume) begin
-      for (int unsigned t = 0; t < TileLanes; t++) begin
-        for (int unsigned o = 0; o < 4; o++) begin
-          for (int unsigned c = 0; c < Lanes; c++) begin
-            sum_q[t][o][c] <= (fresh_q ? '0 : sum_q[t][o][c])
-                              + (plus[o] ? head_data_q[t][c]
-                                 : minus[o] ? ~head_data_q[t][c] : '0) + AccWidth'(minus[o]);
-          end
-        end
-      end
-    end
-    if (finish) begin
-      for (int unsigned t = 0; t < TileLanes; t++) begin
-        for (int unsigned o = 0; o < 4; o++) begin
-          for (int unsigned c = 0; c < Lanes; c++) begin
-            // Winograd sums are four times the convolution.
-            cap_q[t][o][c] <= fresh_q ? '0
-                              : d_q.winograd ? AccWidth'($signed(sum_q[t][o][c]) >>> 2)
-                              : sum_q[t][o][c];
+    for (int unsigned t = 0; t < TileLanes; t++) begin
+      for (int unsigned o = 0; o < 4; o++) begin
+        for (int unsigned c = 0; c < Lanes; c++) begin
+          logic [AccWidth-1:0] addend;
+          addend = plus[o] ? head_data_q[t][c] : minus[o] ? ~head_data_q[t][c] : '0;
+          if (finish || !group_q) sum_q[t][o][c] <= '0;
+          else if (consume) begin
+            sum_q[t][o][c] <= AccWidth'(({sum_q[t][o][c], 1'b1} + {addend, minus[o]}) >> 1);
           end
         end
       end
     end
   end
+  always_ff @(posedge clk_i) if (finish) cap_q <= sum_q;
 
   // -- Words ----------------------------------------------------------------------------------------
 
@@ -251,12 +239,19 @@ module wg_drain
     if (!rst_ni || clear_i) emit_q <= 1'b0;
   end
 
+  logic [Lanes-1:0][AccWidth-1:0] raw_q;
   logic [21:0] y, x;
+  always_comb begin
+    for (int unsigned c = 0; c < Lanes; c++) begin
+      // Winograd sums are four times the convolution.
+      word_o[c] = d_q.winograd ? AccWidth'($signed(raw_q[c]) >>> 2) : raw_q[c];
+    end
+  end
   assign y = place.y + (output_q[1] ? 22'(d_q.stride_y) : '0) + 22'(phase_entry_q.row);
   assign x = place.x + (output_q[0] ? 22'(d_q.stride_x) : '0) + 22'(phase_entry_q.column);
   always_ff @(posedge clk_i) begin
     word_valid_o  <= emit_q && rst_ni && !clear_i;
-    word_o        <= cap_q[tile_q][output_q];
+    raw_q         <= cap_q[tile_q][output_q];
     word_psum_o   <= place.psum + 20'(phase_psum_q) + 20'(output_q);
     word_row_o    <= place.image + y[19:0];
     word_column_o <= x[19:0];

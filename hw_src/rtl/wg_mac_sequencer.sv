@@ -146,8 +146,7 @@ module wg_mac_sequencer
   logic illegal;
   logic [19:0] weight_addr;
   assign illegal = step_i.accumulator >= s2_q.accumulators || step_i.position > 5'd16
-                   || (step_i.position != 5'd16 && step_i.word >= s2_q.stride
-                       && !(step_i.word == '0 && s2_q.stride == '0));
+                   || (step_i.position != 5'd16 && step_i.word >= s2_q.stride);
   assign weight_addr = s2_q.weight + 20'(step_i.word);
 
   logic add_valid_q, add_first_q, add_last_q;

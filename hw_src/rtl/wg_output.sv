@@ -79,38 +79,61 @@ module wg_output
     logic [5:0]                 shift;
     logic signed [15:0]         positive;
     logic signed [15:0]         negative;
-    logic signed [15:0]         low;
-    logic signed [15:0]         high;
+    logic                       empty;  // the clamp has no value
+    logic                       wide;   // it is not within the data width
   } entry_t;
+  typedef struct packed {
+    logic signed [15:0] low;
+    logic signed [15:0] high;
+  } clamp_t;
   entry_t written;
-  entry_t [Lanes-1:0] read1, param2_q, param3_q;
-  logic [8:0] param1_q;
-  logic [Lanes-1:0] bad;
+  clamp_t written_clamp;
+  entry_t [Lanes-1:0] param2, param3_q;
+  clamp_t [Lanes-1:0] clamp;
+  logic [8:0] param1_q, clamp_addr;
+  logic [Lanes-1:0] bad, par_we_q;
+  logic [ParamAw-1:0] par_addr_q;
 
-  assign written = '{
-    bias: par_i.bias[AccWidth-1:0], shift: par_i.shift[5:0], positive: par_i.positive,
-    negative: par_i.negative, low: par_i.low, high: par_i.high
-  };
+  // The clamp is checked as it is written, for all lanes in one place.
+  always_ff @(posedge clk_i) begin
+    written <= '{
+      bias: par_i.bias[AccWidth-1:0], shift: par_i.shift[5:0], positive: par_i.positive,
+      negative: par_i.negative, empty: par_i.low > par_i.high,
+      wide: par_i.low < -16'sd1 * 16'(2 ** (DataWidth - 1))
+            || par_i.high > 16'(2 ** (DataWidth - 1) - 1)
+    };
+    written_clamp <= '{low: par_i.low, high: par_i.high};
+    par_addr_q    <= par_addr_i[ParamAw-1:0];
+  end
+  // The clamp follows when its value is there.
+  wg_delay #(.Width(9), .Depth(RequantiseLatency)) u_clamp_addr (
+    .clk_i, .data_i(word_param_i), .data_o(clamp_addr)
+  );
   for (genvar c = 0; c < int'(Lanes); c++) begin : g_param
-    wg_lutram #(.Width($bits(entry_t)), .Depth(ParamDepth)) u_param (
+    always_ff @(posedge clk_i) par_we_q[c] <= par_we_i && par_lane_i == LaneAw'(c);
+    wg_ram #(.Width($bits(entry_t)), .Depth(ParamDepth)) u_param (
       .clk_i,
-      .we_i   (par_we_i && par_lane_i == LaneAw'(c)),
-      .waddr_i(par_addr_i[ParamAw-1:0]),
+      .we_i   (par_we_q[c]),
+      .waddr_i(par_addr_q),
       .wdata_i(written),
-      .raddr_i(param1_q[ParamAw-1:0]),
-      .rdata_o(read1[c])
+      .raddr_i(word_param_i[ParamAw-1:0]),
+      .rdata_o(param2[c])
     );
-    assign total[c] = word2[c] + (instruction_i.first ? param2_q[c].bias : old2[c]);
+    wg_ram #(.Width($bits(clamp_t)), .Depth(ParamDepth)) u_clamp (
+      .clk_i,
+      .we_i   (par_we_q[c]),
+      .waddr_i(par_addr_q),
+      .wdata_i(written_clamp),
+      .raddr_i(clamp_addr[ParamAw-1:0]),
+      .rdata_o(clamp[c])
+    );
+    assign total[c] = word2[c] + (instruction_i.first ? param2[c].bias : old2[c]);
     // Without a table the clamp has to be within the data width; its own 16 bits limit it else.
-    assign bad[c] = param3_q[c].low > param3_q[c].high
-                    || (!instruction_i.activation
-                        && (param3_q[c].low < -16'sd1 * 16'(2 ** (DataWidth - 1))
-                            || param3_q[c].high > 16'(2 ** (DataWidth - 1) - 1)));
+    assign bad[c] = param3_q[c].empty || (!instruction_i.activation && param3_q[c].wide);
   end
   always_ff @(posedge clk_i) begin
     param1_q <= word_param_i;
-    param2_q <= read1;
-    param3_q <= param2_q;
+    param3_q <= param2;
     if (valid_q[0] && param1_q >= 9'(ParamDepth)) fault_o <= 1'b1;
     if (valid_q[2] && instruction_i.last && |bad) fault_o <= 1'b1;
     if (!rst_ni || clear_i) fault_o <= 1'b0;
@@ -146,8 +169,8 @@ module wg_output
       .positive_i(param3_q[c].positive),
       .negative_i(param3_q[c].negative),
       .shift_i   (param3_q[c].shift),
-      .low_i     (param3_q[c].low),
-      .high_i    (param3_q[c].high),
+      .low_i     (clamp[c].low),
+      .high_i    (clamp[c].high),
       .valid_o   (requantised[c]),
       .value_o   (value[c])
     );
@@ -183,5 +206,5 @@ module wg_output
   end
 
   logic unused;
-  assign unused = ^{instruction_i, psum3, side, word_psum_i, par_i, par_addr_i, requantised};
+  assign unused = ^{instruction_i, psum3, side, word_psum_i, par_i, par_addr_i, clamp_addr, requantised};
 endmodule

@@ -53,7 +53,7 @@ module wg_patch_buffer #(
   // Cycle 1: addresses.
   logic [SlotAw+1:0] addr_a_q, addr_b_q;
   logic [1:0] bank_a_q, bank_b_q;
-  logic use_a_q, use_b_q, minus_q, use_a2_q, use_b2_q, minus2_q;
+  logic use_a_q, use_b_q, minus_q, minus2_q;
   always_ff @(posedge clk_i) begin
     addr_a_q <= {slot_i, row_a};
     addr_b_q <= {slot_i, row_b};
@@ -62,8 +62,6 @@ module wg_patch_buffer #(
     use_a_q  <= use_a;
     use_b_q  <= use_b;
     minus_q  <= minus;
-    use_a2_q <= use_a_q;
-    use_b2_q <= use_b_q;
     minus2_q <= minus_q;
   end
 
@@ -82,16 +80,19 @@ module wg_patch_buffer #(
       );
     end
 
-    // Cycle 2: the two rows. Cycle 3: their sum.
+    // Cycle 2: the two rows. Cycle 3: their sum; the bit below the lowest carries in the one of a
+    // subtraction.
     logic [RowBits-1:0] a_q, b_q;
     always_ff @(posedge clk_i) begin
-      a_q <= data_a[bank_a_q];
-      b_q <= data_b[bank_b_q];
+      a_q <= use_a_q ? data_a[bank_a_q] : '0;
+      b_q <= use_b_q ? data_b[bank_b_q] : '0;
+    end
+    always_ff @(posedge clk_i) begin
       for (int unsigned l = 0; l < Lanes; l++) begin
-        logic signed [ZWidth-1:0] a, b;
-        a = use_a2_q ? ZWidth'($signed(a_q[l*(DataWidth+1)+:DataWidth+1])) : '0;
-        b = use_b2_q ? ZWidth'($signed(b_q[l*(DataWidth+1)+:DataWidth+1])) : '0;
-        z_o[t][l] <= minus2_q ? a - b : a + b;
+        logic [DataWidth:0] a, b;
+        a = a_q[l*(DataWidth+1)+:DataWidth+1];
+        b = b_q[l*(DataWidth+1)+:DataWidth+1] ^ {(DataWidth + 1){minus2_q}};
+        z_o[t][l] <= ZWidth'(({a[DataWidth], a, 1'b1} + {b[DataWidth], b, minus2_q}) >> 1);
       end
     end
   end

@@ -1,8 +1,9 @@
 // One lane of the requantiser: clamp((acc * m + 2^(shift-1)) >> shift, low, high) with m = negative
 // where acc < 0 and m = positive elsewhere.
 //
-// One value a cycle; valid_o and value_o follow their inputs by Latency = 9 cycles. Exact for every
-// accumulator and multiplier and for shifts 1 to 62; low <= high is the caller's promise.
+// One value a cycle; valid_o and value_o follow their inputs by Latency = 9 cycles, low_i and high_i
+// by one. Exact for every accumulator and multiplier and for shifts 1 to 62; low <= high is the
+// caller's promise.
 //
 // The sum before the shift is not formed: it equals ((acc * m) >>> (shift - 1) + 1) >>> 1. The
 // product is two DSP48E1: acc splits into LowWidth unsigned and the remaining signed bits, and the
@@ -21,7 +22,7 @@ module wg_requantise #(
   input  logic signed [15:0]         positive_i,
   input  logic signed [15:0]         negative_i,
   input  logic        [5:0]          shift_i,
-  input  logic signed [15:0]         low_i,
+  input  logic signed [15:0]         low_i,   // eight cycles after acc_i
   input  logic signed [15:0]         high_i,
   output logic                       valid_o,
   output logic signed [15:0]         value_o
@@ -67,43 +68,58 @@ module wg_requantise #(
   end
   assign product = {high_p_q, low_p2_q};
 
-  // 5, 6: the shift, by multiples of eight and by 0 to 7.
-  logic        [5:0]              places_q, places;
-  logic        [2:0]              fine_q;
-  logic signed [ProductWidth-1:0] coarse_q;
-  logic signed [31:0]             shifted_q;
-  logic                           wide_q, sign_q;
+  // 5, 6: the shift, by multiples of 16 and by 0 to 15. What is too wide for 18 bits in the end is
+  // found on the way: shifted by 16 n, by 4 n and by up to 3 places more, 33, 21 and 18 bits count.
+  logic        [5:0]  places_q, places;
+  logic        [3:0]  fine_q;
+  logic signed [32:0] coarse_q;
+  logic signed [20:0] middle;
+  logic signed [20:0] shifted_q;
+  logic               coarse_wide_q, middle_wide, wide_q, sign5_q, sign_q;
 
   always_ff @(posedge clk_i) places_q <= shift_i - 6'd1;
   wg_delay #(.Width(6), .Depth(3)) u_places (.clk_i, .data_i(places_q), .data_o(places));
 
+  always_comb begin
+    middle      = 21'(coarse_q >>> {fine_q[3:2], 2'd0});
+    middle_wide = 1'b0;
+    for (int unsigned i = 0; i < 3; i++) begin
+      if (fine_q[3:2] == 2'(i)) begin
+        for (int unsigned bit_ = 20 + 4 * i; bit_ < 32; bit_++) begin
+          if (coarse_q[bit_] != coarse_q[32]) middle_wide = 1'b1;
+        end
+      end
+    end
+  end
+
   always_ff @(posedge clk_i) begin
-    coarse_q  <= product >>> {places[5:3], 3'd0};
-    fine_q    <= places[2:0];
-    // What does not fit in 32 bits does not fit in 18 after seven more places either.
-    shifted_q <= $signed(coarse_q[31:0]) >>> fine_q;
-    wide_q    <= coarse_q[ProductWidth-1:31] != {(ProductWidth - 31){coarse_q[ProductWidth-1]}};
-    sign_q    <= coarse_q[ProductWidth-1];
+    coarse_q      <= 33'(product >>> {places[5:4], 4'd0});
+    coarse_wide_q <= 1'b0;
+    for (int unsigned i = 0; i < 2; i++) begin
+      if (places[5:4] == 2'(i)) begin
+        for (int unsigned bit_ = 32 + 16 * i; bit_ < ProductWidth - 1; bit_++) begin
+          if (product[bit_] != product[ProductWidth-1]) coarse_wide_q <= 1'b1;
+        end
+      end
+    end
+    fine_q    <= places[3:0];
+    shifted_q <= middle >>> fine_q[1:0];
+    wide_q    <= coarse_wide_q || middle_wide;
+    sign5_q   <= product[ProductWidth-1];
+    sign_q    <= sign5_q;
   end
 
   // 7 to 9: saturation, rounding, clamp.
   logic signed [17:0] narrow_q, rounded_q;
-  logic signed [15:0] low, high;
-
-  wg_delay #(.Width(32), .Depth(Latency - 1)) u_clamp (
-    .clk_i,
-    .data_i({high_i, low_i}),
-    .data_o({high, low})
-  );
 
   always_ff @(posedge clk_i) begin
-    if (wide_q || shifted_q[31:17] != {15{sign_q}}) narrow_q <= {sign_q, {17{!sign_q}}};
+    if (wide_q || shifted_q[20:17] != {4{sign_q}}) narrow_q <= {sign_q, {17{!sign_q}}};
     else narrow_q <= shifted_q[17:0];
 
     rounded_q <= 18'((19'(narrow_q) + 19'sd1) >>> 1);
 
-    if (rounded_q < 18'(low)) value_o <= low;
-    else if (rounded_q > 18'(high)) value_o <= high;
+    if (rounded_q < 18'(low_i)) value_o <= low_i;
+    else if (rounded_q > 18'(high_i)) value_o <= high_i;
     else value_o <= rounded_q[15:0];
   end
 endmodule

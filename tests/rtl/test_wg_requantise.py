@@ -74,18 +74,21 @@ async def values(dut) -> None:
     count = len(expected)
     assert count >= 20000
     await begin(dut)
-    ports = {getattr(dut, f"{name}_i"): v for name, v in operands.items()}
-    lengths = {port: (1 << len(port)) - 1 for port in ports}
+    ports = {name: getattr(dut, f"{name}_i") for name in operands}
+    lengths = {name: (1 << len(port)) - 1 for name, port in ports.items()}
     under_way: list[int | None] = []
     sent = checked = 0
     while checked < count:
         valid = sent < count and rng.random() < 0.98
         dut.valid_i.value = int(valid)
-        if valid:
-            for port, v in ports.items():
-                port.value = int(v[sent]) & lengths[port]
         under_way.append(sent if valid else None)
         sent += valid
+        for name, port in ports.items():
+            # The clamp comes when its value is about to leave.
+            back = LATENCY if name in ("low", "high") else 1
+            case = under_way[-back] if len(under_way) >= back else None
+            if case is not None:
+                port.value = int(operands[name][case]) & lengths[name]
         await FallingEdge(dut.clk_i)
         if len(under_way) < LATENCY:
             continue
@@ -93,8 +96,8 @@ async def values(dut) -> None:
         assert int(dut.valid_o.value) == (due is not None)
         if due is not None:
             got = dut.value_o.value.to_signed()
-            case = {name: int(v[due]) for name, v in operands.items()}
-            assert got == expected[due], f"{got} is not {expected[due]}: {case}"
+            values = {name: int(v[due]) for name, v in operands.items()}
+            assert got == expected[due], f"{got} is not {expected[due]}: {values}"
             checked += 1
 
 

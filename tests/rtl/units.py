@@ -1,4 +1,4 @@
-"""What the tests of single units share: a quick build (see runner.py), and the start of a test.
+"""What the tests of single units share: a build, and the start of a test.
 
 ``tb_units.sv`` has most of the compute engine's units side by side, so that their tests need one
 build for each data width.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
 from bits import instruction_bits
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
@@ -22,10 +21,6 @@ from winogen.isa import Instruction
 #: Data width, lanes and tile lanes of the two builds.
 CORES = [(8, 8, 3), (16, 4, 1)]
 
-#: Without optimisation where nothing runs often: the constructor of Verilator's symbol table alone,
-#: in one function, keeps g++ -O1 busy for minutes if the design has some thousand signals.
-MAKE_OPTIONS = "VM_USER_CFLAGS= OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
-
 
 def run_unit(
     top: str, test_module: str, parameters: Mapping[str, int], tests: Sequence[str]
@@ -35,9 +30,7 @@ def run_unit(
     ``top`` is a module of hw_src/rtl or, with the name tb_*, of this folder.
     """
     folder: Path = HERE if top.startswith("tb_") else RTL
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GNUMAKEFLAGS", MAKE_OPTIONS)
-        run(top, [folder / f"{top}.sv"], test_module, dict(parameters), testcase=list(tests))
+    run(top, [folder / f"{top}.sv"], test_module, dict(parameters), testcase=list(tests))
 
 
 def run_units(core: tuple[int, int, int], test_module: str, tests: Sequence[str]) -> None:

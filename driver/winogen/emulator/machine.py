@@ -178,7 +178,7 @@ class Machine:
         if steps["position"].max() > ZERO_POSITION:
             return "a step reads a patch position that does not exist"
         real = steps["position"] != ZERO_POSITION
-        if np.any(steps["word"][real] >= max(f["weight_stride"], 1)):
+        if np.any(steps["word"][real] >= f["weight_stride"]):
             return "a step reads a weight word beyond its block"
         address, inside = _patch_addresses(f)
         acc = np.zeros((len(address), f["accumulators"], self._core.co_lanes), np.int64)
