@@ -12,7 +12,7 @@ module wg_accumulators #(
   input  logic                                          clk_i,
   input  logic                                          rst_ni,
   input  logic                                          clear_i,
-  // Accumulate: the sums of a step.
+  // Accumulate: a step, and in the cycle after it its sums.
   input  logic                                          add_valid_i,
   input  logic [AccAw-1:0]                              add_index_i,
   input  logic                                          add_first_i,  // overwrite
@@ -26,6 +26,8 @@ module wg_accumulators #(
 );
   localparam int unsigned Bits = TileLanes * Lanes * AccWidth;
 
+  logic valid_q, last_q, keep_q;
+  logic [AccAw-1:0] index_q;
   logic half_q, drain_half_q;
   logic [1:0] full_q;
   logic [1:0][AccumulatorDepth-1:0] touched_q;
@@ -35,11 +37,11 @@ module wg_accumulators #(
   for (genvar h = 0; h < 2; h++) begin : g_half
     // One read port serves both: a half is never accumulated and drained at once.
     logic [AccAw-1:0] raddr;
-    assign raddr = half_q == h[0] && !full_q[h] ? add_index_i : drain_index_i;
+    assign raddr = half_q == h[0] && !full_q[h] ? index_q : drain_index_i;
     wg_lutram #(.Width(Bits), .Depth(AccumulatorDepth)) u_mem (
       .clk_i,
-      .we_i   (add_valid_i && half_q == h[0]),
-      .waddr_i(add_index_i),
+      .we_i   (valid_q && half_q == h[0]),
+      .waddr_i(index_q),
       .wdata_i(sum),
       .raddr_i(raddr),
       .rdata_o(add_read[h])
@@ -47,14 +49,11 @@ module wg_accumulators #(
     assign drain_read[h] = add_read[h];
   end
 
-  logic keep;
-  assign keep = touched_q[half_q][add_index_i] && !add_first_i;
   always_comb begin
     old = add_read[half_q];
     for (int unsigned t = 0; t < TileLanes; t++) begin
       for (int unsigned c = 0; c < Lanes; c++) begin
-        // In this order the selection shares the look-up tables of the adder.
-        sum[t][c] = AccWidth'($signed(sum_i[t][c])) + (keep ? old[t][c] : '0);
+        sum[t][c] = AccWidth'($signed(sum_i[t][c])) + (keep_q ? old[t][c] : '0);
       end
     end
   end
@@ -63,8 +62,14 @@ module wg_accumulators #(
   assign drain_o = touched_q[drain_half_q][drain_index_i] ? drain_read[drain_half_q] : '0;
 
   always_ff @(posedge clk_i) begin
-    if (add_valid_i) touched_q[half_q][add_index_i] <= 1'b1;
-    if (add_valid_i && add_last_i) begin
+    valid_q <= add_valid_i;
+    last_q  <= add_last_i;
+    index_q <= add_index_i;
+    // A half begins untouched, and the step before may touch the same accumulator.
+    keep_q  <= !add_first_i && !(valid_q && last_q)
+               && (touched_q[half_q][add_index_i] || (valid_q && index_q == add_index_i));
+    if (valid_q) touched_q[half_q][index_q] <= 1'b1;
+    if (valid_q && last_q) begin
       full_q[half_q] <= 1'b1;
       half_q <= !half_q;
     end
@@ -74,6 +79,7 @@ module wg_accumulators #(
       drain_half_q <= !drain_half_q;
     end
     if (!rst_ni || clear_i) begin
+      valid_q      <= 1'b0;
       half_q       <= 1'b0;
       drain_half_q <= 1'b0;
       full_q       <= '0;
@@ -84,7 +90,7 @@ module wg_accumulators #(
 `ifndef SYNTHESIS
   // The multipliers must not start a group without a free half, nor the drain free an empty one.
   always_ff @(posedge clk_i) begin
-    if (rst_ni && !clear_i && add_valid_i) assert (!full_q[half_q]);
+    if (rst_ni && !clear_i && valid_q) assert (!full_q[half_q]);
     if (rst_ni && !clear_i && drain_done_i) assert (full_q[drain_half_q]);
   end
 `endif

@@ -78,15 +78,25 @@ module wg_control
 
   // The instruction that is longest under way, for the watchdog. The index is unique.
   logic [20:0]     fetched_q;
+  logic [2:0]       oldest_valid_q;
+  logic [2:0][19:0] oldest_index_q;
   logic [20:0]     oldest_d, oldest_q;
   logic [1:0]      oldest_engine_d, oldest_engine_q;
+  logic [2:0] is_oldest;
   always_comb begin
+    for (int i = 0; i < 3; i++) begin
+      is_oldest[i] = oldest_valid_q[i];
+      for (int j = 0; j < 3; j++) begin
+        if (j != i && oldest_valid_q[j] && oldest_index_q[j] < oldest_index_q[i]) begin
+          is_oldest[i] = 1'b0;
+        end
+      end
+    end
     oldest_d = fetched_q;
     oldest_engine_d = EngineFetch;
     for (int i = 0; i < 3; i++) begin
-      if (oldest_valid_i[i] && (oldest_engine_d == EngineFetch
-          || {1'b0, oldest_index_i[i]} < oldest_d)) begin
-        oldest_d = {1'b0, oldest_index_i[i]};
+      if (is_oldest[i]) begin
+        oldest_d = {1'b0, oldest_index_q[i]};
         oldest_engine_d = 2'(i);
       end
     end
@@ -96,6 +106,8 @@ module wg_control
   logic [31:0] quiet_q;  // cycles without progress
   logic        expired_q;
   always_ff @(posedge clk_i) begin
+    oldest_valid_q <= oldest_valid_i;
+    oldest_index_q <= oldest_index_i;
     oldest_q <= oldest_d;
     oldest_engine_q <= oldest_engine_d;
     if (!rst_ni || state_q != StRun || progress_i || |done_i || watchdog_i == '0) begin

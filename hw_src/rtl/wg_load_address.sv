@@ -51,12 +51,12 @@ module wg_load_address
   // Where the next row, the next block's first row and the next image's begin.
   logic [AddrWidth-1:0] row_addr_q, block_addr_q, image_addr_q;
   logic [AddrWidth-1:0] row_step_q, block_step_q, image_step_q;
-  logic [AddrWidth-1:0] first_addr, next_row, next_block, next_image;
+  logic [AddrWidth-1:0] base_q, offset_q, first_addr, next_row, next_block, next_image;
   logic [11:0] rows_q, blocks_q, rows_left_q, blocks_left_q, images_left_q;
   logic last_row, last_block, last_image;
 
   // Segment and offset are the same bits in every load.
-  assign first_addr = AddrWidth'(segment_base_i[box.segment]) + AddrWidth'(box.offset);
+  assign first_addr = base_q + offset_q;
   assign next_row   = row_addr_q + row_step_q;
   assign next_block = block_addr_q + block_step_q;
   assign next_image = image_addr_q + image_step_q;
@@ -103,9 +103,8 @@ module wg_load_address
             shift_q <= entries.table_id == TableActivation ? 5'd1 : 5'd3;
           end
         endcase
-        row_addr_q    <= first_addr;
-        block_addr_q  <= first_addr;
-        image_addr_q  <= first_addr;
+        base_q        <= AddrWidth'(segment_base_i[box.segment]);
+        offset_q      <= AddrWidth'(box.offset);
         row_step_q    <= AddrWidth'(box.row_stride) << WordShift;
         block_step_q  <= AddrWidth'(box.block_stride) << WordShift;
         image_step_q  <= AddrWidth'(box.image_stride) << WordShift;
@@ -116,6 +115,9 @@ module wg_load_address
         images_left_q <= header.opcode == OpLoadInput ? box.images : 12'd1;
       end
       Size: begin
+        row_addr_q   <= first_addr;
+        block_addr_q <= first_addr;
+        image_addr_q <= first_addr;
         if (multiplier_q[0]) count_q <= count_q + term_q;
         term_q       <= term_q << 1;
         multiplier_q <= multiplier_q >> 1;

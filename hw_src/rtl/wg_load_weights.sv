@@ -335,7 +335,7 @@ module wg_load_weights
   end
 
   // ---- Transform, and beside it what belongs to each of its results ----
-  localparam int unsigned Latency = 5;  // of wg_filter_transform
+  localparam int unsigned Latency = 3;  // of wg_filter_transform
   logic [Half*WordBits-1:0] filters;
   logic [Latency-1:0] pipe_valid_q, pipe_we_q, pipe_lower_q, pipe_last_q;
   logic [Latency-1:0][WA-1:0] pipe_addr_q;

@@ -179,8 +179,8 @@ module wg_mac_sequencer
   end
   assign slot_freed_o = freed_q[1];
 
-  // Cycle 3 to the sums: three cycles of operand reads, then the array.
-  localparam int unsigned Wait = 3 + SumLatency;
+  // Cycle 3 to a cycle before the sums: three cycles of operand reads, then the array.
+  localparam int unsigned Wait = 2 + SumLatency;
   logic [Wait-1:0] valid_q;
   always_ff @(posedge clk_i) begin
     valid_q <= rst_ni && !clear_i ? {valid_q[Wait-2:0], add_valid_q} : '0;

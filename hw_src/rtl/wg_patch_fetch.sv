@@ -327,15 +327,17 @@ module wg_patch_fetch
   logic [3:0][RowBits-1:0] row5;
   always_comb begin
     for (int unsigned l = 0; l < Lanes; l++) begin
-      logic signed [DataWidth:0] p0, p1, p2, p3;
+      logic signed [DataWidth:0] p0, p1, p2, p3, mask;
+      mask = {(DataWidth + 1){s5_q.winograd}};
       p0 = (DataWidth + 1)'($signed(pixel5_q[0][l*DataWidth+:DataWidth]));
       p1 = (DataWidth + 1)'($signed(pixel5_q[1][l*DataWidth+:DataWidth]));
       p2 = (DataWidth + 1)'($signed(pixel5_q[2][l*DataWidth+:DataWidth]));
       p3 = (DataWidth + 1)'($signed(pixel5_q[3][l*DataWidth+:DataWidth]));
-      row5[0][l*(DataWidth+1)+:DataWidth+1] = s5_q.winograd ? p0 - p2 : p0;
-      row5[1][l*(DataWidth+1)+:DataWidth+1] = s5_q.winograd ? p1 + p2 : p1;
-      row5[2][l*(DataWidth+1)+:DataWidth+1] = s5_q.winograd ? p2 - p1 : p2;
-      row5[3][l*(DataWidth+1)+:DataWidth+1] = s5_q.winograd ? p1 - p3 : p3;
+      row5[0][l*(DataWidth+1)+:DataWidth+1] = p0 - (p2 & mask);
+      row5[1][l*(DataWidth+1)+:DataWidth+1] = p1 + (p2 & mask);
+      row5[2][l*(DataWidth+1)+:DataWidth+1] = p2 - (p1 & mask);
+      row5[3][l*(DataWidth+1)+:DataWidth+1] = (p1 & mask) + (p3 ^ mask)
+                                              + (DataWidth + 1)'(s5_q.winograd);
     end
   end
 

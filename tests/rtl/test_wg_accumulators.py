@@ -36,13 +36,17 @@ class Bench:
     def forget(self) -> None:
         self.adding = np.zeros((DEPTH, *self.shape), np.int64)
         self.full: list[np.ndarray] = []  # at most two halves, the adding one not among them
+        self.before: tuple[int, bool, bool] | None = None  # the step whose sums come now
         self.drained = 0
 
     async def reset(self) -> None:
         await begin(self.dut, "acc_add_valid", "acc_drain_done")
 
     async def step(self, index: int | None, first: bool, last: bool, drain_done: bool) -> None:
-        """A cycle that adds to ``index``, looks at a random drained one, and frees a half."""
+        """A cycle that announces a step, looks at a random drained one, and frees a half.
+
+        The sums are those of the step before.
+        """
         dut = self.dut
         value = extremes(self.values, self.sum_bits, self.shape)
         dut.acc_add_valid.value = int(index is not None)
@@ -56,22 +60,25 @@ class Bench:
         if self.full:
             got = unpack(int(dut.acc_drain.value), self.bits, self.shape)
             np.testing.assert_array_equal(got, self.full[0][look])
-        if index is not None:
-            old = 0 if first else self.adding[index]
-            self.adding[index] = wrap(old + value, self.bits)
         if drain_done:
             self.full.pop(0)
             self.drained += 1
-        if index is not None and last:
-            self.full.append(self.adding)
-            self.adding = np.zeros_like(self.adding)
+        if self.before is not None:
+            at, overwrite, complete = self.before
+            old = 0 if overwrite else self.adding[at]
+            self.adding[at] = wrap(old + value, self.bits)
+            if complete:
+                self.full.append(self.adding)
+                self.adding = np.zeros_like(self.adding)
+        self.before = None if index is None else (index, first, last)
         await FallingEdge(dut.clk_i)
 
     async def random_steps(self, cycles: int, drain: float) -> None:
         rng = self.rng
         some = rng.randrange(DEPTH)
         for _ in range(cycles):
-            add = len(self.full) < 2 and rng.random() < 0.8
+            completes = self.before is not None and self.before[2]
+            add = len(self.full) + completes < 2 and rng.random() < 0.8
             index = rng.choice((some, some, rng.randrange(DEPTH))) if add else None
             last = add and rng.random() < 0.08
             # A half is freed only after a half has been full for a cycle.
@@ -109,7 +116,7 @@ async def sums_wrap(dut) -> None:
         dut.acc_add_last.value = int(number == count - 1)
         await FallingEdge(dut.clk_i)
     dut.acc_add_valid.value, dut.acc_drain_index.value = 0, 5
-    await Timer(1, "ns")
+    await FallingEdge(dut.clk_i)  # the sums of the last step
     got = unpack(int(dut.acc_drain.value), bench.bits, bench.shape)
     expected = wrap(np.full(bench.shape, count * largest), bench.bits)
     assert expected.max() < 0

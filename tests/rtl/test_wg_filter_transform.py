@@ -10,7 +10,7 @@ from cocotb.triggers import FallingEdge
 from random_compute import extremes
 from units import CORES, begin, run_units
 
-LATENCY = 5
+LATENCY = 3
 FILTERS = 2
 G2 = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 
