@@ -1,4 +1,4 @@
-"""The command line: ``winogen models | compile | run | info | disasm``."""
+"""The command line: ``winogen models | compile | run | info | disasm | overlay``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from winogen.compiler import DEFAULT_BATCH, Compiled, compile_graph
 from winogen.errors import InputError, WinogenError, one_line
 from winogen.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
 from winogen.lower import Mode
+from winogen.overlay.commands import add_overlay_commands
 from winogen.program import Program
 from winogen.progress import Progress
 from winogen.quantise import DEFAULT_CALIBRATION, Calibration
@@ -30,6 +31,7 @@ _EXAMPLES = """examples:
   winogen run digits.wg -o digits.png               run a program file
   winogen info digits.wg                            what a program does and needs
   winogen disasm digits.wg --batch 1                its instructions
+  winogen overlay report --board pynq-z2            what the logic takes of the board's FPGA
 """
 
 
@@ -153,6 +155,8 @@ def _parser() -> argparse.ArgumentParser:
     disasm.add_argument("program", type=Path, help="program file (.wg)")
     disasm.add_argument("--batch", type=int, help="which stream (default: the smallest)")
     disasm.set_defaults(command=_disasm)
+
+    add_overlay_commands(commands)
     return parser
 
 
