@@ -98,6 +98,7 @@ module wg_requantise #(
     for (int unsigned i = 0; i < 2; i++) begin
       if (places[5:4] == 2'(i)) begin
         for (int unsigned bit_ = 32 + 16 * i; bit_ < ProductWidth - 1; bit_++) begin
+          // uncovered: no stimulus has such a sum with so small a shift; test_wg_requantise.py has
           if (product[bit_] != product[ProductWidth-1]) coarse_wide_q <= 1'b1;
         end
       end
