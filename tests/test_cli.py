@@ -17,7 +17,7 @@ from PIL import Image
 
 from bench import small
 from winogen import cli, files, zoo
-from winogen.board import load_board
+from winogen.board import board_folder, load_board
 from winogen.cli import main
 from winogen.compiler import compile_graph
 from winogen.program import Program
@@ -335,7 +335,7 @@ def test_a_layer_that_does_not_fit(capsys, model, out):
 
 def test_unknown_boards(capsys, model, out):
     text = refuse(capsys, out, "compile", model, "--board", "pynq-z3", "-o", out / "a.wg")
-    assert "unknown board 'pynq-z3'; known boards: pynq-z1, pynq-z2, tiny" in text
+    assert "unknown board 'pynq-z3'; known boards: kv260, pynq-z1, pynq-z2, tiny" in text
     text = refuse(capsys, out, "compile", model, "--board", "none.yaml", "-o", out / "a.wg")
     assert "cannot read board file none.yaml" in text
 
@@ -364,7 +364,7 @@ def test_board_files_that_are_none(text, capsys, model, out, tmp_path):
     ],
 )  # fmt: skip
 def test_board_files_with_wrong_values(old, new, capsys, model, out, tmp_path):
-    source = (Path(cli.__file__).parent / "boards" / "tiny.yaml").read_text()
+    source = (board_folder() / "tiny" / "board.yaml").read_text()
     assert old in source
     (tmp_path / "b.yaml").write_text(source.replace(old, new))
     board = tmp_path / "b.yaml"
@@ -373,7 +373,7 @@ def test_board_files_with_wrong_values(old, new, capsys, model, out, tmp_path):
 
 
 def test_a_board_file_of_ones_own(capsys, model, out, tmp_path):
-    source = (Path(cli.__file__).parent / "boards" / "tiny.yaml").read_text()
+    source = (board_folder() / "tiny" / "board.yaml").read_text()
     (tmp_path / "b.yaml").write_text(source.replace("name: tiny", "name: mine"))
     run(capsys, "compile", model, "--board", tmp_path / "b.yaml", "-o", out / "a.wg")
     assert "from the emulator" in run(capsys, "run", out / "a.wg", "-n", 1, "-o", out / "a.png")

@@ -6,10 +6,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from winogen.errors import BoardError, one_line
+from winogen.folders import shipped_folder
 from winogen.isa import ISA_VERSION
 
 #: Contiguous memory that 32-bit bus addresses leave room for.
@@ -18,7 +20,7 @@ MAX_CONTIGUOUS_MIB = 3072
 #: Bytes of one beat of an AXI port.
 BEAT_BYTES = 8
 
-_BOARDS = Path(__file__).parent / "boards"
+_FILE = "board.yaml"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,51 @@ _FIELD_LIMITS = {
 }
 
 
+#: What a field of a platform may hold, by its annotation.
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "int": ((int,), "a positive whole number"),
+    "float": ((int, float), "positive"),
+}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The processing system beside the accelerator: what a bitstream's block design needs to know.
+
+    Attributes
+    ----------
+    processor : ``zynq7`` or ``zynqmp``
+    board_part : Vivado's name of the board without its version; empty if Vivado has none
+    crystal_mhz : clock of the processing system's PLLs, MHz
+    clock_source : PLL that clocks the logic
+    source_mhz : frequency of that PLL, MHz; the board's ``clock_mhz`` is a whole fraction of it
+    ddr_part : Vivado's name of the DRAM; empty where the board's preset knows it
+    ddr_mib : DRAM that the accelerator's ports reach, from bus address 0, MiB
+    address_bits : width of a bus address
+    """
+
+    processor: str
+    board_part: str
+    crystal_mhz: float
+    clock_source: str
+    source_mhz: float
+    ddr_part: str
+    ddr_mib: int
+    address_bits: int
+
+    def __post_init__(self) -> None:
+        if self.processor not in ("zynq7", "zynqmp"):
+            raise BoardError(
+                f"platform field processor must be zynq7 or zynqmp, not {self.processor!r}"
+            )
+        for f in fields(self):
+            value = getattr(self, f.name)
+            types, kind = _KINDS[str(f.type)]
+            if type(value) not in types or (str not in types and value <= 0):
+                raise BoardError(f"platform field {f.name} must be {kind}, not {value!r}")
+
+
 @dataclass(frozen=True)
 class Board:
     """A board and one build configuration of the accelerator on it.
@@ -117,6 +164,7 @@ class Board:
     dram_mb_s : DRAM bandwidth that the accelerator can use, 10**6 bytes a second
     dram_latency : clock cycles from a read request to its first data
     contiguous_mib : contiguous memory that the board's image sets aside, MiB
+    platform : the processing system; None for what is no Zynq board
     """
 
     name: str
@@ -126,6 +174,7 @@ class Board:
     dram_latency: int
     contiguous_mib: int
     core: CoreConfig
+    platform: Platform | None = None
 
     def __post_init__(self) -> None:
         limits = {
@@ -154,7 +203,12 @@ class Board:
 
 def board_names() -> list[str]:
     """Names that :func:`load_board` knows, sorted."""
-    return sorted(p.stem for p in _BOARDS.glob("*.yaml"))
+    return sorted(p.parent.name for p in board_folder().glob(f"*/{_FILE}"))
+
+
+def board_folder() -> Path:
+    """Where the boards' folders are: their copy in a wheel, or ``overlay`` of a checkout."""
+    return shipped_folder("overlays", "overlay")
 
 
 def load_board(board: str | Path, data_width: int = 8) -> Board:
@@ -165,20 +219,17 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
     """
     path = Path(board)
     if path.suffix not in (".yaml", ".yml"):
-        path = _BOARDS / f"{board}.yaml"
+        path = board_folder() / str(board) / _FILE
         if not path.exists():
             raise BoardError(
                 f"unknown board '{board}'; known boards: {', '.join(board_names())} "
                 "(or give the path of a board YAML file)"
             )
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
-    where = f"board file {path.name}"
-    if not isinstance(data, dict) or not isinstance(data.get("cores"), dict):
+    data = _read(path)
+    where = f"board file {path.name if path.name != _FILE else f'{path.parent.name}/{_FILE}'}"
+    if not isinstance(data.get("cores"), dict):
         raise BoardError(f"{where}: expected a mapping with a 'cores' section")
-    cores = data.pop("cores")
+    cores, platform = data.pop("cores"), data.pop("platform", None)
     core = cores.get(f"int{data_width}")
     if not isinstance(core, dict):
         known = ", ".join(sorted(map(str, cores)))
@@ -188,6 +239,27 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
             f"{where}: the int{data_width} core has data_width {core.get('data_width')!r}"
         )
     try:
+        if platform is not None:
+            data["platform"] = Platform(**platform)
         return Board(core=CoreConfig(**core), **data)
     except TypeError as error:
         raise BoardError(f"{where}: {one_line(error)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A board file; with ``like``, what another board's file says and this one does not."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
+    if not isinstance(data, dict):
+        raise BoardError(f"board file {path.name}: expected a mapping with a 'cores' section")
+    if "like" in data:
+        other = data.pop("like")
+        if other not in board_names():
+            raise BoardError(f"board file {path.name}: 'like' names no board: {other!r}")
+        base = _read(board_folder() / other / _FILE)
+        if isinstance(base.get("platform"), dict) and isinstance(data.get("platform"), dict):
+            data["platform"] = {**base["platform"], **data["platform"]}
+        data = {**base, **data}
+    return data

@@ -143,7 +143,7 @@ class Program:
             "format": FORMAT_VERSION,
             "isa": isa.ISA_VERSION,
             "name": self.name,
-            "board": asdict(self.board),
+            "board": {n: v for n, v in asdict(self.board).items() if n != "platform"},
             "config_hash": self.core.config_hash,
             "input": asdict(self.input),
             "input_format": asdict(self.input_format),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from winogen.board import CoreConfig
 from winogen.errors import DeviceError, one_line
+from winogen.folders import shipped_folder
 from winogen.progress import Progress
 
 try:
@@ -93,11 +94,7 @@ class _Tools:
 
 def hardware_folder() -> Path:
     """Where the hardware's sources are: their copy in a wheel, or ``hw_src`` of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "hw", package.parents[1] / "hw_src"):
-        if (folder / "sim" / "winogen_sim.cpp").is_file():
-            return folder
-    raise DeviceError(f"the hardware's sources are missing from {package}; install winogen again")
+    return shipped_folder("hw", "hw_src")
 
 
 def rtl_sources() -> list[Path]:
