@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from pathlib import Path
 
+import pynq
 import pytest
 import yaml
 from pynq.bitstream import Bitstream
 
 from winogen.board import board_folder, board_names, load_board
-from winogen.errors import BoardError
+from winogen.devices import emulated_device, open_device
+from winogen.errors import BoardError, DeviceError
 from winogen.overlay.parts import find_part
 
 REAL = [name for name in board_names() if name != "tiny"]
@@ -87,3 +90,18 @@ def test_pynq_finds_the_bitstream_by_its_name(board, tmp_path, monkeypatch):
     spec.loader.exec_module(module)
     found = Bitstream("winogen.bit", device=object())
     assert found.bitfile_name == str(folder / board.lower() / "winogen.bit")
+
+
+def test_the_logic_gets_the_clock_that_the_overlay_wants(tmp_path):
+    """After boot its source is the IO PLL, of which pynq's divisors make less."""
+    board = load_board("pynq-z2")
+    device = emulated_device(board)
+    assert device.clock_mhz == pytest.approx(1000 / 7)
+    _, overlay, _ = open_device(device, board)
+    assert device.clock_mhz == pynq.Clocks.fclk0_mhz == 150
+    hwh = Path(overlay.bitfile_name).with_suffix(".hwh")
+    copy = tmp_path / "winogen.bit"
+    shutil.copy(overlay.bitfile_name, copy)
+    copy.with_suffix(".hwh").write_text(hwh.read_text().replace("DDR PLL", "ARM PLL"))
+    with pytest.raises(DeviceError, match="'ARM PLL'; winogen can choose IO PLL or DDR PLL"):
+        open_device(device, board, copy)

@@ -6,11 +6,12 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pynq
 
 from winogen.board import Board
-from winogen.device import IP_NAME, VLNV, EmulatedDevice
+from winogen.device import IP_NAME, VLNV, EmulatedDevice, ps7
 from winogen.device.core import CoreFactory
 from winogen.driver import WinogenCore
 from winogen.emulator import EmulatedCore
@@ -46,6 +47,7 @@ def _device(kind: str, board: Board, core_factory: CoreFactory) -> EmulatedDevic
         memory_bytes=(board.contiguous_mib + 64) << 20,  # the rest is the processor's
         contiguous_bytes=board.contiguous_mib << 20,
         clock_mhz=board.clock_mhz,
+        clock_source=_zynq7_source(board) or "IO PLL",
     )
 
 
@@ -75,6 +77,7 @@ def open_device(
         overlay = device.ensure_overlay()
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
+    _set_clock_source(device, Path(overlay))
     loaded = pynq.Overlay(str(overlay), device=device)
     description = loaded.ip_dict.get(IP_NAME)
     if description is None or description["type"] != VLNV:
@@ -83,6 +86,34 @@ def open_device(
     core = WinogenCore(description)
     core.check_identity()
     return device, loaded, core
+
+
+def _zynq7_source(board: Board) -> str | None:
+    """The PLL that clocks the logic of a Zynq-7000 board; None for what is none."""
+    platform = board.platform
+    return platform.clock_source if platform and platform.processor == "zynq7" else None
+
+
+def _set_clock_source(device: Any, overlay: Path) -> None:
+    """Choose the PLL of the logic's clock that the .hwh names: pynq sets the divisors alone.
+
+    This is done before the overlay is loaded, while nothing in the logic can be upset by it.
+    """
+    try:
+        hwh = ElementTree.parse(overlay.with_suffix(".hwh"))
+    except (OSError, ElementTree.ParseError):
+        return  # pynq says what is wrong with it
+    parameter = hwh.find(".//PARAMETER[@NAME='PCW_FCLK0_PERIPHERAL_CLKSRC']")
+    if parameter is None:  # no Zynq-7000
+        return
+    source = parameter.get("VALUE", "")
+    if source not in ps7.PLLS:
+        raise DeviceError(
+            f"overlay {overlay} clocks the logic from '{source}'; winogen can choose "
+            f"{' or '.join(ps7.PLLS)}: build it again with one of them"
+        )
+    slcr = pynq.MMIO(ps7.SLCR_BASE, ps7.SLCR_SIZE, device=device)
+    slcr.write(ps7.FCLK0_OFFSET, ps7.select_source(slcr.read(ps7.FCLK0_OFFSET), source))
 
 
 def _board_device() -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from winogen import isa
-from winogen.board import Board, CoreConfig
+from winogen.board import Board, CoreConfig, Platform
 from winogen.descriptor import descriptor_problem, dram_range
 from winogen.errors import ProgramError, WinogenError
 from winogen.files import write_atomically
@@ -143,7 +143,7 @@ class Program:
             "format": FORMAT_VERSION,
             "isa": isa.ISA_VERSION,
             "name": self.name,
-            "board": {n: v for n, v in asdict(self.board).items() if n != "platform"},
+            "board": asdict(self.board),
             "config_hash": self.core.config_hash,
             "input": asdict(self.input),
             "input_format": asdict(self.input_format),
@@ -248,7 +248,9 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
                 "again with this version"
             )
     core = CoreConfig(**header["board"]["core"])
-    board = Board(**{**header["board"], "core": core})
+    platform = header["board"].get("platform")
+    platform = None if platform is None else Platform(**platform)
+    board = Board(**{**header["board"], "core": core, "platform": platform})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
     streams = [_stream(info, sections) for info in header["streams"]]

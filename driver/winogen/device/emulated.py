@@ -82,6 +82,8 @@ class EmulatedDevice(Device):
         Bytes for buffers; PYNQ images for Z1 and Z2 reserve 128 MiB.
     clock_mhz : float
         Wanted clock of the logic; the processing system reaches the next one that is not faster.
+    clock_source : str
+        The PLL that the design wants: ``IO PLL``, as after boot, or ``DDR PLL``.
 
     Attributes
     ----------
@@ -107,6 +109,7 @@ class EmulatedDevice(Device):
         memory_bytes: int = 512 * MIB,
         contiguous_bytes: int = 128 * MIB,
         clock_mhz: float = 100.0,
+        clock_source: str = "IO PLL",
     ) -> None:
         serial = next(self._serials)
         super().__init__(f"{name}:{serial}")
@@ -122,7 +125,7 @@ class EmulatedDevice(Device):
         self.core: Core | None = None
         self._core_factory = core_factory
         self._pool = ContiguousPool(memory_bytes - contiguous_bytes, contiguous_bytes)
-        clock = PlClock.at_most(clock_mhz)
+        clock = PlClock.at_most(clock_mhz, clock_source)
         self._slcr = Slcr(clock)
         self._hwh = hwh_text(parameters or {}, clock, memory_bytes)
         self._processing_system = [_Slave("SLCR", SLCR_BASE, SLCR_SIZE, self._slcr)]

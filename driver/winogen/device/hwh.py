@@ -120,7 +120,7 @@ def _processing_system(modules: Element, clock: PlClock) -> None:
         c = clock if i == 0 else PlClock.at_most(100.0)
         parameters |= {
             f"PCW_FPGA_FCLK{i}_ENABLE": int(i == 0),
-            f"PCW_FCLK{i}_PERIPHERAL_CLKSRC": "IO PLL",
+            f"PCW_FCLK{i}_PERIPHERAL_CLKSRC": c.source,
             f"PCW_FCLK{i}_PERIPHERAL_DIVISOR0": c.divisor0,
             f"PCW_FCLK{i}_PERIPHERAL_DIVISOR1": c.divisor1,
             f"PCW_ACT_FPGA{i}_PERIPHERAL_FREQMHZ": str(c.mhz),
