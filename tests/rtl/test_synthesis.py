@@ -29,8 +29,7 @@ pyosys = pytest.importorskip("pyosys")
 TINY = load_board("tiny").core
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bits", [8, pytest.param(16, marks=pytest.mark.long)])
 def test_the_build_is_within_every_limit(bits):
     board = load_board("pynq-z2", bits)
     part = find_part(board.part)

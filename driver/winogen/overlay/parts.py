@@ -21,7 +21,8 @@ class Part:
     ----------
     name, family : as in ``xc7z020`` and, for Yosys, ``xc7``
     dsp, ramb36, lut, ff : how many there are
-    limits : what a design may have at most (``dsp_least``: at least), by name; delays in ps
+    limits : by data width, what a design may have at most (``dsp_least``: at least), by name; delays
+        in ps
     """
 
     name: str
@@ -30,7 +31,7 @@ class Part:
     ramb36: int
     lut: int
     ff: int
-    limits: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
 
 def find_part(name: str) -> Part:

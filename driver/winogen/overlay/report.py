@@ -109,7 +109,8 @@ class Report:
 
     def bars(self) -> list[Bar]:
         """All that the build is held to: the device, the part's limits, one DSP a multiplier."""
-        limits, total, part = self.part.limits, self.total, self.part
+        limits = self.part.limits.get(self.data_width, {})
+        total, part = self.total, self.part
         bars = [
             Bar("DSP48 of the array, at most one a multiplier", self.array, self.multipliers),
             Bar(
