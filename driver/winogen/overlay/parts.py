@@ -21,8 +21,8 @@ class Part:
     ----------
     name, family : as in ``xc7z020`` and, for Yosys, ``xc7``
     dsp, ramb36, lut, ff : how many there are
-    limits : by data width, what a design may have at most (``dsp_least``: at least), by name; delays
-        in ps
+    limits : by data width and name, what a design may have at most (``dsp_least``: at least);
+        delays in ps
     """
 
     name: str
