@@ -306,12 +306,18 @@ def test_unknown_devices_and_no_board(program, tmp_path):
         Generator(program, overlay=tmp_path / "none.bit")
 
 
-def test_a_real_device_needs_an_overlay(program):
+def test_a_real_device_needs_an_overlay(program, monkeypatch):
     class Elsewhere:
         name = "elsewhere"
 
-    with pytest.raises(DeviceError, match="no overlay given for device 'elsewhere'"):
+    monkeypatch.delenv("BOARD", raising=False)
+    with pytest.raises(DeviceError, match="no bitstream for tiny yet; build one with 'winogen o"):
         open_device(Elsewhere(), TINY)
+    monkeypatch.setenv("BOARD", "Pynq-Z1")
+    with pytest.raises(DeviceError, match=r"this board is pynq-z1, .* the program is for tiny"):
+        open_device(Elsewhere(), TINY)
+    with pytest.raises(DeviceError, match="no bitstream for pynq-z1 yet"):
+        open_device(Elsewhere(), load_board("pynq-z2"))
 
 
 def test_another_build(program):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 
 import pynq
 
-from winogen.board import Board
+from winogen.board import Board, board_folder, board_names, load_board
 from winogen.device import IP_NAME, VLNV, EmulatedDevice, ps7
 from winogen.device.core import CoreFactory
 from winogen.driver import WinogenCore
@@ -18,6 +19,8 @@ from winogen.emulator import EmulatedCore
 from winogen.errors import DeviceError
 
 DEVICES = ("emulator", "rtl", "board")
+#: Names of a board's bitstreams, in its folder, by data width.
+OVERLAY_NAMES = {8: "winogen.bit", 16: "winogen16.bit"}
 
 
 def emulated_device(board: Board, *, fuse: bool = True) -> EmulatedDevice:
@@ -57,7 +60,7 @@ def open_device(
     """The pynq device, the loaded overlay and the accelerator's driver.
 
     ``device`` is ``emulator``, ``rtl``, ``board``, or a ``pynq.Device``; ``overlay`` is the
-    bitstream's path, which only an emulated device can do without. Raises DeviceError if there is
+    bitstream's path, by default the one in the board's folder. Raises DeviceError if there is
     no such device, overlay or accelerator.
     """
     if device == "emulator":
@@ -69,12 +72,8 @@ def open_device(
     elif isinstance(device, str):
         raise DeviceError(f"unknown device '{device}'; choose one of {', '.join(DEVICES)}")
     if overlay is None:
-        if not isinstance(device, EmulatedDevice):
-            raise DeviceError(
-                f"no overlay given for device '{device.name}': pass the .bit file built for "
-                f"{board.name} (there is no bundled bitstream), with its .hwh beside it"
-            )
-        overlay = device.ensure_overlay()
+        emulated = isinstance(device, EmulatedDevice)
+        overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
     _set_clock_source(device, Path(overlay))
@@ -86,6 +85,24 @@ def open_device(
     core = WinogenCore(description)
     core.check_identity()
     return device, loaded, core
+
+
+def _bundled_overlay(board: Board) -> Path:
+    """The bitstream for the board that this is, by PYNQ's variable BOARD, or for ``board``."""
+    name = os.environ.get("BOARD", "").lower()
+    here = load_board(name, board.core.data_width) if name in board_names() else board
+    if here.core.config_hash != board.core.config_hash:
+        raise DeviceError(
+            f"this board is {here.name}, by the environment variable BOARD, and the program is for "
+            f"{board.name}; compile it again with --board {here.name}"
+        )
+    overlay = board_folder() / here.name / OVERLAY_NAMES[here.core.data_width]
+    if not overlay.is_file():
+        raise DeviceError(
+            f"there is no bitstream for {here.name} yet; build one with 'winogen overlay build "
+            f"--board {here.name}', or give the path of a .bit file with its .hwh beside it"
+        )
+    return overlay
 
 
 def _zynq7_source(board: Board) -> str | None:
