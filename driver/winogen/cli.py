@@ -32,6 +32,7 @@ _EXAMPLES = """examples:
   winogen info digits.wg                            what a program does and needs
   winogen disasm digits.wg --batch 1                its instructions
   winogen overlay report --board pynq-z2            what the logic takes of the board's FPGA
+  winogen overlay build --board pynq-z2 --tool vivado   a bitstream
 """
 
 
