@@ -76,7 +76,7 @@ def open_device(
         overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
-    _set_clock_source(device, Path(overlay))
+    choose_clock_source(device, Path(overlay))
     loaded = pynq.Overlay(str(overlay), device=device)
     description = loaded.ip_dict.get(IP_NAME)
     if description is None or description["type"] != VLNV:
@@ -111,7 +111,7 @@ def _zynq7_source(board: Board) -> str | None:
     return platform.clock_source if platform and platform.processor == "zynq7" else None
 
 
-def _set_clock_source(device: Any, overlay: Path) -> None:
+def choose_clock_source(device: Any, overlay: Path) -> None:
     """Choose the PLL of the logic's clock that the .hwh names: pynq sets the divisors alone.
 
     This is done before the overlay is loaded, while nothing in the logic can be upset by it.

@@ -24,7 +24,7 @@ from winogen import registers
 from winogen.board import load_board
 from winogen.device import EmulatedMemory
 from winogen.device.emulated import DDR_BASE
-from winogen.devices import open_device, rtl_device
+from winogen.devices import choose_clock_source, open_device, rtl_device
 from winogen.driver import WinogenCore
 from winogen.errors import DeviceError, DeviceTimeoutError
 from winogen.registers import ErrorCode, Segment
@@ -291,7 +291,9 @@ def driver(tmp_path):
     device = rtl_device(BOARD, sources=SOURCES)
     before = pynq.Device.active_device if pynq.Device.devices else None
     pynq.Device.active_device = device
-    overlay = pynq.Overlay(str(device.ensure_overlay(tmp_path)), device=device)
+    bitstream = device.ensure_overlay(tmp_path)
+    choose_clock_source(device, Path(bitstream))
+    overlay = pynq.Overlay(str(bitstream), device=device)
     yield device, overlay.winogen_0
     pynq.Device.active_device = before
 
@@ -347,7 +349,7 @@ def test_control_c_works_while_it_simulates(tmp_path):
         "import sys, _thread, threading, pynq\n"
         "from pathlib import Path\n"
         "from winogen.board import load_board\n"
-        "from winogen.devices import rtl_device\n"
+        "from winogen.devices import choose_clock_source, rtl_device\n"
         "d = rtl_device(load_board('pynq-z2'), sources=[Path(p) for p in sys.argv[2:]])\n"
         "o = pynq.Overlay(str(d.ensure_overlay(sys.argv[1])), device=d)\n"
         "from winogen.registers import Segment\n"
@@ -504,4 +506,4 @@ def test_the_sources_are_found_and_packaged():
     listed = set(re.findall(r'^    "(winogen[.\w]*)",$', text, re.M))
     folders = [p.parent for p in (ROOT / "driver/winogen").rglob("__init__.py")]
     packages = {".".join(f.relative_to(ROOT / "driver").parts) for f in folders}
-    assert listed == packages | {"winogen.hw"}
+    assert listed == packages | {"winogen.hw", "winogen.overlays"}
