@@ -316,6 +316,10 @@ def test_a_real_device_needs_an_overlay(program, monkeypatch):
     monkeypatch.setenv("BOARD", "Pynq-Z1")
     with pytest.raises(DeviceError, match=r"this board is pynq-z1, .* the program is for tiny"):
         open_device(Elsewhere(), TINY)
+    monkeypatch.setenv("BOARD", "Ultra96")
+    with pytest.raises(DeviceError, match=r"this board is ultra96, .* has no overlay for it"):
+        open_device(Elsewhere(), TINY)
+    monkeypatch.setenv("BOARD", "Pynq-Z1")
     with pytest.raises(DeviceError, match="no bitstream for pynq-z1 yet"):
         open_device(Elsewhere(), load_board("pynq-z2"))
 

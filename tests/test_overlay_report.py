@@ -210,7 +210,7 @@ def test_delays_are_read_from_models():
         }
     }
     netlist = Netlist.from_json(one(cell("RAMB18E1", {"A": [4, 5]}, {"DOADO": [2, 3]})), TOP)
-    found = timing.library(netlist, design)[("RAMB18E1",)]
+    found = timing.cell_delays(netlist, design)[("RAMB18E1",)]
     assert found.through == {(("A", i), ("DOADO", i)): 300 for i in (0, 1)}
     assert found.setup == {("A", 0): 5, ("A", 1): 0}
     # A block RAM without its output register is slow, and not at once.

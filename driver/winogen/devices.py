@@ -90,7 +90,12 @@ def open_device(
 def _bundled_overlay(board: Board) -> Path:
     """The bitstream for the board that this is, by PYNQ's variable BOARD, or for ``board``."""
     name = os.environ.get("BOARD", "").lower()
-    here = load_board(name, board.core.data_width) if name in board_names() else board
+    if name and name not in board_names():
+        raise DeviceError(
+            f"this board is {name}, by the environment variable BOARD, and winogen has no overlay "
+            "for it; give the path of a .bit file that was built for it"
+        )
+    here = load_board(name, board.core.data_width) if name else board
     if here.core.config_hash != board.core.config_hash:
         raise DeviceError(
             f"this board is {here.name}, by the environment variable BOARD, and the program is for "

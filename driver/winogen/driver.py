@@ -90,9 +90,7 @@ class WinogenCore(pynq.DefaultIP):
         while True:
             status = registers.unpack("STATUS", self.get("STATUS"))
             if status["error"]:
-                message = self._describe_error()
-                self.reset()
-                raise DeviceError(message)
+                raise DeviceError(self._reset_after(self._describe_error()))
             if status["done"]:
                 return
             if status["idle"]:
@@ -103,8 +101,7 @@ class WinogenCore(pynq.DefaultIP):
                 message = (
                     f"the accelerator did not finish within {seconds:g} s: {self.describe_state()}"
                 )
-                self.reset()
-                raise DeviceTimeoutError(message)
+                raise DeviceTimeoutError(self._reset_after(message))
             time.sleep(pause)
             pause = min(_POLL_SECONDS, pause + _POLL_SECONDS / 16)
 
@@ -123,6 +120,14 @@ class WinogenCore(pynq.DefaultIP):
                     f"not answer ({self.describe_state()}); load the overlay again"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def _reset_after(self, message: str) -> str:
+        """Soft reset; the message that says why, and that it failed if it did."""
+        try:
+            self.reset()
+        except DeviceTimeoutError as error:
+            return f"{message}; then {error}"
+        return message
 
     def counters(self) -> dict[str, int]:
         """The hardware's counters of the last stream, by name (see the register reference)."""

@@ -1,7 +1,8 @@
-"""Where what ships with winogen and is no Python of it lies: boards, logic."""
+"""Folders: what ships with winogen and is no Python of it (boards, logic), and the user's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from winogen.errors import WinogenError
@@ -17,3 +18,9 @@ def shipped_folder(installed: str, checkout: str) -> Path:
         if folder.is_dir():
             return folder
     raise WinogenError(f"the folder '{installed}' is missing from {package}; install winogen again")
+
+
+def cache_folder(kind: str) -> Path:
+    """Where results of one kind are kept for the user, who may delete them at any time."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "winogen" / kind

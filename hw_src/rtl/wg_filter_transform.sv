@@ -57,7 +57,6 @@ module wg_filter_transform #(
           WeightWidth'(signed'(tap_q[3*r+2][v*DataWidth+:DataWidth]))));
       end
       if (position_q[3:2] == 2'd3) column_q[0][v*ColumnWidth+:ColumnWidth] <= '0;
-      if (position_q[3:2] == 2'd3) column_q[0][v*ColumnWidth+:ColumnWidth] <= '0;
       data_o[v*WeightWidth+:WeightWidth] <= combine(
         row_q,
         WeightWidth'(signed'(column_q[0][v*ColumnWidth+:ColumnWidth])),

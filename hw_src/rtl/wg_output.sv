@@ -206,5 +206,6 @@ module wg_output
   end
 
   logic unused;
-  assign unused = ^{instruction_i, psum3, side, word_psum_i, par_i, par_addr_i, clamp_addr, requantised};
+  assign unused = ^{instruction_i, psum3, side, word_psum_i, par_i, par_addr_i, clamp_addr,
+                    requantised};
 endmodule

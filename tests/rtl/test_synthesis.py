@@ -138,8 +138,8 @@ sta
     delays = tmp_path / "delays.ys"
     delays.write_text((RTL.parent / "synth" / "delays.ys").read_text())
     find_yosys().run(delays, tmp_path / "log2", 300)
-    library = timing.library(netlist, json.loads((tmp_path / "delays.json").read_text()))
-    ours = timing.Timing(netlist, library).longest(1)[0].delay
+    cells = timing.cell_delays(netlist, json.loads((tmp_path / "delays.json").read_text()))
+    ours = timing.Timing(netlist, cells).longest(1)[0].delay
     theirs = re.findall(
         rf"Latest arrival time in '{top}' is (\d+):", (tmp_path / "log").read_text()
     )

@@ -27,7 +27,8 @@ INTC_RANGE = 0x1_0000  # bytes
 
 _PS_NAME = "processing_system7_0"
 _AXI = "xilinx.com:interface:aximm:1.0"
-_ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
+#: Kinds of registers, as IP-XACT and the .hwh name them.
+ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
 
 
 def hwh_text(parameters: Mapping[str, str | int], clock: PlClock, ddr_bytes: int) -> str:
@@ -79,7 +80,7 @@ def _accelerator(modules: Element, parameters: Mapping[str, str | int], ddr_byte
             DESCRIPTION=r.doc,
             ADDRESS_OFFSET=hex(r.offset),
             SIZE=32,
-            ACCESS=_ACCESS[r.access],
+            ACCESS=ACCESS[r.access],
             IS_ENABLED="true",
             RESET_VALUE=hex(r.reset),
         )
@@ -88,7 +89,7 @@ def _accelerator(modules: Element, parameters: Mapping[str, str | int], ddr_byte
             _properties(
                 SubElement(fields, "FIELD", NAME=f.name),
                 DESCRIPTION=f.doc,
-                ACCESS=_ACCESS[r.access],
+                ACCESS=ACCESS[r.access],
                 BIT_OFFSET=f.lsb,
                 BIT_WIDTH=f.width,
             )

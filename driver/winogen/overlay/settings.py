@@ -14,7 +14,7 @@ from typing import Any
 
 from winogen.board import Board, CoreConfig, Platform
 from winogen.device.bitfile import STEM
-from winogen.device.hwh import INTC_BASE, INTC_NAME, INTC_RANGE, IP_BASE, IP_NAME, VLNV
+from winogen.device.hwh import ACCESS, INTC_BASE, INTC_NAME, INTC_RANGE, IP_BASE, IP_NAME, VLNV
 from winogen.errors import BoardError
 from winogen.registers import ADDRESS_RANGE, REGISTERS
 from winogen.rtl.build import hardware_folder, parameters, rtl_sources
@@ -29,7 +29,6 @@ READ_PORTS = 2
 #: Bus addresses of the core's registers and of the interrupt controller, by processor: the
 #: processor's port for registers is at 0x40000000 or 0xA0000000.
 _BASES = {"zynq7": (IP_BASE, INTC_BASE), "zynqmp": (0xA000_0000, 0xA001_0000)}
-_ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
 _PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)
 
 
@@ -148,7 +147,7 @@ def _clock(board: Board, platform: Platform) -> dict[str, Any]:
 def _registers() -> dict[str, Any]:
     described: dict[str, Any] = {}
     for r in REGISTERS:
-        described[r.name] = {"offset": hex(r.offset), "access": _ACCESS[r.access], "doc": r.doc}
+        described[r.name] = {"offset": hex(r.offset), "access": ACCESS[r.access], "doc": r.doc}
         if r.fields:
             described[r.name]["fields"] = {
                 f.name: {"lsb": f.lsb, "width": f.width, "doc": f.doc} for f in r.fields

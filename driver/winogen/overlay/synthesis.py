@@ -18,6 +18,7 @@ from typing import Any
 
 from winogen.board import CoreConfig
 from winogen.errors import DeviceError, one_line
+from winogen.folders import cache_folder
 from winogen.overlay import timing
 from winogen.overlay.netlist import Netlist
 from winogen.overlay.yosys import Yosys, find_yosys
@@ -92,7 +93,7 @@ def synthesise(
         options=options,
     )
     texts = {path.name: path.read_bytes() for path in files} | {"netlist.ys": script.encode()}
-    folder = (cache or _cache_folder()) / _key(texts, yosys)
+    folder = (cache or cache_folder("synth")) / _key(texts, yosys)
     tool = f"{yosys.name} {yosys.version}"
     try:
         design = _result(folder / _NETLIST, texts, yosys, deadline)
@@ -104,13 +105,13 @@ def synthesise(
         models = _result(folder / f"delays-{_key(texts, yosys)}.json.gz", texts, yosys, deadline)
     except OSError as error:
         raise DeviceError(f"cannot keep the synthesis in {folder}: {one_line(error)}") from None
-    library = timing.library(netlist, models)
+    delays = timing.cell_delays(netlist, models)
     paths, deepest, routed = (
-        timing.Timing(netlist, delays).longest(count)
-        for delays, count in (
-            (library, PATHS),
-            (timing.levels(library), 1),
-            (timing.routed(library), 1),
+        timing.Timing(netlist, arcs).longest(count)
+        for arcs, count in (
+            (delays, PATHS),
+            (timing.levels(delays), 1),
+            (timing.routed(delays), 1),
         )
     )
     return Synthesis(
@@ -148,11 +149,6 @@ def _result(file: Path, texts: Mapping[str, bytes], yosys: Yosys, deadline: floa
 
 def _script(name: str) -> str:
     return (hardware_folder() / "synth" / name).read_text()
-
-
-def _cache_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "winogen" / "synth"
 
 
 def _key(texts: Mapping[str, bytes], yosys: Yosys) -> str:

@@ -57,7 +57,7 @@ class Path:
 
 
 def probe(netlist: Netlist) -> str:
-    """Verilog that has each kind of primitive of the netlist once, for ``library``.
+    """Verilog that has each kind of primitive of the netlist once, for ``cell_delays``.
 
     LUTs and memories of one type are of one kind whatever they hold.
     """
@@ -74,7 +74,7 @@ def kind(cell: Cell) -> tuple[str, ...]:
     return (cell.type, *(f"{n}={cell.parameters[n]}" for n in _timed(cell)))
 
 
-def library(netlist: Netlist, design: Mapping[str, Any]) -> dict[tuple[str, ...], Delays]:
+def cell_delays(netlist: Netlist, design: Mapping[str, Any]) -> dict[tuple[str, ...], Delays]:
     """Delays of each kind of primitive, from the elaborated ``probe`` as Yosys writes it."""
     kinds = {kind(cell): cell for cell in netlist.cells}
     cells = design["modules"]["probe"]["cells"]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from winogen.board import CoreConfig
 from winogen.errors import DeviceError, one_line
-from winogen.folders import shipped_folder
+from winogen.folders import cache_folder, shipped_folder
 from winogen.progress import Progress
 
 try:
@@ -153,7 +153,7 @@ def build_simulation(
     tools = _find_tools()
     flags = [f"-G{name}={value}" for name, value in parameters(core).items()]
     flags += [*options.verilator_flags(), "--top-module", top]
-    cache = cache or _cache_folder()
+    cache = cache or cache_folder("rtl")
     folder = cache / _key([*files, harness], flags, tools)
     library = folder / _LIBRARY
     if library.is_file():
@@ -168,11 +168,6 @@ def build_simulation(
     except OSError as error:
         raise DeviceError(f"cannot build the simulation in {folder}: {one_line(error)}") from None
     return library
-
-
-def _cache_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "winogen" / "rtl"
 
 
 def _key(files: Sequence[Path], flags: Sequence[str], tools: _Tools) -> str:

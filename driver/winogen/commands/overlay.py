@@ -13,7 +13,7 @@ from winogen.errors import InputError
 from winogen.files import check_writable, write_atomically
 
 
-def add_overlay_commands(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add ``overlay`` to the commands of the command line (argparse's sub-parsers)."""
     overlay = commands.add_parser(
         "overlay", help="what the accelerator costs on an FPGA, and building its bitstream"

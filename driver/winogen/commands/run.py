@@ -1,0 +1,147 @@
+"""``winogen run``: generate images on a device."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.board import load_board
+from winogen.commands.compile import compile_model, compile_options
+from winogen.errors import InputError, one_line
+from winogen.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
+from winogen.program import Program
+from winogen.progress import Progress
+from winogen.tables import cost_summary, cost_table
+
+#: Images of one run, by default and at most, and the largest magnification of the sheet: what
+#: fits a laptop's memory.
+DEFAULT_NUMBER = 16
+MAX_IMAGES = 100_000
+MAX_SCALE = 64
+
+
+def add(commands: Any) -> None:
+    """Add the command to the command line (argparse's sub-parsers)."""
+    run = commands.add_parser(
+        "run",
+        parents=[compile_options()],
+        help="generate images",
+        description="Run a network on a device and write a sheet of its images (PNG), or its "
+        "output as an array (.npy).",
+    )
+    run.add_argument("model", help="a name, a folder, or a program file (.wg)")
+    run.add_argument("-n", "--number", type=int, help="images (default: 16)")
+    run.add_argument("--seed", type=int, help="seed of the latents (default: 0)")
+    run.add_argument(
+        "--input",
+        type=Path,
+        metavar="FILE.npy",
+        help="inputs to use instead: float array (N, latent) or (N, C, H, W)",
+    )
+    run.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="picture (.png) or float array (.npy) to write",
+    )
+    run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
+    run.add_argument(
+        "--device",
+        choices=("emulator", "rtl", "board"),
+        default="emulator",
+        help="where to run: the emulator (default), rtl (the hardware's own logic, simulated cycle "
+        "by cycle: slow, and needs winogen[rtl] and g++), or a PYNQ board",
+    )
+    run.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
+    run.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="give up on a run after this long (default: from the prediction)",
+    )
+    run.set_defaults(command=_run)
+
+
+def _load_or_compile(options: argparse.Namespace) -> Program:
+    if not options.model.endswith(".wg"):
+        return compile_model(options).program
+    fixed = ("mode", "batch", "percentile", "headroom", "calib_seed")
+    given = [f"--{n.replace('_', '-')}" for n in fixed if getattr(options, n) is not None]
+    if given:
+        raise InputError(f"{', '.join(given)} cannot change a compiled program; compile it anew")
+    program = Program.load(options.model)
+    if options.board or options.bits:
+        bits = options.bits or program.data_width
+        program.check_board(load_board(options.board or program.board.name, bits))
+    return program
+
+
+def _run(options: argparse.Namespace) -> None:
+    from winogen.generator import Generator
+    from winogen.images import encode_png, save_array, sheet
+
+    as_float = options.output.suffix == ".npy"
+    if not as_float and options.output.suffix.lower() != ".png":
+        raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
+    if options.input and (options.number is not None or options.seed is not None):
+        raise InputError("--input brings its own latents: leave -n and --seed out")
+    number = DEFAULT_NUMBER if options.number is None else options.number
+    seed = options.seed or 0
+    if number < 1:
+        raise InputError(f"the number of images must be at least 1, not {number}")
+    if number > MAX_IMAGES:
+        raise InputError(f"the number of images must be at most {MAX_IMAGES:,}")
+    if seed < 0:
+        raise InputError("a seed must not be negative")
+    if not 1 <= options.scale <= MAX_SCALE:
+        raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
+    check_writable(options.output)
+    inputs = _read_inputs(options.input) if options.input else None
+    program = _load_or_compile(options)
+    if program.output_range is None and not as_float:
+        raise InputError(
+            f"the output of network '{program.name}' is no image (its definition has no output "
+            "range): write it to a .npy file"
+        )
+    with Generator(
+        program,
+        options.device,
+        board=options.board,
+        overlay=options.overlay,
+        timeout=options.timeout,
+    ) as generator:
+        z = generator.latents(number, seed) if inputs is None else inputs
+        with Progress("generating", len(z)) as progress:
+            out = generator.generate(z, as_float=as_float, progress=progress.update)
+    if as_float:
+        save_array(options.output, out)
+    else:
+        if out.shape[3] not in (1, 3):
+            raise InputError(
+                f"the images of network '{program.name}' have {out.shape[3]} channels: write "
+                "them to a .npy file"
+            )
+        write_atomically(options.output, encode_png(sheet(out), options.scale))
+    stream = program.streams[-1]
+    print(cost_table(program, stream))
+    print(cost_summary(program, stream))
+    print(
+        f"wrote {options.output}: {len(out)} x {'x'.join(map(str, out.shape[1:]))} "
+        f"from the {options.device}"
+    )
+
+
+def _read_inputs(path: Path) -> NDArray:
+    try:
+        with open(path, "rb") as file:
+            array = np.load(file, allow_pickle=False)
+    except ARRAY_FILE_ERRORS as error:
+        raise InputError(f"cannot read inputs from {path}: {one_line(error)}") from None
+    if not isinstance(array, np.ndarray) or array.ndim < 2:
+        raise InputError(f"inputs in {path} must be one array (N, latent) or (N, C, H, W)")
+    return array
