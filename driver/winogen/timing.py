@@ -149,7 +149,8 @@ class Load:
         self._board = board
         self._front = 0.0
         self._taken: deque[float] = deque([0.0] * self.AHEAD, maxlen=self.AHEAD)
-        self._waiting: deque[tuple[int, Instruction, float, float]] = deque()
+        #: Instructions whose data have not all come: index, when it began, first data, bytes.
+        self._waiting: deque[tuple[int, Instruction, int, float, int, Runs]] = deque()
         #: When the back can take beats again, and when all it took has been written.
         self._back = self._settled = 0.0
         #: Cycles of a burst of the latest transfer, and when the port can announce one more.
@@ -177,15 +178,16 @@ class Load:
         # through wg_burst_split and the port's register.
         sized = at + 1 + factor.bit_length()
         self._front = sized + 2 + rows
-        self._waiting.append((index, instruction, at, sized + 5 + self._board.dram_latency))
+        first = sized + 5 + self._board.dram_latency
+        size, runs = load_bytes(instruction, self._board)
+        self._waiting.append((index, instruction, at, first, size, runs))
 
     def transfer(self) -> tuple[float, int, float] | None:
         """First data, bytes and least cycles of the oldest waiting instruction's transfer."""
         if not self._waiting:
             return None
-        _, instruction, _, first = self._waiting[0]
+        _, _, _, first, size, runs = self._waiting[0]
         core = self._board.core
-        size, runs = load_bytes(instruction, self._board)
         latency = self._board.dram_latency
         # Nothing is asked for that the queues have no room for, nor while too much is under way.
         begin = max(first + runs.join, self._back - self._capacity, self._room + latency)
@@ -197,9 +199,8 @@ class Load:
 
     def finish(self, last: float) -> tuple[int, int]:
         """The transfer has ended: the instruction and its end."""
-        index, instruction, at, _ = self._waiting.popleft()
+        index, instruction, at, _, size, _ = self._waiting.popleft()
         f, core = instruction.fields, self._board.core
-        size, _ = load_bytes(instruction, self._board)
         port_bytes = BEAT_BYTES * core.read_ports
         # Cycles before the first beat is taken, for all beats, and from the last to the end.
         setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
@@ -306,7 +307,7 @@ class Store:
     def __init__(self, board: Board):
         self._board = board
         self._free = 0.0
-        self._waiting: deque[tuple[int, Instruction, int]] = deque()
+        self._waiting: deque[tuple[int, int, int, Runs]] = deque()
 
     @property
     def ready(self) -> float:
@@ -317,20 +318,20 @@ class Store:
         """The engine takes an instruction."""
         f = instruction.fields
         rows = f["images"] * f["rows"]
-        self._free = at + 3 + max(rows, store_bytes(instruction, self._board)[0] // BEAT_BYTES)
-        self._waiting.append((index, instruction, at))
+        size, runs = store_bytes(instruction, self._board)
+        self._free = at + 3 + max(rows, size // BEAT_BYTES)
+        self._waiting.append((index, at, size, runs))
 
     def transfer(self) -> tuple[float, int, float] | None:
         """First data, bytes and least cycles of the oldest waiting instruction's transfer."""
         if not self._waiting:
             return None
-        _, instruction, at = self._waiting[0]
-        size, runs = store_bytes(instruction, self._board)
+        _, at, size, runs = self._waiting[0]
         return at + 8 + runs.join, size, runs.cycles(self._board.dram_latency)
 
     def finish(self, last: float) -> tuple[int, int]:
         """The transfer has ended: the instruction and its end."""
-        index, _, _ = self._waiting.popleft()
+        index, _, _, _ = self._waiting.popleft()
         return index, math.ceil(last + self._board.dram_latency)
 
 
