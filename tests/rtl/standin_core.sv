@@ -92,7 +92,8 @@ module winogen_core
 
   // Read ports, the fetch port among them.
   logic [Ports-1:0] ar_valid, ar_ready, r_valid, r_last;
-  logic [Ports-1:0][63:0] ar_addr, r_data;
+  logic [Ports-1:0][AddrWidth-1:0] ar_addr;
+  logic [Ports-1:0][63:0] r_data;
   logic [Ports-1:0][1:0] r_resp;
   assign {m_axi_if_arvalid_o, m_axi_rd_arvalid_o} = ar_valid;
   assign {m_axi_if_araddr_o, m_axi_rd_araddr_o} = ar_addr;
@@ -192,16 +193,16 @@ module winogen_core
     for (int p = 0; p < int'(Ports); p++) begin
       bad[p] = r_resp[p] != 0;
       ar_valid[p] = state_q == Address && port_q == $bits(port_q)'(p) && !finish && !drop_q;
-      ar_addr[p] = 64'(source_q) + offset + (mode_q[7:4] == 3 ? 64'd3968 + 64'd64 : 64'd0);
+      ar_addr[p] = AddrWidth'(64'(source_q) + offset + (mode_q[7:4] == 3 ? 64'd4032 : 64'd0));
       if (state_q == Flood) begin
         ar_valid[p] = asked_q[p] != length_q && p != int'(ReadPorts);
-        ar_addr[p] = 64'(source_q) + (64'(asked_q[p]) * Ports + 64'(p)) * BurstBytes;
+        ar_addr[p] = AddrWidth'(64'(source_q) + (64'(asked_q[p]) * Ports + 64'(p)) * BurstBytes);
       end
     end
   end
 
   assign m_axi_wr_awvalid_o = state_q == Write && !aw_done_q;
-  assign m_axi_wr_awaddr_o = 64'(target_q) + offset;
+  assign m_axi_wr_awaddr_o = AddrWidth'(64'(target_q) + offset);
   assign m_axi_wr_awlen_o = 8'd15;
   assign m_axi_wr_wvalid_o = state_q == Write && !w_done_q;
   assign m_axi_wr_wdata_o =

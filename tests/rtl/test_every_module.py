@@ -12,6 +12,7 @@ import pytest
 from runner import HERE, REPOSITORY, RTL
 
 PACKAGE = "winogen_pkg"  # no module; test_rtlgen.py compares it with Python
+OPEN = RTL.parent / "open"
 #: The whole core is simulated by winogen.rtl; its tests drive it through registers and memory.
 CORE = "winogen_core"
 SIMULATED = re.compile(r"\b(?:run|run_unit|simulate)\(\s*(?:monkeypatch,\s*)?\"(\w+)\"")
@@ -29,7 +30,9 @@ def all_subjects() -> set[str]:
     return set().union(*(subjects(path.read_text()) for path in files))
 
 
-@pytest.mark.parametrize("module", sorted(p.stem for p in RTL.glob("*.sv") if p.stem != PACKAGE))
+@pytest.mark.parametrize(
+    "module", sorted(p.stem for d in (RTL, OPEN) for p in d.glob("*.sv") if p.stem != PACKAGE)
+)
 def test_every_module_has_a_test(module: str) -> None:
     if module == CORE:
         assert any("RtlCore(" in path.read_text() for path in HERE.glob("test_*.py"))

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from runner import RTL, verilator_root
+from runner import HERE, RTL, verilator_root
 
 from winogen.board import CoreConfig, board_names, load_board
 from winogen.errors import BoardError
@@ -20,6 +20,9 @@ from winogen.rtl.build import parameters
 
 PACKAGE = RTL / "winogen_pkg.sv"
 MODULES = sorted(p.stem for p in RTL.glob("*.sv") if p != PACKAGE)
+OPEN = RTL.parent / "open"
+ADAPTERS = sorted(p.stem for p in OPEN.glob("wg_*.sv"))
+PS7 = HERE / "ps7_model.sv"
 
 
 def builds() -> Iterator[tuple[str, int]]:
@@ -35,10 +38,11 @@ CORES = list(builds())
 
 def lint(top: str, *arguments: str, suffix: str = ".sv") -> subprocess.CompletedProcess[str]:
     root = verilator_root()
+    source = next(d / f"{top}{suffix}" for d in (RTL, OPEN) if (d / f"{top}{suffix}").is_file())
     command = [root / "bin/verilator_bin", "--lint-only", "-Wall", "-y", RTL, *arguments]
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     return subprocess.run(
-        [*map(str, command), "--top-module", top, str(PACKAGE), str(RTL / f"{top}{suffix}")],
+        [*map(str, command), "--top-module", top, str(PACKAGE), str(source)],
         env=environment, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
@@ -62,6 +66,20 @@ def test_the_wrapper_for_vivado_is_clean_in_every_build(board, bits):
     values = {"ADDR_WIDTH": "32", **top_parameters(chosen.core)}
     verilog = {n: v.replace("0x", "32'h") for n, v in values.items()}
     result = lint("winogen", *(f"-G{n}={v}" for n, v in verilog.items()), suffix=".v")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("module", ADAPTERS)
+def test_every_adapter_of_the_open_flow_is_clean(module):
+    result = lint(module, "-y", str(OPEN))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("board, bits", [("pynq-z2", 8), ("pynq-z2", 16), ("tiny", 8)])
+def test_the_top_level_of_the_open_flow_is_clean(board, bits):
+    core: CoreConfig = load_board(board, bits).core
+    values = (f"-G{n}={v}" for n, v in parameters(core).items())
+    result = lint("winogen_open", "-y", str(OPEN), str(PS7), *values)
     assert result.returncode == 0, result.stderr
 
 
@@ -108,7 +126,7 @@ def test_yosys_elaborates_the_core_and_finds_no_problem():
     assert "Latch inferred" not in result.stdout
 
 
-@pytest.mark.parametrize("path", [PACKAGE, *(RTL / f"{m}.sv" for m in MODULES)], ids=str)
+@pytest.mark.parametrize("path", [*RTL.glob("*.sv"), *OPEN.glob("*.sv")], ids=lambda p: p.stem)
 def test_one_module_a_file_and_no_blanket_waiver(path: Path):
     text = path.read_text()
     names = re.findall(r"^(?:module|package) (\w+)", text, re.M)

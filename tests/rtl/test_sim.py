@@ -506,4 +506,4 @@ def test_the_sources_are_found_and_packaged():
     listed = set(re.findall(r'^    "(winogen[.\w]*)",$', text, re.M))
     folders = [p.parent for p in (ROOT / "driver/winogen").rglob("__init__.py")]
     packages = {".".join(f.relative_to(ROOT / "driver").parts) for f in folders}
-    assert listed == packages | {"winogen.hw", "winogen.overlays"}
+    assert listed == packages | {"winogen.hw", "winogen.notebooks", "winogen.overlays"}

@@ -12,6 +12,9 @@ from winogen.board import load_board
 from winogen.errors import InputError
 from winogen.files import check_writable, write_atomically
 
+#: Networks that a build is chosen for: deconvolutions of both kinds.
+NETWORKS = ("dcgan-5x5", "dcgan-4x4")
+
 
 def add(commands: Any) -> None:
     """Add ``overlay`` to the commands of the command line (argparse's sub-parsers)."""
@@ -31,16 +34,43 @@ def add(commands: Any) -> None:
     report.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
     report.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file too")
     report.set_defaults(command=_report)
+    explore = verbs.add_parser(
+        "explore",
+        help="search the array and memories that run networks fastest on a board",
+        description="Try every shape of the array and every way to divide the block RAM that "
+        "fits the board's device, and print the fastest for each number of multipliers: images a "
+        "second by the cost model, resources by an estimate that was fitted to syntheses. "
+        "Takes minutes.",
+    )
+    explore.add_argument("--board", default="pynq-z2", help="name or YAML file (default: pynq-z2)")
+    explore.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
+    explore.add_argument(
+        "--network",
+        action="append",
+        metavar="NAME",
+        help="network to run, a name or a folder; may be given several times (default: "
+        f"{', '.join(NETWORKS)})",
+    )
+    explore.add_argument("--batch", type=int, default=16, help="images of a run (default: 16)")
+    explore.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw speed against resources: .png, .svg, .pdf"
+    )
+    explore.add_argument(
+        "--json", type=Path, metavar="FILE", help="write all that was tried to a file too"
+    )
+    explore.set_defaults(command=_explore)
+
     build = verbs.add_parser(
         "build",
         help="build a board's overlay (.bit and .hwh)",
         description="Build winogen.bit and winogen.hwh for a board: processing system, AXI "
-        "interconnect, accelerator, interrupt controller. Needs Vivado, which is AMD's, and about "
-        "an hour.",
+        "interconnect, accelerator, interrupt controller. Takes about an hour. With --tool vivado "
+        "it needs Vivado, which is AMD's; with --tool open (PYNQ-Z1 and Z2) it needs Yosys "
+        "(winogen[synth]), nextpnr for Xilinx devices and Project X-Ray.",
     )
     build.add_argument("--board", required=True, help="name or YAML file")
     build.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
-    build.add_argument("--tool", required=True, choices=("vivado",), help="what builds it")
+    build.add_argument("--tool", required=True, choices=("vivado", "open"), help="what builds it")
     build.add_argument(
         "-o",
         "--output",
@@ -57,7 +87,8 @@ def add(commands: Any) -> None:
     build.add_argument(
         "--settings-only",
         action="store_true",
-        help="write the settings of the scripts and say how to run them, for another machine",
+        help="with --tool vivado: write the settings of the scripts and say how to run them, for "
+        "another machine",
     )
     build.set_defaults(command=_build)
 
@@ -79,8 +110,42 @@ def _report(options: argparse.Namespace) -> int:
     return 0 if all(bar.met for bar in report.bars()) else 1
 
 
+def _explore(options: argparse.Namespace) -> None:
+    from winogen import zoo
+    from winogen.compiler import MAX_BATCH
+    from winogen.overlay.explore import Explorer
+    from winogen.overlay.explore_report import explore_dict, explore_plot, explore_text
+    from winogen.overlay.parts import find_part
+    from winogen.progress import Progress
+
+    if not 1 <= options.batch <= MAX_BATCH:
+        raise InputError(f"batch must be 1 to {MAX_BATCH}, not {options.batch}")
+    if options.plot and options.plot.suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(f"cannot draw {options.plot}: its name must end in .png, .svg or .pdf")
+    for file in (options.plot, options.json):
+        if file:
+            check_writable(file)
+    board = load_board(options.board, options.bits)
+    part = find_part(board.part)
+    with Progress("exploring") as progress:
+        progress.stage("networks")
+        graphs = [zoo.load_model(name) for name in options.network or NETWORKS]
+        explorer = Explorer(board, part, graphs, options.batch)
+        front = explorer.search(lambda done, of: progress.stage(f"array {done + 1} of {of}"))
+        now = explorer.measure(board.core)
+    print(explore_text(board, part, front, now))
+    if options.json:
+        text = json.dumps(explore_dict(front, explorer.tried), indent=2) + "\n"
+        write_atomically(options.json, text.encode())
+    if options.plot:
+        suffix = options.plot.suffix[1:]
+        picture = explore_plot(board, part, front, explorer.tried, now, suffix)
+        write_atomically(options.plot, picture)
+
+
 def _build(options: argparse.Namespace) -> None:
     from winogen.overlay.build import DEADLINE, build_overlay, script, write_settings
+    from winogen.overlay.open_flow import build_open
 
     seconds = DEADLINE if options.deadline is None else options.deadline
     if not 0 < seconds < float("inf"):
@@ -88,9 +153,12 @@ def _build(options: argparse.Namespace) -> None:
     board = load_board(options.board, options.bits)
     folder = options.output or Path("build", "overlay", f"{board.name}-int{options.bits}")
     if options.settings_only:
+        if options.tool != "vivado":
+            raise InputError("--settings-only goes with --tool vivado, whose scripts have settings")
         settings = write_settings(board, folder)
         print(f"cd {shlex.quote(str(settings.parent))}")
         print(f"vivado -mode batch -source {shlex.quote(str(script()))} -tclargs {settings.name}")
         return
-    bit = build_overlay(board, folder, seconds)
+    build = build_overlay if options.tool == "vivado" else build_open
+    bit = build(board, folder, seconds)
     print(f"wrote {bit} and {bit.with_suffix('.hwh').name}")

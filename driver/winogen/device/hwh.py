@@ -1,16 +1,18 @@
-"""The hardware handoff file (.hwh) of the emulated design, as Vivado writes one beside a .bit.
+"""The hardware handoff file (.hwh) of a Zynq-7000 design, as Vivado writes one beside a .bit.
 
 pynq learns everything about an overlay from this file: which IP is where, its registers, its
-parameters, its interrupt and the clocks. The emulated design is the one of a Zynq-7000 board:
-processing system, accelerator, interrupt controller.
+parameters, its interrupt and the clocks. The emulated device's design and that of the open flow are
+the same: processing system, accelerator, interrupt controller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from ..board import CoreConfig
 from ..registers import ADDRESS_RANGE, HARDWARE_VERSION, REGISTERS
 from .ps7 import CRYSTAL_MHZ, IO_PLL_MHZ, PL_CLOCKS, PlClock
 
@@ -26,12 +28,24 @@ INTC_BASE = 0x4180_0000
 INTC_RANGE = 0x1_0000  # bytes
 
 _PS_NAME = "processing_system7_0"
+#: Ports to memory: loads and stores, loads, instructions.
+MEMORY_PORTS = 3
 _AXI = "xilinx.com:interface:aximm:1.0"
 #: Kinds of registers, as IP-XACT and the .hwh name them.
 ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
 
 
-def hwh_text(parameters: Mapping[str, str | int], clock: PlClock, ddr_bytes: int) -> str:
+def core_parameters(core: CoreConfig) -> dict[str, str | int]:
+    """Build parameters of an accelerator as its .hwh has them."""
+    return {**asdict(core), "config_hash": core.config_hash}
+
+
+def hwh_text(
+    parameters: Mapping[str, str | int],
+    clock: PlClock,
+    ddr_bytes: int,
+    maker: str = "emulated by winogen",
+) -> str:
     """The .hwh of an accelerator built with ``parameters``, clocked by ``clock``.
 
     Parameters
@@ -42,13 +56,15 @@ def hwh_text(parameters: Mapping[str, str | int], clock: PlClock, ddr_bytes: int
         FCLK0; the other PL clocks are off.
     ddr_bytes : int
         What the HP ports reach, from bus address 0.
+    maker : str
+        What the file says in place of a version of Vivado.
 
     Returns
     -------
     str
         The same text for the same arguments.
     """
-    root = Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION="none: emulated by winogen")
+    root = Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION=f"none: {maker}")
     SubElement(root, "SYSTEMINFO", ARCH="zynq", DEVICE="7z020", NAME="winogen", PACKAGE="clg400")
     SubElement(root, "EXTERNALPORTS")
     SubElement(root, "EXTERNALINTERFACES")
@@ -95,8 +111,15 @@ def _accelerator(modules: Element, parameters: Mapping[str, str | int], ddr_byte
             )
     _parameters(module, parameters)
     _interrupts(module, (INTERRUPT_PIN, "O", INTC_NAME, "intr"))
-    _bus(module, S_AXI="SLAVE", M_AXI="MASTER")
-    _ranges(module, ("M_AXI", _PS_NAME, "S_AXI_HP0", "MEMORY", 0, ddr_bytes))
+    masters = {f"m_axi_{i}": "MASTER" for i in range(MEMORY_PORTS)}
+    _bus(module, S_AXI="SLAVE", **masters)
+    _ranges(
+        module,
+        *(
+            (f"m_axi_{i}", _PS_NAME, f"S_AXI_HP{i}", "MEMORY", 0, ddr_bytes)
+            for i in range(MEMORY_PORTS)
+        ),
+    )
 
 
 def _interrupt_controller(modules: Element) -> None:
@@ -131,7 +154,8 @@ def _processing_system(modules: Element, clock: PlClock) -> None:
         }
     _parameters(module, parameters)
     _interrupts(module, ("IRQ_F2P", "I", INTC_NAME, "irq"))
-    _bus(module, M_AXI_GP0="MASTER", S_AXI_HP0="SLAVE")
+    slaves = {f"S_AXI_HP{i}": "SLAVE" for i in range(MEMORY_PORTS)}
+    _bus(module, M_AXI_GP0="MASTER", **slaves)
     _ranges(
         module,
         ("M_AXI_GP0", IP_NAME, "S_AXI", "REGISTER", IP_BASE, ADDRESS_RANGE),

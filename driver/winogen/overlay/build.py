@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from winogen.board import Board, board_folder
-from winogen.device.bitfile import STEM
 from winogen.errors import DeviceError, InputError, one_line
 from winogen.files import write_atomically
+from winogen.overlay import results
 from winogen.overlay.settings import overlay_settings, tcl
 from winogen.overlay.vivado import find_vivado, run_vivado
 
@@ -65,17 +64,11 @@ def build_overlay(board: Board, folder: Path, seconds: float = DEADLINE) -> Path
     overlay_settings(board, folder)  # a board that cannot be built needs no Vivado
     vivado = find_vivado()
     settings = write_settings(board, folder)
-    made = [settings.parent / "results" / f"{STEM}{suffix}" for suffix in (".hwh", ".bit")]
+    made = settings.parent / "results"
+    log = settings.with_name("vivado.log")
     try:
-        for file in made:
-            file.unlink(missing_ok=True)  # of an earlier build
-        log = settings.with_name("vivado.log")
+        results.clear(made)
         run_vivado(vivado, script(), [settings.name], log, seconds)
-        for file in made:
-            if not file.is_file():
-                raise DeviceError(f"Vivado ended without {file.name}; its messages are in {log}")
-        for file in made:  # the .hwh before the .bit that needs it
-            os.replace(file, folder / file.name)
+        return results.publish(made, folder, "Vivado", log)
     except OSError as error:
         raise DeviceError(f"cannot build the overlay in {folder}: {one_line(error)}") from None
-    return folder / made[-1].name

@@ -10,7 +10,8 @@ from typing import Any
 from winogen.board import Board
 from winogen.overlay import area
 from winogen.overlay.area import Area
-from winogen.overlay.parts import Part
+from winogen.overlay.estimate import estimate
+from winogen.overlay.parts import PACKED, Part
 from winogen.overlay.synthesis import Synthesis
 from winogen.overlay.timing import NET, Path
 from winogen.tables import table
@@ -18,6 +19,8 @@ from winogen.tables import table
 #: The multiplier array.
 ARRAY = "u_compute/u_array"
 _WIDTH = 40
+#: An estimate may be off by so many percent.
+_ESTIMATE_PERCENT = 10
 _LABELS = {"dsp": "DSP48", "ramb36": "RAMB36", "ramb18": "RAMB18", "lut": "LUT", "ff": "FF"}
 #: What a device is filled with: label, attribute of Area, attribute of Part.
 _FILLED = (
@@ -57,7 +60,7 @@ class Report:
     Attributes
     ----------
     board, data_width, part, tool : what was synthesised, for what, with what
-    total : resources of the flat netlist
+    total, estimated : resources of the flat netlist, and what ``estimate`` expects
     instances : the same for each instance alone, without those below it
     array : DSPs of the multiplier array, each a multiplier
     registers : how many of these use their A, B, M and P registers
@@ -73,6 +76,7 @@ class Report:
     part: Part
     tool: str
     total: Area
+    estimated: Area
     instances: Mapping[str, Area]
     array: int
     registers: Mapping[str, int]
@@ -96,6 +100,7 @@ class Report:
             part=part,
             tool=synthesis.tool,
             total=area.total(netlist),
+            estimated=estimate(board.core, part.family),
             instances=area.by_instance(netlist),
             array=len(array),
             registers=area.registers_used(array),
@@ -119,12 +124,17 @@ class Report:
             *(
                 Bar(f"DSP48 of the array with {register}", count, self.multipliers, True)
                 for register, count in self.registers.items()
+                if part.family in PACKED
             ),
             Bar("block RAMs read through a register", self.registered, self.rams, True),
             Bar("latches", len(self.latches), 0),
             *(
-                Bar(label, getattr(total, used), limits.get(there, getattr(part, there)))
+                Bar(label, getattr(total, used), part.limit(there, self.data_width))
                 for label, used, there in _FILLED
+            ),
+            *(
+                Bar(f"estimate of {label}, percent off", _off(self, used), _ESTIMATE_PERCENT)
+                for label, used, _ in _FILLED
             ),
         ]
         if "dsp_least" in limits:
@@ -173,6 +183,11 @@ class Report:
             f"\n{self.array} of {self.multipliers} multipliers of the array are one DSP48 each; "
             "registers used: " + ", ".join(f"{n} {c}" for n, c in self.registers.items())
         )
+        if self.part.family not in PACKED:
+            yield (
+                "Yosys puts no registers and adders into the DSP48 of this family; Vivado does, "
+                "and needs fewer LUTs and flip-flops."
+            )
         yield ""
         yield table(
             ["part of the design", *_LABELS.values(), "of LUT: memory"],
@@ -202,6 +217,12 @@ class Report:
                 f"{'ok    ' if bar.met else 'MISSED'}  {bar.what}: {bar.value:,g}, {sign} "
                 f"{bar.limit:,g}"
             )
+
+
+def _off(report: Report, resource: str) -> float:
+    """Percent by which an estimate is off."""
+    measured = getattr(report.total, resource)
+    return 100 * abs(getattr(report.estimated, resource) - measured) / max(measured, 1)
 
 
 def _grouped(instances: Mapping[str, Area]) -> dict[str, Area]:

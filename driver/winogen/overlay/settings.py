@@ -23,8 +23,6 @@ from winogen.rtl.build import hardware_folder, parameters, rtl_sources
 VIVADO_RELEASES = ("2022.1", "2024.1")
 #: Top level of the packaged core: plain Verilog, because Vivado takes no other as an IP.
 TOP = "winogen"
-#: Ports for loads that the top level has.
-READ_PORTS = 2
 
 #: Bus addresses of the core's registers and of the interrupt controller, by processor: the
 #: processor's port for registers is at 0x40000000 or 0xA0000000.
@@ -43,14 +41,9 @@ def overlay_settings(board: Board, output: Path) -> dict[str, Any]:
     Raises
     ------
     BoardError
-        If the board has no Zynq, cannot make its clock, or has too many ports for the top level.
+        If the board has no Zynq or cannot make its clock.
     """
     platform = _platform(board)
-    if board.core.read_ports > READ_PORTS:
-        raise BoardError(
-            f"board '{board.name}' has {board.core.read_ports} read ports, and the core of an "
-            f"overlay has at most {READ_PORTS}"
-        )
     core_base, intc_base = _BASES[platform.processor]
     return {
         "vivado": {"oldest": VIVADO_RELEASES[0], "newest": VIVADO_RELEASES[1]},

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
-import time
-from contextlib import suppress
 from pathlib import Path
 
 from winogen.errors import DeviceError
+from winogen.overlay.process import run_program
 from winogen.overlay.settings import VIVADO_RELEASES
 from winogen.progress import Progress
 
@@ -19,8 +16,6 @@ _STAGE = re.compile(r"^winogen stage: (.*)$", re.MULTILINE)
 _ERROR = re.compile(r"^ERROR: (.*)$", re.MULTILINE)
 #: What a command says that has said why before.
 _CONSEQUENCE = "failed due to earlier errors"
-#: Seconds between two looks at the log.
-_PAUSE = 0.2
 
 
 def find_vivado() -> Path:
@@ -48,54 +43,13 @@ def run_vivado(vivado: Path, script: Path, arguments: list[str], log: Path, seco
     Raises DeviceError if it fails or has not ended after so many seconds.
     """
     options = ["-mode", "batch", "-nojournal", "-nolog", "-source", str(script)]
-    with log.open("wb") as output, Progress("Vivado") as progress:
-        try:
-            process = subprocess.Popen(
-                [str(vivado), *options, "-tclargs", *arguments],
-                cwd=log.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise DeviceError(f"cannot start {vivado}: {error.strerror or error}") from None
-        try:
-            _wait(process, log, time.monotonic() + seconds, progress)
-        except TimeoutError:
-            raise DeviceError(
-                f"Vivado has not finished in {seconds:g} s ({_last_stage(log)}); its messages are "
-                f"in {log}"
-            ) from None
-        finally:
-            _kill(process)
-    if process.returncode:
-        raise DeviceError(
-            f"Vivado failed (exit {process.returncode}): {_cause(log)}; its messages are in {log}"
+    command: list[str | Path] = [vivado, *options, "-tclargs", *arguments]
+    with Progress("Vivado") as progress:
+        code = run_program(
+            "Vivado", command, log.parent, log, seconds, lambda: _last_stage(log), progress.stage
         )
-
-
-def _wait(process: subprocess.Popen[bytes], log: Path, end: float, progress: Progress) -> None:
-    """Until the process ends; TimeoutError if it has not at the time ``end``."""
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, min(_PAUSE, end - time.monotonic())))
-            return
-        if time.monotonic() >= end:
-            raise TimeoutError
-        progress.stage(_last_stage(log))
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process, if it has not ended, and what it has started (a run is a process each)."""
-    if process.poll() is not None:
-        return
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
+    if code:
+        raise DeviceError(f"Vivado failed (exit {code}): {_cause(log)}; its messages are in {log}")
 
 
 def _last_stage(log: Path) -> str:

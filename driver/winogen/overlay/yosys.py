@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
-import signal
-import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from winogen.errors import DeviceError
+from winogen.overlay.process import run_program
 
 _PYOSYS = """
 import sys
@@ -48,40 +45,12 @@ class Yosys:
         Raises DeviceError if it fails, dies, or has not ended after so many seconds.
         """
         command = [sys.executable, "-c", self.program, script.name]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=script.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                code = process.wait(seconds)
-            except BaseException as error:
-                _kill(process)
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                raise DeviceError(
-                    f"{self.name} has not finished {script.name} in {seconds:g} s; its messages "
-                    f"are in {log}"
-                ) from None
+        code = run_program(self.name, command, script.parent, log, seconds, lambda: script.name)
         if code:
             raise DeviceError(
                 f"{self.name} failed in {script.name} (exit {code}): {_last_error(log)}; "
                 f"its messages are in {log}"
             )
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and, where there are groups of them, those that it has started (ABC)."""
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
 
 
 def find_yosys(only: str | None = None) -> Yosys:
