@@ -387,3 +387,25 @@ def test_a_write_waits_for_readers_of_any_part():
     reader = _compute(assigner, Access("a", 4, 8, False))
     writer = _load(assigner, Access("a", 0, 8, True))
     assert (reader.signal, writer.wait) == (1, 2)
+
+
+def test_no_more_tokens_under_way_than_a_counter_holds():
+    """An output memory of more places than tokens: whoever reuses a place waits a little early."""
+    assigner = TokenAssigner()
+    stream = []
+    for number in range(4 * isa.MAX_TOKENS):
+        place = number % (isa.MAX_TOKENS + 50)
+        for opcode in (Opcode.COMPUTE, Opcode.STORE):
+            instruction = Instruction(opcode, {})
+            access = Access("output", place, place + 1, opcode is Opcode.COMPUTE)
+            assigner.add(instruction, [access])
+            stream.append(instruction)
+    under_way = most = 0
+    for instruction in stream:
+        if instruction.opcode is Opcode.COMPUTE:
+            under_way -= instruction.wait >> Engine.STORE & 1
+        else:
+            under_way += instruction.signal >> Engine.COMPUTE & 1
+        most = max(most, under_way)
+        assert under_way >= 0
+    assert 0 < most <= isa.MAX_TOKENS

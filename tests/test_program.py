@@ -156,7 +156,7 @@ def test_nothing_is_ever_unpickled(monkeypatch, data):
 def test_wrong_versions(data):
     header, sections = parts(data)
     for name in ("format", "isa"):
-        for version in (0, 2, 99, "1", None, [1]):
+        for version in (0, 1 if name == "format" else 2, 99, "1", None, [1]):
             assert f"{name} version" in refusal(sealed({**header, name: version}, sections))
 
 

@@ -12,6 +12,7 @@ import naive
 from random_graphs import GraphBuilder, random_graph
 from test_reference import shared_model
 from winogen import reference
+from winogen.accuracy import psnr
 from winogen.errors import InputError, QuantisationError
 from winogen.graph import Graph, InputSpec
 from winogen.quantise import (
@@ -20,7 +21,6 @@ from winogen.quantise import (
     QuantNetwork,
     TensorFormat,
     integer_activations,
-    psnr,
     quantise,
     run_integer,
     run_layer,
@@ -448,9 +448,14 @@ def test_sums_that_could_overflow_are_refused_by_name(data_width):
     limit = 1 << {8: 29, 16: 45}[data_width]
     top = (1 << (data_width - 1)) - 1
     channels = (limit - 1) // (top * (top + 1))
-    assert len(quantise(_wide(channels), data_width, samples=1).layers) == 1
+
+    def attempt(channels: int) -> QuantNetwork:
+        zeros = np.zeros((1, channels, 1, 1), np.float32)  # nothing is rounded: the bias stays 0
+        return quantise(_wide(channels), data_width, inputs=zeros)
+
+    assert len(attempt(channels).layers) == 1
     with pytest.raises(QuantisationError, match=r"layer 'conv0' of model random.*sums can reach"):
-        quantise(_wide(channels + 1), data_width, samples=1)
+        attempt(channels + 1)
 
 
 def test_gains_beyond_the_requantiser_are_refused_by_name():
@@ -612,7 +617,7 @@ def test_sample_inputs_are_of_their_kind():
     assert (images.min(), images.max()) == (0, 1)
     # Neighbours in a photograph are alike; in white noise they differ by 1.4 times the spread.
     for axis in (2, 3):
-        assert np.abs(np.diff(images, axis=axis)).mean() < 0.8 * np.abs(images - 0.5).mean()
+        assert np.abs(np.diff(images, axis=axis)).mean() < np.abs(images - 0.5).mean()
     assert np.all(np.isfinite(sample_inputs(InputSpec((2, 1, 1), "image", "uniform"), 3, 0)))
 
 

@@ -16,6 +16,7 @@ from winogen.errors import WinogenError
 from winogen.version import __version__
 
 if TYPE_CHECKING:
+    from winogen.devices import pick_device
     from winogen.generator import Generator
     from winogen.program import Program
 
@@ -26,6 +27,7 @@ __all__ = [
     "__version__",
     "compile_model",
     "load_board",
+    "pick_device",
 ]
 
 
@@ -49,6 +51,10 @@ def __getattr__(name: str) -> Any:
         from winogen.generator import Generator
 
         return Generator
+    if name == "pick_device":
+        from winogen.devices import pick_device
+
+        return pick_device
     if name == "Program":
         from winogen.program import Program
 

@@ -1,4 +1,4 @@
-"""The command line: ``winogen models | compile | run | info | disasm | overlay``."""
+"""The command line: ``winogen models | compile | run | verify | info | disasm | doctor | ...``."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import sys
 from collections.abc import Sequence
 
 from winogen import __version__
-from winogen.commands import compile, inspect, overlay, run
+from winogen.commands import compile, doctor, inspect, overlay, run, verify
 from winogen.errors import WinogenError
 
 _EXAMPLES = """examples:
   winogen models                                    what there is to run
   winogen run digits --seed 7 -n 16 -o digits.png   a sheet of images, on the emulated device
   winogen compile digits -o digits.wg               a program file for a board
+  winogen compile generator.onnx --calib latents.npy -o generator.wg   a network of your own
   winogen run digits.wg -o digits.png               run a program file
+  winogen verify digits.wg --model digits           where it differs from the float network
+  winogen run fsrcnn-x2 --input photo.jpg -o big.png   a picture, twice as large
   winogen info digits.wg                            what a program does and needs
   winogen disasm digits.wg --batch 1                its instructions
+  winogen doctor                                    does everything here work?
   winogen overlay report --board pynq-z2            what the logic takes of the board's FPGA
   winogen overlay build --board pynq-z2 --tool vivado   a bitstream
 """
@@ -61,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winogen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    for module in (inspect, compile, run, overlay):
+    for module in (inspect, compile, run, verify, doctor, overlay):
         module.add(commands)
     return parser
 

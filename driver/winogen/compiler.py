@@ -5,6 +5,7 @@ The data flows one way: graph -> blocks -> integer layers -> packed layers -> st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,9 @@ from winogen.descriptor import descriptor_problem
 from winogen.errors import InputError, ScheduleError
 from winogen.graph import Graph
 from winogen.isa import Instruction
+from winogen.locality import locality
 from winogen.lower import Mode
+from winogen.memory_plan import MemoryPlan, plan
 from winogen.pack import PackedLayer, PackedNetwork, pack_network
 from winogen.program import LayerInfo, Program, StreamInfo
 from winogen.quantise import Calibration, QuantNetwork, quantise
@@ -26,6 +29,8 @@ from winogen.schedule import schedule
 #: Images of the largest stream unless asked otherwise.
 DEFAULT_BATCH = 16
 MAX_BATCH = 1024
+#: Input pixels of a batch unless asked otherwise: large images keep the array busy alone.
+BATCH_PIXELS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ def compile_graph(
     board: Board,
     *,
     mode: Mode | str = Mode.AUTO,
-    batch: int = DEFAULT_BATCH,
+    batch: int | None = None,
+    window: tuple[int, int] | None = None,
     calibration: Calibration | None = None,
     inputs: NDArray[np.float32] | None = None,
     seed: int = 0,
@@ -54,7 +60,10 @@ def compile_graph(
     mode : how multiplies are arranged; a :class:`Mode` or its name: ``auto``, ``winograd``,
         ``direct`` (TDC) or ``zero-padded``
     batch : images of the largest stream; streams for all powers of two below are made too, so
-        that any number of images can be run
+        that any number of images can be run. Default: 16, or fewer for large images
+        and where the board's contiguous memory does not hold their buffers
+    window : rows and columns of the input, where the network takes images of any size;
+        calibration is for the network's own size
     calibration, inputs, seed : see :func:`winogen.quantise.quantise`
     progress : called with the name of each stage
 
@@ -63,7 +72,13 @@ def compile_graph(
     UnsupportedLayerError, QuantisationError, ScheduleError : naming the layer and the reason
     InputError : where an argument is wrong
     """
-    if not 1 <= batch <= MAX_BATCH:
+    if window and min(window) < 1:
+        raise InputError(f"a window of {window[0]} x {window[1]} is not possible")
+    largest = batch
+    if largest is None:
+        pixels = math.prod(window or graph.input.shape[1:])
+        largest = min(max(BATCH_PIXELS // pixels, 1), DEFAULT_BATCH)
+    if not 1 <= largest <= MAX_BATCH:
         raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
     try:
         mode = Mode(mode)
@@ -79,12 +94,21 @@ def compile_graph(
         seed=seed,
         progress=progress,
     )
+    if window and window != graph.input.shape[1:]:
+        graph = graph.resized(window)
+        network = network.resized(graph)
     say("packing weights")
     packed = pack_network(network, board.core, mode)
-    streams = []
-    for size in batch_sizes(batch):
+    streams: list[StreamInfo] = []
+    for size in batch_sizes(largest):
         say(f"scheduling batch {size}")
-        streams.append(_stream(packed, board, size))
+        stream = _stream(packed, board, size)
+        memory = plan(len(packed.segment), [*streams, stream])
+        if not memory.fits(board.contiguous_mib):
+            if size == 1 or batch is not None:
+                raise ScheduleError(_does_not_fit(graph, board, size, memory))
+            break
+        streams.append(stream)
     channels = {Graph.INPUT_NAME: graph.input.shape[0]}
     channels.update({layer.name: layer.channels for layer in network.layers})
     program = Program(
@@ -98,8 +122,20 @@ def compile_graph(
         tuple(_layer_info(p, [channels[s] for s in p.layer.sources], board) for p in packed.layers),
         tuple(streams),
         packed.segment,
+        locality(graph),
     )
     return Compiled(program, network)
+
+
+def _does_not_fit(graph: Graph, board: Board, batch: int, memory: MemoryPlan) -> str:
+    advice = "use a smaller batch"
+    if batch == 1:
+        advice = "use 8 bits, a smaller window"
+    return (
+        f"network {graph.name} in batches of {batch} needs {memory} of contiguous memory, board "
+        f"{board.name} has {board.contiguous_mib} MiB: {advice}, or give the board's kernel more "
+        "(cma=) and its description too (contiguous_mib)"
+    )
 
 
 def batch_sizes(largest: int) -> list[int]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import pynq
@@ -14,13 +13,58 @@ import pynq
 from winogen.board import Board, board_folder, board_names, load_board
 from winogen.device import IP_NAME, VLNV, EmulatedDevice, ps7
 from winogen.device.core import CoreFactory
+from winogen.device.hwh import core_parameters
 from winogen.driver import WinogenCore
 from winogen.emulator import EmulatedCore
 from winogen.errors import DeviceError
 
 DEVICES = ("emulator", "rtl", "board")
+#: Environment variable that chooses a device for :func:`pick_device`.
+DEVICE_VARIABLE = "WINOGEN_DEVICE"
+#: The board that an emulated device is, where ``BOARD`` names none.
+DEFAULT_BOARD = "pynq-z2"
 #: Names of a board's bitstreams, in its folder, by data width.
 OVERLAY_NAMES = {8: "winogen.bit", 16: "winogen16.bit"}
+
+
+class Picked(NamedTuple):
+    """A device that was picked for the user; as text, one line that says which and why.
+
+    Attributes
+    ----------
+    device : what :class:`winogen.Generator` takes
+    board : name of the board to compile for
+    reason : why this device
+    """
+
+    device: str
+    board: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.device}, as board {self.board}: {self.reason}"
+
+
+def pick_device() -> Picked:
+    """The device of this machine: what WINOGEN_DEVICE names, else the board, else the emulator.
+
+    This is a board if the environment variable ``BOARD`` is set, as PYNQ's images do, or pynq
+    finds a real device. Raises DeviceError if WINOGEN_DEVICE names no device.
+    """
+    name = os.environ.get("BOARD", "").lower()
+    board = name or DEFAULT_BOARD
+    device = os.environ.get(DEVICE_VARIABLE, "")
+    if device:
+        if device not in DEVICES:
+            raise DeviceError(
+                f"the environment variable {DEVICE_VARIABLE} is '{device}'; set it to one of "
+                f"{', '.join(DEVICES)}, or not at all"
+            )
+        return Picked(device, board, f"{DEVICE_VARIABLE} says so")
+    here = "BOARD is set" if name else "pynq finds a device" if _real_device() else ""
+    if here:
+        return Picked("board", board, f"{here} ({DEVICE_VARIABLE}=emulator runs without the board)")
+    return Picked("emulator", board, f"this is no PYNQ board ({DEVICE_VARIABLE} chooses another)")
 
 
 def emulated_device(board: Board, *, fuse: bool = True) -> EmulatedDevice:
@@ -46,7 +90,7 @@ def _device(kind: str, board: Board, core_factory: CoreFactory) -> EmulatedDevic
     return EmulatedDevice(
         core_factory,
         name=f"{kind}-{board.name}",
-        parameters={**asdict(board.core), "config_hash": board.core.config_hash},
+        parameters=core_parameters(board.core),
         memory_bytes=(board.contiguous_mib + 64) << 20,  # the rest is the processor's
         contiguous_bytes=board.contiguous_mib << 20,
         clock_mhz=board.clock_mhz,
@@ -138,14 +182,20 @@ def choose_clock_source(device: Any, overlay: Path) -> None:
     slcr.write(ps7.FCLK0_OFFSET, ps7.select_source(slcr.read(ps7.FCLK0_OFFSET), source))
 
 
-def _board_device() -> Any:
+def _real_device() -> Any:
+    """The board that pynq finds, or None."""
     try:
-        with warnings.catch_warnings():  # what pynq warns of is said below
+        with warnings.catch_warnings():  # its callers say what pynq warns of
             warnings.simplefilter("ignore")
             device = pynq.Device.active_device
     except RuntimeError:
-        device = None
-    if device is None or isinstance(device, EmulatedDevice):
+        return None
+    return None if isinstance(device, EmulatedDevice) else device
+
+
+def _board_device() -> Any:
+    device = _real_device()
+    if device is None:
         raise DeviceError(
             "no PYNQ board found here, and winogen has no bitstream for one yet; use "
             "--device emulator, or --device rtl to simulate the logic"

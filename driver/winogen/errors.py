@@ -12,8 +12,9 @@ class WinogenError(Exception):
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """What another library's error says, on one line of bounded length."""
+    """What an error says, on one line of printable characters and bounded length."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

@@ -34,7 +34,8 @@ class Block:
     shape : geometry
     diagonal : every channel is convolved by itself; weight is then (sources, channels, kh, kw)
     weight : (cout, cin, kh, kw) otherwise; indexed by tap as :mod:`winogen.tdc` does
-    bias : (cout,), or (cout, H, W) where a linear layer gives every output pixel its own
+    bias : (cout,), or (cout, h, w) that repeats over the output: one for each phase of a transposed
+        convolution, as which a linear layer gives every output pixel its own
     slope : (cout,) multiplier of negative values
     low, high : (cout,) clamp, infinite where there is none
     function : None, ``tanh`` or ``sigmoid``

@@ -12,6 +12,7 @@ import pynq
 from numpy.typing import ArrayLike, NDArray
 
 from winogen.board import Board, load_board
+from winogen.device import ContiguousMemoryError
 from winogen.devices import open_device
 from winogen.errors import DeviceError, InputError
 from winogen.images import to_pixels
@@ -19,6 +20,7 @@ from winogen.numerics import storage_dtype
 from winogen.program import Program, StreamInfo
 from winogen.quantise import input_bits, sample_inputs
 from winogen.registers import COUNTERS, Segment
+from winogen.windows import image_spans
 
 #: A run may take this many times its predicted cycles, and never less than _MIN_SECONDS.
 _DEADLINE_FACTOR = 50
@@ -71,6 +73,7 @@ class Generator:
         self._counters = {name.lower(): 0 for name, _ in COUNTERS}
         self._closed = False
         try:
+            self._fitting = self._streams_that_fit(board)
             self.core.check_identity(self.program.core.config_hash32)
             self._upload("weights", self.program.weights)
         except BaseException:
@@ -144,8 +147,69 @@ class Generator:
             return program.output_format.dequantise(out)
         return self._pixels(out)
 
+    def apply(
+        self,
+        image: ArrayLike,
+        *,
+        as_float: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray:
+        """Run the network on one image of any size, in windows of the compiled size.
+
+        The result is, bit for bit, that of the network compiled for the whole image.
+
+        Parameters
+        ----------
+        image : float array (C, H, W), at least as large as the compiled input
+        as_float : return real values even if the output is an image
+        progress : called with the number of windows done and of all windows
+
+        Returns
+        -------
+        uint8 image (H', W', C'), or float32 (C', H', W') as :meth:`generate` decides.
+
+        Raises
+        ------
+        InputError : the image has the wrong shape, or the network sees its whole input
+        DeviceError, DeviceTimeoutError : as :meth:`generate`
+        """
+        program = self.program
+        whole = np.asarray(image)
+        if whole.ndim != 3 or whole.shape[0] != program.input_shape[0]:
+            raise InputError(
+                f"an image for network '{program.name}' has shape {whole.shape}, expected "
+                f"({program.input_shape[0]}, rows, columns)"
+            )
+        rows, columns = image_spans(whole.shape[1:], program)
+        windows = [(r, c) for r in rows for c in columns]
+        height, width = (s[-1].target + s[-1].stop - s[-1].first for s in (rows, columns))
+        size = program.input_shape[1:]
+        out: NDArray | None = None
+        largest = self._fitting[-1].batch
+        counters = dict.fromkeys(self._counters, 0)
+        for start in range(0, len(windows), largest):
+            batch = windows[start : start + largest]
+            cut = [
+                whole[:, r.start : r.start + size[0], c.start : c.start + size[1]] for r, c in batch
+            ]
+            made = self.generate(np.stack(cut), as_float=as_float)
+            for name, value in self._counters.items():
+                counters[name] += value
+            pixels = made.dtype == np.uint8  # then channels are last
+            made = made if pixels else made.transpose(0, 2, 3, 1)
+            if out is None:
+                out = np.empty((height, width, made.shape[3]), made.dtype)
+            for (r, c), part in zip(batch, made):
+                kept = part[r.first : r.stop, c.first : c.stop]
+                out[r.target : r.target + len(kept), c.target : c.target + kept.shape[1]] = kept
+            if progress:
+                progress(start + len(batch), len(windows))
+        self._counters = counters
+        assert out is not None
+        return out if out.dtype == np.uint8 else out.transpose(2, 0, 1)
+
     def counters(self) -> dict[str, int]:
-        """The hardware's counters, summed over the runs of the last :meth:`generate`."""
+        """The hardware's counters, summed over the last :meth:`generate` or :meth:`apply`."""
         return dict(self._counters)
 
     def _check_input(self, z: ArrayLike) -> NDArray[np.float64]:
@@ -193,9 +257,24 @@ class Generator:
         table = to_pixels(program.output_format.dequantise(codes), *program.output_range)
         return table[q.astype(np.int32) + (1 << (bits - 1))].transpose(0, 2, 3, 1)
 
+    def _streams_that_fit(self, board: Board) -> list[StreamInfo]:
+        """Streams for which the board has contiguous memory; ContiguousMemoryError if none."""
+        fitting = [
+            s for s in self.program.streams
+            if self.program.memory(s.batch).fits(board.contiguous_mib)
+        ]  # fmt: skip
+        if not fitting:
+            raise ContiguousMemoryError(
+                f"network '{self.program.name}' needs {self.program.memory(1)} of contiguous "
+                f"memory, board {board.name} has {board.contiguous_mib} MiB: compile it for "
+                "8 bits or smaller windows, or give the board's kernel more (cma=) and its "
+                "description too (contiguous_mib)"
+            )
+        return fitting
+
     def _streams(self, count: int) -> Iterator[StreamInfo]:
         """Streams whose batches add up to ``count``, largest first, so no work is wasted."""
-        for stream in reversed(self.program.streams):
+        for stream in reversed(self._fitting):
             while count >= stream.batch:
                 yield stream
                 count -= stream.batch

@@ -7,7 +7,7 @@ latent vector of n values is (n, 1, 1).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ class Node:
 
     - ``conv``: kernel, stride, pad; weight (cout, cin, kh, kw), bias (cout,)
     - ``deconv``: kernel, stride, crop (taken off the full output ``(in-1)*s + k``; negative adds
-      zeros); weight (cin, cout, kh, kw) in scatter form, bias (cout,)
+      zeros); weight (cin, cout, kh, kw) in scatter form, bias (cout,), or (cout, *stride) where
+      output (y, x) has a bias of its own for each y and x modulo the stride
     - ``linear``: shape (c, h, w) of its output; weight (c*h*w, inputs), bias (c*h*w,)
     - ``upsample``: factor (nearest neighbour)
     - ``batchnorm``: eps; gamma, beta, mean, var, each (channels,)
@@ -83,13 +84,15 @@ class InputSpec:
     """The network's input: ``kind`` is ``latent`` or ``image``.
 
     ``distribution`` (``normal`` or ``uniform`` in [-1, 1]) says how latents are drawn; ``scale``
-    fixes the real value of one quantisation step where the model was trained for it.
+    fixes the real value of one quantisation step where the model was trained for it; ``range`` is
+    the real values of an image's black and white, 0 and 1 if None.
     """
 
     shape: Shape
     kind: str = "latent"
     distribution: str = "normal"
     scale: float | None = None
+    range: tuple[float, float] | None = None
 
 
 @dataclass
@@ -97,7 +100,7 @@ class Graph:
     """A network: nodes in an order in which every input is defined before it is used.
 
     ``output_range`` is the real range that stands for black to white, or None if the output is
-    not an image.
+    not an image. ``notes`` are what whoever reads the model in should tell its user.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Graph:
     nodes: list[Node]
     output_range: tuple[float, float] | None = None
     description: str = ""
+    notes: tuple[str, ...] = ()
 
     INPUT_NAME = "input"
 
@@ -120,6 +124,11 @@ class Graph:
     def output_shape(self) -> Shape:
         """Shape of the network's output."""
         return self.shapes[self.output_name]
+
+    def resized(self, size: tuple[int, int]) -> Graph:
+        """These layers for an input of ``size`` (rows, columns); ModelError if they refuse it."""
+        spec = replace(self.input, shape=(self.input.shape[0], *size))
+        return replace(self, input=spec)
 
     def consumers(self, name: str) -> list[Node]:
         """Nodes that read the value ``name``."""
@@ -219,7 +228,8 @@ def _conv_shape(node: Node, shape: Shape, where: str) -> Shape:
     cout = weight.shape[1 if transposed else 0]
     expected = (channels, cout, *kernel) if transposed else (cout, channels, *kernel)
     _expect(node, "weight", expected, where)
-    _expect(node, "bias", (cout,), where)
+    by_phase = transposed and "bias" in node.params and node.params["bias"].ndim == 3
+    _expect(node, "bias", (cout, *stride) if by_phase else (cout,), where)
     size = []
     for n, k, s, before, after in zip(
         (rows, columns), kernel, stride, (edges[0], edges[2]), (edges[1], edges[3])

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from winogen.isa import Instruction
+from winogen.isa import MAX_TOKENS, Instruction
 from winogen.registers import Engine
 
 
@@ -32,6 +32,7 @@ class TokenAssigner:
         self._instructions: list[Instruction] = []
         #: For each memory, the latest access of each kind to each range.
         self._latest: dict[str, dict[tuple[int, int, Engine, bool], int]] = {}
+        self._of_engine: dict[Engine, list[int]] = {engine: [] for engine in Engine}
         #: (waiting engine, awaited engine) -> last instruction waited for.
         self._waited: dict[tuple[Engine, Engine], int] = {}
 
@@ -55,7 +56,11 @@ class TokenAssigner:
                     del latest[key]
             latest[access.start, access.stop, engine, access.write] = index
         for other, last in needs.items():
+            # Fewer than MAX_TOKENS instructions lie between a token's giver and its taker: more
+            # tokens than that cannot be under way, and a giver would wait for ever for room.
+            last = max(last, *self._of_engine[other][-MAX_TOKENS:][:1])
             if last > self._waited.get((engine, other), -1):
                 self._waited[engine, other] = last
                 self._instructions[last].signal |= 1 << engine
                 instruction.wait |= 1 << other
+        self._of_engine[engine].append(index)

@@ -158,6 +158,16 @@ def load_weights(path: Path) -> dict[str, NDArray]:
         raise ModelError(f"cannot read weights file {path}: {one_line(error)}") from None
 
 
+def _range(value: Any, where: str) -> tuple[float, float]:
+    """Real values of black and white."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise ModelError(f"{where}: range must be [black, white]")
+    low, high = (number(v, where) for v in value)
+    if not low < high:
+        raise ModelError(f"{where}: range {[low, high]} must ascend")
+    return low, high
+
+
 class _Builder:
     """Turns the layers of one definition into nodes, tracking shapes on the way."""
 
@@ -181,17 +191,11 @@ class _Builder:
         output = self._data.get("output") or {}
         where = f"model {self._name}: output"
         image_range = require(output, "range", where) if output else None
-        if image_range is not None:
-            if not isinstance(image_range, list) or len(image_range) != 2:
-                raise ModelError(f"{where}: range must be [black, white]")
-            image_range = [number(v, where) for v in image_range]
-            if not image_range[0] < image_range[1]:
-                raise ModelError(f"{where}: range {image_range} must ascend")
         return Graph(
             self._name,
             spec,
             self._nodes,
-            (image_range[0], image_range[1]) if image_range else None,
+            None if image_range is None else _range(image_range, where),
             text(self._data.get("description", ""), f"model {self._name}: description"),
         )
 
@@ -222,7 +226,8 @@ class _Builder:
             raise ModelError(f"{where}: expected {{latent: n}} or {{image: [c, h, w]}}")
         default = "normal" if kind == "latent" else "uniform"
         distribution = choice(data.get("dist", default), ("normal", "uniform"), f"{where}: dist")
-        return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale)
+        black_white = _range(data["range"], where) if "range" in data else None
+        return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale, black_white)
 
     def _add_layer(self, layer: dict[str, Any], where: str) -> None:
         name = text(require(layer, "name", where), f"{where}: name")

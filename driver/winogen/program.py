@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -22,15 +23,19 @@ import numpy as np
 from winogen import isa
 from winogen.board import Board, CoreConfig, Platform
 from winogen.descriptor import descriptor_problem, dram_range
-from winogen.errors import ProgramError, WinogenError
+from winogen.errors import ProgramError, WinogenError, one_line
 from winogen.files import write_atomically
 from winogen.graph import InputSpec
 from winogen.isa import INSTRUCTION_BYTES, Instruction
+from winogen.locality import AxisLocality, Locality
+from winogen.memory_plan import MemoryPlan, plan
 from winogen.quantise import TensorFormat
 from winogen.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+#: Largest enlargement or reduction of an image.
+MAX_SCALE = 64
 _DIGEST_BYTES = 32
 _LENGTH = struct.Struct("<I")
 
@@ -87,6 +92,7 @@ class Program:
     input_shape, output_shape : (channels, rows, columns)
     input_format, output_format : what the integers at either end stand for
     output_range : real values of black and white, or None if the output is no image
+    locality : what a window of a larger image loses, or None if it cannot be run in windows
     streams : by ascending batch size
     """
 
@@ -100,6 +106,7 @@ class Program:
     layers: tuple[LayerInfo, ...]
     streams: tuple[StreamInfo, ...]
     weights: bytes = field(repr=False)
+    locality: Locality | None = None
 
     @property
     def core(self) -> CoreConfig:
@@ -119,6 +126,11 @@ class Program:
     def frames_per_second(self, stream: StreamInfo) -> float:
         """Predicted images a second of a stream on the board that the program is for."""
         return stream.batch * self.board.clock_mhz * 1e6 / stream.cycles
+
+    def memory(self, batch: int | None = None) -> MemoryPlan:
+        """The contiguous memory that the streams up to ``batch`` need (default: all)."""
+        streams = [s for s in self.streams if batch is None or s.batch <= batch]
+        return plan(len(self.weights), streams)
 
     def tobytes(self) -> bytes:
         """The program file's contents; equal programs give equal bytes."""
@@ -150,6 +162,7 @@ class Program:
             "output_shape": self.output_shape,
             "output_format": asdict(self.output_format),
             "output_range": self.output_range,
+            "locality": None if self.locality is None else asdict(self.locality),
             "layers": [asdict(layer) for layer in self.layers],
             "streams": streams,
             "sections": [len(s) for s in sections],
@@ -169,12 +182,12 @@ class Program:
         try:
             return _build(header, sections)
         except ProgramError as error:
-            raise ProgramError(f"{source}: {error}") from None
+            raise ProgramError(f"{source}: {one_line(error, 400)}") from None
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError,
                 zlib.error, WinogenError) as error:  # fmt: skip
             raise ProgramError(
-                f"{source}: its header is inconsistent ({type(error).__name__}: {error}); "
-                "compile the network again"
+                f"{source}: its header is inconsistent ({type(error).__name__}: "
+                f"{one_line(error)}); compile the network again"
             ) from None
 
     @classmethod
@@ -257,6 +270,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     spec = dict(header["input"])
     spec["shape"] = _shape(spec["shape"])
     spec["scale"] = None if spec["scale"] is None else _positive(spec["scale"])
+    spec["range"] = _range(spec["range"])
     if spec["kind"] not in ("latent", "image") or spec["distribution"] not in ("normal", "uniform"):
         raise ProgramError("its input is of an unknown kind")
     layers = [
@@ -269,7 +283,6 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         )
         for layer in header["layers"]
     ]
-    output_range = header["output_range"]
     program = Program(
         str(header["name"]),
         board,
@@ -277,13 +290,15 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         _format(header["input_format"]),
         _shape(header["output_shape"]),
         _format(header["output_format"]),
-        (float(output_range[0]), float(output_range[1])) if output_range else None,
+        _range(header["output_range"]),
         tuple(layers),
         tuple(streams),
         sections[0],
+        _locality(header["locality"]),
     )
     if not program.streams or not program.layers:
         raise ProgramError("it holds no stream or no layer")
+    _check_locality(program)
     batches = [s.batch for s in program.streams]
     if batches[0] != 1 or batches != sorted(set(batches)):
         raise ProgramError(f"its streams are for batches {batches}, not ascending from 1")
@@ -372,6 +387,40 @@ def _format(value: Any) -> TensorFormat:
     if not abs(zero_point) < 1e6:
         raise ProgramError(f"a zero point of {zero_point} is not possible")
     return TensorFormat(float(_positive(value["scale"])), float(zero_point))
+
+
+def _range(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    low, high = value
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, (int, float)) or not math.isfinite(end):
+            raise ProgramError(f"{end!r} is no end of a range")
+    if not low < high:
+        raise ProgramError(f"a range from {low} to {high} is not possible")
+    return float(low), float(high)
+
+
+def _locality(value: Any) -> Locality | None:
+    if value is None:
+        return None
+    rows, columns = (
+        AxisLocality(**{name: _whole(n) for name, n in value[axis].items()})
+        for axis in ("rows", "columns")
+    )
+    return Locality(rows, columns)
+
+
+def _check_locality(program: Program) -> None:
+    """Refuse windows that would not cover an image."""
+    if program.locality is None:
+        return
+    for axis, out in zip((program.locality.rows, program.locality.columns),
+                         program.output_shape[1:]):  # fmt: skip
+        if min(axis.enlarge, axis.reduce, axis.step) < 1 or axis.advance(out) < 1:
+            raise ProgramError("its windows do not cover an image")
+        if axis.step % axis.reduce or max(axis.enlarge, axis.reduce) > MAX_SCALE:
+            raise ProgramError("the scale of its windows is not possible")
 
 
 def _shape(value: Any) -> tuple[int, int, int]:

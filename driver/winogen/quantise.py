@@ -8,14 +8,15 @@ trained with quantisation, keep that grid and lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winogen import numerics, reference
+from winogen.accuracy import LayerReport, measure
 from winogen.errors import InputError, QuantisationError
 from winogen.fold import Block, fold
 from winogen.graph import Graph, InputSpec
@@ -29,6 +30,8 @@ LATENT_SIGMAS = 4.5
 TABLE_RANGE = {("tanh", 8): 4.0, ("sigmoid", 8): 8.0, ("tanh", 16): 8.0, ("sigmoid", 16): 16.0}
 #: Bits of the worst-case sum: Winograd needs four times it within the accumulator.
 _SUM_BITS = {8: 29, 16: 45}
+#: Inputs that the quality of a quantised network is measured on.
+CHECKED_INPUTS = 16
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class QuantLayer:
     ----------
     name, label : of the value that it produces; of the layer, for people
     weight : int64 (cout, cin, kh, kw), or (sources, channels, kh, kw) if ``diagonal``
-    bias : int64 (cout,) or (cout, H, W), in the accumulator's scale
+    bias : int64 (cout,), or (cout, h, w) by phase, in the accumulator's scale
     requantiser : constants of shape (cout,)
     table : activation table (1025,) int16, or None
     """
@@ -106,23 +109,6 @@ class QuantLayer:
 
 
 @dataclass
-class LayerReport:
-    """Quality of one layer over the calibration inputs.
-
-    ``saturated`` counts outputs at either end of the data width's range; ``psnr`` compares with
-    the float network in dB, the peak being the range of the float values.
-    """
-
-    name: str
-    low: float
-    high: float
-    scale: float
-    saturated: int
-    values: int
-    psnr: float
-
-
-@dataclass
 class QuantNetwork:
     """A network in integers, as exact on every device as in :func:`run_integer`."""
 
@@ -133,11 +119,19 @@ class QuantNetwork:
     output_range: tuple[float, float] | None
     layers: list[QuantLayer]
     report: list[LayerReport] = field(default_factory=list)
+    #: Whether the report's inputs are others than those of the calibration.
+    held_out: bool = False
 
     @property
     def output_format(self) -> TensorFormat:
         """What the output's integers stand for."""
         return self.layers[-1].format
+
+    def resized(self, graph: Graph) -> QuantNetwork:
+        """The same integers for the graph's input of another size (see ``Graph.resized``)."""
+        shapes = {block.name: block.shape for block in fold(graph)}
+        layers = [replace(layer, shape=shapes[layer.name]) for layer in self.layers]
+        return replace(self, input=graph.input, layers=layers)
 
     def quantise_input(self, x: NDArray) -> NDArray[np.int64]:
         """Integers (N, C, H, W) of real inputs (N, C, H, W) or (N, latent)."""
@@ -162,13 +156,23 @@ def input_bits(spec: InputSpec, data_width: int) -> int:
 
 
 def sample_inputs(spec: InputSpec, count: int, seed: int) -> NDArray[np.float32]:
-    """Reproducible inputs (count, C, H, W) as the network expects them; images are smooth noise."""
+    """Reproducible inputs (count, C, H, W) as the network expects them; images are noise with
+    the spectrum and the edges of photographs."""
     rng = np.random.default_rng(seed)
     if spec.distribution == "normal":
         return rng.standard_normal((count, *spec.shape)).astype(np.float32)
     if spec.kind == "latent":
         return rng.uniform(-1, 1, (count, *spec.shape)).astype(np.float32)
-    return _smooth_noise(rng, count, spec.shape)
+    low, high = spec.range or (0, 1)
+    return (low + (high - low) * _scenes(rng, count, spec.shape)).astype(np.float32)
+
+
+def _scenes(
+    rng: np.random.Generator, count: int, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Images in [0, 1] like photographs to a network: smooth surfaces, and edges where one ends."""
+    front, back, outline = (_smooth_noise(rng, count, shape) for _ in range(3))
+    return np.where(outline > np.median(outline, axis=(2, 3), keepdims=True), front, back)
 
 
 def _smooth_noise(
@@ -201,9 +205,39 @@ def quantise(
     Raises QuantisationError, naming the layer, where exactness cannot be guaranteed, and
     UnsupportedLayerError where a layer cannot run.
     """
-    if data_width not in (8, 16):
-        raise InputError(f"data width must be 8 or 16 bits, not {data_width}")
-    calibration = calibration or DEFAULT_CALIBRATION[data_width]
+    say = progress or (lambda _: None)
+    say("calibrating")
+    observed = observe(graph, inputs, samples=samples, seed=seed)
+    return quantise_observed(observed, data_width, calibration=calibration, progress=progress)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the float network does on its calibration inputs, and on inputs to check with.
+
+    Attributes
+    ----------
+    values : the input (N, C, H, W) and every block's output over the calibration inputs
+    checked, expected : inputs to check with, and every block's output for them
+    held_out : whether calibration did not see the checked inputs
+    """
+
+    graph: Graph
+    blocks: list[Block]
+    values: dict[str, NDArray]
+    checked: NDArray[np.float32]
+    expected: dict[str, NDArray]
+    held_out: bool
+
+
+def observe(
+    graph: Graph, inputs: NDArray[np.float32] | None = None, *, samples: int = 64, seed: int = 0
+) -> Observed:
+    """Run the float network for calibration; see :func:`quantise`.
+
+    Inputs to check with are drawn by the next seed; they are the first of ``inputs`` if given.
+    """
+    drawn = inputs is None
     if inputs is None:
         if samples < 1:
             raise InputError(f"calibration needs at least one sample, not {samples}")
@@ -211,18 +245,38 @@ def quantise(
     inputs = as_batch(graph.input, np.asarray(inputs, np.float32), "calibration inputs")
     if not len(inputs) or not np.all(np.isfinite(inputs)):
         raise InputError("calibration inputs are empty or hold NaN or infinity")
-    say = progress or (lambda _: None)
-
     blocks = fold(graph)
-    kept: dict[str, NDArray] = {}
     wanted = {Graph.INPUT_NAME, *(b.name for b in blocks)}
-    say("calibrating")
-    reference.run(graph, inputs, lambda n, v: kept.__setitem__(n, v) if n in wanted else None)
-    formats = _formats(graph, blocks, kept, data_width, calibration)
+
+    def run(x: NDArray[np.float32]) -> dict[str, NDArray]:
+        kept: dict[str, NDArray] = {}
+        reference.run(graph, x, lambda n, v: kept.__setitem__(n, v) if n in wanted else None)
+        return kept
+
+    values = run(inputs)
+    if not drawn:
+        expected = {name: v[:CHECKED_INPUTS] for name, v in values.items()}
+        return Observed(graph, blocks, values, inputs[:CHECKED_INPUTS], expected, False)
+    checked = sample_inputs(graph.input, min(CHECKED_INPUTS, samples), seed + 1)
+    return Observed(graph, blocks, values, checked, run(checked), True)
+
+
+def quantise_observed(
+    observed: Observed,
+    data_width: int = 8,
+    *,
+    calibration: Calibration | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> QuantNetwork:
+    """Quantise a network that was run for calibration; see :func:`quantise`."""
+    if data_width not in (8, 16):
+        raise InputError(f"data width must be 8 or 16 bits, not {data_width}")
+    calibration = calibration or DEFAULT_CALIBRATION[data_width]
+    say = progress or (lambda _: None)
+    graph, blocks = observed.graph, observed.blocks
+    formats = _formats(graph, blocks, observed.values, data_width, calibration)
     say("quantising")
-    layers = [
-        _quantise_block(graph, b, formats, data_width, is_output=b is blocks[-1]) for b in blocks
-    ]
+    layers = [_quantise_block(observed, b, formats, data_width) for b in blocks]
     network = QuantNetwork(
         graph.name,
         data_width,
@@ -230,12 +284,22 @@ def quantise(
         formats[Graph.INPUT_NAME],
         graph.output_range,
         layers,
+        held_out=observed.held_out,
     )
     say("measuring")
-    checked = inputs[:16]
-    q = network.quantise_input(checked)
-    for name, values in integer_activations(network, q):
-        network.report.append(_report(network, name, values, kept[name]))
+    q = network.quantise_input(observed.checked)
+    for layer, (name, integers) in zip(layers, integer_activations(network, q)):
+        network.report.append(
+            measure(
+                layer.label,
+                integers,
+                layer.format.dequantise(integers),
+                observed.expected[name],
+                layer.format.scale,
+                int_range(data_width),
+                graph.output_range if layer is layers[-1] else None,
+            )
+        )
     return network
 
 
@@ -270,9 +334,17 @@ def run_layer(
     layer: QuantLayer, inputs: list[NDArray[np.int64]], data_width: int
 ) -> NDArray[np.int64]:
     """Output integers (N, C, H, W) of one layer."""
-    acc = accumulate(layer, inputs)
-    bias = layer.bias.reshape((-1, 1, 1)) if layer.bias.ndim == 1 else layer.bias
-    acc = numerics.wrap(acc + bias, numerics.accumulator_bits(data_width))
+    acc = with_bias(layer, accumulate(layer, inputs))
+    return requantise(layer, numerics.wrap(acc, numerics.accumulator_bits(data_width)), data_width)
+
+
+def with_bias(layer: QuantLayer, acc: NDArray[Any]) -> NDArray[Any]:
+    """Sums of products (N, C, H, W) with the layer's bias."""
+    return acc + reference.spread(layer.bias, acc.shape[2:])
+
+
+def requantise(layer: QuantLayer, acc: NDArray[np.int64], data_width: int) -> NDArray[np.int64]:
+    """Output integers (N, C, H, W) of one layer for its accumulators, bias included."""
     out = layer.requantiser(np.moveaxis(acc, 1, -1))
     if layer.table is not None:
         out = numerics.apply_table(layer.table, out, data_width)
@@ -281,9 +353,14 @@ def run_layer(
 
 def accumulate(layer: QuantLayer, inputs: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Exact sums of products (N, C, H, W) of one layer, without bias."""
-    shape = layer.shape
-    weight = layer.weight
-    if layer.diagonal:  # one channel at a time is its own batch item
+    return sums_of_products(layer.shape, layer.diagonal, inputs, layer.weight).astype(np.int64)
+
+
+def sums_of_products(
+    shape: ConvShape, diagonal: bool, inputs: Sequence[NDArray], weight: NDArray
+) -> NDArray[np.float64]:
+    """Sums of products (N, C, H, W) of a layer or block; exact for integers up to 2**53."""
+    if diagonal:  # one channel at a time is its own batch item
         out: Any = 0
         for x, w in zip(inputs, weight):
             parts = [_convolve(shape, x[:, c : c + 1], w[c][None, None]) for c in range(len(w))]
@@ -292,10 +369,8 @@ def accumulate(layer: QuantLayer, inputs: list[NDArray[np.int64]]) -> NDArray[np
     return _convolve(shape, np.concatenate(inputs, axis=1), weight)
 
 
-def _convolve(
-    shape: ConvShape, x: NDArray[np.int64], weight: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Plain integer convolution through float64, exact because sums stay below 2**53."""
+def _convolve(shape: ConvShape, x: NDArray, weight: NDArray) -> NDArray[np.float64]:
+    """Plain (transposed) convolution in float64."""
     after = []
     for n, k, s, pad, out in zip(
         shape.input_size, shape.kernel, shape.stride, shape.pad, shape.output_size
@@ -312,7 +387,7 @@ def _convolve(
     else:
         sums = reference.conv2d(xf, wf, shape.stride, edges)
     rows, columns = shape.output_size
-    return sums[:, :, :rows, :columns].astype(np.int64)
+    return sums[:, :, :rows, :columns]
 
 
 def _formats(
@@ -330,7 +405,7 @@ def _formats(
     elif spec.distribution == "normal":
         formats = {Graph.INPUT_NAME: TensorFormat(LATENT_SIGMAS / top)}
     else:
-        formats = {Graph.INPUT_NAME: TensorFormat(1 / top)}
+        formats = {Graph.INPUT_NAME: TensorFormat(max(map(abs, spec.range or (0, 1))) / top)}
     for block in blocks:
         if block.step is not None:
             formats[block.name] = TensorFormat(block.step)
@@ -403,16 +478,13 @@ def _output_format(
 
 
 def _quantise_block(
-    graph: Graph,
-    block: Block,
-    formats: dict[str, TensorFormat],
-    data_width: int,
-    is_output: bool,
+    observed: Observed, block: Block, formats: dict[str, TensorFormat], data_width: int
 ) -> QuantLayer:
+    graph = observed.graph
     low, high = int_range(data_width)
     input_scale = formats[block.sources[0]].scale
     out = formats[block.name]
-    bounds = _image_bounds(graph, block) if is_output else None
+    bounds = _image_bounds(graph, block) if block is observed.blocks[-1] else None
     table = None
     target_scale, target_low, target_high = out.scale, low, high
     if block.function or bounds is not None:
@@ -425,7 +497,9 @@ def _quantise_block(
     weight, scale = _quantise_weight(block, input_scale, data_width)
     unit = input_scale * scale  # real value of one accumulator unit, (cout,)
     column = (-1,) + (1,) * (block.bias.ndim - 1)
-    bias = np.floor(block.bias / unit.reshape(column) + 0.5).astype(np.int64)
+    missing = _mean_error(observed, block, weight, scale, formats, data_width)
+    bias = block.bias + missing.reshape(column)
+    bias = np.floor(bias / unit.reshape(column) + 0.5).astype(np.int64)
     _check_sum(graph, block, weight, bias, data_width)
 
     ratio = unit / target_scale
@@ -515,6 +589,40 @@ def _quantise_weight(
     return weight.astype(np.int64), scale
 
 
+def _mean_error(
+    observed: Observed,
+    block: Block,
+    weight: NDArray[np.int64],
+    scale: NDArray[np.float64],
+    formats: dict[str, TensorFormat],
+    data_width: int,
+) -> NDArray[np.float64]:
+    """What rounding takes off a block's sums on average, (cout,): the bias gives it back.
+
+    Rounding to the nearest is not fair to values that are nearly always the same, such as what a
+    batch-norm makes of a ReLU's zeros. Clipped values are left out: they are rare and large. A
+    convolution of means is the mean of convolutions, so one image is enough.
+    """
+    bits = dict.fromkeys(block.sources, data_width)
+    bits[Graph.INPUT_NAME] = input_bits(observed.graph.input, data_width)
+    exact, rounded = [], []
+    for source in block.sources:
+        f, values = formats[source], observed.values[source]
+        low, high = f.dequantise(np.array(int_range(bits[source])))
+        means = np.zeros((2, 1, *values.shape[1:]))
+        for x in values:
+            means[0] += np.clip(x, low, high)
+            means[1] += f.quantise(x, bits[source])
+        exact.append(means[0] / len(values))
+        rounded.append(means[1] / len(values) * f.scale)
+    wanted = sums_of_products(block.shape, block.diagonal, exact, block.weight)
+    shaped = scale.reshape((1, -1, 1, 1) if block.diagonal else (-1, 1, 1, 1))
+    got = sums_of_products(block.shape, block.diagonal, rounded, weight * shaped)
+    # Whole quarters of a step: the last bits of the means differ between processors.
+    quarter = formats[block.name].scale / 4
+    return np.rint((wanted - got).mean(axis=(0, 2, 3)) / quarter) * quarter
+
+
 def _check_sum(
     graph: Graph,
     block: Block,
@@ -532,27 +640,3 @@ def _check_sum(
             f"layer '{block.label}' of model {graph.name}: its sums can reach {worst.max()}, over "
             f"the {limit} that {data_width}-bit hardware adds exactly; split its input channels"
         )
-
-
-def _report(network: QuantNetwork, name: str, q: NDArray[np.int64], exact: NDArray) -> LayerReport:
-    layer = next(candidate for candidate in network.layers if candidate.name == name)
-    low, high = int_range(network.data_width)
-    real = layer.format.dequantise(q)
-    exact = exact[: len(q)]
-    return LayerReport(
-        layer.label,
-        float(exact.min()),
-        float(exact.max()),
-        layer.format.scale,
-        int(np.count_nonzero((q == low) | (q == high))),
-        int(q.size),
-        psnr(real, exact, float(exact.max() - exact.min())),
-    )
-
-
-def psnr(a: NDArray, b: NDArray, peak: float) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for equal arrays."""
-    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    if error == 0:
-        return float("inf")
-    return float(10 * np.log10(peak**2 / error)) if peak > 0 else float("-inf")

@@ -132,8 +132,16 @@ def pointwise(node: Node, x: Array) -> Array:
     return np.where(x < 0, small, x.dtype.type(1)) / (1 + small)
 
 
+def spread(bias: NDArray, size: tuple[int, ...]) -> NDArray:
+    """A bias (C,), or (C, h, w) that repeats over the image, as it is added to (N, C, *size)."""
+    if bias.ndim == 1:
+        return _column(bias)
+    repeats = [-(-n // own) for n, own in zip(size, bias.shape[1:])]
+    return np.tile(bias, (1, *repeats))[None, :, : size[0], : size[1]]
+
+
 def _add_bias(y: Array, node: Node) -> Array:
-    return y + _column(node.params["bias"]) if "bias" in node.params else y
+    return y + spread(node.params["bias"], y.shape[2:]) if "bias" in node.params else y
 
 
 def _column(values: Array) -> Array:

@@ -8,8 +8,10 @@ loaded again, and a load may run ahead of the computation as far as the ring rea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 
 from winogen import isa
@@ -472,13 +474,18 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
     """
     reasons: list[str] = []
     best: tuple[float, Tiling] | None = None
+
+    @cache
+    def spans(axis: int, length: int) -> _Spans:
+        return _spans(layer, axis, length)
+
     for images, rows, columns in _candidate_boxes(layer, batch):
         blocks = _input_blocks_that_fit(layer, board, (images, rows, columns), reasons.append)
         if not blocks:
             continue
         for weights_outer in (False, True):
             tiling = Tiling(images, rows, columns, blocks, weights_outer)
-            cost = _estimate(layer, board, batch, tiling)
+            cost = _estimate(layer, board, batch, tiling, spans)
             if best is None or cost < best[0]:
                 best = (cost, tiling)
     if best is None:
@@ -538,10 +545,51 @@ def _input_blocks_that_fit(
     return max(limit, 0)
 
 
-def _estimate(layer: PackedLayer, board: Board, batch: int, tiling: Tiling) -> float:
+#: Tiles of a part of an axis, and how many samples of its view each pass needs: how often.
+_Spans = Counter[tuple[int, tuple[int, ...]]]
+
+
+def _spans(layer: PackedLayer, axis: int, length: int) -> _Spans:
+    """The parts of ``length`` tiles that an axis is cut into."""
+    total = layer.lowered.tiles[axis]
+    passes = [p for g in layer.groups for p in g.passes]
+    return Counter(
+        (tiles, tuple(_view_span(layer, p, axis, tile, tiles)[1] for p in passes))
+        for tile in range(0, total, length)
+        for tiles in [min(length, total - tile)]
+    )
+
+
+def _kinds_of_groups(
+    layer: PackedLayer, tiling: Tiling, batch: int, spans: Callable[[int, int], _Spans]
+) -> Counter[tuple[int, int]]:
+    """How many tile groups have so many tiles and need so many words of input.
+
+    There are many groups and few kinds: parts of an axis differ at its ends only.
+    """
+    blocks = [len(layer.blocks_for(p.spec.source, 0)) for g in layer.groups for p in g.passes]
+    images = Counter({tiling.images: batch // tiling.images})
+    images[batch % tiling.images] += 1 if batch % tiling.images else 0
+    kinds: Counter[tuple[int, int]] = Counter()
+    for (rows, heights), row_count in spans(0, tiling.rows).items():
+        for (columns, widths), column_count in spans(1, tiling.columns).items():
+            words = sum(h * row_pitch(w) * n for h, w, n in zip(heights, widths, blocks))
+            for number, image_count in images.items():
+                if image_count:
+                    kind = (number * rows * columns, number * words)
+                    kinds[kind] += row_count * column_count * image_count
+    return kinds
+
+
+def _estimate(
+    layer: PackedLayer,
+    board: Board,
+    batch: int,
+    tiling: Tiling,
+    spans: Callable[[int, int], _Spans],
+) -> float:
     """Cycles of a layer under a tiling: the slower of array and DRAM, plus instruction starts."""
     core = board.core
-    groups = list(_tile_groups(layer, tiling, batch))
     compute = loads = instructions = 0
     input_bytes = weight_bytes = 0
     resident_input = resident_weights = 0
@@ -555,33 +603,29 @@ def _estimate(layer: PackedLayer, board: Board, batch: int, tiling: Tiling) -> f
             compute += blocks * len(spec.steps)
             instructions += 2 * chunks
             loads += chunks
-    whole = 0
+    groups = 0
     lanes = 0
-    for tiles in groups:
-        words = sum(
-            _region(layer, p, tiles).words * tiles.images * len(layer.blocks_for(p.spec.source, 0))
-            for g in layer.groups
-            for p in g.passes
-        )
-        whole = max(whole, words)
-        input_bytes += words * core.word_bytes
-        lanes += -(-tiles.images * tiles.rows * tiles.columns // core.tile_lanes)
-    resident_input = whole
+    for box, count in _kinds_of_groups(layer, tiling, batch, spans).items():
+        tiles, words = box
+        resident_input = max(resident_input, words)
+        groups += count
+        input_bytes += count * words * core.word_bytes
+        lanes += count * -(-tiles // core.tile_lanes)
     repeats = layer.output_blocks
     if tiling.weights_outer:
         keep = resident_weights <= core.weight_depth
-        weights = weight_bytes * repeats * (1 if keep or len(groups) == 1 else len(groups))
-        only_group = len(groups) == 1 and resident_input <= core.input_depth
+        weights = weight_bytes * repeats * (1 if keep or groups == 1 else groups)
+        only_group = groups == 1 and resident_input <= core.input_depth
         inputs = input_bytes * (1 if only_group or layer.layer.diagonal else repeats)
     else:
-        weights = weight_bytes * repeats * len(groups)
+        weights = weight_bytes * repeats * groups
         keep = resident_input <= core.input_depth
         inputs = input_bytes * (1 if keep or layer.layer.diagonal else repeats)
     outputs = batch * layer.output_blocks * core.word_bytes
     outputs *= layer.layer.shape.output_size[0] * layer.layer.shape.output_size[1]
     bytes_per_cycle = min(board.dram_bytes_per_cycle, 8 * core.read_ports)
     dram = (weights + inputs + outputs) / bytes_per_cycle
-    starts = instructions * len(groups) * repeats * _INSTRUCTION_CYCLES
+    starts = instructions * groups * repeats * _INSTRUCTION_CYCLES
     return max(compute * lanes * repeats, dram) + starts
 
 

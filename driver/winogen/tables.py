@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from winogen.accuracy import LayerReport
 from winogen.program import LayerInfo, Program, StreamInfo
-from winogen.quantise import LayerReport
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -64,7 +64,7 @@ def cost_summary(program: Program, stream: StreamInfo) -> str:
 
 
 def quality_table(report: Sequence[LayerReport]) -> str:
-    """Ranges, scales, saturation and PSNR of every layer over the calibration inputs."""
+    """Ranges, scales, saturation, PSNR and SSIM of every layer against the float network."""
     rows = [
         [
             r.name,
@@ -72,11 +72,17 @@ def quality_table(report: Sequence[LayerReport]) -> str:
             f"{r.high:.3g}",
             f"{r.scale:.3g}",
             f"{r.saturated} of {r.values}",
-            f"{r.psnr:.1f}" if math.isfinite(r.psnr) else "exact" if r.psnr > 0 else "-",
+            decibels(r.psnr),
+            "-" if r.ssim is None else f"{r.ssim:.4f}",
         ]
         for r in report
     ]
-    return table(["layer", "lowest", "highest", "step", "saturated", "PSNR dB"], rows)
+    return table(["layer", "lowest", "highest", "step", "saturated", "PSNR dB", "SSIM"], rows)
+
+
+def decibels(psnr: float) -> str:
+    """A PSNR; ``exact`` without error, ``-`` where the float values have no range."""
+    return f"{psnr:.1f}" if math.isfinite(psnr) else "exact" if psnr > 0 else "-"
 
 
 def _multiplies(layer: LayerInfo) -> list[str]:

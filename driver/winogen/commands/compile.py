@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from winogen import zoo
 from winogen.board import Board, board_names, load_board
+from winogen.commands.job import Job, percentile, read_job, report, verdict
 from winogen.compiler import DEFAULT_BATCH, Compiled, compile_graph
 from winogen.errors import InputError
-from winogen.files import check_writable
+from winogen.files import check_writable, write_atomically
+from winogen.graph import Graph
 from winogen.lower import Mode
 from winogen.progress import Progress
-from winogen.quantise import DEFAULT_CALIBRATION, Calibration
 from winogen.tables import cost_summary, cost_table, quality_table
 
 
@@ -27,9 +28,17 @@ def add(commands: Any) -> None:
         "and write one program file.",
     )
     compile_.add_argument(
-        "model", help="a name from 'winogen models', or a folder with layers.yaml and weights.npz"
+        "model",
+        help="a name from 'winogen models', an ONNX file, or a folder with layers.yaml and "
+        "weights.npz",
     )
     compile_.add_argument("-o", "--output", type=Path, required=True, help="program file to write")
+    compile_.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="write a page with sample images, ranges, memory and cycles of every layer",
+    )
     compile_.set_defaults(command=_compile)
 
 
@@ -54,46 +63,126 @@ def compile_options() -> argparse.ArgumentParser:
     group.add_argument(
         "--batch",
         type=int,
-        help=f"images that one run of the device takes at most (default: {DEFAULT_BATCH})",
+        help=f"images that one run of the device takes at most (default: {DEFAULT_BATCH}, or "
+        "fewer large ones)",
+    )
+    group.add_argument(
+        "--window",
+        type=_size,
+        metavar="ROWSxCOLUMNS",
+        help="size of the input, for networks that take images of any size: larger images are run "
+        "in windows of this size",
     )
     group.add_argument(
         "--percentile",
-        type=float,
-        help="of the activations that calibration keeps in range (default: 99.99 "
-        "for 8 bits, 100 for 16)",
+        type=percentile,
+        help="of the activations that calibration keeps in range, or auto: try several and take "
+        "the one with the best images (default: 99.99 for 8 bits, 100 for 16)",
     )
     group.add_argument(
         "--headroom",
         type=float,
         help="factor on calibrated ranges (default: 1 for 8 bits, 1.25 for 16)",
     )
+    group.add_argument(
+        "--calib",
+        type=Path,
+        metavar="PATH",
+        help="inputs to calibrate with: a .npy or .npz file, or a folder of images (default: drawn "
+        "by --calib-seed)",
+    )
     group.add_argument("--calib-seed", type=int, help="seed of the calibration inputs (default: 0)")
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="parameters for the model's layers: .npz, .safetensors, or a PyTorch state dict "
+        "(.pt, .pth)",
+    )
+    network.add_argument(
+        "--image-size",
+        type=_size,
+        metavar="ROWSxCOLUMNS",
+        help="size of the input image, for a network that takes any size",
+    )
+    for side in ("input", "output"):
+        network.add_argument(
+            f"--{side}-range",
+            type=float,
+            nargs=2,
+            metavar=("BLACK", "WHITE"),
+            help=f"real values of black and white of the {side} image (default: the model's)",
+        )
+    network.add_argument(
+        "--latents",
+        choices=("normal", "uniform"),
+        help="how latents are distributed; uniform is -1 to 1 (default: the model's, or normal)",
+    )
     return parser
+
+
+#: Options that only a compilation can follow: a compiled program has them fixed.
+COMPILE_ONLY = (
+    "mode",
+    "batch",
+    "window",
+    "percentile",
+    "headroom",
+    "calib",
+    "calib_seed",
+    "weights",
+    "image_size",
+    "input_range",
+    "output_range",
+    "latents",
+)
+
+
+def _size(text: str) -> tuple[int, int]:
+    rows, _, columns = text.partition("x")
+    if not (rows.isdecimal() and columns.isdecimal() and min(int(rows), int(columns)) > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is not ROWSxCOLUMNS, such as 64x64")
+    return int(rows), int(columns)
 
 
 def _board(options: argparse.Namespace) -> Board:
     return load_board(options.board or "pynq-z2", options.bits or 8)
 
 
-def compile_model(options: argparse.Namespace) -> Compiled:
-    """Compile the network that the options of ``compile_options`` name."""
-    if (options.calib_seed or 0) < 0:
-        raise InputError("a seed must not be negative")
+def compile_model(
+    options: argparse.Namespace,
+    choose_window: Callable[[Graph, Board], tuple[int, int] | None] | None = None,
+) -> Compiled:
+    """Compile the network that the options of ``compile_options`` name.
+
+    ``choose_window`` decides on the size of the input where ``--window`` does not.
+    """
     board = _board(options)
-    default = DEFAULT_CALIBRATION[board.core.data_width]
-    calibration = Calibration(
-        default.percentile if options.percentile is None else options.percentile,
-        default.headroom if options.headroom is None else options.headroom,
-    )
-    graph = zoo.load_model(options.model)
+    return compile_job(options, board, read_job(options, board.core.data_width), choose_window)
+
+
+def compile_job(
+    options: argparse.Namespace,
+    board: Board,
+    job: Job,
+    choose_window: Callable[[Graph, Board], tuple[int, int] | None] | None = None,
+) -> Compiled:
+    """Compile a network that :func:`read_job` has read."""
+    graph = job.graph
+    window = options.window
+    if window is None and choose_window:
+        window = choose_window(graph, board)
     with Progress(f"compiling {graph.name}") as progress:
         return compile_graph(
             graph,
             board,
             mode=Mode(options.mode or "auto"),
-            batch=DEFAULT_BATCH if options.batch is None else options.batch,
-            calibration=calibration,
-            seed=options.calib_seed or 0,
+            batch=options.batch,
+            window=window,
+            calibration=job.calibration,
+            inputs=job.inputs,
+            seed=job.seed,
             progress=progress.stage,
         )
 
@@ -102,10 +191,21 @@ def _compile(options: argparse.Namespace) -> None:
     if options.output.suffix != ".wg":
         raise InputError(f"cannot write {options.output}: the name of a program must end in .wg")
     check_writable(options.output)
-    compiled = compile_model(options)
+    if options.report:
+        if options.report.suffix.lower() not in (".html", ".htm"):
+            raise InputError(f"cannot write {options.report}: its name must end in .html")
+        check_writable(options.report)
+    board = _board(options)
+    job = read_job(options, board.core.data_width)
+    compiled = compile_job(options, board, job)
     program = compiled.program
     program.save(options.output)
     print(quality_table(compiled.network.report))
+    judged = verdict(job, compiled.network)
+    print(judged)
+    if options.report:
+        write_atomically(options.report, report(job, compiled, judged).encode())
+        print(f"wrote {options.report}")
     print()
     stream = program.streams[-1]
     print(cost_table(program, stream))

@@ -58,7 +58,12 @@ def _info(options: argparse.Namespace) -> None:
         f"output    {oc} x {oh} x {ow}, step {program.output_format.scale:.6g}"
         + ("" if program.output_range is None else ", image")
     )
-    print(f"weights   {len(program.weights):,} bytes\n")
+    print(f"weights   {len(program.weights):,} bytes")
+    print(
+        f"memory    {program.memory()} of the {program.board.contiguous_mib} MiB of contiguous "
+        f"memory; {program.memory(1).total / (1 << 20):.1f} MiB for one image at a time"
+    )
+    print(f"pictures  {_pictures(program)}\n")
     rows = [
         [
             str(s.batch),
@@ -76,6 +81,15 @@ def _info(options: argparse.Namespace) -> None:
     print()
     print(cost_table(program, program.streams[-1]))
     print(cost_summary(program, program.streams[-1]))
+
+
+def _pictures(program: Program) -> str:
+    if program.input.kind != "image":
+        return "none: it takes latents"
+    _, rows, columns = program.input_shape
+    if program.locality is None:
+        return f"resized to {columns} x {rows}"
+    return f"any size from {columns} x {rows} on, in windows of that"
 
 
 def _disasm(options: argparse.Namespace) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.board import load_board
-from winogen.commands.compile import compile_model, compile_options
+from winogen.board import Board, load_board
+from winogen.commands.compile import COMPILE_ONLY, compile_model, compile_options
 from winogen.errors import InputError, one_line
 from winogen.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
+from winogen.graph import Graph
 from winogen.program import Program
 from winogen.progress import Progress
 from winogen.tables import cost_summary, cost_table
@@ -33,21 +35,22 @@ def add(commands: Any) -> None:
         description="Run a network on a device and write a sheet of its images (PNG), or its "
         "output as an array (.npy).",
     )
-    run.add_argument("model", help="a name, a folder, or a program file (.wg)")
+    run.add_argument("model", help="a name, a folder, an ONNX file, or a program file (.wg)")
     run.add_argument("-n", "--number", type=int, help="images (default: 16)")
     run.add_argument("--seed", type=int, help="seed of the latents (default: 0)")
     run.add_argument(
         "--input",
         type=Path,
-        metavar="FILE.npy",
-        help="inputs to use instead: float array (N, latent) or (N, C, H, W)",
+        metavar="FILE",
+        help="inputs to use instead: a float array (N, latent) or (N, C, H, W) in a .npy file; "
+        "or, for networks that turn pictures into pictures, a picture or a folder of them",
     )
     run.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="picture (.png) or float array (.npy) to write",
+        help="picture (.png) or float array (.npy) to write; a folder if --input is one",
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     run.add_argument(
@@ -67,11 +70,14 @@ def add(commands: Any) -> None:
     run.set_defaults(command=_run)
 
 
-def _load_or_compile(options: argparse.Namespace) -> Program:
+def load_or_compile(
+    options: argparse.Namespace,
+    choose_window: Callable[[Graph, Board], tuple[int, int] | None] | None = None,
+) -> Program:
+    """The program that the options name; ``choose_window`` as :func:`compile_model` takes it."""
     if not options.model.endswith(".wg"):
-        return compile_model(options).program
-    fixed = ("mode", "batch", "percentile", "headroom", "calib_seed")
-    given = [f"--{n.replace('_', '-')}" for n in fixed if getattr(options, n) is not None]
+        return compile_model(options, choose_window).program
+    given = [f"--{n.replace('_', '-')}" for n in COMPILE_ONLY if getattr(options, n) is not None]
     if given:
         raise InputError(f"{', '.join(given)} cannot change a compiled program; compile it anew")
     program = Program.load(options.model)
@@ -81,15 +87,24 @@ def _load_or_compile(options: argparse.Namespace) -> Program:
     return program
 
 
+def check_no_latents(options: argparse.Namespace) -> None:
+    """InputError if both inputs and latents are asked for."""
+    if options.input and (options.number is not None or options.seed is not None):
+        raise InputError("--input brings its own latents: leave -n and --seed out")
+
+
 def _run(options: argparse.Namespace) -> None:
     from winogen.generator import Generator
     from winogen.images import encode_png, save_array, sheet
 
+    if options.input and options.input.suffix != ".npy":
+        from winogen.commands.pictures import run_pictures
+
+        return run_pictures(options)
     as_float = options.output.suffix == ".npy"
     if not as_float and options.output.suffix.lower() != ".png":
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
-    if options.input and (options.number is not None or options.seed is not None):
-        raise InputError("--input brings its own latents: leave -n and --seed out")
+    check_no_latents(options)
     number = DEFAULT_NUMBER if options.number is None else options.number
     seed = options.seed or 0
     if number < 1:
@@ -102,7 +117,7 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     check_writable(options.output)
     inputs = _read_inputs(options.input) if options.input else None
-    program = _load_or_compile(options)
+    program = load_or_compile(options)
     if program.output_range is None and not as_float:
         raise InputError(
             f"the output of network '{program.name}' is no image (its definition has no output "

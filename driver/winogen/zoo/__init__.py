@@ -41,16 +41,23 @@ def describe(name: str) -> str:
     return str(yaml.safe_load((_HERE / f"{name}.yaml").read_text()).get("description", ""))
 
 
-def load_model(model: str | Path, weight_seed: int = WEIGHT_SEED) -> Graph:
+def load_model(
+    model: str | Path, weight_seed: int = WEIGHT_SEED, *, parameters: Parameters | None = None
+) -> Graph:
     """The network ``model``: a name of the zoo, or a folder with layers.yaml and weights.npz.
+
+    Names may be written with underscores for hyphens; ``parameters`` replaces the model's own.
 
     Raises ModelError if there is no such network or its files are damaged.
     """
     name = str(model)
+    if name.replace("_", "-") in model_names():
+        name = name.replace("_", "-")
     definition = _HERE / f"{name}.yaml"
     if name in model_names():
-        parameters: Parameters = RandomParameters(weight_seed)
-        if is_trained(name):
+        if parameters is None and not is_trained(name):
+            parameters = RandomParameters(weight_seed)
+        if parameters is None:
             weights = definition.with_suffix(".npz")
             parameters = StoredParameters(load_weights(weights), weights.name)
         return load_definition(definition, parameters)
@@ -59,10 +66,9 @@ def load_model(model: str | Path, weight_seed: int = WEIGHT_SEED) -> Graph:
         if not (folder / "layers.yaml").is_file():
             raise ModelError(f"folder {folder} has no layers.yaml, so it is no model")
         weights = folder / "weights.npz"
-        arrays = load_weights(weights)
-        return load_definition(
-            folder / "layers.yaml", StoredParameters(arrays, weights.name), name=folder.name
-        )
+        if parameters is None:
+            parameters = StoredParameters(load_weights(weights), weights.name)
+        return load_definition(folder / "layers.yaml", parameters, name=folder.name)
     if "/" in name or folder.exists():
         what = "is a file; give its folder" if folder.exists() else "does not exist"
         raise ModelError(f"model folder {folder} {what}")
@@ -70,5 +76,5 @@ def load_model(model: str | Path, weight_seed: int = WEIGHT_SEED) -> Graph:
     hint = f"did you mean '{close[0]}'? " if close else ""
     raise ModelError(
         f"unknown model '{name}'; {hint}known models: {', '.join(model_names())} "
-        "(or give a folder with layers.yaml and weights.npz)"
+        "(or give a folder with layers.yaml and weights.npz, or an .onnx file)"
     )

@@ -1,0 +1,123 @@
+"""The device under test: opened by the first check that needs it, and small runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from winogen import isa
+from winogen.board import Board
+from winogen.isa import Instruction
+from winogen.registers import Segment
+
+#: Seconds that a small run may take: microseconds on a board, seconds in a simulation.
+RUN_SECONDS = {"emulator": 5.0, "rtl": 120.0, "board": 2.0}
+
+
+@dataclass
+class Bench:
+    """What the checks are told.
+
+    Attributes
+    ----------
+    kind : ``emulator``, ``rtl`` or ``board``
+    overlay : path of the bitstream; by default the board's own
+    program : a program file to check too
+    made : a ``pynq.Device`` to use in place of a new one
+    """
+
+    kind: str
+    board: Board
+    overlay: Path | None = None
+    program: Path | None = None
+    made: Any = field(default=None, repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Deadline of one small run."""
+        return RUN_SECONDS[self.kind]
+
+    @property
+    def device(self) -> Any:
+        """The pynq device, with the overlay loaded."""
+        return self._opened[0]
+
+    @property
+    def loaded(self) -> Any:
+        """The ``pynq.Overlay``."""
+        return self._opened[1]
+
+    @property
+    def core(self) -> Any:
+        """The accelerator's driver, a :class:`winogen.driver.WinogenCore`."""
+        return self._opened[2]
+
+    @cached_property
+    def _opened(self) -> tuple[Any, Any, Any]:
+        import pynq  # here, so that a broken pynq fails its own check and no other
+
+        from winogen.devices import emulated_device, open_device, rtl_device
+
+        device = self.made or self.kind
+        if device in ("emulator", "rtl"):
+            device = (emulated_device if device == "emulator" else rtl_device)(self.board)
+        if not isinstance(device, str):  # pynq looks for clocks and interrupts there only
+            pynq.Device.active_device = device
+        return open_device(device, self.board, self.overlay)
+
+    @contextmanager
+    def buffer(self, data: bytes) -> Iterator[Any]:
+        """Contiguous memory that holds these bytes where the accelerator sees them."""
+        import pynq
+
+        buffer = pynq.allocate((len(data),), np.uint8, target=self.device)
+        try:
+            buffer[:] = np.frombuffer(data, np.uint8)
+            buffer.flush()
+            yield buffer
+        finally:
+            buffer.freebuffer()
+
+    @contextmanager
+    def started(
+        self,
+        stream: Sequence[Instruction] | bytes,
+        segments: Mapping[Segment, bytes] | None = None,
+    ) -> Iterator[dict[Segment, Any]]:
+        """A stream that has just been started, and the buffers of its segments.
+
+        At the end nothing runs any more: the core is reset before memory is given back.
+        """
+        code = stream if isinstance(stream, bytes) else isa.encode(stream)
+        with ExitStack() as stack:
+            buffers = {
+                segment: stack.enter_context(self.buffer((segments or {}).get(segment, bytes(64))))
+                for segment in Segment
+            }
+            place = stack.enter_context(self.buffer(code)).device_address
+            stack.callback(self.core.reset)
+            bases = {s: b.device_address for s, b in buffers.items()}
+            self.core.start(place, len(code) // isa.INSTRUCTION_BYTES, bases)
+            yield buffers
+
+    def run(
+        self,
+        stream: Sequence[Instruction] | bytes,
+        segments: Mapping[Segment, bytes] | None = None,
+    ) -> tuple[bytes, dict[str, int]]:
+        """Run a stream to its end; the bytes of the output segment afterwards, and the counters.
+
+        Raises DeviceError or DeviceTimeoutError as :meth:`winogen.driver.WinogenCore.wait` does.
+        """
+        with self.started(stream, segments) as buffers:
+            self.core.wait(self.seconds)
+            counters = self.core.counters()
+            output = buffers[Segment.OUTPUT]
+            output.invalidate()
+            return bytes(output), counters

@@ -1,0 +1,64 @@
+"""Checks of what is in the logic: overlay, build, and whether a program is for it."""
+
+from __future__ import annotations
+
+from winogen import registers
+from winogen.doctor.bench import Bench
+from winogen.doctor.result import Failed, Skipped
+from winogen.errors import BoardError, DeviceError, ProgramError, one_line
+from winogen.program import Program
+
+
+def overlay(bench: Bench) -> str:
+    """The bitstream can be loaded and an accelerator of ours answers."""
+    try:
+        core = bench.core
+    except (DeviceError, BoardError) as error:
+        raise Failed(str(error), "see 'Overlay' in docs/bring-up.md") from None
+    except (OSError, RuntimeError, ValueError) as error:  # what pynq says
+        raise Failed(
+            f"the overlay cannot be loaded: {one_line(error)}",
+            "run as root (sudo -E), and see 'Overlay' in docs/bring-up.md",
+        ) from None
+    name = bench.loaded.bitfile_name.rpartition("/")[2]
+    return f"{name} is loaded, the accelerator answers at 0x{core.mmio.base_addr:08x}"
+
+
+def build(bench: Bench) -> str:
+    """Every identity register says what the board's description says."""
+    wanted = bench.board.core
+    seen = registers.unpack("CAPABILITY", bench.core.get("CAPABILITY"))
+    for name in ("input", "weight", "psum", "output", "step"):
+        seen[f"{name}_depth"] = bench.core.get(f"{name.upper()}_DEPTH")
+    differing = [
+        f"{name} {value} instead of {getattr(wanted, name)}"
+        for name, value in seen.items()
+        if value != getattr(wanted, name)
+    ]
+    found = bench.core.get("CONFIG_HASH")
+    if found != wanted.config_hash32:
+        differing.append(f"configuration {found:08x} instead of {wanted.config_hash32:08x}")
+    if differing:
+        raise Failed(
+            f"the overlay is not the int{wanted.data_width} build of {bench.board.name}: "
+            + ", ".join(differing),
+            "load the overlay of this winogen, or give --board and --bits of the one that is "
+            "loaded",
+        )
+    version = registers.unpack("VERSION", bench.core.get("VERSION"))
+    return "{major}.{minor}.{patch}, ".format(**version) + (
+        f"int{wanted.data_width} build of {bench.board.name}, configuration {found:08x}"
+    )
+
+
+def program(bench: Bench) -> str:
+    """A program file is whole, and compiled for this build."""
+    if bench.program is None:
+        raise Skipped("no --program was given")
+    try:
+        loaded = Program.load(bench.program)
+        loaded.check_board(bench.board)
+        bench.core.check_identity(loaded.core.config_hash32)
+    except (ProgramError, DeviceError) as error:
+        raise Failed(str(error), "compile the network again for this board") from None
+    return f"network '{loaded.name}' is for this build"

@@ -1,0 +1,88 @@
+"""What cannot run on the accelerator, why, and the nearest thing that does."""
+
+from __future__ import annotations
+
+_RUNTIME_STATISTICS = (
+    "its statistics are taken from each image while it runs, and cannot be folded into weights; "
+    "train with batch normalization, which is free, or without normalization"
+)
+_FUNCTION = (
+    "the accelerator's activations are ReLU, LeakyReLU, PReLU, clamps, and tanh and sigmoid; "
+    "replace it by LeakyReLU or PReLU and fine-tune"
+)
+_QUANTISED = (
+    "winogen quantises networks itself; export the float model before quantisation and give "
+    "calibration inputs with --calib"
+)
+_CONTROL = "there is no control flow on the accelerator; export the model without it"
+_PRODUCT = "the accelerator multiplies by weights only, not one activation by another"
+_POOL = "replace it by a convolution with a stride"
+_REDUCE = "there is no reduction over an image; replace it by a convolution with a stride"
+
+_REFUSALS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "InstanceNormalization",
+            "LayerNormalization",
+            "GroupNormalization",
+            "RMSNormalization",
+            "LpNormalization",
+            "MeanVarianceNormalization",
+            "LRN",
+        ),
+        _RUNTIME_STATISTICS,
+    ),
+    **dict.fromkeys(
+        (
+            "Elu",
+            "Selu",
+            "Celu",
+            "Gelu",
+            "Swish",
+            "Mish",
+            "HardSwish",
+            "Softplus",
+            "Softsign",
+            "Softmax",
+            "LogSoftmax",
+            "ThresholdedRelu",
+            "Shrink",
+            "Erf",
+        ),
+        _FUNCTION,
+    ),
+    **dict.fromkeys(
+        (
+            "QuantizeLinear",
+            "DequantizeLinear",
+            "DynamicQuantizeLinear",
+            "QLinearConv",
+            "QLinearMatMul",
+            "ConvInteger",
+            "MatMulInteger",
+        ),
+        _QUANTISED,
+    ),
+    **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap", "Optional"), _CONTROL),
+    **dict.fromkeys(("Attention", "Einsum", "RNN", "LSTM", "GRU"), _PRODUCT),
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool", "GlobalLpPool"), _POOL),
+    "DeformConv": "its taps move with the input; use Conv",
+    "GridSample": "its samples move with the input; use ConvTranspose or nearest Resize",
+    "RandomNormal": "noise is an input: join it to the latent vector",
+    "RandomUniform": "noise is an input: join it to the latent vector",
+    "RandomNormalLike": "noise is an input: join it to the latent vector",
+    "RandomUniformLike": "noise is an input: join it to the latent vector",
+}
+
+
+def refusal(op_type: str) -> str | None:
+    """Why an operator can never run and what would, or None if it may."""
+    return _REFUSALS.get(op_type)
+
+
+def refused_operators() -> dict[str, list[str]]:
+    """Reason to the operators that are refused for it."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in _REFUSALS.items():
+        reasons.setdefault(reason, []).append(name)
+    return reasons
