@@ -78,7 +78,7 @@ def measure(name: str, model: str | Path) -> dict[str, Any]:
         found[f"int{bits}"] = {
             "psnr": quality(compiled, x, real), **exactness(compiled), **speed(compiled),
         }  # fmt: skip
-        if choose_window(graph, board(bits), [PICTURE]):
+        if graph.input.shape[0] in (1, 3) and choose_window(graph, board(bits), [PICTURE]):
             found[f"int{bits}"]["picture"] = picture_speed(graph, bits)
     return found
 
@@ -157,7 +157,7 @@ def table(results: dict[str, Any]) -> str:
             "yes, both widths" if exact else "**no**", decibels(eight["psnr"]),
             decibels(sixteen["psnr"]), f"{eight['rtl_cycles']:,}", *figures(eight),
         ])  # fmt: skip
-        if "picture" in eight:
+        if "picture" in eight and found["input"][0] in (1, 3):
             rows, columns = PICTURE
             window = " x ".join(map(str, eight["picture"]["window"][::-1]))
             lines.append([

@@ -13,7 +13,7 @@ import yaml
 from pynq.bitstream import Bitstream
 
 from winogen.board import board_folder, board_names, load_board
-from winogen.devices import emulated_device, open_device
+from winogen.devices import choose_clock_source, emulated_device, open_device
 from winogen.errors import BoardError, DeviceError
 from winogen.overlay.parts import find_part
 
@@ -102,4 +102,4 @@ def test_the_logic_gets_the_clock_that_the_overlay_wants(tmp_path):
     shutil.copy(overlay.bitfile_name, copy)
     copy.with_suffix(".hwh").write_text(hwh.read_text().replace("DDR PLL", "ARM PLL"))
     with pytest.raises(DeviceError, match="'ARM PLL'; winogen can choose IO PLL or DDR PLL"):
-        open_device(device, board, copy)
+        choose_clock_source(device, copy)

@@ -143,7 +143,7 @@ def test_pickles_are_not_loaded(tmp_path):
 
 
 def test_folders_that_do_not_fit(tmp_path):
-    assert "no images" in refusal(tmp_path, image())
+    assert "holds no picture" in refusal(tmp_path, image())
     assert "latent vectors" in refusal(tmp_path, latent())
     assert "channels" in refusal(tmp_path, image("[2, 4, 4]"))
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")

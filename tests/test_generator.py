@@ -311,7 +311,10 @@ def test_a_real_device_needs_an_overlay(program, monkeypatch):
         name = "elsewhere"
 
     monkeypatch.delenv("BOARD", raising=False)
-    with pytest.raises(DeviceError, match="no bitstream for tiny yet; build one with 'winogen o"):
+    with pytest.raises(
+        DeviceError,
+        match="no int8 bitstream for tiny yet; build one with 'winogen overlay build --board ",
+    ):
         open_device(Elsewhere(), TINY)
     monkeypatch.setenv("BOARD", "Pynq-Z1")
     with pytest.raises(DeviceError, match=r"this board is pynq-z1, .* the program is for tiny"):
@@ -320,7 +323,7 @@ def test_a_real_device_needs_an_overlay(program, monkeypatch):
     with pytest.raises(DeviceError, match=r"this board is ultra96, .* has no overlay for it"):
         open_device(Elsewhere(), TINY)
     monkeypatch.setenv("BOARD", "Pynq-Z1")
-    with pytest.raises(DeviceError, match="no bitstream for pynq-z1 yet"):
+    with pytest.raises(DeviceError, match="no int8 bitstream for pynq-z1 yet"):
         open_device(Elsewhere(), load_board("pynq-z2"))
 
 
@@ -331,7 +334,10 @@ def test_another_build(program):
         Generator(program, board="z3")
     device = emulated_device(load_board("pynq-z2"))
     before = free_bytes(device)
-    with pytest.raises(DeviceError, match="compiled for another build of the accelerator"):
+    with pytest.raises(
+        DeviceError,
+        match="configuration 0f580457, and tiny with 8-bit data is 0c7f99",
+    ):
         Generator(program, device)
     assert free_bytes(device) == before
 

@@ -21,7 +21,7 @@ from onnx_models import NEWEST, Net, dcgan  # noqa: E402
 from onnx_mutants import mutant  # noqa: E402
 from winogen.errors import ModelError, QuantisationError, UnsupportedLayerError  # noqa: E402
 from winogen.fold import fold  # noqa: E402
-from winogen.onnx_import import build, import_onnx, wire  # noqa: E402
+from winogen.onnx_import import build, import_onnx, read, wire  # noqa: E402
 from winogen.onnx_import.importer import OPERATORS  # noqa: E402
 from winogen.onnx_import.refusals import refused_operators  # noqa: E402
 
@@ -443,3 +443,29 @@ def limit_memory() -> None:
     """Refuse allocations beyond MAX_BYTES more than are in use."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MAX_BYTES, used + MAX_BYTES))
+
+
+def test_folding_that_takes_too_long_is_refused():
+    """A few hundred bytes can ask for a product of 10**12 terms."""
+    net = Net()
+    a, b = (
+        net.node("ConstantOfShape", net.const(shape, np.int64))
+        for shape in ((1024, 65536), (65536, 1024))
+    )
+    scale = net.node("ReduceMax", net.node("MatMul", a, b), keepdims=0)
+    model = net.model(net.node("Mul", "z", scale), ("n", 4, 6, 6))
+    assert "takes too long" in message(model.SerializeToString())
+
+
+def test_constants_have_a_limit_together(monkeypatch):
+    monkeypatch.setattr(read, "MAX_WEIGHTS", 1000)
+    net = Net()
+    for _ in range(3):
+        net.const(np.ones(400))
+    model = net.model(net.node("Relu", "z"), ("n", 4, 6, 6))
+    assert "constants take over 1,000 values" in message(model.SerializeToString())
+
+
+def test_a_name_of_a_file_that_no_file_system_takes(tmp_path):
+    path = external(tmp_path, location="x" * 300)
+    assert "not inside the model's folder" in message(path)

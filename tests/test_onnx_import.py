@@ -19,7 +19,7 @@ from random_graphs import random_graph  # noqa: E402
 from winogen import reference  # noqa: E402
 from winogen.board import load_board  # noqa: E402
 from winogen.compiler import compile_graph  # noqa: E402
-from winogen.errors import UnsupportedLayerError  # noqa: E402
+from winogen.errors import InputError, UnsupportedLayerError  # noqa: E402
 from winogen.fold import fold  # noqa: E402
 from winogen.generator import Generator  # noqa: E402
 from winogen.graph import Graph  # noqa: E402
@@ -334,3 +334,15 @@ def test_a_bias_of_every_phase_on_the_emulator(bits, mode):
         assert np.array_equal(generator.generate(z, as_float=True), wanted)
     error = np.abs(wanted - reference.run(graph, np.clip(z, -1, 1))).max()
     assert error < (0.5 if bits == 8 else 0.01)
+
+
+def test_latents_that_are_reshaped_first_stay_latents():
+    net = Net()
+    flat = net.node("Reshape", "z", net.const([-1, 8], np.int64))
+    grown = net.node("Reshape", net.node("MatMul", flat, net.weight(8, 48)),
+                     net.const([-1, 3, 4, 4], np.int64))  # fmt: skip
+    model = net.model(net.node("Tanh", grown), ("n", 8, 1, 1))
+    graph = import_onnx(model.SerializeToString(), name="net")
+    assert (graph.input.kind, graph.input.shape) == ("latent", (8, 1, 1))
+    with pytest.raises(InputError, match="takes latents: leave --image-size out"):
+        import_onnx(model.SerializeToString(), name="net", image_size=(8, 8))

@@ -326,3 +326,12 @@ def test_help_says_what_input_takes(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     assert "a picture or a folder of them" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_truncated_picture_is_refused_by_its_size_too(tmp_path):
+    whole = tmp_path / "whole.png"
+    noise("RGB").save(whole)
+    path = tmp_path / "short.png"
+    path.write_bytes(whole.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"short\.png"):
+        read_size(path)

@@ -243,6 +243,27 @@ def test_a_pickle_cannot_ask_for_memory(tmp_path):
     assert "damaged" in unreadable(archive(tmp_path / "x.pth", content))
 
 
+def test_safetensors_whose_order_is_lost_are_refused():
+    """It keeps no order: decoder would come before encoder."""
+    layers = {name: np.ones((4, 4, 3, 3), np.float32) for name in ("encoder", "decoder")}
+    arrays = {f"{name}.weight": array for name, array in layers.items()}
+    with pytest.raises(ModelError, match="which of 'encoder' and 'decoder' comes first"):
+        StateDict(arrays, "w.safetensors")
+    StateDict(arrays, "w.pth")
+    StateDict({f"main.{n}.weight": a for n, a in enumerate(layers.values())}, "w.safetensors")
+
+
+def test_a_checkpoint_that_holds_itself_is_refused(tmp_path):
+    # {"state_dict": <the dict itself>}, in the opcodes that torch.save uses.
+    content = b"\x80\x02}q\x00X\x0a\x00\x00\x00state_dicth\x00s."
+    assert "nested without end" in unreadable(archive(tmp_path / "w.pth", content))
+
+
+def test_tuples_without_end_are_refused(tmp_path):
+    content = b"\x80\x02)" + b"\x85" * 100_000 + b"."
+    assert "tuples" in unreadable(archive(tmp_path / "w.pth", content))
+
+
 def test_a_checkpoint_without_one_network_is_refused(tmp_path):
     content = pickle.dumps({"epoch": 1, "loss": 0.5}, 2)
     assert "holds no tensors but epoch, loss" in unreadable(archive(tmp_path / "x.pth", content))

@@ -286,3 +286,10 @@ def test_the_model_must_be_named(capsys, file):
     assert "--model" in capsys.readouterr().err
     assert main(["verify", str(file), "--model", "dcgan-4x4"]) == 2
     assert "it is another network" in capsys.readouterr().err
+
+
+def test_other_pixels_are_another_program(digits):
+    graph, built = digits
+    other = replace(built.program, output_range=(0.0, 10.0))
+    x = sample_inputs(graph.input, 1, 0)
+    assert not verify(other, graph, built.network, x).same_program

@@ -307,3 +307,18 @@ def test_program_files_with_impossible_windows(changes):
     bad = replace(program, locality=replace(program.locality, columns=axis))
     with pytest.raises(ProgramError, match=r"windows|scale of its windows"):
         Program.frombytes(bad.tobytes())
+
+
+def test_a_picture_too_narrow_for_windows_is_run_whole():
+    graph = fsrcnn(2)
+    rows, columns = choose_window(graph, load_board("pynq-z2"), [(10, 700)])
+    resized = graph.resized((rows, columns))
+    assert (rows, columns) == (10, 700) or locality(resized) is not None
+
+
+def test_a_scale_that_no_program_holds_makes_no_windows():
+    b = GraphBuilder(0, (1, 8, 8))
+    b.add("upsample", factor=16)
+    b.conv(1, 1)
+    b.add("upsample", factor=8)
+    assert locality(b.graph("large")) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from winogen.errors import InputError, one_line
 from winogen.files import ARRAY_FILE_ERRORS
 from winogen.graph import Graph, InputSpec
+from winogen.images import BICUBIC
+from winogen.pictures import picture_files, read_picture
 from winogen.quantise import LATENT_SIGMAS
 
 #: Most inputs that calibration looks at, and most values of all layers together for them (1 GiB).
@@ -25,7 +26,6 @@ MAX_KEPT = 1 << 28
 MAX_CLIPPED = 0.01
 #: Largest array file.
 MAX_BYTES = 1 << 32
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def read_calibration(
@@ -117,9 +117,7 @@ def _read_folder(
             f"the network takes images of {spec.shape[0]} channels, which no picture has, so "
             f"calibration needs a .npy file, not {path}"
         )
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
-    if not files:
-        raise InputError(f"folder {path} has no images ({', '.join(sorted(_SUFFIXES))})")
+    files = picture_files(path)
     kept = np.unique(np.linspace(0, len(files) - 1, most).round().astype(int))
     pixels = []
     for number, index in enumerate(kept, 1):
@@ -131,15 +129,8 @@ def _read_folder(
 def _read_image(path: Path, spec: InputSpec) -> NDArray[np.uint8]:
     """Pixels (C, H, W) of a picture, scaled to cover the network's size and cropped."""
     channels, rows, columns = spec.shape
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                picture = image.convert("L" if channels == 1 else "RGB")
-                picture = ImageOps.fit(picture, (columns, rows), Image.Resampling.BICUBIC)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError,
-            Image.DecompressionBombWarning) as error:  # fmt: skip
-        raise InputError(f"cannot read calibration image {path}: {one_line(error)}") from None
+    picture = read_picture(path).image.convert("L" if channels == 1 else "RGB")
+    picture = ImageOps.fit(picture, (columns, rows), BICUBIC)
     pixels = np.asarray(picture, np.uint8)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 

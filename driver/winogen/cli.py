@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from winogen import __version__
 from winogen.commands import compile, doctor, inspect, overlay, run, verify
-from winogen.errors import WinogenError
+from winogen.errors import WinogenError, one_line
 
 _EXAMPLES = """examples:
   winogen models                                    what there is to run
@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a name that is too long, a disk that is full
+        print(f"winogen: {one_line(error)}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -120,15 +121,34 @@ def open_device(
         overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
-    choose_clock_source(device, Path(overlay))
-    loaded = pynq.Overlay(str(overlay), device=device)
+    loaded = pynq.Overlay(str(overlay), device=device, download=False)
     description = loaded.ip_dict.get(IP_NAME)
     if description is None or description["type"] != VLNV:
         raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of type {VLNV}")
+    # Before the bitstream is loaded: another board's may harm this one.
+    _check_build(Path(overlay), description, board)
+    choose_clock_source(device, Path(overlay))
+    loaded.download()
     # Not overlay.winogen_0: another class may have been bound to the same type.
     core = WinogenCore(description)
     core.check_identity()
     return device, loaded, core
+
+
+def _check_build(overlay: Path, description: Mapping[str, Any], board: Board) -> None:
+    """Refuse an overlay whose .hwh names another build configuration than the board's."""
+    parameters = {name.lower(): text for name, text in description["parameters"].items()}
+    text = parameters.get("config_hash")
+    if text is None:  # the register will say
+        return
+    # All 256 bits in hexadecimal, or, where they are a parameter of the logic, the first 32.
+    found = int(text[:8], 16) if len(text) == 64 else int(text, 0)
+    if found != board.core.config_hash32:
+        raise DeviceError(
+            f"overlay {overlay} is of build configuration {found:08x}, and {board.name} with "
+            f"{board.core.data_width}-bit data is {board.core.config_hash32:08x}; give the overlay "
+            "that was built for it, or compile the program for the other"
+        )
 
 
 def _bundled_overlay(board: Board) -> Path:
@@ -147,9 +167,11 @@ def _bundled_overlay(board: Board) -> Path:
         )
     overlay = board_folder() / here.name / OVERLAY_NAMES[here.core.data_width]
     if not overlay.is_file():
+        bits = here.core.data_width
         raise DeviceError(
-            f"there is no bitstream for {here.name} yet; build one with 'winogen overlay build "
-            f"--board {here.name}', or give the path of a .bit file with its .hwh beside it"
+            f"there is no int{bits} bitstream for {here.name} yet; build one with 'winogen overlay "
+            f"build --board {here.name} --bits {bits} --tool vivado', or give the path of a .bit "
+            "file with its .hwh beside it"
         )
     return overlay
 

@@ -70,7 +70,7 @@ def phase_kernels(kernel: int, stride: int, pad: int) -> Any:
         1,
         len(phases) + 1,
         figsize=(2.2 + 1.75 * len(phases), 2.4),
-        width_ratios=[kernel / 3, *[1] * len(phases)],
+        gridspec_kw={"width_ratios": [kernel / 3, *[1] * len(phases)]},
         layout="constrained",
     )
     for number, (axis, phase) in enumerate(zip(axes[1:], phases)):

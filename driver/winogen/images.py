@@ -12,6 +12,9 @@ from PIL import Image
 from winogen.errors import InputError
 from winogen.files import write_atomically
 
+#: Pillow's filters by number: ``Image.Resampling`` needs pillow 9.1, and boards have 9.0.
+NEAREST, BICUBIC = 0, 3
+
 
 def to_pixels(values: NDArray, black: float, white: float) -> NDArray[np.uint8]:
     """Pixels 0..255 of real values, rounding half up, saturated."""
@@ -46,7 +49,7 @@ def encode_png(image: Image.Image, scale: int = 1) -> bytes:
     """The picture as PNG, each pixel ``scale`` times as large."""
     if scale != 1:
         size = (image.width * scale, image.height * scale)
-        image = image.resize(size, Image.Resampling.NEAREST)
+        image = image.resize(size, NEAREST)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -14,6 +14,9 @@ from fractions import Fraction
 
 from winogen.graph import Graph, Node
 
+#: Largest enlargement or reduction of an image that is run in windows.
+MAX_SCALE = 64
+
 
 @dataclass(frozen=True)
 class AxisLocality:
@@ -79,6 +82,8 @@ def _axis(graph: Graph, axis: int) -> AxisLocality | None:
         before, after = max(r.before for r in inputs), max(r.after for r in inputs)
         reaches[node.name] = _through(node, axis, _Reach(inputs[0].scale, before, after), size, out)
     last = reaches[graph.output_name]
+    if max(last.scale.numerator, last.scale.denominator) > MAX_SCALE:
+        return None
     step = math.lcm(*(reach.scale.denominator for reach in reaches.values()))
     found = AxisLocality(
         last.scale.numerator, last.scale.denominator, step, last.before, last.after

@@ -20,6 +20,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -146,6 +147,11 @@ def load_definition(
 def load_weights(path: Path) -> dict[str, NDArray]:
     """All arrays of an ``.npz`` file; ModelError if it cannot be read."""
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > 8 * MAX_WEIGHTS:
+                raise ValueError(f"it unpacks to over {8 * MAX_WEIGHTS:,} bytes")
         with path.open("rb") as stream:  # numpy leaves a damaged file open if it opens it itself
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):

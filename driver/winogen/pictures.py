@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,19 @@ from PIL import Image, ImageOps
 
 from winogen.errors import InputError, one_line
 from winogen.files import ARRAY_FILE_ERRORS
-from winogen.generator import Generator
 from winogen.graph import InputSpec
+from winogen.images import BICUBIC
 from winogen.program import Program
+
+if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
+    from winogen.generator import Generator
 
 #: Pixels of the largest picture that is read or made: both are held in memory.
 MAX_PIXELS = 1 << 26
 
-_BICUBIC = Image.Resampling.BICUBIC
+#: Names of files that a folder of pictures is searched for.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif")
+
 #: Modes that pillow converts to grey or to red, green and blue without loss of meaning.
 _GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr")
@@ -46,10 +52,22 @@ class Picture:
         return self.image.height, self.image.width
 
 
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder by name, at least one; InputError if it cannot be read."""
+    try:
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise InputError(f"cannot read folder {folder}: {error.strerror or error}") from None
+    if not found:
+        raise InputError(f"folder {folder} holds no picture ({', '.join(SUFFIXES)})")
+    return found
+
+
 def read_size(path: Path) -> tuple[int, int]:
-    """Rows and columns of a picture as :func:`read_picture` returns it, from its header."""
+    """Rows and columns of a picture as :func:`read_picture` returns it."""
     with _open(path) as image:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # orientation: on its side
+        orientation = _decode(path, lambda: image.getexif().get(0x0112, 1))
+        turned = orientation in (5, 6, 7, 8)  # on its side
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
@@ -170,8 +188,8 @@ def _check_output(program: Program, picture: Picture) -> None:
 
 
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
-    alpha = picture.alpha and picture.alpha.resize(size, _BICUBIC)
-    return Picture(picture.image.resize(size, _BICUBIC), alpha)
+    alpha = picture.alpha and picture.alpha.resize(size, BICUBIC)
+    return Picture(picture.image.resize(size, BICUBIC), alpha)
 
 
 def _joined(picture: Picture, program: Program, made: NDArray[np.uint8]) -> Image.Image:
@@ -181,8 +199,8 @@ def _joined(picture: Picture, program: Program, made: NDArray[np.uint8]) -> Imag
     out = Image.fromarray(made[..., 0] if one_channel else made)
     if one_channel and program.input_shape[0] == 1 and picture.image.mode == "RGB":
         _, blue, red = picture.image.convert("YCbCr").split()
-        chroma = (plane.resize(size, _BICUBIC) for plane in (blue, red))
+        chroma = (plane.resize(size, BICUBIC) for plane in (blue, red))
         out = Image.merge("YCbCr", (out, *chroma)).convert("RGB")
     if picture.alpha is not None:
-        out.putalpha(picture.alpha.resize(size, _BICUBIC))
+        out.putalpha(picture.alpha.resize(size, BICUBIC))
     return out

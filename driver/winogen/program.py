@@ -27,15 +27,13 @@ from winogen.errors import ProgramError, WinogenError, one_line
 from winogen.files import write_atomically
 from winogen.graph import InputSpec
 from winogen.isa import INSTRUCTION_BYTES, Instruction
-from winogen.locality import AxisLocality, Locality
+from winogen.locality import MAX_SCALE, AxisLocality, Locality
 from winogen.memory_plan import MemoryPlan, plan
 from winogen.quantise import TensorFormat
 from winogen.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
 FORMAT_VERSION = 2
-#: Largest enlargement or reduction of an image.
-MAX_SCALE = 64
 _DIGEST_BYTES = 32
 _LENGTH = struct.Struct("<I")
 

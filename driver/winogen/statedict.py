@@ -112,6 +112,11 @@ _OPCODES = {
 }  # fmt: skip
 
 
+#: Wrappers around a state dict, and tuples of a pickle: hashing nested tuples recurses in C.
+_MAX_DEPTH = 8
+_MAX_TUPLES = 50_000
+
+
 class _Unpickler(pickle.Unpickler):
     """Rebuilds dicts of tensors, and refuses every other name."""
 
@@ -138,7 +143,9 @@ class _Unpickler(pickle.Unpickler):
         kind, storage, key, _, count = pid
         if kind != "storage":
             raise pickle.UnpicklingError("it is no state dict")
-        return _Storage(np.dtype(_STORAGES[storage]), str(key), int(count))
+        if not (isinstance(storage, str) and isinstance(key, str) and isinstance(count, int)):
+            raise pickle.UnpicklingError("it is no state dict")
+        return _Storage(np.dtype(_STORAGES[storage]), key, count)
 
     def _tensor(
         self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...],
@@ -149,14 +156,14 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError("a tensor has a wrong shape")
         last = offset + sum((n - 1) * s for n, s in zip(size, stride))
         values = math.prod(size)
-        self._left -= values
+        self._left -= max(values, storage.count)  # all of the storage is read
         if self._left < 0:
             raise pickle.UnpicklingError(f"it holds over {4 * MAX_WEIGHTS:,} values")
         info = self._archive.getinfo(f"{self._root}/data/{storage.key}")
         width = storage.dtype.itemsize
         if info.compress_type != zipfile.ZIP_STORED or info.file_size < storage.count * width:
             raise pickle.UnpicklingError("one of its arrays is truncated")
-        if values and last >= storage.count:
+        if values and (last >= storage.count or values > storage.count):
             raise pickle.UnpicklingError("a tensor reaches outside its storage")
         data = np.frombuffer(self._archive.read(info), storage.dtype, storage.count)
         strides = [s * width for s in stride]
@@ -168,7 +175,11 @@ class _Unpickler(pickle.Unpickler):
 
 def _check_opcodes(data: bytes) -> None:
     """Refuse what torch.save does not write, such as a memo index that would take gigabytes."""
+    tuples = 0
     for opcode, argument, _ in pickletools.genops(data):
+        tuples += "TUPLE" in opcode.name
+        if tuples > _MAX_TUPLES:
+            raise pickle.UnpicklingError(f"its pickle has over {_MAX_TUPLES:,} tuples")
         if opcode.name not in _OPCODES:
             raise pickle.UnpicklingError(
                 f"its pickle uses {opcode.name}, which no state dict does; save model.state_dict()"
@@ -188,12 +199,15 @@ def _read_torch(path: Path) -> dict[str, NDArray[Any]]:
         data = archive.read(pickles[0])
         _check_opcodes(data)
         state = _Unpickler(data, archive, root).load()
+    depth = 0
     while isinstance(state, dict) and not any(isinstance(v, np.ndarray) for v in state.values()):
         inner = [state[k] for k in _WRAPPERS if isinstance(state.get(k), dict)]
         if len(inner) != 1:
             names = ", ".join(str(k)[:40] for k in list(state)[:8])
             raise ValueError(f"it holds no tensors but {names}; save model.state_dict() alone")
-        state = inner[0]
+        state, depth = inner[0], depth + 1
+        if depth > _MAX_DEPTH:
+            raise ValueError("its checkpoint is nested without end; save model.state_dict() alone")
     if not isinstance(state, dict):
         raise ValueError("it holds no state dict; save model.state_dict()")
     return {str(k): v for k, v in state.items() if isinstance(v, np.ndarray)}
@@ -231,6 +245,22 @@ _WANTED = {
 }
 
 
+def _check_order(modules: list[_Module], source: str) -> None:
+    """Refuse modules of equal shapes that only words tell apart: these have no order."""
+    names: dict[Any, dict[str, str]] = {}
+    for module in modules:
+        shapes = tuple(sorted((name, array.shape) for name, array in module.arrays.items()))
+        stem = re.sub(r"\d+", "#", module.name)
+        names.setdefault((module.kind, shapes), {}).setdefault(stem, module.name)
+    for alike in names.values():
+        if len(alike) > 1:
+            first, second = list(alike.values())[:2]
+            raise ModelError(
+                f"{source} does not say which of '{first[:80]}' and '{second[:80]}' comes first, "
+                "and they have the same shapes: save the state dict as .pth"
+            )
+
+
 class StateDict:
     """Parameters for a definition (``model_yaml.Parameters``) from a state dict, by order."""
 
@@ -248,6 +278,8 @@ class StateDict:
                     "keeps the network the same"
                 )
             modules.setdefault(module, _Module(module)).arrays[entry] = array
+        if source.endswith(".safetensors"):
+            _check_order(list(modules.values()), source)
         self._free: dict[str, list[_Module]] = {"weighted": [], "norm": [], "slope": []}
         for found in modules.values():
             self._free[found.kind].append(found)

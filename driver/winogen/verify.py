@@ -175,7 +175,9 @@ def verify(
     say = progress or (lambda _: None)
     check_layers(program, graph)
     say("packing")
-    same = pack_network(network, program.core, mode).segment == program.weights
+    same = pack_network(network, program.core, mode).segment == program.weights and (
+        network.input_format, network.output_format, graph.output_range
+    ) == (program.input_format, program.output_format, program.output_range)  # fmt: skip
     follower = traced(program)
 
     def run(name: str) -> list[NDArray[np.int64]]:

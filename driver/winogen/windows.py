@@ -112,6 +112,8 @@ def choose_window(
     rows, columns = (
         window_length(n, side, axis) for n, axis in zip(smallest, (found.rows, found.columns))
     )
+    if locality(graph.resized((rows, columns))) is None:
+        return smallest[0], smallest[1]  # its edges would take too much of a window
     return rows, columns
 
 

@@ -36,7 +36,9 @@ module wg_gp_read #(
 );
   localparam logic [1:0] Decerr = 2'b11;
 
-  // Register slices on both channels.
+  // Register slices on both channels. In reset nothing is accepted: it would never be answered.
+  logic ar_open;
+  assign arready_o = ar_open && rst_ni;
   logic ar_valid, ar_ready, r_valid, r_ready, r_last;
   logic [IdWidth-1:0] ar_id;
   logic [31:0] ar_addr, r_data;
@@ -47,8 +49,8 @@ module wg_gp_read #(
   wg_skid #(.Width(IdWidth + 40)) u_ar (
     .clk_i,
     .rst_ni,
-    .wvalid_i(arvalid_i),
-    .wready_o(arready_o),
+    .wvalid_i(arvalid_i && rst_ni),
+    .wready_o(ar_open),
     .wdata_i ({arid_i, araddr_i, arlen_i, arsize_i, arburst_i}),
     .rvalid_o(ar_valid),
     .rready_i(ar_ready),

@@ -43,7 +43,10 @@ module wg_gp_write #(
 );
   localparam logic [1:0] Decerr = 2'b11;
 
-  // Register slices on all three channels.
+  // Register slices on all three channels. In reset nothing is accepted: it would never be answered.
+  logic aw_open, w_open;
+  assign awready_o = aw_open && rst_ni;
+  assign wready_o  = w_open && rst_ni;
   logic aw_valid, aw_ready, w_valid, w_ready, w_last, b_valid, b_ready;
   logic [IdWidth-1:0] aw_id, w_id, id_q;
   logic [31:0] aw_addr, w_data;
@@ -53,8 +56,8 @@ module wg_gp_write #(
   wg_skid #(.Width(IdWidth + 40)) u_aw (
     .clk_i,
     .rst_ni,
-    .wvalid_i(awvalid_i),
-    .wready_o(awready_o),
+    .wvalid_i(awvalid_i && rst_ni),
+    .wready_o(aw_open),
     .wdata_i ({awid_i, awaddr_i, awlen_i, awsize_i, awburst_i}),
     .rvalid_o(aw_valid),
     .rready_i(aw_ready),
@@ -64,8 +67,8 @@ module wg_gp_write #(
   wg_skid #(.Width(IdWidth + 37)) u_w (
     .clk_i,
     .rst_ni,
-    .wvalid_i(wvalid_i),
-    .wready_o(wready_o),
+    .wvalid_i(wvalid_i && rst_ni),
+    .wready_o(w_open),
     .wdata_i ({wid_i, wdata_i, wstrb_i, wlast_i}),
     .rvalid_o(w_valid),
     .rready_i(w_ready),

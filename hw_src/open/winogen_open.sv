@@ -28,11 +28,11 @@ module winogen_open #(
   parameter logic [31:0] IntcBase         = 32'h4180_0000,
   parameter logic [31:0] IntcBytes        = 32'h0001_0000
 );
-  // AXI of the core's masters: 8-byte beats that increment, normal memory that may be buffered, not
-  // secure.
+  // AXI of the core's masters: 8-byte beats that increment, normal memory that may be buffered.
+  // Secure: the board may have closed its DRAM to others, and a secure master reaches either kind.
   localparam logic [1:0] Size = 2'd3, Burst = 2'b01;
   localparam logic [3:0] Cache = 4'b0011;
-  localparam logic [2:0] Prot = 3'b010;
+  localparam logic [2:0] Prot = 3'b000;
   // Slaves of GP0.
   localparam int unsigned Core = 0, Intc = 1, Slaves = 2;
   localparam logic [Slaves-1:0][31:0] Base = {IntcBase, CoreBase};

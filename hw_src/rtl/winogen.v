@@ -154,30 +154,31 @@ module winogen #(
     end
   endgenerate
 
-  // Beats of eight bytes, incrementing, normal memory that may be buffered, not secure.
+  // Beats of eight bytes, incrementing, normal memory that may be buffered, secure: a
+  // Zynq-7000 may have all of its DRAM closed to others, and a secure master reaches either.
   assign m_axi_0_arsize = 3'd3;
   assign m_axi_0_arburst = 2'b01;
   assign m_axi_0_arlock = 1'b0;
   assign m_axi_0_arcache = 4'b0011;
-  assign m_axi_0_arprot = 3'b010;
+  assign m_axi_0_arprot = 3'b000;
   assign m_axi_0_arqos = 4'd0;
   assign m_axi_0_awsize = 3'd3;
   assign m_axi_0_awburst = 2'b01;
   assign m_axi_0_awlock = 1'b0;
   assign m_axi_0_awcache = 4'b0011;
-  assign m_axi_0_awprot = 3'b010;
+  assign m_axi_0_awprot = 3'b000;
   assign m_axi_0_awqos = 4'd0;
   assign m_axi_1_arsize = 3'd3;
   assign m_axi_1_arburst = 2'b01;
   assign m_axi_1_arlock = 1'b0;
   assign m_axi_1_arcache = 4'b0011;
-  assign m_axi_1_arprot = 3'b010;
+  assign m_axi_1_arprot = 3'b000;
   assign m_axi_1_arqos = 4'd0;
   assign m_axi_2_arsize = 3'd3;
   assign m_axi_2_arburst = 2'b01;
   assign m_axi_2_arlock = 1'b0;
   assign m_axi_2_arcache = 4'b0011;
-  assign m_axi_2_arprot = 3'b010;
+  assign m_axi_2_arprot = 3'b000;
   assign m_axi_2_arqos = 4'd0;
 
   wire [2:0] trace_start, trace_valid;

@@ -239,6 +239,24 @@ async def gp_reads(dut):
 
 
 @cocotb.test()
+async def gp_in_reset(dut):
+    """What the processor asks for while the logic is in reset waits, and is answered then."""
+    await start(dut)
+    ram = AxiLiteRam(AxiLiteBus.from_prefix(dut, "ram"), dut.clk_i, dut.rst_ni, False, size=4096)
+    ram.mem[:4] = (0x1234_5678).to_bytes(4, "little")
+    processor = Processor(dut, 0)
+    read = cocotb.start_soon(processor.read_word(CORE))
+    write = cocotb.start_soon(processor.write_word(CORE + 4, 0x9ABC_DEF0))
+    for _ in range(5):
+        await settled(dut)
+        assert not (dut.gp_arready.value or dut.gp_awready.value or dut.gp_wready.value)
+    dut.rst_ni.value = 1
+    assert await read == 0x1234_5678
+    await write
+    assert int.from_bytes(ram.mem[4:8], "little") == 0x9ABC_DEF0
+
+
+@cocotb.test()
 async def interrupt_controller(dut):
     """Registers and line of the emulated device's controller, after every random step."""
     await start_gp(dut)

@@ -225,8 +225,8 @@ module tb_open #(
              u_open.u_ps7.SAXIHP2ARQOS, u_open.u_ps7.SAXIHP0AWQOS} == '0);
     assert ({u_open.u_ps7.SAXIHP0ARCACHE[3:2], u_open.u_ps7.SAXIHP1ARCACHE[3:2],
              u_open.u_ps7.SAXIHP2ARCACHE[3:2], u_open.u_ps7.SAXIHP0AWCACHE[3:2]} == '0);
-    assert ({u_open.u_ps7.SAXIHP0ARPROT[0], u_open.u_ps7.SAXIHP1ARPROT[0],
-             u_open.u_ps7.SAXIHP2ARPROT[0], u_open.u_ps7.SAXIHP0AWPROT[0]} == '0);
+    assert ({u_open.u_ps7.SAXIHP0ARPROT, u_open.u_ps7.SAXIHP1ARPROT,
+             u_open.u_ps7.SAXIHP2ARPROT, u_open.u_ps7.SAXIHP0AWPROT} == '0);
     assert ({u_open.u_ps7.SAXIHP0ARID, u_open.u_ps7.SAXIHP1ARID, u_open.u_ps7.SAXIHP2ARID,
              u_open.u_ps7.SAXIHP0AWID, u_open.u_ps7.SAXIHP0WID} == '0);
     assert ({u_open.u_ps7.SAXIHP0RDISSUECAP1EN, u_open.u_ps7.SAXIHP1RDISSUECAP1EN,

@@ -168,9 +168,9 @@ module tb_winogen #(
   always_ff @(posedge clk_i) begin
     for (int i = 0; i < 3; i++) begin
       assert (arsize[i] == 3 && arburst[i] == 1 && !arlock[i] && arcache[i][3:2] == 0);
-      assert (arprot[i][0] == 0 && arqos[i] == 0);
+      assert (arprot[i] == '0 && arqos[i] == 0);
     end
     assert (awsize == 3 && awburst == 1 && !awlock && awcache[3:2] == 0);
-    assert (awprot[0] == 0 && awqos == 0);
+    assert (awprot == '0 && awqos == 0);
   end
 endmodule

@@ -7,6 +7,7 @@ from winogen.overlay.open_flow import open_sources
 TESTS = [
     "gp_writes",
     "gp_reads",
+    "gp_in_reset",
     "interrupt_controller",
     "interrupt_as_pynq_waits",
     "hp_port",

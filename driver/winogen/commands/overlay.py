@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def add(commands: Any) -> None:
         "--settings-only",
         action="store_true",
         help="with --tool vivado: write the settings of the scripts and say how to run them, for "
-        "another machine",
+        "another machine that has the same folders",
     )
     build.set_defaults(command=_build)
 
@@ -122,6 +123,8 @@ def _explore(options: argparse.Namespace) -> None:
         raise InputError(f"batch must be 1 to {MAX_BATCH}, not {options.batch}")
     if options.plot and options.plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"cannot draw {options.plot}: its name must end in .png, .svg or .pdf")
+    if options.plot and not find_spec("matplotlib"):
+        raise InputError("plots need matplotlib: pip install 'winogen[plot]'")
     for file in (options.plot, options.json):
         if file:
             check_writable(file)

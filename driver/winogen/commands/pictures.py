@@ -14,14 +14,19 @@ from winogen.files import check_writable, write_atomically
 from winogen.generator import Generator
 from winogen.graph import Graph
 from winogen.images import encode_png
-from winogen.pictures import check_takes_pictures, read_picture, read_size, transform
+from winogen.pictures import (
+    check_takes_pictures,
+    picture_files,
+    read_picture,
+    read_size,
+    transform,
+)
 from winogen.program import Program
 from winogen.progress import Progress
 from winogen.tables import cost_summary, cost_table
 from winogen.windows import choose_window, image_spans
 
 #: Files of a folder that are taken to be pictures.
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif")
 
 
 @dataclass(frozen=True)
@@ -107,13 +112,10 @@ def _jobs(source: Path, target: Path) -> list[_Job]:
         if target.suffix.lower() != ".png":
             raise InputError(f"cannot write {target}: its name must end in .png")
         check_writable(target)
+        if target.exists() and target.samefile(source):
+            raise InputError(f"{source} would be overwritten by its result; choose another name")
         return [_Job(source, target, read_size(source))]
-    try:
-        found = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES)
-    except OSError as error:
-        raise InputError(f"cannot read folder {source}: {error.strerror or error}") from None
-    if not found:
-        raise InputError(f"folder {source} holds no picture ({', '.join(SUFFIXES)})")
+    found = picture_files(source)
     if target.exists() and not target.is_dir():
         raise InputError(f"cannot write {target}: --input is a folder, so it must be one too")
     jobs: dict[Path, _Job] = {}

@@ -70,7 +70,11 @@ def add(commands: Any) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from winogen.verify import check_layers, verify
 
-    given = [f"--{name}" for name in ("board", "bits", "batch") if getattr(options, name)]
+    given = [
+        f"--{name}"
+        for name in ("board", "bits", "batch", "window")
+        if getattr(options, name) is not None
+    ]
     if given:
         raise InputError(f"{', '.join(given)} cannot change a compiled program; leave it out")
     if options.input and (options.number is not None or options.seed is not None):
@@ -78,7 +82,8 @@ def _verify(options: argparse.Namespace) -> int:
     program = Program.load(options.program)
     job = read_job(options, program.data_width)
     graph = job.graph
-    if program.locality is not None and graph.input.shape[1:] != program.input_shape[1:]:
+    images = graph.input.kind == program.input.kind == "image"
+    if images and graph.input.shape[1:] != program.input_shape[1:]:
         graph = graph.resized(program.input_shape[1:])  # the program is for windows
     check_layers(program, graph)
     x = _inputs(options, graph)

@@ -71,12 +71,13 @@ class Worker:
             if pipe:
                 with suppress(BrokenPipeError):
                     pipe.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.0 if not self.alive else 2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(2.0)
+        # What it has started (a compiler, for the simulation) is in its session too.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(2.0)
 
     def _line(self, deadline: float) -> bytes | None:
         """The next line that it writes; None at the deadline or if it ends."""

@@ -21,7 +21,7 @@ from winogen.errors import ModelError, one_line
 from winogen.model_yaml import MAX_WEIGHTS
 from winogen.onnx_import.read import Op
 
-#: Operators that exporters use on shapes and weights; all take time in proportion to their size.
+#: Operators that exporters use on shapes and weights.
 FOLDED = {
     "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Concat", "Constant",
     "ConstantOfShape", "Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather",
@@ -32,6 +32,8 @@ FOLDED = {
     "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "Transpose", "Trilu",
     "Unsqueeze", "Where", "Xor",
 }  # fmt: skip
+#: Values that are read and made, and terms that are added, by all folding together.
+MAX_WORK = 1 << 30
 #: Constants of up to this many values take part in the inference of shapes.
 _SMALL = 1024
 
@@ -42,11 +44,20 @@ class Folder:
     def __init__(self, opset: int):
         self._opset = opset
         self._left = MAX_WEIGHTS
+        self._work = MAX_WORK
 
     def run(self, op: Op, inputs: Sequence[NDArray[Any] | None]) -> list[NDArray[Any]]:
         """Outputs of a node whose inputs are all known; ModelError if it cannot be evaluated."""
         model = self._model(op, inputs)
-        self._left -= self._values(op, model)
+        made = self._values(op, model)
+        read = sum(x.size for x in inputs if x is not None)
+        first = inputs[0] if inputs else None
+        terms = first.shape[-1] if op.type == "MatMul" and first is not None and first.ndim else 1
+        self._work -= read + made * terms
+        if self._work < 0:
+            raise ModelError(f"{op.where}: folding the model's constants takes too long; simplify "
+                             "the model first")  # fmt: skip
+        self._left -= made
         if self._left < 0:
             raise ModelError(f"{op.where}: the constants of the model take over {MAX_WEIGHTS:,} "
                              "values")  # fmt: skip

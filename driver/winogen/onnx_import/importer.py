@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.errors import ModelError, UnsupportedLayerError, one_line
+from winogen.errors import InputError, ModelError, UnsupportedLayerError, one_line
 from winogen.graph import Graph, InputSpec, Shape
 from winogen.onnx_import import convolution, layout, pointwise
 from winogen.onnx_import.build import Builder
@@ -126,6 +126,8 @@ class _Importer:
             )
         batch = ANY_BATCH if shape[0] is None else shape[0]
         order: tuple[int, ...] = (0, 1)
+        if image_size and (len(shape) == 2 or shape[2:] == (1, 1)):
+            raise InputError(f"network {self._name} takes latents: leave --image-size out")
         if len(shape) == 4:
             last = self._channels_last()
             order = (0, 2, 3, 1) if last else (0, 1, 2, 3)
@@ -154,7 +156,7 @@ class _Importer:
                 return tuple(op.attrs.get("perm", ())) == (0, 3, 1, 2)
             if op.type == "Reshape":  # how exporters write that transpose for a single channel
                 shape = self._model.input_shape
-                return shape[3] == 1 and shape[1] != 1
+                return shape[3] == 1 and 1 not in shape[1:3]  # else latents (N, n, 1, 1)
             if op.type not in _KEEPING_LAYOUT:
                 return False
             names.update(op.outputs[:1])

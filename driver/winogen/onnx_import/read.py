@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, defs, helper
 
 from winogen.errors import ModelError, UnsupportedLayerError, one_line
+from winogen.model_yaml import MAX_WEIGHTS
 from winogen.onnx_import.names import shown
 from winogen.onnx_import.tensors import FLOAT_TYPES, to_array, type_name
 from winogen.onnx_import.wire import check_model_bytes
@@ -109,10 +110,14 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
     if graph.sparse_initializer:
         raise UnsupportedLayerError("sparse constants are not supported; export them dense")
     constants: dict[str, NDArray[Any]] = {}
+    values = 0
     for tensor in graph.initializer:
         if tensor.name in constants:
             raise ModelError(f"the constant '{shown(tensor.name)}' is defined twice")
         constants[tensor.name] = to_array(tensor, "the model", folder)
+        values += constants[tensor.name].size
+        if values > MAX_WEIGHTS:
+            raise ModelError(f"its constants take over {MAX_WEIGHTS:,} values together")
     info = _one([i for i in graph.input if i.name not in constants], "input")
     output = _one(list(graph.output), "output")
     ops = [_op(node, i, opset, folder) for i, node in enumerate(graph.node)]

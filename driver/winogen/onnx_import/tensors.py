@@ -85,6 +85,10 @@ def to_array(tensor: onnx.TensorProto, where: str, folder: Path | None) -> NDArr
     return array.astype(np.float32) if tensor.data_type == TensorProto.BFLOAT16 else array
 
 
+#: Characters of the name of an external file: what file systems take.
+MAX_LOCATION = 255
+
+
 def _external(tensor: onnx.TensorProto, size: int, where: str, folder: Path | None) -> bytes:
     """Exactly ``size`` bytes from the file that the tensor names, inside ``folder``."""
     entries = {e.key: e.value for e in tensor.external_data}
@@ -92,8 +96,9 @@ def _external(tensor: onnx.TensorProto, size: int, where: str, folder: Path | No
     name = shown(location)
     if folder is None:
         raise ModelError(f"{where} is in the external file '{name}', but the model is not a file")
-    path = (folder / location).resolve()
-    if not location or "\0" in location or not path.is_relative_to(folder.resolve()):
+    inside = bool(location) and "\0" not in location and len(location) <= MAX_LOCATION
+    path = (folder / location).resolve() if inside else folder
+    if not inside or not path.is_relative_to(folder.resolve()):
         raise ModelError(
             f"{where} names the external file '{name}', which is not inside the model's folder; "
             "save the model with its data beside it"

@@ -190,6 +190,7 @@ class Explorer:
 
     def _shrink(self, design: Design) -> Design:
         """The same array with no memory deeper than it is good for."""
+        enough = (1 - _WORTH) * design.speed
         smaller = True
         while smaller:
             smaller = False
@@ -197,6 +198,6 @@ class Explorer:
                 depth = asdict(design.core)[name]
                 if depth > low:
                     less = self.measure(replace(design.core, **{name: depth // 2}))
-                    if less and less.speed >= (1 - _WORTH) * design.speed:
+                    if less and less.speed >= enough:
                         design, smaller = less, True
         return design

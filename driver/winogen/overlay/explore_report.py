@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 from winogen.board import Board
-from winogen.errors import WinogenError
 from winogen.overlay.explore import NEAR, Design, choose
 from winogen.overlay.parts import Part
 from winogen.tables import table
@@ -80,12 +79,10 @@ def explore_plot(
 ) -> bytes:
     """Speed against DSP48, block RAM and DRAM bandwidth, as a picture.
 
-    ``suffix`` is png, svg or pdf. Raises WinogenError where matplotlib is missing.
+    ``suffix`` is png, svg or pdf. Needs matplotlib.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise WinogenError("plots need matplotlib: pip install 'winogen[plot]'") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(12, 4), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     panels = (

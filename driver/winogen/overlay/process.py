@@ -78,12 +78,10 @@ def _wait(process: subprocess.Popen[bytes], end: float, look: Callable[[], objec
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process, if it has not ended, and its group: what it has started."""
-    if process.poll() is not None:
-        return
+    """End a process, if it has not ended, and its group: what it has started and left."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    else:
+    elif process.poll() is None:
         process.kill()
     process.wait()

@@ -120,7 +120,7 @@ def _platform(board: Board) -> Platform:
 
 def _clock(board: Board, platform: Platform) -> dict[str, Any]:
     """The clock of the logic and the two divisors (6 bits each) that make it from its PLL."""
-    divisor = round(platform.source_mhz / board.clock_mhz)
+    divisor = max(1, round(platform.source_mhz / board.clock_mhz))
     pairs = [(divisor // d, d) for d in range(1, 64) if divisor % d == 0 and divisor < 64 * d]
     if not pairs or abs(platform.source_mhz / divisor - board.clock_mhz) > 1e-3 * board.clock_mhz:
         raise BoardError(
