@@ -346,7 +346,9 @@ def test_a_stream_that_never_ends_meets_the_deadline(driver):
 
 def test_control_c_works_while_it_simulates(tmp_path):
     code = (
-        "import sys, _thread, threading, pynq\n"
+        "import signal, sys, _thread, threading, pynq\n"
+        # What a shell starts in the background ignores it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from winogen.board import load_board\n"
         "from winogen.devices import choose_clock_source, rtl_device\n"
