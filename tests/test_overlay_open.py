@@ -266,6 +266,16 @@ def test_databases_that_are_not_there(yosys, tmp_path, monkeypatch):
     assert f"zynq7/{PART}/part.yaml (PRJXRAY_DB_DIR is {tmp_path / 'the db'})" in str(error.value)
 
 
+def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch, capsys):
+    install(tmp_path, monkeypatch)
+    databases(tmp_path, monkeypatch)
+    monkeypatch.setattr("winogen.overlay.yosys.importlib.util.find_spec", lambda name: None)
+    code = cli.main(["overlay", "build", "--board", "pynq-z2", "--tool", "open"])
+    error = capsys.readouterr().err
+    assert code == 2 and "synthesis needs Yosys" in error
+    assert all(f"the program {name}" in error for name in PROGRAMS)
+
+
 def test_no_yosys(tmp_path, monkeypatch):
     monkeypatch.setattr("winogen.overlay.yosys.importlib.util.find_spec", lambda name: None)
     with pytest.raises(DeviceError, match=r"needs Yosys: pip install 'winogen\[synth\]'"):

@@ -239,7 +239,7 @@ def test_run_on_a_picture(capsys, program, tmp_path, out):
     noise("RGB", (31, 17)).save(tmp_path / "a.jpg")
     text = run(capsys, "run", program, "--input", tmp_path / "a.jpg", "-o", out / "b.png")
     assert pixels(out / "b.png").shape == (34, 62, 3)
-    assert f"wrote {out / 'b.png'}: 31 x 17 pixels in windows of 12 x 12 (6)" in text
+    assert f"wrote {out / 'b.png'}: 62 x 34 pixels of 31 x 17 in windows of 12 x 12 (6)" in text
     assert [p.name for p in out.iterdir()] == ["b.png"]
 
 

@@ -89,7 +89,8 @@ def search_percentile(
     The default is tried first and wins a tie.
     """
     default = DEFAULT_CALIBRATION[data_width].percentile
-    trials = list(_percentiles(observed, data_width, headroom, say, default))
+    percentiles = (default, *(p for p in PERCENTILES if p != default))
+    trials = list(_percentiles(observed, data_width, headroom, say, percentiles))
     best = max(trials, key=lambda t: t[1].result.psnr)
     return best[0], [trial for _, trial in trials]
 
@@ -99,9 +100,9 @@ def _percentiles(
     data_width: int,
     headroom: float,
     say: Callable[[str], None],
-    first: float,
+    percentiles: Iterable[float],
 ) -> Iterable[tuple[Calibration, Trial]]:
-    for percentile in (first, *(p for p in PERCENTILES if p != first)):
+    for percentile in percentiles:
         say(f"trying percentile {percentile:g}")
         calibration = Calibration(percentile, headroom)
         network = quantise_observed(observed, data_width, calibration=calibration)
@@ -121,10 +122,13 @@ def improvements(
     """
     trials = [
         trial
-        for other, trial in _percentiles(
-            observed, network.data_width, calibration.headroom, say, calibration.percentile
+        for _, trial in _percentiles(
+            observed,
+            network.data_width,
+            calibration.headroom,
+            say,
+            [p for p in PERCENTILES if p != calibration.percentile],
         )
-        if other != calibration
     ]
     layer = steepest_drop(network)
     say(f"trying a 16-bit input to {layer.label}")

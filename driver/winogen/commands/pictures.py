@@ -68,7 +68,7 @@ def run_pictures(options: argparse.Namespace) -> None:
         ) as generator,
         Progress("windows", sum(windows)) as progress,
     ):
-        done = 0
+        done, written = 0, []
         for job, count in zip(jobs, windows):
             made = transform(
                 generator,
@@ -77,6 +77,7 @@ def run_pictures(options: argparse.Namespace) -> None:
                 progress=partial(_show, progress, done),
             )
             write_atomically(job.target, encode_png(made, options.scale))
+            written.append((options.scale * made.width, options.scale * made.height))
             done += count
             progress.update(done)
     stream = program.streams[-1]
@@ -84,12 +85,12 @@ def run_pictures(options: argparse.Namespace) -> None:
     print(cost_summary(program, stream))
     how = "resized to" if resize else "in windows of"
     rows, columns = program.input_shape[1:]
-    for job, count in zip(jobs, windows):
+    for job, count, (width, height) in zip(jobs, windows, written):
         seconds = _seconds(program, count)
         print(
-            f"wrote {job.target}: {job.size[1]} x {job.size[0]} pixels {how} {columns} x {rows} "
-            f"({count}), from the {options.device}; predicted on {program.board.name}: "
-            f"{seconds:.3g} s"
+            f"wrote {job.target}: {width} x {height} pixels of {job.size[1]} x {job.size[0]} {how} "
+            f"{columns} x {rows} ({count}), from the {options.device}; predicted on "
+            f"{program.board.name}: {seconds:.3g} s"
         )
 
 

@@ -12,6 +12,7 @@ import re
 import struct
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -72,6 +73,14 @@ def build_open(board: Board, folder: Path, seconds: float) -> Path:
         the board is not reached; the logs are kept.
     """
     hwh = open_hwh(board)  # a board that cannot be built needs no tools
+    missing = []
+    for find in (find_yosys, partial(find_tools, board.part)):
+        try:
+            find()
+        except DeviceError as error:
+            missing.append(str(error))
+    if missing:  # all at once
+        raise DeviceError("; ".join(missing))
     yosys, tools = find_yosys(), find_tools(board.part)
     work = folder.resolve() / WORK
     made = work / "results"
