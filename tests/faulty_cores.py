@@ -45,7 +45,7 @@ class Aliased(Sound):
     """An address line of the register bus is missing."""
 
     def write(self, at, value):
-        super().write(at & ~0x10 if at >= 0x80 else at, value)
+        super().write(at & ~0x10 if at in range(0x80, 0xA0) else at, value)
 
     def read(self, at):
         return super().read(at & ~0x10 if at in range(0x80, 0xA0) else at)
@@ -74,34 +74,34 @@ class NeverIdle(Sound):
 
 
 class MiscountsReads(Sound):
-    def _count(self, line):
-        super()._count(line)
+    def _count(self, instructions, line):
+        super()._count(instructions, line)
         self._set64("BYTES_READ", line.bytes_read - 8)
 
 
 class MiscountsWrites(Sound):
-    def _count(self, line):
-        super()._count(line)
+    def _count(self, instructions, line):
+        super()._count(instructions, line)
         self._set64("BYTES_WRITTEN", line.bytes_written + 8)
 
 
 class MiscountsMultiplies(Sound):
-    def _count(self, line):
-        super()._count(line)
+    def _count(self, instructions, line):
+        super()._count(instructions, line)
         self._set64("MULTIPLIES", line.multiplies // 2)
 
 
 class LosesInstructions(Sound):
-    def _count(self, line):
-        super()._count(line)
+    def _count(self, instructions, line):
+        super()._count(instructions, line)
         self._set64("INSTRUCTIONS", line.completed - 1)
 
 
 class AlwaysBusy(Sound):
     """All engines say that they work."""
 
-    def _count(self, line):
-        super()._count(line)
+    def _count(self, instructions, line):
+        super()._count(instructions, line)
         for engine in ("LOAD", "COMPUTE", "STORE"):
             self._set64(f"{engine}_BUSY", 1)
 

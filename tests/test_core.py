@@ -75,7 +75,7 @@ def test_identity(name, bits):
     board = load_board(name, bits)
     rig, core = Rig(board), board.core
     assert rig.get("MAGIC") == 0x574E4731
-    assert rig.fields("VERSION") == {"major": 1, "minor": 0, "patch": 0}
+    assert rig.fields("VERSION") == {"major": 1, "minor": 1, "patch": 0}
     assert rig.get("CONFIG_HASH") == int(core.config_hash[:8], 16)
     assert rig.fields("CAPABILITY") == {
         "ci_lanes": core.ci_lanes, "co_lanes": core.co_lanes,
@@ -407,7 +407,7 @@ def test_a_stream_that_does_not_begin_and_a_reset_that_does_not_end(driver, monk
         core.wait(1)
     answers["STATUS"] = registers.pack("STATUS", load=1)
     monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.01)
-    with pytest.raises(DeviceTimeoutError, match=r"did not finish .* then .* not idle "):
+    with pytest.raises(DeviceTimeoutError, match=r"(?s)did not finish .* then .* not idle "):
         core.wait(0)
 
 
@@ -416,11 +416,14 @@ def test_identity_is_checked(driver, monkeypatch):
     core.check_identity(TINY.core.config_hash32)
     with pytest.raises(DeviceError, match=r"CONFIG_HASH reads .* was compiled for another build"):
         core.check_identity(TINY.core.config_hash32 ^ 1)
-    answers = {"MAGIC": 0, "VERSION": 2 << 16}
     real = core.get
-    for name, words in (("MAGIC", "holds no winogen accelerator"), ("VERSION", r"needs 1\.x")):
+    for name, value, words in (
+        ("MAGIC", 0, "holds no winogen accelerator"),
+        ("VERSION", 2 << 16, r"has hardware version 2\.0, this driver needs 1\.1 or a later 1\.x"),
+        ("VERSION", 1 << 16, r"has hardware version 1\.0, this driver needs 1\.1 or a later 1\.x"),
+    ):
         with monkeypatch.context() as m:
-            m.setattr(core, "get", lambda n, name=name: answers[n] if n == name else real(n))
+            m.setattr(core, "get", lambda n, name=name, v=value: v if n == name else real(n))
             with pytest.raises(DeviceError, match=words):
                 core.check_identity()
 

@@ -19,9 +19,9 @@ from winogen.errors import InputError
 from winogen.generator import Generator
 from winogen.graph import Graph
 from winogen.isa import Opcode
+from winogen.layer_outputs import run_layers, traced
 from winogen.program import Program
 from winogen.quantise import Calibration, integer_activations, sample_inputs
-from winogen.trace import run_layers, traced
 from winogen.verify import difference, verify
 
 

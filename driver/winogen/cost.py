@@ -67,13 +67,17 @@ class Timeline:
     Attributes
     ----------
     start, end : cycle in which each instruction begins and ends (its tokens are given)
+    stall : cycles before its start in which each waited for a token and its engine had no other
     cycles : cycle in which the stream ends
     deadlock : index of an instruction that waits for ever, or None
+    waiting : what waits then at the head of each engine's queue
+    fetched : instructions that were read
     order : instructions in an order that the tokens allow
     """
 
     start: list[int]
     end: list[int]
+    stall: list[int]
     engines: dict[Engine, EngineTime]
     cycles: int = 0
     multiplies: int = 0
@@ -81,6 +85,8 @@ class Timeline:
     bytes_written: int = 0
     completed: int = 0
     deadlock: int | None = None
+    waiting: dict[Engine, int] = field(default_factory=dict)
+    fetched: int = 0
     order: list[int] = field(default_factory=list)
 
 
@@ -122,7 +128,8 @@ class _Run:
             (a, b): deque() for a in _ENGINES for b in _ENGINES if a is not b
         }
         self._promised = dict.fromkeys(self._tokens, 0)
-        self.line = Timeline([0] * count, [0] * count, {e: EngineTime() for e in _ENGINES})
+        start, end, stall = ([0] * count for _ in range(3))
+        self.line = Timeline(start, end, stall, {e: EngineTime() for e in _ENGINES})
         self.line.bytes_read = count * INSTRUCTION_BYTES
 
     def step(self, limit: int) -> bool:
@@ -137,12 +144,13 @@ class _Run:
             self._begin(engine, math.ceil(begin))
             return True
         if self.line.completed == limit:
+            self.line.fetched = self._handed
             return False
         if moved == math.inf:
-            waiting = [q[0][0] for q in self._queues.values() if q]
-            if self._handed < len(self._instructions):
-                waiting.append(self._handed)
-            self.line.deadlock = min(waiting)
+            line, left = self.line, self._handed < len(self._instructions)
+            line.waiting = {e: q[0][0] for e, q in self._queues.items() if q}
+            line.fetched = self._handed + left
+            line.deadlock = min([*line.waiting.values(), *([self._handed] if left else [])])
             return False
         for port in self._dram.advance(moved):
             if port is Engine.FETCH:
@@ -209,7 +217,8 @@ class _Run:
                 self._promised[engine, other] += 1
         if instruction.wait and not self._flying[engine]:
             idle = max(self._ended[engine], math.ceil(handed))
-            line.engines[engine].stall += max(0, at - idle)
+            line.stall[index] = max(0, at - idle)
+            line.engines[engine].stall += line.stall[index]
         self._flying[engine] += 1
         work = instruction_work(instruction, self._board)
         line.multiplies += work.multiplies

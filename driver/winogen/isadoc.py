@@ -57,7 +57,22 @@ is that of one of them, not always of the first. If a stream does not end, write
 
 A bus has no way to take back an access. After an error or a reset the core therefore takes the
 answers that memory still owes and gives the write data that it has promised; `STATUS.idle` is set
-only then. If memory never answers, only loading the overlay again helps."""
+only then. If memory never answers, only loading the overlay again helps.
+
+What goes on can be read while a stream runs, and after one that does not end: `STATUS` has the
+state of every engine, `LOAD_INSTRUCTION` and those after it the oldest instruction of each, and
+`BUS` the transactions that memory owes an answer. Reset clears them."""
+
+_INDEX_BITS = (registers.TRACE_DEPTH - 1).bit_length()
+_TRACE_RULES = f"""\
+With `TRACE_LENGTH` set, the core records when the instructions from `TRACE_FIRST` on begin, end
+and wait for tokens: {registers.TRACE_DEPTH} records, one for each cycle in which something happens.
+The records of a stream stay until the next one starts. To read one, write its number to
+`TRACE_INDEX` and read `TRACE_DATA`. A record does not name an instruction: an engine begins, and
+ends, its instructions in the order of the stream. Stall bits come in pairs, when waiting begins and
+when it ends, before the beginning of the instruction that waited. Each time that the low bits of
+`CYCLES` wrap there is a record with time 0. `TRACE_FIRST` has 20 bits that count, `TRACE_LENGTH`
+21, `TRACE_INDEX` {_INDEX_BITS}. Tracing does not change the time that a stream takes."""
 
 _STREAM_RULES = f"""\
 A stream is a sequence of instructions in DRAM. Each has {isa.INSTRUCTION_BYTES} bytes, which are
@@ -255,6 +270,8 @@ def registers_page() -> str:
                 for s in Segment
             ],
         ),
+        "## Trace",
+        _TRACE_RULES,
         "## Counters",
         "64-bit counters of the last stream. Starting a stream and soft reset clear them. On the "
         "emulated device they come from the cost model (see [architecture](architecture.md)).",

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 MAGIC_VALUE = 0x574E_4731  # "WNG1"
-HARDWARE_VERSION = (1, 0, 0)
+HARDWARE_VERSION = (1, 1, 0)
 ADDRESS_RANGE = 0x1000  # bytes; one 4 KB page
 
 #: Largest stream that one start runs, in instructions: keeps a wild length from running for hours.
 MAX_STREAM_LENGTH = 1 << 20
+
+#: Records that the trace holds.
+TRACE_DEPTH = 4096
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,79 @@ def _registers() -> list[Register]:
         )
     for i, (name, doc) in enumerate(COUNTERS):
         regs += _pair(name, 0x100 + 8 * i, "ro", doc)
-    return regs
+    return [*regs, *_state_registers(), *_trace_registers()]
+
+
+def _state_registers() -> list[Register]:
+    """What is under way: for the message of a wait that ended too late."""
+    f = Field
+    oldest = [
+        Register(
+            f"{engine.name}_INSTRUCTION",
+            0x180 + 4 * engine,
+            "ro",
+            f"oldest instruction of the {engine.name.lower()} engine that has not ended",
+            fields=(
+                f("index", 0, 20, "its index in the stream"),
+                f("valid", 31, 1, "there is one"),
+            ),
+        )
+        for engine in (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
+    ]
+    fetch = Register(
+        "FETCH_INSTRUCTION",
+        0x180 + 4 * Engine.FETCH,
+        "ro",
+        "what instruction fetch has done",
+        fields=(f("fetched", 0, 21, "instructions that have been read"),),
+    )
+    ports = ("read0", "read1", "fetch", "write")
+    bus = Register(
+        "BUS",
+        0x190,
+        "ro",
+        "AXI transactions that memory has yet to answer",
+        fields=(
+            *(f(port, 4 * i, 4, f"bursts of port {port}") for i, port in enumerate(ports)),
+            *(
+                f(f"{port}_address", 16 + i, 1, f"port {port} offers an address")
+                for i, port in enumerate(ports)
+            ),
+        ),
+    )
+    return [*oldest, fetch, bus]
+
+
+def _trace_registers() -> list[Register]:
+    f = Field
+    return [
+        Register("TRACE_FIRST", 0x1A0, "rw", "first instruction of the stream to trace"),
+        Register("TRACE_LENGTH", 0x1A4, "rw", "instructions to trace from there; 0: none"),
+        Register(
+            "TRACE_COUNT",
+            0x1A8,
+            "ro",
+            "what the trace of the last stream holds",
+            fields=(
+                f("records", 0, 16, "records, TRACE_DEPTH at most"),
+                f("overflow", 31, 1, "more would not fit and are lost"),
+            ),
+        ),
+        Register("TRACE_INDEX", 0x1B0, "rw", "record to read"),
+        Register(
+            "TRACE_DATA",
+            0x1B4,
+            "ro",
+            "the record at TRACE_INDEX: what happened in a cycle. In each mask bit 0 is the load "
+            "engine, 1 compute, 2 store. A record without any bit says that time has wrapped",
+            fields=(
+                f("time", 0, 23, "the low bits of CYCLES in that cycle"),
+                f("begin", 23, 3, "engines that began an instruction"),
+                f("end", 26, 3, "engines that ended their oldest instruction"),
+                f("stall", 29, 3, "engines that began, or ceased, to wait for a token"),
+            ),
+        ),
+    ]
 
 
 #: 64-bit counters of the last stream: cleared by start and by soft reset.

@@ -68,6 +68,7 @@ def _constants() -> str:
         "InstructionBytes": isa.INSTRUCTION_BYTES,
         "MaxTokens": isa.MAX_TOKENS,
         "MaxStreamLength": registers.MAX_STREAM_LENGTH,
+        "TraceDepth": registers.TRACE_DEPTH,
         "MaxShift": numerics.MAX_SHIFT,
         "PreactivationBits": numerics.PREACTIVATION_BITS,
         "ActivationEntries": isa.TABLE_ENTRIES,

@@ -1,141 +1,158 @@
-"""Every layer's output from any device, in one run of a program's own instructions.
+"""The hardware's trace: when each instruction of a stream began, ended, and waited before that.
 
-A program's tensors share scratch memory, so that most are overwritten before the run ends. A
-*traced* program has the same instructions, weights and tokens, but every layer stores its output in
-a place of its own, and reads its inputs from there: only DRAM addresses differ.
+The accelerator writes a record for every cycle in which an engine begins or ends an instruction, or
+begins or ceases to wait for a token (``TRACE_DATA`` in docs/registers.md). A record does not name
+instructions: each engine takes its own in the order of the stream. The emulator makes the same
+records from its cost model, so that a profile of it is a prediction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen import isa
-from winogen.errors import ProgramError
-from winogen.generator import Generator
-from winogen.isa import Opcode
-from winogen.program import Program, StreamInfo
-from winogen.quantise import TensorFormat
-from winogen.registers import Segment
+from winogen.cost import Timeline
+from winogen.errors import DeviceError
+from winogen.isa import Instruction
+from winogen.registers import BY_NAME, TRACE_DEPTH, Engine, unpack
+
+_FIELDS = {f.name: f for f in BY_NAME["TRACE_DATA"].fields}
+_TIME = _FIELDS["time"]
+_PERIOD = 1 << _TIME.width
+_EVENTS = ("begin", "end", "stall")
+_ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
+
+#: Instructions of one trace: each has four records at most, and few of them share one.
+WINDOW = TRACE_DEPTH // 4 - 16
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a layer's output lies: bytes [start, stop) of a segment."""
+class Times(NamedTuple):
+    """Cycles of each instruction of a stream, arrays of shape (instructions,), int64.
 
-    segment: int
-    start: int
-    stop: int
-
-
-def traced(program: Program) -> Program:
-    """The program whose output is all layers' outputs, one after the other, as they lie in DRAM.
-
-    It runs like any other; its output has shape (values, 1, 1), and its integers stand for
-    themselves. ProgramError where a stream reads what no layer has stored.
+    Attributes
+    ----------
+    begin, end : cycles from the start of the stream to its begin and end
+    stall : cycles in which it waited for a token while its engine had nothing else to do
     """
-    words = sum(_image_words(program))
-    whole = replace(
-        program,
-        output_shape=(words * program.core.co_lanes, 1, 1),
-        output_format=TensorFormat(1.0),
-        output_range=None,
-        streams=tuple(_traced_stream(program, stream) for stream in program.streams),
-    )
-    # Traced outputs need more memory: the largest streams may have no room.
-    first, *others = whole.streams
-    fitting = [s for s in others if whole.memory(s.batch).fits(program.board.contiguous_mib)]
-    return replace(whole, streams=(first, *fitting))
+
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    stall: NDArray[np.int64]
 
 
-def run_layers(
-    program: Program,
-    generator: Generator,
-    x: NDArray,
-    progress: Callable[[int], None] | None = None,
-) -> list[NDArray[np.int64]]:
-    """Output integers (N, C, H, W) of every layer of ``program`` for inputs x.
+def windows(instructions: int, size: int = WINDOW) -> list[range]:
+    """The parts of a stream that are traced one by one, as the trace does not hold all."""
+    return [range(first, min(first + size, instructions)) for first in range(0, instructions, size)]
 
-    ``generator`` runs ``traced(program)``.
+
+def in_window(index: int, first: int, length: int) -> bool:
+    """Whether the hardware traces an instruction, in its own arithmetic (modulo 2**21)."""
+    return (index - (first & 0xF_FFFF)) % (1 << 21) < length % (1 << 21)
+
+
+def encode(
+    instructions: Sequence[Instruction], line: Timeline, first: int, length: int
+) -> NDArray[np.uint32]:
+    """The records of a run, in the order of time: all, even if the hardware has not room for them.
+
+    Parameters
+    ----------
+    first, length : the window, as in TRACE_FIRST and TRACE_LENGTH
     """
-    parts = []
-    done = 0
-    for stream in _streams(generator.program, len(x)):
-        out = generator.generate(x[done : done + stream.batch], as_float=True)
-        parts.append(_split(program, out.astype(np.int64).ravel(), stream.batch))
-        done += stream.batch
-        if progress:
-            progress(done)
-    return [np.concatenate(layer) for layer in zip(*parts)]
-
-
-def _streams(program: Program, count: int) -> Iterator[StreamInfo]:
-    """Streams whose batches add up to ``count``, so that each call of generate runs just one."""
-    for stream in reversed(program.streams):
-        while count >= stream.batch:
-            yield stream
-            count -= stream.batch
-
-
-def _image_words(program: Program) -> list[int]:
-    """Words of every layer's output for one image."""
-    lanes = program.core.co_lanes
-    return [-(-c // lanes) * h * w for c, h, w in (layer.output for layer in program.layers)]
-
-
-def _split(program: Program, values: NDArray[np.int64], batch: int) -> list[NDArray[np.int64]]:
-    """Layers' outputs (batch, C, H, W) from the memory of one traced run."""
-    lanes = program.core.co_lanes
-    layers = []
-    start = 0
-    for layer, words in zip(program.layers, _image_words(program)):
-        c, h, w = layer.output
-        stop = start + batch * words * lanes
-        grid = values[start:stop].reshape(batch, -1, h, w, lanes).transpose(0, 1, 4, 2, 3)
-        layers.append(grid.reshape(batch, -1, h, w)[:, :c])
-        start = stop
-    return layers
-
-
-def _traced_stream(program: Program, stream: StreamInfo) -> StreamInfo:
-    instructions = stream.instructions()
-    sizes = [stream.batch * w * program.core.word_bytes for w in _image_words(program)]
-    starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
-    places: dict[int, _Place] = {}
-    for i in instructions:  # the first word of an output is its lowest address
-        if i.opcode is Opcode.STORE and i.layer < len(sizes):
-            first = places[i.layer].start if i.layer in places else i["offset"]
-            start = min(first, i["offset"])
-            places[i.layer] = _Place(i["segment"], start, start + sizes[i.layer])
-    for number, i in enumerate(instructions):
-        if i.opcode is Opcode.STORE:
-            source = i.layer
-        elif i.opcode is Opcode.LOAD_INPUT and i["segment"] != Segment.INPUT:
-            source = _writer(places, i["segment"], i["offset"], i.layer)
-        else:
+    if not length % (1 << 21):
+        return np.zeros(0, np.uint32)
+    masks: dict[int, int] = defaultdict(int)
+    ended = set(line.order[: line.completed])
+    for index in line.order:
+        if not in_window(index, first, length):
             continue
-        if source not in places:
-            raise ProgramError(
-                f"instruction {number} of batch {stream.batch} belongs to no layer's output, so "
-                "the program cannot be traced; compile it again"
+        engine = instructions[index].engine
+        begin, stall = line.start[index], line.stall[index]
+        masks[begin] |= _bit("begin", engine)
+        if stall:
+            masks[begin - stall] ^= _bit("stall", engine)
+            masks[begin] ^= _bit("stall", engine)
+        if index in ended:
+            masks[line.end[index]] |= _bit("end", engine)
+    for wrap in range(_PERIOD, line.cycles, _PERIOD):
+        masks[wrap] |= 0
+    return np.array([masks[t] | _TIME.insert(t) for t in sorted(masks)], np.uint32)
+
+
+def _bit(event: str, engine: Engine) -> int:
+    return 1 << (_FIELDS[event].lsb + engine)
+
+
+def decode(
+    records: NDArray[np.uint32], instructions: Sequence[Instruction], window: Iterable[int]
+) -> list[tuple[int, int, int, int]]:
+    """Index, begin, end and stall of the instructions of a window, from the records of a run.
+
+    Raises DeviceError if the records are not those of a whole run of these instructions.
+    """
+    words = records.astype(np.int64)
+    periods = np.cumsum((words & (_PERIOD - 1)) == 0, dtype=np.int64)  # not numpy's 32-bit choice
+    times = (words & (_PERIOD - 1)) + _PERIOD * periods
+    expected: dict[Engine, list[int]] = {engine: [] for engine in _ENGINES}
+    for index in window:
+        expected[instructions[index].engine].append(index)
+    out = []
+    for engine, indices in expected.items():
+        happened = {e: times[(words & _bit(e, engine)) != 0].tolist() for e in _EVENTS}
+        begins, ends, edges = (happened[e] for e in _EVENTS)
+        if len(begins) != len(indices) or len(ends) != len(indices) or len(edges) % 2:
+            raise DeviceError(
+                f"the trace has {len(begins)} beginnings and {len(ends)} ends of the "
+                f"{len(indices)} instructions of the {engine.name.lower()} engine; run the profile "
+                "again, and if that stays so, report it as a bug of winogen"
             )
-        i.fields["offset"] += starts[source] - places[source].start
-        i.fields["segment"] = int(Segment.OUTPUT)
-    try:
-        code = isa.encode(instructions)
-    except isa.EncodingError as error:
-        raise ProgramError(f"program '{program.name}' is too large to trace: {error}") from None
-    return replace(stream, stream=code, output_bytes=starts[-1], scratch_bytes=0)
+        waits = iter(zip(edges[::2], edges[1::2]))
+        wait = next(waits, None)
+        for index, begin, end in zip(indices, begins, ends):
+            stall = 0
+            while wait is not None and wait[0] < begin:
+                stall += wait[1] - wait[0]
+                wait = next(waits, None)
+            out.append((index, begin, end, stall))
+    return out
 
 
-def _writer(places: dict[int, _Place], segment: int, offset: int, layer: int) -> int:
-    """The layer that was the last to store at an address before ``layer``; -1 if none was."""
-    writers = (
-        n
-        for n, p in places.items()
-        if n < layer and p.segment == segment and p.start <= offset < p.stop
-    )
-    return max(writers, default=-1)
+def join(
+    parts: Iterable[tuple[range, NDArray[np.uint32]]], instructions: Sequence[Instruction]
+) -> Times:
+    """The times of a whole stream, from the records of each of its windows."""
+    begin, end, stall = (np.zeros(len(instructions), np.int64) for _ in range(3))
+    for window, records in parts:
+        for index, *values in decode(records, instructions, window):
+            begin[index], end[index], stall[index] = values
+    return Times(begin, end, stall)
+
+
+def predicted(line: Timeline) -> Times:
+    """The times that the cost model predicts."""
+    return Times(*(np.array(column, np.int64) for column in (line.start, line.end, line.stall)))
+
+
+def record(core: Any, window: range) -> None:
+    """Let the accelerator trace these instructions of the streams that start from now on."""
+    core.set("TRACE_FIRST", window.start)
+    core.set("TRACE_LENGTH", len(window))
+
+
+def read(core: Any) -> NDArray[np.uint32]:
+    """The records of the last stream; DeviceError if some are missing."""
+    count = unpack("TRACE_COUNT", core.get("TRACE_COUNT"))
+    if count["overflow"] or count["records"] > TRACE_DEPTH:
+        raise DeviceError(
+            f"the trace holds {count['records']} records and more were lost; report it as a bug of "
+            "winogen"
+        )
+    records = np.zeros(count["records"], np.uint32)
+    for index in range(len(records)):
+        core.set("TRACE_INDEX", index)
+        records[index] = core.get("TRACE_DATA")
+    return records

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,13 @@ from winogen.errors import InputError
 from winogen.fold import fold
 from winogen.generator import Generator
 from winogen.graph import Graph
+from winogen.layer_outputs import run_layers, traced
 from winogen.lower import Mode
 from winogen.numerics import int_range
 from winogen.pack import pack_network
 from winogen.program import Program
 from winogen.quantise import QuantNetwork, TensorFormat, integer_activations
 from winogen.tables import decibels, table
-from winogen.trace import run_layers, traced
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,8 @@ def verify(
     *,
     mode: Mode = Mode.AUTO,
     overlay: str | None = None,
-    timeout: float | None = None,
     progress: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> Verification:
     """Run a program on a device and compare every layer's output.
 
@@ -164,7 +165,7 @@ def verify(
     graph, network : the float network, and what it is quantised to with the options that the
         program is thought to have been compiled with (``mode`` too)
     x : inputs (N, C, H, W)
-    device, overlay, timeout : see :class:`winogen.generator.Generator`
+    device, overlay, options : see :class:`winogen.generator.Generator`
     progress : called with the name of each stage
 
     Raises
@@ -182,8 +183,8 @@ def verify(
 
     def run(name: str) -> list[NDArray[np.int64]]:
         say(f"running {len(x)} on the {name}")
-        on_board = {"overlay": overlay} if name == device else {}
-        with Generator(follower, name, timeout=timeout, **on_board) as generator:
+        chosen = {"overlay": overlay, **options} if name == device else {}
+        with Generator(follower, name, **chosen) as generator:
             return run_layers(
                 program, generator, x, lambda n: say(f"{n} of {len(x)} ran on the {name}")
             )

@@ -23,6 +23,7 @@ module wg_control
   output logic [31:0]               error_index_o,
   output logic [63:0]               error_addr_o,
   output logic [10:0][63:0]         counters_o,
+  output logic [3:0][31:0]          instruction_o,    // oldest of each engine; how many were fetched
   // all units
   output logic                      clear_o,          // held until units_idle_i
   input  logic                      units_idle_i,     // the AXI masters have nothing on the bus
@@ -100,6 +101,15 @@ module wg_control
         oldest_engine_d = 2'(i);
       end
     end
+  end
+
+  // As the registers show them.
+  always_comb begin
+    instruction_o = '0;
+    for (int i = 0; i < 3; i++) begin
+      if (oldest_valid_q[i]) instruction_o[i] = {12'h800, oldest_index_q[i]};
+    end
+    instruction_o[EngineFetch] = 32'(fetched_q);
   end
 
   // Watchdog. Expiry is registered, so it can be a cycle late.

@@ -42,6 +42,9 @@ module wg_regs
   output logic [31:0]       stream_length_o,
   output logic [63:0]       stream_base_o,
   output logic [3:0][63:0]  segment_base_o,
+  output logic [31:0]       trace_first_o,
+  output logic [31:0]       trace_length_o,
+  output logic [31:0]       trace_index_o,
   // from wg_control
   input  logic [11:0]       status_i,         // as in STATUS
   input  logic              done_event_i,     // pulse
@@ -50,6 +53,11 @@ module wg_regs
   input  logic [31:0]       error_index_i,
   input  logic [63:0]       error_addr_i,
   input  logic [10:0][63:0] counters_i,       // in the order of the map
+  input  logic [3:0][31:0]  instruction_i,    // LOAD_INSTRUCTION and those that follow
+  // from wg_bus_state and wg_trace
+  input  logic [31:0]       bus_i,
+  input  logic [31:0]       trace_count_i,
+  input  logic [31:0]       trace_data_i,
   output logic              irq_o
 );
   localparam logic [31:0] Capability =
@@ -110,6 +118,7 @@ module wg_regs
   logic [8:0]             wpair;
   logic                   whigh, start_q, reset_q, start_d, reset_d, irq_q;
   logic [31:0]            irq_enable_q, watchdog_q, length_q;
+  logic [31:0]            trace_first_q, trace_length_q, trace_index_q;
   logic [1:0]             irq_status_q, irq_clear;
   logic [Bases-1:0][63:0] base_q;
   assign {wpair, whigh} = awaddr_q;
@@ -126,6 +135,9 @@ module wg_regs
       irq_q <= 1'b0;
       watchdog_q <= WatchdogReset;
       length_q <= '0;
+      trace_first_q <= '0;
+      trace_length_q <= '0;
+      trace_index_q <= '0;
       base_q <= '0;
     end else begin
       start_q <= start_d;
@@ -139,6 +151,9 @@ module wg_regs
           RegIrqEnable[11:2]: irq_enable_q <= merge(irq_enable_q, wdata_q, wstrb_q);
           RegWatchdog[11:2]: watchdog_q <= merge(watchdog_q, wdata_q, wstrb_q);
           RegStreamLength[11:2]: length_q <= merge(length_q, wdata_q, wstrb_q);
+          RegTraceFirst[11:2]: trace_first_q <= merge(trace_first_q, wdata_q, wstrb_q);
+          RegTraceLength[11:2]: trace_length_q <= merge(trace_length_q, wdata_q, wstrb_q);
+          RegTraceIndex[11:2]: trace_index_q <= merge(trace_index_q, wdata_q, wstrb_q);
           default: ;
         endcase
         for (int i = 0; i < Bases; i++) begin
@@ -157,6 +172,9 @@ module wg_regs
   assign stream_length_o = length_q;
   assign stream_base_o = base_q[0];
   assign segment_base_o = base_q[4:1];
+  assign trace_first_o = trace_first_q;
+  assign trace_length_o = trace_length_q;
+  assign trace_index_o = trace_index_q;
 
   // Read channel: take the address, fetch both halves, answer with one.
   logic        ar_held_q, pair_valid_q, arready_q, rvalid_q, ar_take, answer;
@@ -179,6 +197,12 @@ module wg_regs
       RegErrorAddressLo: pair_d = error_addr_i;
       RegWatchdog: pair_d = {32'b0, watchdog_q};
       RegStreamLength: pair_d = {32'b0, length_q};
+      RegLoadInstruction: pair_d = {instruction_i[1], instruction_i[0]};
+      RegStoreInstruction: pair_d = {instruction_i[3], instruction_i[2]};
+      RegBus: pair_d = {32'b0, bus_i};
+      RegTraceFirst: pair_d = {trace_length_q, trace_first_q};
+      RegTraceCount: pair_d = {32'b0, trace_count_i};
+      RegTraceIndex: pair_d = {trace_data_i, trace_index_q};
       default: begin
         for (int i = 0; i < Bases; i++) begin
           if (araddr_q[9:1] == RegStreamBaseLo[11:3] + 9'(i)) pair_d = base_q[i];

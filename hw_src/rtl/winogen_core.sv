@@ -102,6 +102,12 @@ module winogen_core
   logic [31:0] error_index;
   logic [63:0] error_addr;
   logic [10:0][63:0] counters;
+  logic [3:0][31:0] instruction;
+  logic [31:0] trace_first, trace_length, trace_index, trace_data;
+  logic [15:0] trace_records;
+  logic trace_overflow;
+  logic [3:0][3:0] bus_bursts;
+  logic [3:0] bus_address;
   logic reader_idle, writer_idle, fetch_idle, reader_progress, writer_progress, fetch_progress;
   logic step;
   logic load_run_valid, load_run_ready;
@@ -125,7 +131,10 @@ module winogen_core
     .stream_length_o(stream_length), .stream_base_o(stream_base), .segment_base_o(segment_base),
     .status_i(status), .done_event_i(done_event), .error_event_i(error_event),
     .error_code_i(error_code), .error_index_i(error_index), .error_addr_i(error_addr),
-    .counters_i(counters), .irq_o
+    .counters_i(counters), .instruction_i(instruction),
+    .trace_first_o(trace_first), .trace_length_o(trace_length), .trace_index_o(trace_index),
+    .bus_i({12'b0, bus_address, bus_bursts}),
+    .trace_count_i({trace_overflow, 15'b0, trace_records}), .trace_data_i(trace_data), .irq_o
   );
 
   // One of each for load, compute and store (engine_e).
@@ -151,7 +160,7 @@ module winogen_core
     .stream_length_i(stream_length), .stream_base_i(stream_base), .segment_base_i(segment_base),
     .status_o(status), .done_event_o(done_event), .error_event_o(error_event),
     .error_code_o(error_code), .error_index_o(error_index), .error_addr_o(error_addr),
-    .counters_o(counters),
+    .counters_o(counters), .instruction_o(instruction),
     .clear_o(clear), .units_idle_i(reader_idle && writer_idle && fetch_idle),
     .progress_i(reader_progress || writer_progress || fetch_progress || step || |done),
     .fetch_start_o(fetch_start), .fetched_i(fetched), .all_dispatched_i(all_dispatched),
@@ -207,6 +216,32 @@ module winogen_core
   wg_tokens u_tokens (
     .clk_i, .rst_ni, .clear_i(clear), .take_i(take), .promise_i(promise), .give_i(give),
     .available_o(available), .room_o(room)
+  );
+
+  // -- What goes on, for whoever looks --------------------------------------------------------------
+
+  logic unused_trace;
+  assign unused_trace = ^{trace_first[31:20], trace_length[31:21], trace_index[31:12]};
+  wg_trace u_trace (
+    .clk_i, .rst_ni, .clear_i(start && status[0]), .running_i(!status[0] && !clear),
+    .first_i(trace_first[19:0]), .length_i(trace_length[20:0]),
+    .begin_i(start_valid & start_ready), .begin_index_i(start_index),
+    .end_i(done), .end_index_i(oldest_index), .stall_i(stall),
+    .index_i(trace_index[$clog2(TraceDepth)-1:0]), .data_o(trace_data),
+    .records_o(trace_records), .overflow_o(trace_overflow)
+  );
+
+  // Ports in the order of BUS; a second read port may be missing.
+  wg_bus_state #(.Ports(4)) u_bus_state (
+    .clk_i, .rst_ni,
+    .offered_i ({m_axi_wr_awvalid_o, m_axi_if_arvalid_o, 2'(m_axi_rd_arvalid_o)}),
+    .accepted_i({m_axi_wr_awready_i, m_axi_if_arready_i, 2'(m_axi_rd_arready_i)}),
+    .answered_i({
+      m_axi_wr_bvalid_i && m_axi_wr_bready_o,
+      m_axi_if_rvalid_i && m_axi_if_rready_o && m_axi_if_rlast_i,
+      2'(m_axi_rd_rvalid_i) & 2'(m_axi_rd_rready_o) & 2'(m_axi_rd_rlast_i)
+    }),
+    .bursts_o(bus_bursts), .address_o(bus_address)
   );
 
   assign trace_start_o       = start_valid & start_ready;

@@ -9,12 +9,13 @@ package winogen_pkg;
   localparam int unsigned InstructionBytes = 64;
   localparam int unsigned MaxTokens = 255;
   localparam int unsigned MaxStreamLength = 1048576;
+  localparam int unsigned TraceDepth = 4096;
   localparam int unsigned MaxShift = 62;
   localparam int unsigned PreactivationBits = 16;
   localparam int unsigned ActivationEntries = 1025;
   localparam int unsigned ParamBytes = 16;
   localparam logic [31:0] MagicValue = 32'h574E4731;
-  localparam logic [31:0] VersionValue = 32'h00010000;
+  localparam logic [31:0] VersionValue = 32'h00010100;
   localparam logic [31:0] WatchdogReset = 32'h01000000;
 
   typedef enum logic [7:0] {
@@ -108,6 +109,16 @@ package winogen_pkg;
   localparam logic [11:0] RegBytesWrittenHi = 12'h14C;  // ro
   localparam logic [11:0] RegInstructionsLo = 12'h150;  // ro
   localparam logic [11:0] RegInstructionsHi = 12'h154;  // ro
+  localparam logic [11:0] RegLoadInstruction = 12'h180;  // ro
+  localparam logic [11:0] RegComputeInstruction = 12'h184;  // ro
+  localparam logic [11:0] RegStoreInstruction = 12'h188;  // ro
+  localparam logic [11:0] RegFetchInstruction = 12'h18C;  // ro
+  localparam logic [11:0] RegBus = 12'h190;  // ro
+  localparam logic [11:0] RegTraceFirst = 12'h1A0;  // rw
+  localparam logic [11:0] RegTraceLength = 12'h1A4;  // rw
+  localparam logic [11:0] RegTraceCount = 12'h1A8;  // ro
+  localparam logic [11:0] RegTraceIndex = 12'h1B0;  // rw
+  localparam logic [11:0] RegTraceData = 12'h1B4;  // ro
 
   typedef struct packed {
     logic [11:0] layer;

@@ -130,7 +130,8 @@ def test_registers_after_reset_and_runs_are_the_emulators(board):
         r.set("IRQ_STATUS", 3)
         r.set("SCRATCH_BASE", MEMORY_END)
         assert r.start(stream(board))["error"]
-    counted = {f"{n}_{half}" for n, _ in COUNTERS for half in ("LO", "HI")}
+    # How far fetch was ahead of the failing instruction is a matter of time too.
+    counted = {f"{n}_{half}" for n, _ in COUNTERS for half in ("LO", "HI")} | {"FETCH_INSTRUCTION"}
     a, b = ({n: v for n, v in everything(r).items() if n not in counted} for r in rigs)
     assert a == b
     for r in rigs:

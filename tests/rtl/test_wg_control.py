@@ -82,6 +82,8 @@ PARAMETERS
   input  logic [191:0]  fault_addr,
   input  logic          mac_step, read_valid, write_valid, masters_idle,
   input  logic [31:0]   read_bytes, write_bytes,
+  input  logic [31:0]   bus, trace_count, trace_data,
+  output logic [31:0]   trace_first, trace_length, trace_index,
   output logic          clear, irq
 );
   logic start, soft_reset, done_event, error_event, fetch_idle, progress, fetch_start, fetched, all;
@@ -91,6 +93,7 @@ PARAMETERS
   logic [11:0] status;
   logic [15:0] error_code;
   logic [10:0][63:0] counters;
+  logic [3:0][31:0] instruction;
   logic fetch_fault_valid;
   logic [7:0] fetch_fault_code;
   logic [19:0] fetch_fault_index;
@@ -126,7 +129,10 @@ PARAMETERS
     .start_o(start), .reset_o(soft_reset), .watchdog_o(watchdog), .stream_length_o(stream_length),
     .stream_base_o(stream_base), .segment_base_o(segment_base), .status_i(status),
     .done_event_i(done_event), .error_event_i(error_event), .error_code_i(error_code),
-    .error_index_i(error_index), .error_addr_i(error_addr), .counters_i(counters), .irq_o(irq)
+    .error_index_i(error_index), .error_addr_i(error_addr), .counters_i(counters),
+    .instruction_i(instruction), .bus_i(bus), .trace_first_o(trace_first),
+    .trace_length_o(trace_length), .trace_index_o(trace_index), .trace_count_i(trace_count),
+    .trace_data_i(trace_data), .irq_o(irq)
   );
 
   wg_control #(.Lanes(Lanes), .TileLanes(TileLanes)) u_control (
@@ -135,7 +141,7 @@ PARAMETERS
     .stream_base_i(stream_base), .segment_base_i(segment_base), .status_o(status),
     .done_event_o(done_event), .error_event_o(error_event), .error_code_o(error_code),
     .error_index_o(error_index), .error_addr_o(error_addr), .counters_o(counters),
-    .clear_o(clear), .units_idle_i(fetch_idle && masters_idle),
+    .instruction_o(instruction), .clear_o(clear), .units_idle_i(fetch_idle && masters_idle),
     .progress_i(progress || mac_step || |done || |(start_valid & start_ready)),
     .fetch_start_o(fetch_start), .fetched_i(fetched), .all_dispatched_i(all),
     .fetch_fault_valid_i(fetch_fault_valid), .fetch_fault_code_i(fetch_fault_code),
@@ -334,6 +340,9 @@ async def check_descriptors(dut):
 
 # The rest
 
+#: Registers that only show what comes from other units.
+_SHOWN = ("BUS", "TRACE_COUNT", "TRACE_DATA")
+
 
 class Rig:
     """The top level with a host, a memory and models of the three engines."""
@@ -348,6 +357,8 @@ class Rig:
                      "fault_addr", "mac_step", "read_valid", "write_valid", "read_bytes",
                      "write_bytes"):  # fmt: skip
             getattr(dut, name).value = 0
+        for name in _SHOWN:
+            getattr(dut, name.lower()).value = 0
         dut.masters_idle.value = 1
         dut.rst_ni.value = 0
         self.memory = bytearray(1 << 20)
@@ -569,10 +580,15 @@ async def regs_reset_values_and_access(dut):
             expected[r.offset] = value
     for offset in (0x200 + 0x78, 0x400 + 0x60, 0x64, 0x74, 0xA0):  # no register there
         await rig.host.write_dword(offset, 0xFFFFFFFF)
-    for offset in range(0, 0x180, 4):
+    for name in _SHOWN:
+        expected[registers.offset(name)] = value = rig.rng.getrandbits(32)
+        getattr(dut, name.lower()).value = value
+    for offset in range(0, 0x200, 4):
         assert await rig.peek(offset) == expected.get(offset, 0), hex(offset)
+    for name in ("TRACE_FIRST", "TRACE_LENGTH", "TRACE_INDEX"):
+        assert int(getattr(dut, name.lower()).value) == expected[registers.offset(name)]
     # byte strobes
-    for name in ("WATCHDOG", "SCRATCH_BASE_HI", "IRQ_ENABLE", "STREAM_LENGTH"):
+    for name in ("WATCHDOG", "SCRATCH_BASE_HI", "IRQ_ENABLE", "STREAM_LENGTH", "TRACE_LENGTH"):
         await rig.set(name, 0x11223344)
         await rig.host.write(registers.offset(name) + 2, b"\xaa")
         assert await rig.get(name) == 0x11AA3344
@@ -663,6 +679,38 @@ async def run_random_streams(dut):
         await rig.set("IRQ_STATUS", 1)
         assert await rig.get("IRQ_STATUS") == 0 and not int(dut.irq.value)
     rig.port.r_channel.clear_pause_generator()
+
+
+@cocotb.test()
+async def run_shows_the_oldest_instructions(dut):
+    rig = await rig_of(dut, 4)
+    await rig.set("WATCHDOG", 0)
+    stream = legal_stream(rig.rng, 200)
+    for round_ in range(4):
+        stuck = 40 * round_ + 20
+        rig.hang = {stuck}
+        await rig.launch(stream)
+        for _ in range(45 * stuck + 2000):  # everything that can go on has gone on
+            await FallingEdge(dut.clk_i)
+        ended = set(rig.ended)
+        for e in (Engine.LOAD, Engine.COMPUTE, Engine.STORE):
+            shown = registers.unpack(
+                f"{e.name}_INSTRUCTION", await rig.get(f"{e.name}_INSTRUCTION")
+            )
+            left = [i for i, x in enumerate(stream) if x.engine is e and i not in ended]
+            # What fetch has not handed out yet is no engine's.
+            assert shown["valid"] or e is not stream[stuck].engine
+            assert shown["index"] == (left[0] if shown["valid"] else 0)
+        fetched = await rig.get("FETCH_INSTRUCTION")
+        assert max(ended | {stuck}) < fetched <= len(stream)
+        rig.hang = set()
+        await rig.set("CONTROL", 2)
+        await rig.finish()
+        assert await rig.get("FETCH_INSTRUCTION") == 0
+        for e in (Engine.LOAD, Engine.COMPUTE, Engine.STORE):
+            assert await rig.get(f"{e.name}_INSTRUCTION") == 0
+        assert (await rig.run(stream))["done"]
+        assert await rig.get("FETCH_INSTRUCTION") == len(stream)
 
 
 @cocotb.test()

@@ -14,7 +14,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen import cost, isa, registers
+from winogen import cost, isa, registers, trace
 from winogen.board import Board
 from winogen.descriptor import descriptor_problem, dram_range
 from winogen.device.errors import BusError
@@ -62,6 +62,8 @@ class EmulatedCore:
         self._latched: dict[int, int] = {}
         self._fast = FastJobs(board.core, memory)
         self._stuck = False
+        #: Records of the last stream.
+        self._trace = np.zeros(0, np.uint32)
         core = board.core
         self._set("CONFIG_HASH", core.config_hash32)
         self._set(
@@ -82,6 +84,9 @@ class EmulatedCore:
         register = registers.BY_OFFSET.get(offset)
         if register is None or register.access == "wo":
             return 0
+        if register.name == "TRACE_DATA":
+            index = self._get("TRACE_INDEX") % registers.TRACE_DEPTH
+            return int(self._trace[index]) if index < len(self._trace) else 0
         if register.name.endswith("_LO"):  # the halves of a 64-bit value must belong together
             self._latched[offset + 4] = self._values[offset + 4]
         elif register.name.endswith("_HI") and offset in self._latched:
@@ -126,6 +131,7 @@ class EmulatedCore:
             self._status(idle=1)
         elif command["start"] and not self._stuck:
             self._clear()
+            self._keep_trace([], None)
             self._run()
 
     def _clear(self) -> None:
@@ -134,6 +140,8 @@ class EmulatedCore:
             self._set64(name, 0)
         for name in ("ERROR_CODE", "ERROR_INSTRUCTION", "ERROR_ADDRESS_LO", "ERROR_ADDRESS_HI"):
             self._set(name, 0)
+        for engine in Engine:
+            self._set(f"{engine.name}_INSTRUCTION", 0)
 
     def _status(self, **fields: int) -> None:
         self._set("STATUS", registers.pack("STATUS", **fields))
@@ -195,7 +203,7 @@ class EmulatedCore:
         line = plan.timeline
         if not self._run_jobs(plan):
             self._run_single(plan.instructions, line, bases)
-        self._count(line)
+        self._count(plan.instructions, line)
         if line.deadlock is not None:
             self._starve(plan, line.deadlock)
 
@@ -222,7 +230,8 @@ class EmulatedCore:
             try:
                 machine.execute(instructions[index], index)
             except Fault:
-                self._count(cost.simulate(instructions, self._board, stop_after=done))
+                before = cost.simulate(instructions, self._board, stop_after=done)
+                self._count(instructions, before)
                 raise
 
     def _starve(self, plan: _Plan, index: int) -> None:
@@ -232,10 +241,26 @@ class EmulatedCore:
             self._set64("CYCLES", plan.timeline.cycles + watchdog)
             raise Fault(ErrorCode.WATCHDOG, plan.instructions[index].engine, index)
         self._stuck = True
-        waiting = {plan.instructions[index].engine.name.lower(): _WAITING}
-        self._status(**waiting)
+        for engine, head in plan.timeline.waiting.items():
+            self._set(
+                f"{engine.name}_INSTRUCTION",
+                registers.pack(f"{engine.name}_INSTRUCTION", index=head, valid=1),
+            )
+        more = plan.timeline.fetched < len(plan.instructions)
+        waiting = {e.name.lower(): _WAITING for e in plan.timeline.waiting}
+        self._status(**waiting, fetch=_BUSY if more else _IDLE)
 
-    def _count(self, line: cost.Timeline) -> None:
+    def _keep_trace(self, instructions: list[Instruction], line: cost.Timeline | None) -> None:
+        first, length = self._get("TRACE_FIRST"), self._get("TRACE_LENGTH")
+        records = trace.encode(instructions, line, first, length) if line else np.zeros(0, "u4")
+        depth = registers.TRACE_DEPTH
+        self._trace = records[:depth]
+        fields = {"records": len(self._trace), "overflow": len(records) > depth}
+        self._set("TRACE_COUNT", registers.pack("TRACE_COUNT", **fields))
+
+    def _count(self, instructions: list[Instruction], line: cost.Timeline) -> None:
+        self._keep_trace(instructions, line)
+        self._set("FETCH_INSTRUCTION", registers.pack("FETCH_INSTRUCTION", fetched=line.fetched))
         self._set64("CYCLES", line.cycles)
         for engine, time in line.engines.items():
             self._set64(f"{engine.name}_BUSY", time.busy)
@@ -291,7 +316,7 @@ class EmulatedCore:
         """Execute what comes before a failure of fetch: the hardware has done it by then."""
         line = cost.simulate(instructions, self._board)
         self._run_single(instructions, line, bases)
-        self._count(line)
+        self._count(instructions, line)
 
     def _table_version(self, tables: list[tuple[int, int]]) -> int:
         return max((self._memory.device_version(a, n) for a, n in tables), default=0)

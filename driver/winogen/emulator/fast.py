@@ -333,7 +333,7 @@ class _Requantise:
         self._table = table
         self._data_width = data_width
         self._dtype = numerics.storage_dtype(data_width)
-        self._scale = np.ldexp(1.0, -constants.shift)
+        self._scale = numerics.powers_of_two(-constants.shift)
         # A lower clamp at or above zero hides what a multiplier that keeps the sign gives.
         hidden = (constants.low >= 0) & (constants.positive >= 0) & (constants.negative >= 0)
         self._same = bool(np.all((constants.positive == constants.negative) | hidden))

@@ -18,6 +18,7 @@ from winogen.board import CoreConfig
 from winogen.numerics import accumulator_bits
 from winogen.overlay.area import Area
 from winogen.overlay.parts import PACKED
+from winogen.registers import TRACE_DEPTH
 
 _SYNTHESES = Path(__file__).with_name("syntheses.json")
 #: Words of a RAMB36 by its width, and of a RAMB18 (bits).
@@ -28,6 +29,7 @@ _WORTH = 0.03
 #: Entries of the two halves of the activation table.
 _TABLE_DEPTHS = (513, 512)
 _STEP_BITS = 26
+_RECORD_BITS = 32
 _CLAMP_BITS = 32
 
 
@@ -67,6 +69,7 @@ def _memories(core: CoreConfig) -> list[tuple[int, int, int]]:
         (1, lanes * sums, core.psum_depth),
         (1, word, core.output_depth),
         (1, _STEP_BITS, core.step_depth),
+        (1, _RECORD_BITS, TRACE_DEPTH),
         (lanes, entry, core.param_depth),
         (lanes, _CLAMP_BITS, core.param_depth),
         *((lanes, 16, depth) for depth in _TABLE_DEPTHS),
