@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import resource
 import shutil
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
@@ -26,6 +28,7 @@ import winogen
 from winogen import cli, devices, driver, registers
 from winogen.board import load_board
 from winogen.device import EmulatedDevice
+from winogen.device_lock import DeviceLock
 from winogen.devices import emulated_device
 from winogen.doctor import bench as bench_module
 from winogen.doctor import clock, dma, memory, report, software
@@ -254,6 +257,21 @@ def test_an_overlay_without_interrupt(monkeypatch):
     assert "describes no interrupt" in failure("interrupt", bench)
 
 
+def test_a_board_that_somebody_has(monkeypatch):
+    pytest.importorskip("fcntl")
+    name = f"test-{uuid.uuid4().hex}"
+    acquire = DeviceLock.acquire
+    monkeypatch.setattr(DeviceLock, "acquire", lambda self, seconds: acquire(self, 0))
+    lock = DeviceLock(name)
+    lock.acquire(0)
+    bench = Bench("emulator", TINY, made=emulated_device(TINY, lock_name=name))
+    assert f"the device is in use by process {os.getpid()} (" in failure("overlay", bench)
+    lock.release()
+    assert run("overlay", bench).outcome is Outcome.PASS
+    assert run("conformance", bench).outcome is Outcome.PASS  # its generator is the same process's
+    lock.path.unlink()
+
+
 def test_no_board():
     assert "no PYNQ board found" in failure("overlay", Bench("board", TINY))
 
@@ -323,6 +341,9 @@ def test_images(monkeypatch, tmp_path):
     monkeypatch.setenv("BOARD", "Ultra96")
     assert failure("image", bench) == "winogen has no board Ultra96"
     monkeypatch.setenv("BOARD", "Pynq-Z2")
+    monkeypatch.delenv("XILINX_XRT", raising=False)
+    assert "XILINX_XRT is not set" in failure("image", bench)
+    monkeypatch.setenv("XILINX_XRT", "/usr")
     assert run("image", bench).text == "BOARD Pynq-Z2, release unknown"
     (tmp_path / "REVISION").write_text("Release 2022_10_12 abcdef0\nBoard 2022_10_12\n")
     monkeypatch.setattr(software, "REVISION", tmp_path / "REVISION")

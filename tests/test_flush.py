@@ -127,7 +127,9 @@ def test_the_generator_flushes_each_new_input_and_only_then_starts(monkeypatch):
             original = getattr(generator.core, name)
             monkeypatch.setattr(
                 generator.core, name,
-                lambda *a, name=name, original=original: (seen.append(name), original(*a))[1],
+                lambda *a, name=name, original=original, **options: (
+                    seen.append(name), original(*a, **options)
+                )[1],
             )  # fmt: skip
         generator.generate(z)
     assert seen == ["flush input", "invalidate output", "start", "wait", "invalidate output"]

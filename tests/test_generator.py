@@ -374,8 +374,9 @@ def test_a_run_that_takes_too_long(program):
         with pytest.raises(DeviceTimeoutError) as error:
             generator.generate(generator.latents(1))
         text = str(error.value)
-        assert "did not finish within 0.05 s: load busy, compute waits for a token" in text
+        assert "did not finish within 0.05 s (the timeout that was asked for): " in text
         assert f"0 of {program.streams[0].length} instructions done" in text
+        assert "\n  load busy\n  compute waits for a token\n" in text
         device.core.hang = False
         with Generator(program) as good:
             wanted = good.generate(good.latents(3))
@@ -385,7 +386,10 @@ def test_a_run_that_takes_too_long(program):
 def test_the_default_deadline_comes_from_the_prediction(program, monkeypatch):
     waited: list[float] = []
     with Generator(program) as generator:
-        monkeypatch.setattr(generator.core, "wait", waited.append)
+        real = generator.core.wait
+        monkeypatch.setattr(
+            generator.core, "wait", lambda d, **k: (waited.append(d.seconds), real(d, **k))
+        )
         generator.generate(generator.latents(8))
     stream = program.streams[-1]
     assert waited == [max(5.0, 50 * stream.cycles / (program.board.clock_mhz * 1e6))]

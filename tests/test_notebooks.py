@@ -32,6 +32,7 @@ PICTURES = {
     "00_bring_up": 2,
     "01_first_image": 3,
     "02_winograd_deconvolution": 8,
+    "03_profile": 4,
     "04_your_own_generator": 1,
     "05_super_resolution": 2,
 }

@@ -18,10 +18,12 @@ from winogen.version import __version__
 if TYPE_CHECKING:
     from winogen.devices import pick_device
     from winogen.generator import Generator
+    from winogen.profile import Profile
     from winogen.program import Program
 
 __all__ = [
     "Generator",
+    "Profile",
     "Program",
     "WinogenError",
     "__version__",
@@ -51,6 +53,10 @@ def __getattr__(name: str) -> Any:
         from winogen.generator import Generator
 
         return Generator
+    if name == "Profile":
+        from winogen.profile import Profile
+
+        return Profile
     if name == "pick_device":
         from winogen.devices import pick_device
 

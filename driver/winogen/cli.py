@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from winogen import __version__
-from winogen.commands import compile, doctor, inspect, overlay, run, verify
+from winogen.commands import compile, doctor, inspect, kit, overlay, run, verify
 from winogen.errors import WinogenError, one_line
 
 _EXAMPLES = """examples:
@@ -25,6 +28,7 @@ _EXAMPLES = """examples:
   winogen doctor                                    does everything here work?
   winogen overlay report --board pynq-z2            what the logic takes of the board's FPGA
   winogen overlay build --board pynq-z2 --tool vivado   a bitstream
+  winogen kit --board pynq-z2 -o kit                a folder to copy to the board
 """
 
 
@@ -36,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = options.command(options)
+        with _terminable():
+            code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
     except WinogenError as error:
@@ -57,6 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the command as an exception does: a device is reset, a child is killed."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="winogen",
@@ -68,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winogen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    for module in (inspect, compile, run, verify, doctor, overlay):
+    for module in (inspect, compile, run, verify, doctor, overlay, kit):
         module.add(commands)
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -15,17 +16,41 @@ from winogen.board import Board, board_folder, board_names, load_board
 from winogen.device import IP_NAME, VLNV, EmulatedDevice, ps7
 from winogen.device.core import CoreFactory
 from winogen.device.hwh import core_parameters
+from winogen.device_lock import LOCK_TIMEOUT
 from winogen.driver import WinogenCore
 from winogen.emulator import EmulatedCore
 from winogen.errors import DeviceError
+from winogen.session import Session, open_session
+from winogen.waiting import on_interrupt_thread
 
 DEVICES = ("emulator", "rtl", "board")
+#: In place of a device: the one that :func:`pick_device` picks.
+AUTO = "auto"
 #: Environment variable that chooses a device for :func:`pick_device`.
 DEVICE_VARIABLE = "WINOGEN_DEVICE"
 #: The board that an emulated device is, where ``BOARD`` names none.
 DEFAULT_BOARD = "pynq-z2"
 #: Names of a board's bitstreams, in its folder, by data width.
 OVERLAY_NAMES = {8: "winogen.bit", 16: "winogen16.bit"}
+#: Names the lock of a real board, of which a machine has one.
+BOARD_LOCK = "board"
+#: Seconds that loading an overlay may take.
+_LOAD_SECONDS = 120.0
+
+
+class OpenDevice(NamedTuple):
+    """A device with its overlay loaded; in place of a device, generators share it.
+
+    Attributes
+    ----------
+    device : the ``pynq.Device``
+    overlay : the ``pynq.Overlay``
+    core : the accelerator's driver
+    """
+
+    device: Any
+    overlay: pynq.Overlay
+    core: WinogenCore
 
 
 class Picked(NamedTuple):
@@ -68,12 +93,17 @@ def pick_device() -> Picked:
     return Picked("emulator", board, f"this is no PYNQ board ({DEVICE_VARIABLE} chooses another)")
 
 
-def emulated_device(board: Board, *, fuse: bool = True) -> EmulatedDevice:
+def emulated_device(
+    board: Board, *, fuse: bool = True, lock_name: str | None = None
+) -> EmulatedDevice:
     """A new emulated device with the board's build, clock and contiguous memory.
 
-    ``fuse=False`` executes every instruction by itself: slow, for checking.
+    ``fuse=False`` executes every instruction by itself: slow, for checking. Devices with the same
+    ``lock_name`` are used by one process at a time, as a board is.
     """
-    return _device("emulator", board, lambda memory: EmulatedCore(memory, board, fuse=fuse))
+    return _device(
+        "emulator", board, lambda memory: EmulatedCore(memory, board, fuse=fuse), lock_name
+    )
 
 
 def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
@@ -87,7 +117,9 @@ def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
     return _device("rtl", board, lambda memory: RtlCore(memory, board, **options))
 
 
-def _device(kind: str, board: Board, core_factory: CoreFactory) -> EmulatedDevice:
+def _device(
+    kind: str, board: Board, core_factory: CoreFactory, lock_name: str | None = None
+) -> EmulatedDevice:
     return EmulatedDevice(
         core_factory,
         name=f"{kind}-{board.name}",
@@ -96,18 +128,44 @@ def _device(kind: str, board: Board, core_factory: CoreFactory) -> EmulatedDevic
         contiguous_bytes=board.contiguous_mib << 20,
         clock_mhz=board.clock_mhz,
         clock_source=_zynq7_source(board) or "IO PLL",
+        lock_name=lock_name,
     )
 
 
 def open_device(
-    device: str | Any, board: Board, overlay: str | Path | None = None
-) -> tuple[Any, pynq.Overlay, WinogenCore]:
+    device: str | Any,
+    board: Board,
+    overlay: str | Path | None = None,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT,
+    active: bool = False,
+) -> OpenDevice:
     """The pynq device, the loaded overlay and the accelerator's driver.
 
-    ``device`` is ``emulator``, ``rtl``, ``board``, or a ``pynq.Device``; ``overlay`` is the
-    bitstream's path, by default the one in the board's folder. Raises DeviceError if there is
-    no such device, overlay or accelerator.
+    The device is this process's, and no other's, until the driver is closed
+    (:meth:`winogen.driver.WinogenCore.close`) or gone. One process may open it any number of
+    times; the overlay is loaded again only where it has to be.
+
+    Parameters
+    ----------
+    device : ``emulator``, ``rtl``, ``board``, ``auto`` (what :func:`pick_device` picks), a
+        ``pynq.Device``, or what this function has returned before, which it returns again
+    overlay : the bitstream's path, by default the one in the board's folder
+    lock_timeout : seconds to wait for another process that has the device
+    active : make a new emulated device pynq's active one: it has interrupts only then
+
+    Raises
+    ------
+    DeviceError : no such device, overlay or accelerator
+    DeviceBusyError : another process has the device
     """
+    if device == AUTO:
+        device = pick_device().device
+    if isinstance(device, OpenDevice):
+        if overlay is not None:
+            raise DeviceError(f"overlay {overlay} cannot be loaded: the device is open already")
+        return device
+    new = device in ("emulator", "rtl")
     if device == "emulator":
         device = emulated_device(board)
     elif device == "rtl":
@@ -115,7 +173,9 @@ def open_device(
     elif device == "board":
         device = _board_device()
     elif isinstance(device, str):
-        raise DeviceError(f"unknown device '{device}'; choose one of {', '.join(DEVICES)}")
+        raise DeviceError(f"unknown device '{device}'; choose one of {', '.join(DEVICES)}, {AUTO}")
+    if new and active:
+        pynq.Device.active_device = device
     if overlay is None:
         emulated = isinstance(device, EmulatedDevice)
         overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
@@ -127,12 +187,53 @@ def open_device(
         raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of type {VLNV}")
     # Before the bitstream is loaded: another board's may harm this one.
     _check_build(Path(overlay), description, board)
-    choose_clock_source(device, Path(overlay))
-    loaded.download()
-    # Not overlay.winogen_0: another class may have been bound to the same type.
-    core = WinogenCore(description)
-    core.check_identity()
-    return device, loaded, core
+    name = device.lock_name if isinstance(device, EmulatedDevice) else BOARD_LOCK
+    lease = open_session(device, name, lock_timeout)
+    try:
+        core = _load(device, loaded, description, lease.session)
+    except BaseException:
+        lease.close()
+        raise
+    core.lease = lease  # and ends with it
+    return OpenDevice(device, loaded, core)
+
+
+def _load(
+    device: Any, overlay: pynq.Overlay, description: Mapping[str, Any], session: Session
+) -> WinogenCore:
+    """The driver of the accelerator, with the overlay loaded.
+
+    Another part of this process may be between two runs with the same overlay. Then it stays, if
+    the accelerator answers; to load it again would take time and the other's interrupts.
+    """
+    path = Path(overlay.bitfile_name)
+    status = path.stat()
+    which = (path, status.st_mtime_ns, status.st_size)
+    with session.turn("loading the overlay", _LOAD_SECONDS):
+        if session.loaded == which and overlay.is_loaded():
+            core = _driver(description)
+            with suppress(DeviceError):  # it does not answer any more: as if it were not loaded
+                core.check_identity()
+                core.reset()
+                return core
+        session.loaded = None
+        choose_clock_source(device, path)
+        overlay.download()
+        core = _driver(description)
+        core.check_identity()
+        session.loaded = which
+    return core
+
+
+def _driver(description: Mapping[str, Any]) -> WinogenCore:
+    """The accelerator's driver.
+
+    It is not overlay.winogen_0: another class may have been bound to the same type. And pynq makes
+    its interrupt, if there is one, where that can be waited for from any thread.
+    """
+    if not description.get("interrupts"):
+        return WinogenCore(description)
+    return on_interrupt_thread(lambda: WinogenCore(description))
 
 
 def _check_build(overlay: Path, description: Mapping[str, Any], board: Board) -> None:
@@ -219,7 +320,8 @@ def _board_device() -> Any:
     device = _real_device()
     if device is None:
         raise DeviceError(
-            "no PYNQ board found here, and winogen has no bitstream for one yet; use "
-            "--device emulator, or --device rtl to simulate the logic"
+            "no PYNQ board found here; on a board, be root in PYNQ's environment ('sudo -i', which "
+            "sets XILINX_XRT); elsewhere use --device emulator, or --device rtl to simulate the "
+            "logic"
         )
     return device

@@ -1,10 +1,16 @@
 """Every error that winogen raises on purpose.
 
 Each message is one sentence or two that say what is wrong, where (layer, file, register) and what
-to do. The command line prints the message alone and exits with 2; anything else is a bug.
+to do; where a stream has come to a stop, a line for each engine too. The command line prints the
+message alone and exits with 2; anything else is a bug.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from winogen.device_state import DeviceState
 
 
 class WinogenError(Exception):
@@ -16,6 +22,11 @@ def one_line(error: BaseException, limit: int = 200) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def joined_lines(text: str) -> str:
+    """A message of several lines as one, for reports of a line each."""
+    return "; ".join(line.strip() for line in text.splitlines())
 
 
 class ModelError(WinogenError):
@@ -47,8 +58,19 @@ class InputError(WinogenError):
 
 
 class DeviceError(WinogenError):
-    """The device is missing, is not ours, or reported an error."""
+    """The device is missing, is not ours, or reported an error.
+
+    Attributes
+    ----------
+    state : what the accelerator was doing when a stream failed, None if no stream ran
+    """
+
+    state: DeviceState | None = None
 
 
 class DeviceTimeoutError(DeviceError):
     """The device did not finish before the deadline (says what it was doing)."""
+
+
+class DeviceBusyError(DeviceError):
+    """Somebody else has the device (says who) and did not let go of it in time."""

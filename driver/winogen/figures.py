@@ -35,7 +35,7 @@ def overlapping_sums(kernel: int, stride: int, pad: int, size: int = 4) -> Any:
     Above as it is defined: what an input scatters overlaps what its neighbours do. Below the same
     products by output phase: each phase is a convolution, and nothing overlaps.
     """
-    plot = _pyplot()
+    plot = pyplot()
     outputs = size * stride
     figure, axes = plot.subplots(
         2, 1, figsize=(0.55 * outputs + 2.5, 0.42 * 2 * size + 2.6), layout="constrained"
@@ -63,7 +63,7 @@ def overlapping_sums(kernel: int, stride: int, pad: int, size: int = 4) -> Any:
 
 def phase_kernels(kernel: int, stride: int, pad: int) -> Any:
     """A square kernel, and the taps of each output phase inside the common window of 3 x 3."""
-    plot = _pyplot()
+    plot = pyplot()
     lowered = lower(deconvolution(kernel, stride, pad, 8), mode=Mode.WINOGRAD)
     phases, taps = _single_pass(lowered)
     figure, axes = plot.subplots(
@@ -90,7 +90,7 @@ def phase_kernels(kernel: int, stride: int, pad: int) -> Any:
 
 def zero_patterns(kernel: int, stride: int, pad: int) -> Any:
     """The Winograd positions of each output phase that can be anything but zero."""
-    plot = _pyplot()
+    plot = pyplot()
     lowered = lower(deconvolution(kernel, stride, pad, 8), mode=Mode.WINOGRAD)
     phases, taps = _single_pass(lowered)
     figure, axes = plot.subplots(
@@ -111,7 +111,7 @@ def zero_patterns(kernel: int, stride: int, pad: int) -> Any:
 
 def tiles(size: int = 6, stride: int = 2) -> Any:
     """Two neighbouring tiles: the patches that they read, and the outputs that they make."""
-    plot = _pyplot()
+    plot = pyplot()
     from matplotlib.patches import Rectangle
 
     figure, axes = plot.subplots(1, 2, figsize=(8.4, 4.2), layout="constrained")
@@ -144,7 +144,7 @@ def tiles(size: int = 6, stride: int = 2) -> Any:
 
 def mode_costs(layers: Sequence[tuple[str, ConvShape]]) -> Any:
     """Multiplies a tile of each layer in every mode, for one channel to one channel."""
-    plot = _pyplot()
+    plot = pyplot()
     figure, axis = plot.subplots(figsize=(7.6, 3.6), layout="constrained")
     width = 0.27
     for number, (mode, colour) in enumerate(_MODES.items()):
@@ -162,7 +162,7 @@ def mode_costs(layers: Sequence[tuple[str, ConvShape]]) -> Any:
 
 def images(rows: Sequence[tuple[str, NDArray]], scale: float = 1.1) -> Any:
     """Rows of pictures, each row with its name: images (N, H, W, 1 or 3), or (N, H, W)."""
-    plot = _pyplot()
+    plot = pyplot()
     count = max(len(row) for _, row in rows)
     figure, axes = plot.subplots(
         len(rows), count, figsize=(scale * count + 1, scale * len(rows) + 0.2),
@@ -177,7 +177,8 @@ def images(rows: Sequence[tuple[str, NDArray]], scale: float = 1.1) -> Any:
     return figure
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """matplotlib's pyplot; WinogenError that says how to install it where it is missing."""
     try:
         from matplotlib import pyplot
     except ImportError as error:

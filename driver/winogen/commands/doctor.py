@@ -22,9 +22,10 @@ def add(commands: Any) -> None:
     )
     doctor.add_argument(
         "--device",
-        choices=("emulator", "rtl", "board"),
-        help="what to check (default: WINOGEN_DEVICE, or the board if this is one, or the "
-        "emulator)",
+        choices=("emulator", "rtl", "board", "auto"),
+        default="auto",
+        help="what to check (default: auto, which is WINOGEN_DEVICE, or the board if this is one, "
+        "or the emulator)",
     )
     doctor.add_argument("--board", help="name or YAML file (default: BOARD, or pynq-z2)")
     doctor.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
@@ -60,14 +61,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _pick(options: argparse.Namespace) -> str:
     """Fill in device and board where they are not given; the line that says which they are."""
+    given = "" if options.device == "auto" else options.device
     try:
         from winogen.devices import pick_device
     except Exception:  # pynq is broken: the checks say how
-        options.device, options.board = options.device or "emulator", options.board or "pynq-z2"
+        options.device, options.board = given or "emulator", options.board or "pynq-z2"
         return f"{options.device}, as board {options.board}"
     picked = pick_device()
-    if options.device:
-        picked = picked._replace(device=options.device, reason="--device says so")
+    if given:
+        picked = picked._replace(device=given, reason="--device says so")
     if options.board:
         picked = picked._replace(board=options.board)
     options.device, options.board = picked.device, picked.board

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from winogen.board import Board
 from winogen.commands.run import MAX_SCALE, check_no_latents, load_or_compile
+from winogen.commands.waits import wait_options
 from winogen.errors import InputError
 from winogen.files import check_writable, write_atomically
 from winogen.generator import Generator
@@ -64,7 +65,7 @@ def run_pictures(options: argparse.Namespace) -> None:
             options.device,
             board=options.board,
             overlay=options.overlay,
-            timeout=options.timeout,
+            **wait_options(options),
         ) as generator,
         Progress("windows", sum(windows)) as progress,
     ):

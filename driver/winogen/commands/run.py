@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from winogen.board import Board, load_board
 from winogen.commands.compile import COMPILE_ONLY, compile_model, compile_options
+from winogen.commands.device import add_device, choose_device
+from winogen.commands.waits import add_waits, wait_options
 from winogen.errors import InputError, one_line
 from winogen.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
 from winogen.graph import Graph
@@ -53,19 +55,19 @@ def add(commands: Any) -> None:
         help="picture (.png) or float array (.npy) to write; a folder if --input is one",
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
-    run.add_argument(
-        "--device",
-        choices=("emulator", "rtl", "board"),
-        default="emulator",
-        help="where to run: the emulator (default), rtl (the hardware's own logic, simulated cycle "
-        "by cycle: slow, and needs winogen[rtl] and g++), or a PYNQ board",
-    )
+    add_device(run)
     run.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
+    add_waits(run)
     run.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="give up on a run after this long (default: from the prediction)",
+        "--profile",
+        action="store_true",
+        help="print where the time went: cycles of every layer and engine, measured and predicted",
+    )
+    run.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write the timeline of the engines (.json) for https://ui.perfetto.dev",
     )
     run.set_defaults(command=_run)
 
@@ -97,9 +99,14 @@ def _run(options: argparse.Namespace) -> None:
     from winogen.generator import Generator
     from winogen.images import encode_png, save_array, sheet
 
+    choose_device(options, compiled=options.model.endswith(".wg"))
     if options.input and options.input.suffix != ".npy":
         from winogen.commands.pictures import run_pictures
 
+        if options.profile or options.trace:
+            raise InputError(
+                "--profile and --trace are for latents and arrays: give the picture as a .npy file"
+            )
         return run_pictures(options)
     as_float = options.output.suffix == ".npy"
     if not as_float and options.output.suffix.lower() != ".png":
@@ -116,6 +123,10 @@ def _run(options: argparse.Namespace) -> None:
     if not 1 <= options.scale <= MAX_SCALE:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     check_writable(options.output)
+    if options.trace:
+        if options.trace.suffix != ".json":
+            raise InputError(f"cannot write {options.trace}: its name must end in .json")
+        check_writable(options.trace)
     inputs = _read_inputs(options.input) if options.input else None
     program = load_or_compile(options)
     if program.output_range is None and not as_float:
@@ -128,11 +139,17 @@ def _run(options: argparse.Namespace) -> None:
         options.device,
         board=options.board,
         overlay=options.overlay,
-        timeout=options.timeout,
+        **wait_options(options),
     ) as generator:
         z = generator.latents(number, seed) if inputs is None else inputs
         with Progress("generating", len(z)) as progress:
-            out = generator.generate(z, as_float=as_float, progress=progress.update)
+            profile = None
+            if options.profile or options.trace:
+                out, profile = generator.generate(
+                    z, as_float=as_float, progress=progress.update, profile=True
+                )
+            else:
+                out = generator.generate(z, as_float=as_float, progress=progress.update)
     if as_float:
         save_array(options.output, out)
     else:
@@ -143,12 +160,16 @@ def _run(options: argparse.Namespace) -> None:
             )
         write_atomically(options.output, encode_png(sheet(out), options.scale))
     stream = program.streams[-1]
-    print(cost_table(program, stream))
+    if profile and options.trace:
+        profile.save_trace(options.trace)
+    print(profile if profile and options.profile else cost_table(program, stream))
     print(cost_summary(program, stream))
     print(
         f"wrote {options.output}: {len(out)} x {'x'.join(map(str, out.shape[1:]))} "
         f"from the {options.device}"
     )
+    if options.trace:
+        print(f"wrote {options.trace}: open it at https://ui.perfetto.dev")
 
 
 def _read_inputs(path: Path) -> NDArray:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from winogen.calibration import MAX_INPUTS, read_calibration
 from winogen.commands.compile import compile_options
+from winogen.commands.device import add_device, choose_device
 from winogen.commands.job import read_job
+from winogen.commands.waits import add_waits, wait_options
 from winogen.errors import InputError
 from winogen.graph import Graph
 from winogen.lower import Mode
@@ -51,19 +53,9 @@ def add(commands: Any) -> None:
         metavar="PATH",
         help="inputs to use instead: a .npy or .npz file, or a folder of images",
     )
-    verify.add_argument(
-        "--device",
-        choices=("emulator", "rtl", "board"),
-        default="emulator",
-        help="where to run the program (default: emulator)",
-    )
+    add_device(verify)
     verify.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
-    verify.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="give up on a run after this long (default: from the prediction)",
-    )
+    add_waits(verify)
     verify.set_defaults(command=_verify)
 
 
@@ -79,6 +71,7 @@ def _verify(options: argparse.Namespace) -> int:
         raise InputError(f"{', '.join(given)} cannot change a compiled program; leave it out")
     if options.input and (options.number is not None or options.seed is not None):
         raise InputError("--input brings its own inputs: leave -n and --seed out")
+    choose_device(options, compiled=True)
     program = Program.load(options.program)
     job = read_job(options, program.data_width)
     graph = job.graph
@@ -101,7 +94,7 @@ def _verify(options: argparse.Namespace) -> int:
             options.device,
             mode=Mode(options.mode or "auto"),
             overlay=options.overlay,
-            timeout=options.timeout,
+            **wait_options(options),
             progress=progress.stage,
         )
     print(result.text())

@@ -14,7 +14,9 @@ With ``pynq.Device.active_device = device`` first, the ``device=`` and ``target=
 from __future__ import annotations
 
 import itertools
+import re
 import struct
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,27 +72,22 @@ class EmulatedDevice(Device):
 
     Parameters
     ----------
-    core_factory : callable
-        Builds the core around the emulated memory, in its reset state.
-    name : str
-        What ``device.name`` says.
-    parameters : mapping, optional
-        Build parameters of the core, shown in ``ip_dict["winogen_0"]["parameters"]``.
-    memory_bytes : int
-        DDR of the board, in bytes; it takes room as it is touched.
-    contiguous_bytes : int
-        Bytes for buffers; PYNQ images for Z1 and Z2 reserve 128 MiB.
-    clock_mhz : float
-        Wanted clock of the logic; the processing system reaches the next one that is not faster.
-    clock_source : str
-        The PLL that the design wants: ``IO PLL``, as after boot, or ``DDR PLL``.
+    core_factory : builds the core around the emulated memory, in its reset state
+    name : what ``device.name`` says
+    parameters : build parameters of the core, shown in ``ip_dict["winogen_0"]["parameters"]``
+    memory_bytes : DDR of the board, in bytes; it takes room as it is touched
+    contiguous_bytes : bytes for buffers; PYNQ images for Z1 and Z2 reserve 128 MiB
+    clock_mhz : wanted clock of the logic; the processing system reaches the next one that is not
+        faster
+    clock_source : the PLL that the design wants: ``IO PLL``, as after boot, or ``DDR PLL``
+    lock_name : devices of this name are one to all processes, which lock it as they do a board;
+        letters, digits, ``-`` and ``_``. By default this one, whose memory is this process's,
+        needs no lock
 
     Attributes
     ----------
-    memory : EmulatedMemory
-        The DDR.
-    core : Core or None
-        What is in the logic now.
+    memory : the DDR
+    core : what is in the logic now
     """
 
     _probe_priority_ = 10_000  # after every real device
@@ -110,7 +107,10 @@ class EmulatedDevice(Device):
         contiguous_bytes: int = 128 * MIB,
         clock_mhz: float = 100.0,
         clock_source: str = "IO PLL",
+        lock_name: str | None = None,
     ) -> None:
+        if lock_name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", lock_name):
+            raise ValueError(f"a lock's name is letters, digits, - and _, not {lock_name!r}")
         serial = next(self._serials)
         super().__init__(f"{name}:{serial}")
         if contiguous_bytes > memory_bytes - DDR_BASE:
@@ -121,6 +121,9 @@ class EmulatedDevice(Device):
         self.name = name
         self.arch = ZYNQ_ARCH
         self.capabilities = {"REGISTER_RW": True}
+        self.lock_name = lock_name
+        # Cores are not made for several threads: the interrupt's looks at the core as well.
+        self._bus = threading.RLock()
         self.memory = EmulatedMemory(DDR_BASE, memory_bytes - DDR_BASE)
         self.core: Core | None = None
         self._core_factory = core_factory
@@ -157,13 +160,11 @@ class EmulatedDevice(Device):
 
         Parameters
         ----------
-        directory : path, optional
-            Where to; the user's cache by default, in a folder of this build's own.
+        directory : where to; the user's cache by default, in a folder of this build's own
 
         Returns
         -------
-        pathlib.Path
-            ``winogen.bit``, which is text and no bitstream, with ``winogen.hwh`` beside it.
+        ``winogen.bit``, which is text and no bitstream, with ``winogen.hwh`` beside it.
         """
         folder = bitfile.cache_directory(self._hwh) if directory is None else Path(directory)
         return bitfile.write_overlay(folder, self._hwh)
@@ -173,8 +174,7 @@ class EmulatedDevice(Device):
 
         Raises
         ------
-        OverlayError
-            If the file is not the overlay of this device (see ``ensure_overlay``).
+        OverlayError : the file is not the overlay of this device (see ``ensure_overlay``)
         """
         self._check_overlay(Path(bitfile_name), partial)
         parser = RuntimeMetadataParser(Metadata(input=str(Path(bitfile_name).with_suffix(".hwh"))))
@@ -229,21 +229,22 @@ class EmulatedDevice(Device):
 
         Raises
         ------
-        BusError
-            AXI_DECERR where nothing answers, AXI_SLVERR for anything but whole aligned words:
-            on a board either is the end of the Python process.
+        BusError : AXI_DECERR where nothing answers, AXI_SLVERR for anything but whole aligned
+            words: on a board either is the end of the Python process
         """
-        return b"".join(
-            struct.pack("<I", slave.registers.read(offset))
-            for slave, offset in self._decode("read", address, length)
-        )
+        with self._bus:
+            return b"".join(
+                struct.pack("<I", slave.registers.read(offset))
+                for slave, offset in self._decode("read", address, length)
+            )
 
     def write_registers(self, address: int, data: bytes) -> None:
         """Write ``data`` to the registers from bus ``address`` on; see ``read_registers``."""
         words = struct.iter_unpack("<I", data) if len(data) % 4 == 0 else iter(())
-        accesses = self._decode("write", address, len(data))
-        for (slave, offset), (word,) in zip(accesses, words, strict=True):
-            slave.registers.write(offset, word)
+        with self._bus:
+            accesses = self._decode("write", address, len(data))
+            for (slave, offset), (word,) in zip(accesses, words, strict=True):
+                slave.registers.write(offset, word)
 
     def _decode(self, verb: str, address: int, length: int) -> list[tuple[_Slave, int]]:
         if address % 4 or length % 4:
@@ -313,7 +314,12 @@ class EmulatedDevice(Device):
         return pin is not None and pin()
 
     def _irq_line(self) -> bool:
-        return self._intc.output()
+        if not self._bus.acquire(blocking=False):  # a run, maybe; whoever waits looks again
+            return False
+        try:
+            return self._intc.output()
+        finally:
+            self._bus.release()
 
     def _open_uio(self) -> None:
         """Put our interrupt line where pynq keeps those of /dev/uio that it has opened."""

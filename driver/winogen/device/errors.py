@@ -23,10 +23,8 @@ class BusError(DeviceError):
 
     Attributes
     ----------
-    code : ErrorCode
-        ``AXI_DECERR`` (nothing at that address) or ``AXI_SLVERR`` (there, but not like this).
-    address : int
-        Bus address, in bytes, of the failing access.
+    code : ``AXI_DECERR`` (nothing at that address) or ``AXI_SLVERR`` (there, but not like this)
+    address : bus address, in bytes, of the failing access
     """
 
     def __init__(self, code: ErrorCode, address: int, reason: str = "") -> None:

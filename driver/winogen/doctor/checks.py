@@ -19,7 +19,7 @@ from winogen.doctor import (
 )
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Outcome, Result, Skipped
-from winogen.errors import WinogenError, one_line
+from winogen.errors import WinogenError, joined_lines, one_line
 
 _AGAIN = "mend what fails above first; if nothing does, load the overlay again"
 
@@ -76,4 +76,4 @@ def run_check(check: Check, bench: Bench) -> Result:
     except Exception as error:  # a check must not hide those after it
         outcome, text = Outcome.FAIL, f"{type(error).__name__}: {one_line(error)}"
         advice = _AGAIN
-    return Result(check.name, outcome, text, advice, time.monotonic() - begin)
+    return Result(check.name, outcome, joined_lines(text), advice, time.monotonic() - begin)

@@ -73,13 +73,19 @@ def image(bench: Bench) -> str:
     if not name:
         raise Failed(
             "the environment variable BOARD is not set",
-            "run this in Jupyter's terminal, or with 'sudo -E' after 'source "
+            "run this as root in PYNQ's environment: 'sudo -i', or 'source "
             "/etc/profile.d/boardname.sh': PYNQ images set BOARD there",
         )
     if name.lower() not in board_names():
         raise Failed(
             f"winogen has no board {name}",
             f"boards that it knows: {', '.join(board_names())}; docs/boards.md says how to add one",
+        )
+    if not os.environ.get("XILINX_XRT"):
+        raise Failed(
+            "the environment variable XILINX_XRT is not set, and pynq finds no device without it",
+            "run this as root in PYNQ's environment: 'sudo -i', or 'source "
+            "/etc/profile.d/xrt_setup.sh'",
         )
     release = "release unknown"
     if REVISION.is_file():

@@ -14,6 +14,8 @@ from winogen.errors import DeviceError
 
 #: Seconds between two looks at a program that runs.
 _PAUSE = 0.2
+#: Seconds that a program which is killed may take to end.
+_KILL_SECONDS = 10.0
 
 
 def run_program(
@@ -84,4 +86,5 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     elif process.poll() is None:
         process.kill()
-    process.wait()
+    with suppress(subprocess.TimeoutExpired):  # one that even this does not end is left alone
+        process.wait(_KILL_SECONDS)

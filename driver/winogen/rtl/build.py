@@ -12,11 +12,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from winogen.board import CoreConfig
 from winogen.errors import DeviceError, one_line
@@ -39,6 +41,10 @@ _COMPILE = (
     *("-std=c++17", "-march=native", "-fPIC", "-fvisibility=hidden", "-w"),
     *("-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVM_SC=0"),
 )
+#: Deadlines in seconds: of a tool, and of another process that builds the same; of an answer.
+_SECONDS = 1800.0
+_ANSWER_SECONDS = 60.0
+_PAUSE = 0.2
 _FAST = ("-O2",)
 _SLOW = ("-O0",)  # runs once: constructors, reset, tables of coverage points
 
@@ -49,14 +55,10 @@ class BuildOptions:
 
     Attributes
     ----------
-    assertions : bool
-        Check the assertions in the logic.
-    coverage : bool
-        Count lines and toggles (see ``RtlCore.write_coverage``).
-    waves : bool
-        Allow waveforms (see ``RtlCore.waves``).
-    random : bool
-        Begin with random values instead of zeros wherever there is no reset.
+    assertions : check the assertions in the logic
+    coverage : count lines and toggles (see ``RtlCore.write_coverage``)
+    waves : allow waveforms (see ``RtlCore.waves``)
+    random : begin with random values instead of zeros wherever there is no reset
     """
 
     assertions: bool = False
@@ -144,8 +146,7 @@ def build_simulation(
 
     Raises
     ------
-    DeviceError
-        If Verilator or a C++ compiler is missing, or either refuses the sources.
+    DeviceError : Verilator or a C++ compiler is missing, or either refuses the sources
     """
     options = options or BuildOptions()
     files = rtl_sources() if sources is None else list(sources)
@@ -208,8 +209,18 @@ def _find_tools() -> _Tools:
 
 def _answer(command: Sequence[str], root: Path) -> str:
     """What a tool says; nothing if it does not know the question (as clang)."""
-    result = subprocess.run(command, capture_output=True, text=True, env=_environment(root))
-    return result.stdout if result.returncode == 0 else ""
+    with suppress(subprocess.TimeoutExpired):
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=_environment(root),
+            timeout=_ANSWER_SECONDS,
+        )
+        return result.stdout if result.returncode == 0 else ""
+    raise DeviceError(
+        f"'{' '.join(command)}' has not answered within {_ANSWER_SECONDS:g} s; is it what it seems?"
+    )
 
 
 def _environment(root: Path) -> dict[str, str]:
@@ -226,8 +237,24 @@ def _locked(path: Path) -> Iterator[None]:
     """Only one process at a time; a process that dies lets go."""
     with path.open("w") as file:
         if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file)
         yield
+
+
+def _lock(file: IO[str]) -> None:
+    end = time.monotonic() + _SECONDS
+    with Progress("waiting for another process that builds the simulation") as progress:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            if time.monotonic() > end:
+                raise DeviceError(
+                    f"another process has had {file.name} locked for {_SECONDS:g} s: end it, or "
+                    "set XDG_CACHE_HOME to another folder"
+                )
+            progress.stage(file.name)
+            time.sleep(_PAUSE)
 
 
 def _build(
@@ -320,15 +347,22 @@ class _Runner:
         self._work = work
 
     def __call__(self, what: str, command: Sequence[str]) -> None:
-        result = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=self._environment,
-            cwd=self._work,
-        )
+        try:
+            result = subprocess.run(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env=self._environment,
+                cwd=self._work,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise DeviceError(
+                f"building the simulation: {what} has not ended within {_SECONDS:g} s; is this "
+                "machine out of memory?"
+            ) from None
         if result.returncode:
             with self._log.open("a") as log:
                 log.write(f"{' '.join(command)}\n{result.stdout}\nexit {result.returncode}\n\n")
