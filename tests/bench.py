@@ -26,13 +26,20 @@ from winogen.program import Program
 from winogen.quantise import QuantNetwork, run_integer
 from winogen.registers import Segment
 
-#: Every device that must pass the conformance suite: a pynq.Device of a board's build, by name.
+#: Every device that must pass the conformance suite: what Generator takes, for a board's build.
 DEVICES: dict[str, Callable[[Board], Any]] = {
     "emulator": emulated_device,
     "machine": partial(emulated_device, fuse=False),
     "rtl": rtl_device,
     "rtl-stalls": partial(rtl_device, stalls=0.3, seed=1),
 }
+#: The name and data width of a device that has one build, and no other.
+OWN_BUILD: dict[str, tuple[str, int]] = {}
+
+
+def builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
+    """Boards and data widths to run on: those wanted, or the only one that the device has."""
+    return [OWN_BUILD[device]] if device in OWN_BUILD else list(wanted)
 
 
 def compile_network(graph: Graph, network: QuantNetwork, board: Board, **options: Any) -> Compiled:

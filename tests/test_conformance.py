@@ -1,6 +1,7 @@
 """What every device must do: the same bits as the integer reference, whatever the network.
 
-Later devices (the simulated RTL, boards) join by an entry in ``bench.DEVICES``.
+Devices are those of ``bench.DEVICES``, or what ``--device`` names. A board has one build only,
+which takes the place of all others here.
 """
 
 from __future__ import annotations
@@ -13,11 +14,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench import DEVICES, check, compile_network, identity_graph, random_inputs, run_integers
+from bench import (
+    DEVICES,
+    builds,
+    check,
+    compile_network,
+    identity_graph,
+    random_inputs,
+    run_integers,
+)
 from random_graphs import GraphBuilder
 from random_networks import random_deconv, random_network
 from winogen import zoo
-from winogen.board import load_board
+from winogen.board import Board, load_board
 from winogen.compiler import Compiled, compile_graph
 from winogen.generator import Generator
 from winogen.graph import Graph
@@ -26,14 +35,27 @@ from winogen.numerics import Requantiser, activation_table
 from winogen.quantise import QuantLayer, QuantNetwork, TensorFormat, run_integer
 
 BOARDS = ("tiny", "pynq-z2")
+WIDTHS = (8, 16)
 WEIGHTS = Path(__file__).parents[2] / "shared" / "weights"
 CI_NETWORKS = 40
 LONG_NETWORKS = 300
 
 
-@pytest.fixture(params=list(DEVICES))
-def device(request) -> str:
-    return request.param
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``device`` is a name in DEVICES."""
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", metafunc.config.getoption("device") or list(DEVICES))
+
+
+def only_board(device: str, board: str, bits: int) -> Board:
+    """This board, or the one that the device is."""
+    [build] = builds(device, (board, bits))
+    return load_board(*build)
+
+
+def all_builds(device: str, *widths: int) -> list[tuple[str, int]]:
+    """Every board with each of these data widths."""
+    return builds(device, *((board, bits) for bits in widths for board in BOARDS))
 
 
 @cache
@@ -117,10 +139,9 @@ LAYERS: dict[str, Callable[[], Graph]] = {
 }
 
 
-@pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_layer(name, board, device):
-    for bits in (8, 16):
+def test_every_layer(name, device):
+    for board, bits in all_builds(device, *WIDTHS):
         check_graph(LAYERS[name], device, board, bits)
 
 
@@ -131,7 +152,7 @@ def test_every_layer(name, board, device):
      "linear", "concat"],
 )  # fmt: skip
 def test_every_mode(name, mode, device):
-    for board, bits in (("tiny", 8), ("pynq-z2", 16)):
+    for board, bits in builds(device, ("tiny", 8), ("pynq-z2", 16)):
         check_graph(LAYERS[name], device, board, bits, mode)
 
 
@@ -141,7 +162,8 @@ def test_every_mode(name, mode, device):
 @pytest.mark.parametrize("stride", range(1, 5))
 @pytest.mark.parametrize("kernel", range(1, 10))
 def test_every_deconvolution(kernel, stride, device):
-    check_graph(_deconvolutions(kernel, stride), device, "tiny", batch=1)
+    for board, bits in builds(device, ("tiny", 8)):
+        check_graph(_deconvolutions(kernel, stride), device, board, bits, batch=1)
 
 
 @cache
@@ -158,7 +180,8 @@ def _deconvolutions(kernel: int, stride: int) -> Callable[[], Graph]:
 
 @pytest.mark.parametrize("size", range(1, 34, 2))
 def test_odd_sizes(size, device):
-    check_graph(_of_size(size), device, "pynq-z2", batch=1)
+    for board, bits in builds(device, ("pynq-z2", 8)):
+        check_graph(_of_size(size), device, board, bits, batch=1)
 
 
 @cache
@@ -172,8 +195,8 @@ def _of_size(size: int) -> Callable[[], Graph]:
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 20])
 def test_channels_that_do_not_fill_a_block(channels, device):
-    for board in BOARDS:
-        check_graph(_of_channels(channels), device, board, batch=1)
+    for board, bits in all_builds(device, 8):
+        check_graph(_of_channels(channels), device, board, bits, batch=1)
 
 
 @cache
@@ -190,7 +213,7 @@ def _of_channels(channels: int) -> Callable[[], Graph]:
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 16])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_batches(count, bits, device):
-    for board in BOARDS:
+    for board, _ in all_builds(device, bits):
         # A stream of exactly this size, and several smaller ones that add up to it.
         check_graph(LAYERS["deconv-5x5"], device, board, bits, batch=count)
         check_graph(LAYERS["linear"], device, board, bits, batch=4, count=count)
@@ -199,9 +222,9 @@ def test_batches(count, bits, device):
 @pytest.mark.parametrize("mode", ["auto", "winograd", "direct"])
 def test_layers_with_equal_weights(mode, device):
     """Equal bytes lie in DRAM once, but mean different words for other phases or modes."""
-    for board in BOARDS:
-        check_graph(_equal_views, device, board, mode=mode)
-        check_graph(_equal_layers, device, board, mode=mode)
+    for board, bits in all_builds(device, 8):
+        check_graph(_equal_views, device, board, bits, mode=mode)
+        check_graph(_equal_layers, device, board, bits, mode=mode)
 
 
 def test_equal_layers_alternate_between_modes():
@@ -245,8 +268,8 @@ def test_trained_networks(name, device):
         model = WEIGHTS / name
         if not (model / "weights.npz").is_file():
             pytest.skip(f"trained weights {model} are not here; they are not shipped")
-    for bits in (8, 16):
-        board = load_board(TRAINED[name], bits)
+    for board_name, bits in builds(device, *((TRAINED[name], bits) for bits in WIDTHS)):
+        board = load_board(board_name, bits)
         network = compile_graph(zoo.load_model(model), board, batch=1)
         # One of them takes inputs of 8 bits in the int16 build too.
         check(network, device, board, random_inputs(network, 1) >> (bits - 8))
@@ -272,8 +295,9 @@ def extreme_network(
     biases = np.where(np.arange(cout) % 2, bias, -bias)
     largest = int(np.abs(weight).sum(axis=(1, 2, 3)).max()) * top + abs(bias)
     out_bits = 16 if table else bits
-    shift = np.full(cout, 14 + largest.bit_length() - (out_bits - 1))
-    positive = np.full(cout, (1 << 14) + 3)
+    # int64 everywhere: numpy's own choice has 32 bits on a 32-bit processor.
+    shift = np.full(cout, 14 + largest.bit_length() - (out_bits - 1), np.int64)
+    positive = np.full(cout, (1 << 14) + 3, np.int64)
     end = 1 << (out_bits - 1)
     requantiser = Requantiser(
         positive, np.where(np.arange(cout) % 3, positive, -positive), shift,
@@ -299,10 +323,11 @@ def test_extreme_weights_and_activations(weights, bits, device):
     for shape, channels, table in shapes:
         network = extreme_network(shape, channels, bits, weights, (1 << (2 * bits)) + 7, table)
         graph = identity_graph(network.input.shape)
-        for board in BOARDS:
+        for name, _ in all_builds(device, bits):
+            board = load_board(name, bits)
             for mode in (Mode.WINOGRAD, Mode.DIRECT):
-                made = compile_network(graph, network, load_board(board, bits), mode=mode, batch=1)
-                with Generator(made.program, DEVICES[device](load_board(board, bits))) as generator:
+                made = compile_network(graph, network, board, mode=mode, batch=1)
+                with Generator(made.program, DEVICES[device](board)) as generator:
                     for values in PATTERNS.values():
                         q = values((1, *network.input.shape), top).astype(np.int64)
                         np.testing.assert_array_equal(
@@ -315,7 +340,7 @@ def test_sums_at_the_limit_of_the_accumulator(bits, device):
     """Four times the largest sum that the quantiser lets through: only the last bit is spare."""
     cin = 3640  # 9 * 3640 products of 2**(2 * bits - 2), just below the limit of 29 or 45 bits
     shape = ConvShape(False, (3, 3), (1, 1), (1, 1), (3, 4), (3, 4))
-    board = load_board("pynq-z2", bits)
+    board = only_board(device, "pynq-z2", bits)
     for weights in ("highest", "lowest"):
         network = extreme_network(shape, (cin, 3), bits, weights, 0, False)
         made = compile_network(
@@ -338,7 +363,7 @@ def test_the_last_bit_of_large_sums(mode, bits, device):
     q = rng.integers(top // 2, top, (1, cin, 3, 3))
     sums = (weight * q).sum(axis=(1, 2, 3))
     assert sums.min() > 1 << 24
-    scale = np.full(cout, 1 << 14)
+    scale = np.full(cout, 1 << 14, np.int64)
     requantiser = Requantiser(scale, scale, 0 * scale + 14, 0 * scale - top, 0 * scale + top - 1)
     layer = QuantLayer(
         "relu", "large", ("input",), shape, False, weight, rng.integers(-99, 99, cout) - sums,
@@ -346,7 +371,7 @@ def test_the_last_bit_of_large_sums(mode, bits, device):
     )  # fmt: skip
     graph = identity_graph(q.shape[1:])
     network = QuantNetwork("large", bits, graph.input, TensorFormat(1.0), None, [layer])
-    board = load_board("pynq-z2", bits)
+    board = only_board(device, "pynq-z2", bits)
     made = compile_network(graph, network, board, mode=mode, batch=1)
     assert len(np.unique(run_integer(network, q))) > 5
     check(made, device, board, q)
@@ -356,16 +381,17 @@ def test_the_last_bit_of_large_sums(mode, bits, device):
 def test_slopes_of_any_sign_under_a_clamp_at_zero(negative, device):
     """With a negative slope, sums below zero come out above it."""
     shape = ConvShape(True, (4, 4), (2, 2), (1, 1), (3, 3), (6, 6))
-    network = extreme_network(shape, (5, 6), 8, "coarse", 0, False)
+    board = only_board(device, "tiny", 8)
+    network = extreme_network(shape, (5, 6), board.core.data_width, "coarse", 0, False)
     r = network.layers[0].requantiser
     network.layers[0].requantiser = Requantiser(
         r.positive, negative * r.positive, r.shift - 3, 0 * r.low, r.high
     )
     graph = identity_graph(network.input.shape)
-    made = compile_network(graph, network, load_board("tiny"), batch=2)
+    made = compile_network(graph, network, board, batch=2)
     q = random_inputs(made, 2)
     assert run_integer(network, q).max() > 50
-    check(made, device, load_board("tiny"), q)
+    check(made, device, board, q)
 
 
 # Anything
@@ -374,7 +400,8 @@ def test_slopes_of_any_sign_under_a_clamp_at_zero(negative, device):
 def check_random(seed: int, device: str) -> None:
     """A random network under a board, width, mode and batch that the seed picks."""
     rng = np.random.default_rng((seed, 3))
-    board, bits = BOARDS[seed % 2], (8, 16)[seed // 2 % 2]
+    choices = all_builds(device, *WIDTHS)
+    board, bits = choices[seed % len(choices)]
     mode = str(rng.choice([m.value for m in Mode]))
     batch, count = (int(n) for n in rng.integers(1, 6, 2))
     make = _random(seed)

@@ -6,9 +6,10 @@ import pynq
 import pytest
 
 import winogen
-from winogen import devices
+from winogen import cli, devices
 from winogen.board import load_board
-from winogen.devices import emulated_device, pick_device
+from winogen.device import EmulatedDevice
+from winogen.devices import emulated_device, open_device, pick_device
 from winogen.errors import DeviceError
 
 
@@ -65,3 +66,65 @@ def test_what_is_picked_runs():
     program = winogen.compile_model("digits", board=picked.board, batch=1)
     with winogen.Generator(program, picked.device) as generator:
         assert generator.generate(generator.latents(1)).shape == (1, 32, 32, 1)
+
+
+def test_auto_is_what_is_picked(monkeypatch):
+    program = winogen.compile_model("digits", board="tiny", batch=1)
+    with winogen.Generator(program, "auto") as generator:
+        assert isinstance(generator.device, EmulatedDevice)
+    monkeypatch.setenv("WINOGEN_DEVICE", "board")
+    with pytest.raises(DeviceError, match="no PYNQ board found here"):
+        winogen.Generator(program, "auto")
+
+
+def test_an_open_device_is_shared_and_stays_open():
+    board = load_board("tiny")
+    program = winogen.compile_model("digits", board="tiny", batch=1)
+    opened = open_device("emulator", board)
+    cores = []
+    for _ in range(2):
+        with winogen.Generator(program, opened) as generator:
+            assert generator.device is opened.device
+            generator.generate(generator.latents(1))
+            cores.append(opened.device.core)
+    assert cores[0] is cores[1]  # the overlay was not loaded again
+    with pytest.raises(DeviceError, match=r"overlay x\.bit cannot be loaded: the device is open"):
+        open_device(opened, board, "x.bit")
+    opened.core.close()
+
+
+def run(*arguments: str) -> int:
+    return cli.main(["run", "digits", "-n", "1", "-o", "a.png", "--batch", "1", *arguments])
+
+
+def test_run_says_what_it_picked_and_compiles_for_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BOARD", "ZCU104")
+    monkeypatch.setenv("WINOGEN_DEVICE", "emulator")
+    assert run("--device", "auto") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("emulator, as board zcu104: WINOGEN_DEVICE says so\n")
+    assert "on zcu104 at" in out and "from the emulator" in out
+    assert run("--device", "auto", "--board", "tiny") == 0
+    assert "emulator, as board tiny: WINOGEN_DEVICE says so\n" in capsys.readouterr().out
+
+
+def test_a_program_file_keeps_its_board(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BOARD", "ZCU104")
+    monkeypatch.setenv("WINOGEN_DEVICE", "emulator")
+    winogen.compile_model("digits", board="tiny", batch=1).save("a.wg")
+    assert cli.main(["run", "a.wg", "-n", "1", "-o", "a.png", "--device", "auto"]) == 0
+    assert capsys.readouterr().out.startswith("emulator: WINOGEN_DEVICE says so\n")
+    assert cli.main(["verify", "a.wg", "--model", "digits", "--device", "auto", "-n", "1"]) == 0
+    assert capsys.readouterr().out.startswith("emulator: WINOGEN_DEVICE says so\n")
+
+
+def test_run_auto_on_a_board(tmp_path, monkeypatch, capsys):
+    """Here pynq finds none, which is the error that it must be."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BOARD", "Pynq-Z1")
+    assert run("--device", "auto") == 2
+    captured = capsys.readouterr()
+    assert captured.out.startswith("board, as board pynq-z1: BOARD is set")
+    assert "no PYNQ board found here; on a board, be root" in captured.err

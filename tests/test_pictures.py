@@ -152,6 +152,21 @@ def test_sixteen_bits_become_eight(tmp_path):
     assert np.asarray(read_picture(tmp_path / "a.png").image).tolist() == [[0, 0, 1, 1, 128, 255]]
 
 
+def test_sixteen_bits_as_the_pillow_of_boards_reads_them(tmp_path, monkeypatch):
+    """Mode I of a PNG is what later versions call I;16."""
+    values = np.array([[0, 128, 129, 257, 32896, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+
+    def open_as_before(path):
+        image = Image.fromarray(values.astype(np.int32))
+        image.format = "PNG"
+        assert image.mode == "I"
+        return image
+
+    monkeypatch.setattr(Image, "open", open_as_before)
+    assert np.asarray(read_picture(tmp_path / "a.png").image).tolist() == [[0, 0, 1, 1, 128, 255]]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_are_turned_as_the_camera_says(orientation, tmp_path):
     source = noise("RGB", (16, 8))

@@ -204,9 +204,8 @@ def _unrounded(layer: QuantLayer, inputs: list[NDArray[np.int64]], bits: int) ->
     r = layer.requantiser
     acc = np.moveaxis(with_bias(layer, accumulate(layer, inputs)), 1, -1)
     acc = numerics.wrap(acc, numerics.accumulator_bits(bits))
-    exact = np.ldexp(
-        acc.astype(np.float64) * np.where(acc < 0, r.negative, r.positive), -r.shift.astype(int)
-    )
+    exact = acc.astype(np.float64) * np.where(acc < 0, r.negative, r.positive)
+    exact *= numerics.powers_of_two(-r.shift)
     # A clamp at the end of the integer range is the format's, any other the activation's.
     bounds = (np.where(r.low > low, r.low, -np.inf), np.where(r.high < high, r.high, np.inf))
     return np.moveaxis(np.clip(exact, *bounds), -1, 1)

@@ -61,7 +61,7 @@ class Node:
 
     - ``conv``: kernel, stride, pad; weight (cout, cin, kh, kw), bias (cout,)
     - ``deconv``: kernel, stride, crop (taken off the full output ``(in-1)*s + k``; negative adds
-      zeros); weight (cin, cout, kh, kw) in scatter form, bias (cout,), or (cout, *stride) where
+      zeros); weight (cin, cout, kh, kw) in scatter form, bias (cout,), or ``(cout, *stride)`` where
       output (y, x) has a bias of its own for each y and x modulo the stride
     - ``linear``: shape (c, h, w) of its output; weight (c*h*w, inputs), bias (c*h*w,)
     - ``upsample``: factor (nearest neighbour)

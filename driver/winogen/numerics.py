@@ -67,6 +67,11 @@ class Requantiser:
         return np.clip(rounded, self.low, self.high)
 
 
+def powers_of_two(exponents: NDArray[np.signedinteger]) -> NDArray[np.float64]:
+    """2**exponent, exactly, for integers of any width: ldexp takes a C int, or on 32 bits fails."""
+    return np.ldexp(1.0, exponents.astype(np.intc))
+
+
 def fixed_point(ratio: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Multiplier and shift with ``multiplier / 2**shift`` nearest to each non-negative ratio.
 

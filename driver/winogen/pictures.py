@@ -75,7 +75,8 @@ def read_picture(path: Path) -> Picture:
     """Read a picture, turned as its camera says; InputError if that cannot be done."""
     with _open(path) as opened:
         image = _decode(path, lambda: ImageOps.exif_transpose(opened))
-    if image.mode.startswith("I;16"):
+        deep = _has_16_bits(opened)
+    if deep:
         grey = np.asarray(image).astype(np.uint32)
         return Picture(Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8)), None)
     transparent = image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
@@ -99,7 +100,7 @@ def _open(path: Path) -> Image.Image:
             raise InputError(
                 f"picture {path} has {frames} frames; save the one that you want as PNG"
             )
-        if image.mode not in (*_GREY, *_COLOUR):
+        if image.mode not in (*_GREY, *_COLOUR) and not _has_16_bits(image):
             raise InputError(
                 f"picture {path} has pixels of mode {image.mode}; save it with 8 or 16 bits a "
                 "channel, grey or colour"
@@ -108,6 +109,11 @@ def _open(path: Path) -> Image.Image:
         image.close()
         raise
     return image
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether it is grey with 16 bits, which the pillow of boards reads from a PNG as mode I."""
+    return image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PNG")
 
 
 def _decode(path: Path, job: Callable[[], Image.Image]) -> Image.Image:

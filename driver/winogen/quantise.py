@@ -508,7 +508,7 @@ def _quantise_block(
         _, shift = numerics.fixed_point(ratio * steepest)
     except ValueError as error:
         raise QuantisationError(f"layer '{block.label}' of model {graph.name}: {error}") from None
-    power = np.ldexp(1.0, shift)
+    power = numerics.powers_of_two(shift)
     top = int_range(numerics.MULTIPLIER_BITS)[1]
     positive = np.minimum(np.floor(ratio * power + 0.5), top).astype(np.int64)
     negative = np.clip(np.floor(ratio * block.slope * power + 0.5), -top, top).astype(np.int64)
@@ -576,7 +576,7 @@ def _quantise_weight(
     # A channel that already lies on a power-of-two grid keeps it, and loses nothing.
     exponent = np.floor(np.log2(np.maximum(scale, 1e-300)))
     for finer in (1, 0):
-        grid = np.ldexp(1.0, (exponent + finer).astype(int))
+        grid = numerics.powers_of_two((exponent + finer).astype(np.int64))
         units = per_channel / grid[:, None]
         exact = np.all(units == np.round(units), axis=1) & (largest / grid <= top)
         scale = np.where(exact, grid, scale)

@@ -1,0 +1,102 @@
+"""``pytest --device NAME``: the conformance suite, on the devices that are named.
+
+Nothing here is imported before it is needed: the other tests have no use for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUITE = "test_conformance.py"
+_BOARD = pytest.StashKey[Any]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("devices", "conformance of devices")
+    group.addoption(
+        "--device",
+        action="append",
+        choices=("emulator", "machine", "rtl", "rtl-stalls", "board"),
+        help=f"run {SUITE} on this device, and nothing else; may be given several times "
+        "(default: all tests, on every device but the board)",
+    )
+    group.addoption(
+        "--overlay",
+        type=Path,
+        metavar="FILE",
+        help="bitstream (.bit) for --device board, given as --overlay=FILE: after a space pytest "
+        "takes it for a test (default: the one in the board's folder)",
+    )
+    group.addoption(
+        "--bits",
+        type=int,
+        choices=(8, 16),
+        help="data width of --device board (default: 8, or 16 if only that bitstream is there)",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if config.getoption("device") and collection_path.suffix == ".py":
+        return collection_path.name != SUITE or None
+    return None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Open the board, so that whatever is wrong with it is said once and before all tests."""
+    config = session.config
+    if "board" not in (config.getoption("device") or ()):
+        if config.getoption("overlay") or config.getoption("bits"):
+            raise pytest.UsageError("--overlay and --bits are for --device board")
+        return
+    if getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("there is one board: run its tests in one process, without -n")
+    if config.option.collectonly:
+        return
+    from bench import DEVICES, OWN_BUILD
+    from real_board import RealBoard
+    from winogen.errors import one_line
+
+    try:
+        board = RealBoard(config.getoption("bits"), config.getoption("overlay"))
+        board.open(board.board)
+    except Exception as error:  # pynq raises many kinds
+        raise pytest.UsageError(f"--device board: {one_line(error)}") from None
+    config.stash[_BOARD] = board
+    config.add_cleanup(board.forget)
+    DEVICES["board"] = board.open
+    OWN_BUILD["board"] = board.build
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    board = config.stash.get(_BOARD, None)
+    return f"board: {board}" if board else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for another data width than the board's."""
+    board = config.stash.get(_BOARD, None)
+    if board is None:
+        return
+    kept, others = [], []
+    for item in items:
+        callspec = getattr(item, "callspec", None)  # tests without parameters have none
+        parameters = callspec.params if callspec else {}
+        elsewhere = parameters.get("device") == "board" and "bits" in parameters
+        (others if elsewhere and parameters["bits"] != board.build[1] else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=others)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """After a device error the next test loads the overlay again: the driver's reset may not do."""
+    board = item.config.stash.get(_BOARD, None)
+    if board and call.excinfo:
+        from winogen.errors import DeviceError
+
+        if call.excinfo.errisinstance(DeviceError):
+            board.forget()
+    return (yield)
