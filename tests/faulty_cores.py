@@ -106,6 +106,22 @@ class AlwaysBusy(Sound):
             self._set64(f"{engine}_BUSY", 1)
 
 
+class LosesRecords(Sound):
+    """The trace lacks its last record."""
+
+    def _keep_trace(self, instructions, line):
+        super()._keep_trace(instructions, line)
+        self._set("TRACE_COUNT", max(0, self._get("TRACE_COUNT") - 1))
+
+
+class LateRecords(Sound):
+    """Every other record is some cycles late."""
+
+    def _keep_trace(self, instructions, line):
+        super()._keep_trace(instructions, line)
+        self._trace[::2] += 3
+
+
 class SwallowsErrors(Sound):
     def _fail(self, fault):
         self._status(idle=1, done=1)

@@ -117,6 +117,10 @@ FAULTS = {
         (faulty_cores.Spills, "byte [0-9]+ was overwritten, and no store goes there"),
     ],
     "DMA boxes": [(faulty_cores.IgnoresSteps, "wrong data: move of 7 x 40 bytes that begins")],
+    "trace": [
+        (faulty_cores.LosesRecords, "the trace has [0-9]+ beginnings and [0-9]+ ends of the"),
+        (faulty_cores.LateRecords, "the trace has [0-9,]+ cycles, and counter [a-z]+_[a-z]+ is"),
+    ],
     "errors": [
         (faulty_cores.SwallowsErrors, "a stream with BAD_OPCODE ended without an error"),
         (faulty_cores.AcceptsIllegal, "a stream with ILLEGAL_DESCRIPTOR ended without an error"),

@@ -14,6 +14,7 @@ from winogen.doctor import (
     identity,
     interrupt,
     memory,
+    profiling,
     register_access,
     software,
 )
@@ -55,6 +56,7 @@ CHECKS = (
     Check("errors", engines.errors),
     Check("watchdog", engines.watchdog),
     Check("interrupt", interrupt.interrupt),
+    Check("trace", profiling.trace_records),
     Check("conformance", conformance.conformance, seconds=30),
     Check("conformance, direct", conformance.conformance_direct, seconds=30),
 )
