@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from winogen.board import Board, board_folder, load_board
@@ -50,8 +49,7 @@ class RealBoard:
         """Close the device; the overlay is loaded again when it is wanted next."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            with suppress(DeviceError):  # it cannot be stopped: loading the overlay will do it
-                opened.core.close()
+            opened.core.close()
 
     def __str__(self) -> str:
         name, bits = self.build

@@ -595,7 +595,7 @@ def test_without_a_board(capsys, program, out):
     assert "no PYNQ board found here" in text
     assert "--device emulator" in text
     text = refuse(capsys, out, "run", program, "--overlay", "no.bit", "-o", out / "a.png")
-    assert "overlay no.bit does not exist" in text
+    assert "--overlay is for a board" in text
 
 
 def test_too_little_memory(capsys, model, out, monkeypatch):

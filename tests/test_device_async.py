@@ -134,6 +134,14 @@ def test_progress_that_fails_ends_the_call():
         assert_usable(generator)
 
 
+def test_progress_that_fails_at_the_end_is_not_lost():
+    def progress(done: int) -> None:
+        raise ZeroDivisionError(done)
+
+    with use(device_of(Delayed)) as generator, pytest.raises(ZeroDivisionError, match="2"):
+        asyncio.run(generator.generate_async(generator.latents(2), progress=progress))
+
+
 async def until(condition) -> None:
     while not condition():
         await asyncio.sleep(0.001)

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from bench import small
-from winogen import device_lock, load_board
+from winogen import device_lock, load_board, session, waiting
 from winogen.device import EmulatedDevice
 from winogen.device_lock import DeviceLock
 from winogen.devices import emulated_device, open_device
@@ -189,6 +189,43 @@ def test_a_fork_does_not_keep_or_use_the_device(name):
     process.join(10)
 
 
+def test_a_fork_while_another_thread_opens_does_not_hang(name):
+    """That thread is not in the child, and would never let go there."""
+    device = emulated_device(TINY)
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with session._registry, waiting._lock:
+            held.set()
+            go.wait(30)
+
+    def child() -> None:
+        open_device(device, TINY).core.close()
+        waiting.on_interrupt_thread(lambda: None)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
+    process.start()
+    process.join(10)
+    go.set()
+    thread.join(10)
+    process.kill()
+    assert process.exitcode == 0
+
+
+def test_a_copy_of_the_file_keeps_nothing(name):
+    """As a fork has it that began while the lock was being taken."""
+    lock = DeviceLock(name)
+    lock.acquire(0)
+    assert lock._file is not None
+    copy = os.dup(lock._file)
+    lock.release()
+    assert_free(name)
+    os.close(copy)
+
+
 # The file
 
 
@@ -334,11 +371,32 @@ def test_a_thread_that_keeps_the_device_is_named():
         pass
 
 
+def test_who_had_to_wait_has_all_its_time():
+    session = Session(None)
+    has_it = threading.Event()
+
+    def second() -> None:
+        with session.turn("the second", 0.5):
+            has_it.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=second)
+    with session.turn("the first", 60):
+        thread.start()
+        time.sleep(0.6)
+    assert has_it.wait(10)
+    with session.turn("the third", 60):
+        pass
+    thread.join(10)
+
+
 def test_a_lease_ends_once(name):
     device = object()
     one, two = (open_session(device, name, 0) for _ in range(2))
     one.close()
     one.close()
     assert two.session.lock is not None and two.session.lock.held
+    two.session.loaded = "an overlay"
     two.close()
+    assert two.session.loaded is None
     assert_free(name)

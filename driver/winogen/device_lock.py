@@ -77,6 +77,7 @@ class DeviceLock:
         if self._file is not None:
             file, self._file = self._file, None
             os.ftruncate(file, 0)
+            fcntl.flock(file, fcntl.LOCK_UN)  # a fork may hold a copy of the file
             os.close(file)
 
     def forget(self) -> None:

@@ -57,9 +57,12 @@ class DeviceState:
     def lines(self, describe: Callable[[int], str]) -> Iterator[str]:
         """A line for each engine and one for memory; ``describe`` names an instruction."""
         for state in self.engines:
-            line = f"{state.engine.name.lower()} {state.activity}"
+            name = state.engine.name.lower()
+            line = f"{name} {state.activity}"
             if state.instruction is not None:
-                line += f": {describe(state.instruction)}"
+                # An engine that has one and is idle was at it when another one failed.
+                at = "was at" if state.activity == "idle" else f"{state.activity}:"
+                line = f"{name} {at} {describe(state.instruction)}"
             elif state.engine is Engine.FETCH:
                 line += f": {self.fetched} of {self.length} instructions fetched"
             yield line

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -19,9 +19,9 @@ from winogen.device.hwh import core_parameters
 from winogen.device_lock import LOCK_TIMEOUT
 from winogen.driver import WinogenCore
 from winogen.emulator import EmulatedCore
-from winogen.errors import DeviceError
+from winogen.errors import DeviceError, one_line
 from winogen.session import Session, open_session
-from winogen.waiting import on_interrupt_thread
+from winogen.waiting import on_interrupt_thread, sole_controller
 
 DEVICES = ("emulator", "rtl", "board")
 #: In place of a device: the one that :func:`pick_device` picks.
@@ -164,6 +164,7 @@ def open_device(
     if isinstance(device, OpenDevice):
         if overlay is not None:
             raise DeviceError(f"overlay {overlay} cannot be loaded: the device is open already")
+        device.core.check_open()
         return device
     new = device in ("emulator", "rtl")
     if device == "emulator":
@@ -181,7 +182,8 @@ def open_device(
         overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
-    loaded = pynq.Overlay(str(overlay), device=device, download=False)
+    with _pynq_may_refuse(f"read overlay {overlay}", "its .hwh must lie beside it"):
+        loaded = pynq.Overlay(str(overlay), device=device, download=False)
     description = loaded.ip_dict.get(IP_NAME)
     if description is None or description["type"] != VLNV:
         raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of type {VLNV}")
@@ -215,14 +217,25 @@ def _load(
             with suppress(DeviceError):  # it does not answer any more: as if it were not loaded
                 core.check_identity()
                 core.reset()
+                overlay.timestamp = device.timestamp  # pynq asks it whether this one is loaded
                 return core
         session.loaded = None
         choose_clock_source(device, path)
-        overlay.download()
+        with _pynq_may_refuse(f"load overlay {path}", "'winogen doctor' says what works"):
+            overlay.download()
         core = _driver(description)
         core.check_identity()
         session.loaded = which
     return core
+
+
+@contextmanager
+def _pynq_may_refuse(what: str, advice: str) -> Iterator[None]:
+    """Say it as ours where pynq, or XRT below it, raises a RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DeviceError(f"pynq cannot {what} ({one_line(error)}); {advice}") from None
 
 
 def _driver(description: Mapping[str, Any]) -> WinogenCore:
@@ -231,9 +244,17 @@ def _driver(description: Mapping[str, Any]) -> WinogenCore:
     It is not overlay.winogen_0: another class may have been bound to the same type. And pynq makes
     its interrupt, if there is one, where that can be waited for from any thread.
     """
-    if not description.get("interrupts"):
-        return WinogenCore(description)
-    return on_interrupt_thread(lambda: WinogenCore(description))
+    if description.get("interrupts"):
+        try:
+            return on_interrupt_thread(lambda: sole_controller(WinogenCore(description)))
+        except (OSError, RuntimeError, TypeError, TimeoutError) as error:
+            # An image without UIO, or one that gives the line to something else.
+            warnings.warn(
+                f"pynq cannot wait for the accelerator's interrupt ({one_line(error)}): winogen "
+                "looks at its status instead",
+                stacklevel=2,
+            )
+    return WinogenCore({**description, "interrupts": {}})
 
 
 def _check_build(overlay: Path, description: Mapping[str, Any], board: Board) -> None:

@@ -204,6 +204,11 @@ class WinogenCore(pynq.DefaultIP):
         if self.unfinished or not self._status()["idle"]:
             self.reset()
 
+    def check_open(self) -> None:
+        """Raise DeviceError if this was closed: another process may have the device."""
+        if self.lease is None or self.lease.closed:
+            raise DeviceError("this device was closed; open it again (winogen.devices.open_device)")
+
     def close(self) -> None:
         """Let other processes have the device; a stream that runs has to be reset before."""
         if self.lease is not None:

@@ -16,19 +16,20 @@ import numpy as np
 import pynq
 from numpy.typing import ArrayLike, NDArray
 
-from winogen import isa
+from winogen import isa, trace
 from winogen.board import Board, load_board
 from winogen.device import ContiguousMemoryError, EmulatedDevice
 from winogen.device_lock import LOCK_TIMEOUT
 from winogen.devices import OpenDevice, open_device
 from winogen.emulator import EmulatedCore
-from winogen.errors import DeviceError, InputError
+from winogen.errors import DeviceError, InputError, one_line
 from winogen.images import to_pixels
 from winogen.numerics import storage_dtype
 from winogen.profile import Profile, Run, profile_run
 from winogen.program import Program, StreamInfo
 from winogen.quantise import input_bits, sample_inputs
 from winogen.registers import COUNTERS, Segment
+from winogen.session import Session
 from winogen.waiting import Deadline, check_waiting, interrupt_line
 from winogen.windows import image_spans
 
@@ -39,8 +40,8 @@ _MIN_SECONDS = 5.0
 #: does around it. An emulated device takes what it takes, within a register access.
 _AROUND_SECONDS = 10.0
 _EMULATED_SECONDS = 24 * 3600.0
-#: Buffers of a device that could not be stopped: it may write to them still.
-_lost: list[Any] = []
+#: Buffers of devices that could not be stopped: they may write to them still.
+_lost: dict[Session, list[Any]] = {}
 _CLOSED = "this generator is closed; make a new one"
 
 _T = TypeVar("_T")
@@ -77,7 +78,9 @@ class Generator:
     board : name or description of the board that the device is; default: the program's
         (an emulated device then is that board)
     overlay : path of the bitstream; an emulated device needs none
-    timeout : seconds that one run may take; default: many times the predicted time
+    timeout : seconds that one run may take; default: many times the predicted time on a board,
+        and without end on emulated devices, which are slower. The emulator, which computes a run in
+        one piece, has no time-out
     waiting : ``interrupt`` waits for the accelerator's interrupt, ``poll`` looks at its STATUS
         register, ``auto`` waits for the interrupt if the overlay has one
     lock_timeout : seconds to wait for another process that uses the board
@@ -165,10 +168,6 @@ class Generator:
             try:
                 if self.core.unfinished:
                     self.core.reset()
-            except DeviceError:
-                _lost.extend(self._buffers.values())
-                raise
-            else:
                 for buffer in self._buffers.values():
                     buffer.freebuffer()
             finally:
@@ -479,10 +478,16 @@ class Generator:
         deadline = self._deadline(stream)
         emulated = isinstance(self.device, EmulatedDevice)
         seconds = _EMULATED_SECONDS if emulated else deadline.seconds + _AROUND_SECONDS
+        if job.runs is not None:
+            seconds *= len(trace.windows(stream.length))
         stop = lambda: self._closed or job.stop.is_set()  # noqa: E731
         with self._session.turn(f"network '{self.program.name}'", seconds, stop):
             self._check_usable()
+            simulated: Any = getattr(self.device, "core", None)
+            if hasattr(simulated, "max_seconds"):  # time passes there while somebody looks
+                simulated.max_seconds = self._timeout
             self.core.end_stream()  # before its buffers are used for this one
+            _lost.pop(self._session, None)
             code = self._upload(f"stream-{stream.batch}", stream.stream)
             source = self._buffer("input", stream.input_bytes)
             target = self._buffer("output", stream.output_bytes)
@@ -498,7 +503,7 @@ class Generator:
                 Segment.SCRATCH: scratch.device_address,
             }
             run = partial(
-                self.core.run,
+                self._run_or_keep,
                 code.device_address,
                 stream.length,
                 bases,
@@ -523,10 +528,19 @@ class Generator:
         grid = words.reshape(stream.batch, -1, h, w, lanes).transpose(0, 1, 4, 2, 3)
         return grid.reshape(stream.batch, -1, h, w)[:, :c]
 
+    def _run_or_keep(self, *arguments: Any, **options: Any) -> None:
+        """:meth:`WinogenCore.run`; buffers of what cannot be stopped outlive this object."""
+        try:
+            self.core.run(*arguments, **options)
+        finally:
+            if self.core.unfinished:
+                _lost.setdefault(self._session, []).extend(self._buffers.values())
+
     def _check_usable(self) -> None:
-        """Raise DeviceError if the generator is closed, or its overlay is not there any more."""
+        """Raise DeviceError if the generator or its device is closed, or the overlay gone."""
         if self._closed:
             raise DeviceError(_CLOSED)
+        self.core.check_open()
         try:
             # What pynq has loaded in this process comes first: on a board it may be that nothing
             # answers where the accelerator was, and that ends the process.
@@ -564,7 +578,7 @@ class Generator:
     def _upload(self, name: str, data: bytes) -> Any:
         """A buffer that holds constant bytes where the device sees them."""
         if name not in self._buffers:
-            buffer = pynq.allocate((len(data),), np.uint8, target=self.device)
+            buffer = self._allocate(name, len(data))
             buffer[:] = np.frombuffer(data, np.uint8)
             buffer.flush()
             self._buffers[name] = buffer  # complete, whenever Ctrl-C strikes
@@ -578,5 +592,17 @@ class Generator:
         if held is not None:
             del self._buffers[name]
             held.freebuffer()
-        self._buffers[name] = pynq.allocate((nbytes,), np.uint8, target=self.device)
+        self._buffers[name] = self._allocate(name, nbytes)
         return self._buffers[name]
+
+    def _allocate(self, name: str, nbytes: int) -> Any:
+        try:
+            return pynq.allocate((nbytes,), np.uint8, target=self.device)
+        except ContiguousMemoryError:  # an emulated device's own, which says more
+            raise
+        except (RuntimeError, MemoryError, OSError) as error:  # what pynq makes of XRT's refusal
+            raise ContiguousMemoryError(
+                f"cannot allocate {nbytes:,} bytes of contiguous memory for '{name}' of network "
+                f"'{self.program.name}' ({one_line(error)}): shut down other notebooks and "
+                "programs that hold buffers, or give the kernel more (cma=)"
+            ) from None

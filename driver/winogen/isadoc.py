@@ -61,7 +61,8 @@ only then. If memory never answers, only loading the overlay again helps.
 
 What goes on can be read while a stream runs, and after one that does not end: `STATUS` has the
 state of every engine, `LOAD_INSTRUCTION` and those after it the oldest instruction of each, and
-`BUS` the transactions that memory owes an answer. Reset clears them."""
+`BUS` the transactions that memory owes an answer. After a failure the instructions are those that
+were under way. Reset clears them."""
 
 _INDEX_BITS = (registers.TRACE_DEPTH - 1).bit_length()
 _TRACE_RULES = f"""\

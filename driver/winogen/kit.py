@@ -44,22 +44,27 @@ markers = long: thousands of random cases; run with -m long
 _README = """\
 winogen for {board}. On the board, as root in PYNQ's environment (sudo -i), in this folder:
 
-    python3 -m pip install --no-index --no-deps --force-reinstall wheels/*.whl
+    python3 -m pip install --no-index --no-deps --force-reinstall winogen-*.whl
     winogen doctor
-    winogen run {program} --device board -o first.png
-    python3 -m pytest --device board
+    winogen run {program} -o first.png
+    PYTHONPATH=packages python3 -m pytest --device board
+
+Without a bitstream these work too with --device emulator.
 """
 
 
 def source_tree() -> Path:
-    """Where winogen's sources are; InputError if it was installed without them."""
-    tree = Path(__file__).resolve().parents[2]
-    if not (tree / "pyproject.toml").is_file() or not (tree / "tests" / SUITE[-1]).is_file():
-        raise InputError(
-            "a kit is made from winogen's source tree, which this installation lacks: run it in a "
-            "checkout, after 'pip install -e .'"
-        )
-    return tree
+    """The checkout that this winogen runs from, or else that it is called in.
+
+    Raises InputError where there is none.
+    """
+    for tree in (Path(__file__).resolve().parents[2], Path.cwd()):
+        if (tree / "driver" / "winogen").is_dir() and (tree / "tests" / SUITE[-1]).is_file():
+            return tree
+    raise InputError(
+        "a kit is made from winogen's source tree, which this installation lacks: run it in the "
+        "folder of a checkout"
+    )
 
 
 def bitstreams(board: Board) -> list[str]:
@@ -100,8 +105,7 @@ def make_kit(
 def _fill(
     kit: Path, tree: Path, board: str, programs: Mapping[str, bytes], stage: Callable[[str], None]
 ) -> None:
-    wheels = kit / "wheels"
-    wheels.mkdir(parents=True)
+    kit.mkdir()
     stage("building winogen's wheel")
     # A copy: what earlier builds left in the tree's build folder would get into the wheel.
     sources = kit.parent / "sources"
@@ -112,12 +116,15 @@ def _fill(
             shutil.copytree(tree / name, sources / name, ignore=ignored)
         else:
             shutil.copy(tree / name, sources / name)
-    _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(sources))
+    _pip("wheel", "--no-deps", "--wheel-dir", str(kit), str(sources))
     stage("downloading pytest")
+    # Unpacked, to be named in PYTHONPATH: what Jupyter runs with on the board stays as it is.
+    packages = kit / "packages"
     _pip(
-        "download", "--dest", str(wheels), "--only-binary=:all:", "--platform", "any",
-        "--python-version", PYTHON, *TEST_PACKAGES,
+        "install", "--target", str(packages), "--only-binary=:all:", "--platform", "any",
+        "--python-version", PYTHON, "--no-compile", *TEST_PACKAGES,
     )  # fmt: skip
+    shutil.rmtree(packages / "bin", ignore_errors=True)  # scripts for the Python of this machine
     stage("copying")
     tests = kit / "tests"
     tests.mkdir()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winogen import cost
+from winogen.errors import InputError
 from winogen.files import write_atomically
 from winogen.registers import Engine
 from winogen.trace import Times
@@ -24,8 +25,15 @@ _LAYERS = len(_TRACKS)  # the track of the layers
 
 
 def save(profile: Profile, path: Path) -> None:
-    """Write the timeline; InputError if the file cannot be written."""
+    """Write the timeline; InputError if the name is no .json, or the file cannot be written."""
+    check_name(path)
     write_atomically(path, json.dumps(events(profile)).encode())
+
+
+def check_name(path: Path) -> None:
+    """InputError if the viewer would not take a file of this name."""
+    if path.suffix != ".json":
+        raise InputError(f"cannot write {path}: its name must end in .json")
 
 
 def events(profile: Profile) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def _slices(
             f"{program.layers[layer].name}: {instruction.opcode.name}",
             first,
             end,
-            {"instruction": index, "begin": begin, "end": end}
+            {"instruction": index, "begin cycle": begin, "end cycle": end}
             | {name: amount for name, amount in amounts.items() if amount},
         )
         ended[engine] = end

@@ -27,7 +27,7 @@ from winogen.trace import Times
 ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One stream that was run, and when each of its instructions was at work.
 
@@ -80,7 +80,7 @@ class LayerProfile:
     bytes_written: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """Where the time of a call of generate went; as text, a table.
 
@@ -164,23 +164,28 @@ class Profile:
         ]
 
     def __str__(self) -> str:
-        header = ["layer", "mode", "cycles", "predicted", "ratio"]
+        header = ["layer", "cycles", "predicted", "ratio"]
         for e in ENGINES:
-            header += [e.name.lower(), "waits"]
+            header += [e.name.lower(), f"{e.name.lower()} waits"]
         header += ["array", "read MB", "written MB"]
         rows = [self._row(layer) for layer in [*self.layers, self.total]]
-        seconds = self.total.cycles / (self.board.clock_mhz * 1e6)
         lines = [
-            f"{self.program.name}, {self.images} {'image' if self.images == 1 else 'images'} in "
-            f"{len(self.runs)} {'run' if len(self.runs) == 1 else 'runs'} on {self.device}: "
-            f"{self.total.cycles:,} cycles, {1e3 * seconds:,.2f} ms at "
-            f"{self.board.clock_mhz:g} MHz",
-            table(header, rows, left=2),
+            self._title(),
+            table(header, rows),
             "cycles: from the end of the layer before. engines: cycles of work for the layer,",
             "which may begin earlier, and of waiting for another engine. array: its multiplies,",
             "of all that it could do in the layer's cycles",
         ]
         return "\n".join(lines)
+
+    def _title(self) -> str:
+        seconds = self.total.cycles / (self.board.clock_mhz * 1e6)
+        return (
+            f"{self.program.name}, {self.images} {'image' if self.images == 1 else 'images'} in "
+            f"{len(self.runs)} {'run' if len(self.runs) == 1 else 'runs'} on {self.device}: "
+            f"{self.total.cycles:,} cycles, {1e3 * seconds:,.2f} ms at "
+            f"{self.board.clock_mhz:g} MHz"
+        )
 
     def _row(self, layer: LayerProfile) -> list[str]:
         engines = [
@@ -191,7 +196,6 @@ class Profile:
         peak = layer.cycles * self.board.core.multipliers
         return [
             layer.name,
-            layer.mode,
             f"{layer.cycles:,}",
             f"{layer.predicted:,}",
             f"{layer.cycles / layer.predicted:.3f}" if layer.predicted else "-",
@@ -200,6 +204,9 @@ class Profile:
             f"{layer.bytes_read / 1e6:.3f}",
             f"{layer.bytes_written / 1e6:.3f}",
         ]
+
+    def __repr__(self) -> str:
+        return f"<Profile: {self._title()}>"
 
     def _repr_html_(self) -> str:
         """The table, for notebooks."""
@@ -210,7 +217,10 @@ class Profile:
         return perfetto.events(self)
 
     def save_trace(self, path: str | Path) -> None:
-        """Write the timeline for Perfetto (JSON); InputError if the file cannot be written."""
+        """Write the timeline for Perfetto.
+
+        Raises InputError if the name does not end in .json, or the file cannot be written.
+        """
         perfetto.save(self, Path(path))
 
 

@@ -34,6 +34,7 @@ def timeline(profile: Profile, run: int = 0) -> Any:
         squeeze=False, layout="constrained",
     )  # fmt: skip
     milliseconds = 1 / (profile.board.clock_mhz * 1e3)
+    end = max(int(times.end.max()) for _, times in parts)
     for axis, (title, times) in zip(axes[:, 0], parts):
         for place, engine in enumerate(ENGINES):
             _draw_engine(axis, len(ENGINES) - 1 - place, shown, times, engine, milliseconds)
@@ -41,7 +42,7 @@ def timeline(profile: Profile, run: int = 0) -> Any:
         axis.set_title(title, loc="left", fontsize=10)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(axis="y", length=0)
-        axis.set_xlim(0, int(shown.predicted.end.max()) * milliseconds * 1.01)
+        axis.set_xlim(0, end * milliseconds * 1.01)
     axes[-1, 0].set_xlabel(f"ms at {profile.board.clock_mhz:g} MHz")
     keys = [plot.Rectangle((0, 0), 1, 1, color=_colour(n)) for n in range(len(names))]
     keys.append(plot.Rectangle((0, 0), 1, 1, color=_WAIT))
@@ -121,6 +122,9 @@ def roofline(profile: Profile) -> Any:
             intensity, layer.multiplies / layer.cycles, "o", ms=7, color=colour,
             label=f"{layer.name} ({layer.mode})",
         )  # fmt: skip
+    if profile.is_measured:
+        axis.plot([], [], "o", ms=7, color="#444444", label="measured")
+        axis.plot([], [], "o", ms=12, mfc="none", mec="#444444", label="predicted")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
     axis.set_xscale("log")
     axis.set_yscale("log")

@@ -234,7 +234,8 @@ def _state_registers() -> list[Register]:
             f"{engine.name}_INSTRUCTION",
             0x180 + 4 * engine,
             "ro",
-            f"oldest instruction of the {engine.name.lower()} engine that has not ended",
+            f"oldest instruction of the {engine.name.lower()} engine that has not ended, or had "
+            "not when the stream failed",
             fields=(
                 f("index", 0, 20, "its index in the stream"),
                 f("valid", 31, 1, "there is one"),

@@ -117,6 +117,11 @@ class Lease:
         self._end = weakref.finalize(self, _leave, session, key)
         session.leases.add(key)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return not self._end.alive
+
     def close(self) -> None:
         """End the lease; the last one lets other processes have the device."""
         self._end()
@@ -153,12 +158,15 @@ def _leave(session: Session, lease: object) -> None:
         if not session.leases:
             for key in [k for k, s in _sessions.items() if s is session]:
                 del _sessions[key]
+            session.loaded = None  # others may load what they like
             if session.lock is not None:
                 session.lock.release()
 
 
 def _forked() -> None:
-    """In a forked process: what was open is the parent's."""
+    """In a forked process: what was open is the parent's, and its threads are not here."""
+    global _registry
+    _registry = threading.RLock()  # another thread may have held the old one
     for session in _sessions.values():
         if session.lock is not None:
             session.lock.forget()

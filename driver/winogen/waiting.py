@@ -93,6 +93,22 @@ def interrupt_line(core: Any, waiting: str) -> InterruptLine | None:
     )
 
 
+def sole_controller(core: _T) -> _T:
+    """The core, whose interrupt no controller of an earlier overlay takes.
+
+    pynq leaves the old controller in the UIO file's list if somebody gave up waiting for it. It
+    would acknowledge and mask the next interrupt, and the new one would hear of none ever again.
+    Call this on the interrupts' thread.
+    """
+    interrupt = getattr(core, "interrupt", None)
+    controller = interrupt.parent() if interrupt is not None else None
+    # Without one there is no controller, or another controller between it and the file.
+    waiters = getattr(getattr(controller, "parent", None), "wait_events", None)
+    if waiters is not None:
+        waiters[:] = [waiter for waiter in waiters if waiter is controller]
+    return core
+
+
 def check_waiting(waiting: str) -> None:
     """Raise InputError if this is no way to wait."""
     if waiting not in WAITING:
@@ -105,7 +121,20 @@ def on_interrupt_thread(make: Callable[[], _T]) -> _T:
     async def call() -> _T:
         return make()
 
-    return asyncio.run_coroutine_threadsafe(call(), _event_loop()).result(60)
+    try:
+        return asyncio.run_coroutine_threadsafe(call(), _event_loop()).result(60)
+    except concurrent.futures.TimeoutError:
+        raise TimeoutError("no answer within 60 s") from None
+
+
+def _forked() -> None:
+    """In a forked process: another thread may have held the old lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

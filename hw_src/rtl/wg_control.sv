@@ -116,8 +116,11 @@ module wg_control
   logic [31:0] quiet_q;  // cycles without progress
   logic        expired_q;
   always_ff @(posedge clk_i) begin
-    oldest_valid_q <= oldest_valid_i;
-    oldest_index_q <= oldest_index_i;
+    // After a failure they stay, for whoever wants to know what was under way.
+    if (end_q != EndError) begin
+      oldest_valid_q <= oldest_valid_i;
+      oldest_index_q <= oldest_index_i;
+    end
     oldest_q <= oldest_d;
     oldest_engine_q <= oldest_engine_d;
     if (!rst_ni || state_q != StRun || progress_i || |done_i || watchdog_i == '0) begin

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,21 @@ def test_both_ways_to_wait(waiting, wanted, monkeypatch):
             monkeypatch.setattr("winogen.driver._LOOK_SECONDS", 60)
         assert_usable(generator, wanted)
         assert generator.core.get("IRQ_ENABLE") == 0
+
+
+def test_a_timeout_ends_a_simulation(wanted):
+    """Time there passes while somebody looks at STATUS, and that look ends too."""
+    device = rtl_device(TINY)
+    program = small().program
+    slow = rtl_device(TINY, bytes_per_cycle=0.01)  # some seconds of simulation
+    with Generator(program, slow, timeout=0.3) as generator:
+        begin = time.monotonic()
+        with pytest.raises(DeviceTimeoutError, match=r"did not finish within 0\.3 s") as error:
+            generator.generate(generator.latents(3))
+        assert time.monotonic() - begin < 20
+        assert error.value.state and error.value.state.owed
+    with Generator(program, device, timeout=60) as generator:
+        assert_usable(generator, wanted)
 
 
 def kill_memory(core: Any, channel: Channel, cycles: int, monkeypatch: Any) -> None:
@@ -102,7 +118,7 @@ def test_what_is_wrong_is_said_before_what_follows_from_it(monkeypatch):
     """A generator that cannot be closed, because of dead memory, does not hide the reason."""
     device = rtl_device(TINY, max_cycles=60_000)
     monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.05)
-    monkeypatch.setattr("winogen.generator._lost", [])
+    monkeypatch.setattr("winogen.generator._lost", {})
     generator = Generator(small().program, device, timeout=0.05)
     generator.core.set("WATCHDOG", 0)
     kill_memory(device.core, Channel.R, 700, monkeypatch)

@@ -340,6 +340,7 @@ async def check_descriptors(dut):
 
 # The rest
 
+_EXECUTING = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 #: Registers that only show what comes from other units.
 _SHOWN = ("BUS", "TRACE_COUNT", "TRACE_DATA")
 
@@ -693,21 +694,25 @@ async def run_shows_the_oldest_instructions(dut):
         for _ in range(45 * stuck + 2000):  # everything that can go on has gone on
             await FallingEdge(dut.clk_i)
         ended = set(rig.ended)
-        for e in (Engine.LOAD, Engine.COMPUTE, Engine.STORE):
-            shown = registers.unpack(
-                f"{e.name}_INSTRUCTION", await rig.get(f"{e.name}_INSTRUCTION")
-            )
+        oldest = [await rig.get(f"{e.name}_INSTRUCTION") for e in _EXECUTING]
+        for e, value in zip(_EXECUTING, oldest):
+            shown = registers.unpack(f"{e.name}_INSTRUCTION", value)
             left = [i for i, x in enumerate(stream) if x.engine is e and i not in ended]
             # What fetch has not handed out yet is no engine's.
             assert shown["valid"] or e is not stream[stuck].engine
             assert shown["index"] == (left[0] if shown["valid"] else 0)
+        if round_ % 2:  # they stay when the watchdog ends the stream
+            await rig.set("WATCHDOG", 50)
+            assert (await rig.finish())["error"]
+            assert oldest == [await rig.get(f"{e.name}_INSTRUCTION") for e in _EXECUTING]
+            await rig.set("WATCHDOG", 0)
         fetched = await rig.get("FETCH_INSTRUCTION")
         assert max(ended | {stuck}) < fetched <= len(stream)
         rig.hang = set()
         await rig.set("CONTROL", 2)
         await rig.finish()
         assert await rig.get("FETCH_INSTRUCTION") == 0
-        for e in (Engine.LOAD, Engine.COMPUTE, Engine.STORE):
+        for e in _EXECUTING:
             assert await rig.get(f"{e.name}_INSTRUCTION") == 0
         assert (await rig.run(stream))["done"]
         assert await rig.get("FETCH_INSTRUCTION") == len(stream)

@@ -56,7 +56,6 @@ def add(commands: Any) -> None:
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     add_device(run)
-    run.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
     add_waits(run)
     run.add_argument(
         "--profile",
@@ -98,6 +97,7 @@ def check_no_latents(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from winogen.generator import Generator
     from winogen.images import encode_png, save_array, sheet
+    from winogen.perfetto import check_name
 
     choose_device(options, compiled=options.model.endswith(".wg"))
     if options.input and options.input.suffix != ".npy":
@@ -124,8 +124,7 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     check_writable(options.output)
     if options.trace:
-        if options.trace.suffix != ".json":
-            raise InputError(f"cannot write {options.trace}: its name must end in .json")
+        check_name(options.trace)
         check_writable(options.trace)
     inputs = _read_inputs(options.input) if options.input else None
     program = load_or_compile(options)

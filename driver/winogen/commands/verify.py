@@ -54,7 +54,6 @@ def add(commands: Any) -> None:
         help="inputs to use instead: a .npy or .npz file, or a folder of images",
     )
     add_device(verify)
-    verify.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
     add_waits(verify)
     verify.set_defaults(command=_verify)
 

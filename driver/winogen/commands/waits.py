@@ -12,7 +12,8 @@ def add_waits(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="give up on a run after this long (default: from the prediction)",
+        help="give up on a run of a board or the simulated logic after this long (default: many "
+        "times the prediction on a board, never on the simulation)",
     )
     parser.add_argument(
         "--wait",

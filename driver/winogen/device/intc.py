@@ -77,20 +77,20 @@ class EmulatedUio:
     def __init__(self, line: Callable[[], bool]) -> None:
         # pynq keeps this object for ever; it must not keep the device and its memory.
         self._line = weakref.WeakMethod(line)
-        self._events: list[Settable] = []
+        self.wait_events: list[Settable] = []
 
     def add_event(self, event: Settable, number: int) -> None:
         """Call ``event.set()`` from the running event loop once the line is high."""
-        self._events.append(event)
+        self.wait_events.append(event)
         asyncio.get_event_loop().call_soon(self._look)
 
     def _look(self) -> None:
         line = self._line()
-        if line is None or not self._events:
+        if line is None or not self.wait_events:
             return
         if not line():
             asyncio.get_event_loop().call_later(POLL_SECONDS, self._look)
             return
-        events, self._events = self._events, []
+        events, self.wait_events = self.wait_events, []
         for event in events:
             event.set()

@@ -37,6 +37,7 @@ class Bench:
     overlay: Path | None = None
     program: Path | None = None
     made: Any = field(default=None, repr=False)
+    _lost: list[ExitStack] = field(default_factory=list, init=False, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -92,7 +93,8 @@ class Bench:
     ) -> Iterator[dict[Segment, Any]]:
         """A stream that has just been started, and the buffers of its segments.
 
-        At the end nothing runs any more: the core is reset before memory is given back.
+        At the end the core is reset before memory is given back; if it cannot be, memory that it
+        may write to stays taken.
         """
         code = stream if isinstance(stream, bytes) else isa.encode(stream)
         with ExitStack() as stack:
@@ -101,10 +103,16 @@ class Bench:
                 for segment in Segment
             }
             place = stack.enter_context(self.buffer(code)).device_address
-            stack.callback(self.core.reset)
             bases = {s: b.device_address for s, b in buffers.items()}
-            self.core.start(place, len(code) // isa.INSTRUCTION_BYTES, bases)
-            yield buffers
+            try:
+                self.core.start(place, len(code) // isa.INSTRUCTION_BYTES, bases)
+                yield buffers
+            finally:
+                try:
+                    self.core.reset()
+                except BaseException:
+                    self._lost.append(stack.pop_all())
+                    raise
 
     def run(
         self,

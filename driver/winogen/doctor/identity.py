@@ -55,6 +55,8 @@ def program(bench: Bench) -> str:
     """A program file is whole, and compiled for this build."""
     if bench.program is None:
         raise Skipped("no --program was given")
+    if not bench.program.is_file():
+        raise Failed(f"there is no file {bench.program}", "give the path of a .wg file")
     try:
         loaded = Program.load(bench.program)
         loaded.check_board(bench.board)

@@ -163,6 +163,8 @@ class EmulatedCore:
         )
         self._set("ERROR_INSTRUCTION", fault.index)
         self._set64("ERROR_ADDRESS", fault.address)
+        if fault.engine is not Engine.FETCH:
+            self._show_oldest(fault.engine, fault.index)
         self._status(idle=1, error=1, **{fault.engine.name.lower(): _ERROR})
         self._raise_interrupt("error")
 
@@ -236,19 +238,20 @@ class EmulatedCore:
 
     def _starve(self, plan: _Plan, index: int) -> None:
         """Instruction ``index`` waits for a token that never comes."""
+        for engine, head in plan.timeline.waiting.items():
+            self._show_oldest(engine, head)
         watchdog = self._get("WATCHDOG")
         if watchdog:
             self._set64("CYCLES", plan.timeline.cycles + watchdog)
             raise Fault(ErrorCode.WATCHDOG, plan.instructions[index].engine, index)
         self._stuck = True
-        for engine, head in plan.timeline.waiting.items():
-            self._set(
-                f"{engine.name}_INSTRUCTION",
-                registers.pack(f"{engine.name}_INSTRUCTION", index=head, valid=1),
-            )
         more = plan.timeline.fetched < len(plan.instructions)
         waiting = {e.name.lower(): _WAITING for e in plan.timeline.waiting}
         self._status(**waiting, fetch=_BUSY if more else _IDLE)
+
+    def _show_oldest(self, engine: Engine, index: int) -> None:
+        name = f"{engine.name}_INSTRUCTION"
+        self._set(name, registers.pack(name, index=index, valid=1))
 
     def _keep_trace(self, instructions: list[Instruction], line: cost.Timeline | None) -> None:
         first, length = self._get("TRACE_FIRST"), self._get("TRACE_LENGTH")

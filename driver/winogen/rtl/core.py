@@ -79,6 +79,10 @@ class RtlCore:
     sources, top : other logic with the same ports
     max_cycles : a look at STATUS comes back after so many even if the stream runs on
 
+    Attributes
+    ----------
+    max_seconds : or after so many seconds, if it is not None
+
     Every access raises DeviceError once the logic has broken the AXI protocol or an assertion.
     """
 
@@ -104,6 +108,7 @@ class RtlCore:
             )
         self._memory = memory
         self._max_cycles = max_cycles
+        self.max_seconds: float | None = None
         self._library = _load(build_simulation(board.core, options, sources=sources, top=top))
         view = memory.device_view()
         self._sim = self._library.winogen_create(
@@ -204,6 +209,8 @@ class RtlCore:
         progress: Progress | None = None
         try:
             while self._running and self.cycles - first < self._max_cycles:
+                if self.max_seconds is not None and time.monotonic() - begin > self.max_seconds:
+                    return
                 chunk_begin = time.monotonic()
                 if self._advance(self._chunk) != _MORE:
                     return  # it ended, or waits for ever
