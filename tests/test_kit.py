@@ -160,8 +160,6 @@ def test_without_the_sources(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
     assert kit.source_tree() == checkout
     monkeypatch.chdir(tmp_path)
-    assert kit.source_tree() == Path.cwd(), "a checkout that one stands in"
-    monkeypatch.chdir(tmp_path)
     assert cli.main(["kit", "-o", str(tmp_path / "kit")]) == 2
     assert "a kit is made from winogen's source tree" in capsys.readouterr().err
 

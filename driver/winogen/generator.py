@@ -13,16 +13,16 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
-import pynq
 from numpy.typing import ArrayLike, NDArray
 
 from winogen import isa, trace
 from winogen.board import Board, load_board
+from winogen.buffers import Buffers
 from winogen.device import ContiguousMemoryError, EmulatedDevice
 from winogen.device_lock import LOCK_TIMEOUT
 from winogen.devices import OpenDevice, open_device
 from winogen.emulator import EmulatedCore
-from winogen.errors import DeviceError, InputError, one_line
+from winogen.errors import DeviceError, InputError
 from winogen.images import to_pixels
 from winogen.numerics import storage_dtype
 from winogen.profile import Profile, Run, profile_run
@@ -124,7 +124,7 @@ class Generator:
         assert lease is not None  # open_device gave it
         self._session = lease.session
         self._dtype = storage_dtype(self.program.data_width)
-        self._buffers: dict[str, Any] = {}
+        self._buffers = Buffers(self.device, self.program.name)
         self._counters = _Job().counters
         self._thread: ThreadPoolExecutor | None = None
         self._closed = self._released = False
@@ -133,7 +133,7 @@ class Generator:
             self._fitting = self._streams_that_fit(board)
             self.core.check_identity(self.program.core.config_hash32)
             with self._session.turn("loading weights", _AROUND_SECONDS):
-                self._upload("weights", self.program.weights)
+                self._buffers.upload("weights", self.program.weights)
         except BaseException:
             self.close()
             raise
@@ -168,8 +168,7 @@ class Generator:
             try:
                 if self.core.unfinished:
                     self.core.reset()
-                for buffer in self._buffers.values():
-                    buffer.freebuffer()
+                self._buffers.free()
             finally:
                 self._buffers.clear()
                 self._released = True
@@ -488,10 +487,10 @@ class Generator:
                 simulated.max_seconds = self._timeout
             self.core.end_stream()  # before its buffers are used for this one
             _lost.pop(self._session, None)
-            code = self._upload(f"stream-{stream.batch}", stream.stream)
-            source = self._buffer("input", stream.input_bytes)
-            target = self._buffer("output", stream.output_bytes)
-            scratch = self._buffer("scratch", max(stream.scratch_bytes, 64))
+            code = self._buffers.upload(f"stream-{stream.batch}", stream.stream)
+            source = self._buffers.room("input", stream.input_bytes)
+            target = self._buffers.room("output", stream.output_bytes)
+            scratch = self._buffers.room("scratch", max(stream.scratch_bytes, 64))
             source[: stream.input_bytes] = np.ascontiguousarray(q).reshape(-1).view(np.uint8)
             source.flush()
             # Drop the processor's stale lines of the result before the device writes it.
@@ -574,35 +573,3 @@ class Generator:
         if instruction.layer < len(self.program.layers):  # nothing depends on it but this
             text += f" of layer '{self.program.layers[instruction.layer].name}'"
         return text
-
-    def _upload(self, name: str, data: bytes) -> Any:
-        """A buffer that holds constant bytes where the device sees them."""
-        if name not in self._buffers:
-            buffer = self._allocate(name, len(data))
-            buffer[:] = np.frombuffer(data, np.uint8)
-            buffer.flush()
-            self._buffers[name] = buffer  # complete, whenever Ctrl-C strikes
-        return self._buffers[name]
-
-    def _buffer(self, name: str, nbytes: int) -> Any:
-        """The named contiguous buffer, with room for ``nbytes``."""
-        held = self._buffers.get(name)
-        if held is not None and held.nbytes >= nbytes:
-            return held
-        if held is not None:
-            del self._buffers[name]
-            held.freebuffer()
-        self._buffers[name] = self._allocate(name, nbytes)
-        return self._buffers[name]
-
-    def _allocate(self, name: str, nbytes: int) -> Any:
-        try:
-            return pynq.allocate((nbytes,), np.uint8, target=self.device)
-        except ContiguousMemoryError:  # an emulated device's own, which says more
-            raise
-        except (RuntimeError, MemoryError, OSError) as error:  # what pynq makes of XRT's refusal
-            raise ContiguousMemoryError(
-                f"cannot allocate {nbytes:,} bytes of contiguous memory for '{name}' of network "
-                f"'{self.program.name}' ({one_line(error)}): shut down other notebooks and "
-                "programs that hold buffers, or give the kernel more (cma=)"
-            ) from None
