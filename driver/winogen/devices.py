@@ -182,7 +182,7 @@ def open_device(
         overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
-    with _pynq_may_refuse(f"read overlay {overlay}", "its .hwh must lie beside it"):
+    with _pynq_may_refuse(f"pynq cannot read overlay {overlay}", "its .hwh must lie beside it"):
         loaded = pynq.Overlay(str(overlay), device=device, download=False)
     description = loaded.ip_dict.get(IP_NAME)
     if description is None or description["type"] != VLNV:
@@ -221,7 +221,9 @@ def _load(
                 return core
         session.loaded = None
         choose_clock_source(device, path)
-        with _pynq_may_refuse(f"load overlay {path}", "'winogen doctor' says what works"):
+        with _pynq_may_refuse(
+            f"pynq cannot load overlay {path}", "'winogen doctor' says what works"
+        ):
             overlay.download()
         core = _driver(description)
         core.check_identity()
@@ -230,12 +232,12 @@ def _load(
 
 
 @contextmanager
-def _pynq_may_refuse(what: str, advice: str) -> Iterator[None]:
-    """Say it as ours where pynq, or XRT below it, raises a RuntimeError."""
+def _pynq_may_refuse(failure: str, advice: str) -> Iterator[None]:
+    """Say it as ours where pynq, or XRT below it, fails."""
     try:
         yield
-    except RuntimeError as error:
-        raise DeviceError(f"pynq cannot {what} ({one_line(error)}); {advice}") from None
+    except (RuntimeError, OSError) as error:
+        raise DeviceError(f"{failure} ({one_line(error)}); {advice}") from None
 
 
 def _driver(description: Mapping[str, Any]) -> WinogenCore:
