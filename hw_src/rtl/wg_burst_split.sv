@@ -43,17 +43,15 @@ module wg_burst_split #(
   logic [29:0] beats_q;
 
   logic [4:0] room, beats;
-  logic whole, joins, emit, ends, crosses;
-  logic [8:0] next_line;                // 8 bytes each; of the burst after this one
+  logic whole, joins, emit, ends, page_ends;
   logic [AddrWidth-1:12] next_page;
 
   // Only the last 128 bytes of a page have room for fewer than 16 beats.
-  assign room  = (&addr_q[11:7]) ? 5'd16 - 5'(addr_q[6:3]) : 5'd16;
+  assign page_ends = &addr_q[11:7];
+  assign room  = page_ends ? 5'd16 - 5'(addr_q[6:3]) : 5'd16;
   assign whole = beats_q[29:4] != '0 || beats_q[4:0] >= room;
   assign beats = whole ? room : beats_q[4:0];
   assign ends  = beats_q[29:5] == '0 && beats_q[4:0] <= room;
-  // The page is counted beside the choice of the burst, not after it.
-  assign {crosses, next_line} = 10'(addr_q[11:3]) + 10'(beats);
   assign next_page = addr_q[AddrWidth-1:12] + 1'b1;
 
   // Joining only a remainder of less than a burst keeps beats_q within its width.
@@ -73,8 +71,10 @@ module wg_burst_split #(
       addr_q  <= next_addr;
       beats_q <= next_beats;
     end else if (emit) begin
-      addr_q  <= {crosses ? next_page : addr_q[AddrWidth-1:12], next_line, addr_q[2:0]};
-      beats_q <= beats_q - 30'(beats);
+      // What is left matters only after a burst that filled its room: to the end of the page, or 16.
+      if (page_ends) addr_q[AddrWidth-1:3] <= {next_page, 9'b0};
+      else addr_q[11:7] <= addr_q[11:7] + 1'b1;
+      beats_q <= beats_q - 30'(room);
     end
     if (emit) begin
       burst_addr_o  <= addr_q;
