@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -179,3 +184,13 @@ def input_words(program: Program, q: NDArray[np.int64]) -> NDArray:
 def identity_graph(shape: tuple[int, int, int]) -> Graph:
     """The smallest graph with an input of this shape: for integers made by hand."""
     return Graph("by-hand", InputSpec(shape, "image"), [Node("relu", "relu", ("input",))])
+
+
+def run_script(script: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own, with winogen and the tests' modules."""
+    tests = Path(__file__).parent
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)],
+        capture_output=True, text=True, timeout=seconds, check=False,
+        env={**os.environ, "PYTHONPATH": f"{tests}:{tests.parent / 'driver'}"},
+    )  # fmt: skip

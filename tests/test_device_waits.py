@@ -6,9 +6,6 @@ import asyncio
 import gc
 import os
 import pty
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import tty
@@ -21,7 +18,7 @@ import pynq
 import pynq.interrupt
 import pytest
 
-from bench import small
+from bench import run_script, small
 from winogen import isa, load_board, registers
 from winogen.device import ContiguousMemoryError, EmulatedDevice
 from winogen.device.bank import MemoryBank
@@ -525,7 +522,7 @@ def test_ctrl_c_while_ctrl_c_is_dealt_with(program, wanted, guarded, monkeypatch
 SIGNALS = """
     import random, signal, sys
     import numpy as np
-    from bench import small
+    from bench import run_script, small
     from winogen.generator import Generator
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
@@ -549,13 +546,7 @@ SIGNALS = """
 
 
 def test_signals_at_random_times():
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(SIGNALS)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent / 'driver'}"},
-    )
+    result = run_script(SIGNALS, seconds=60)
     assert (result.returncode, result.stdout) == (3, "enough\n"), result.stderr
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +260,7 @@ def profile_run(program: Program, stream: StreamInfo, core: Any, run: Callable[[
     ------
     DeviceError : the device failed, or its trace is not that of the stream
     """
-    instructions = stream.instructions()
+    instructions, predicted = _prediction(stream, program.board)
     parts = []
     counters: dict[str, int] | None = None
     try:
@@ -272,5 +272,11 @@ def profile_run(program: Program, stream: StreamInfo, core: Any, run: Callable[[
     finally:
         trace.record(core, range(0))
     assert counters is not None  # a stream has instructions
-    predicted = trace.predicted(cost.simulate(instructions, program.board))
     return Run(stream, instructions, trace.join(parts, instructions), predicted, counters)
+
+
+@lru_cache(maxsize=16)
+def _prediction(stream: StreamInfo, board: Board) -> tuple[list[Instruction], Times]:
+    """A stream's instructions and their predicted times: most calls run one stream many times."""
+    instructions = stream.instructions()
+    return instructions, trace.predicted(cost.simulate(instructions, board))

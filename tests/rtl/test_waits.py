@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,7 @@ import numpy as np
 import pynq
 import pytest
 
-from bench import small
+from bench import run_script, small
 from winogen import load_board, registers
 from winogen.devices import rtl_device
 from winogen.errors import DeviceError, DeviceTimeoutError
@@ -145,7 +141,7 @@ def test_a_failed_stream_names_its_layer(wanted):
 SIGNALS = """
     import random, signal, sys
     import numpy as np
-    from bench import small
+    from bench import run_script, small
     from winogen import driver, load_board
     from winogen.devices import rtl_device
     from winogen.generator import Generator
@@ -175,13 +171,7 @@ SIGNALS = """
 
 def test_ctrl_c_while_it_simulates():
     rtl_device(TINY)
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(SIGNALS)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent / 'driver'}"},
-    )
+    result = run_script(SIGNALS, seconds=300)
     assert (result.returncode, result.stdout) == (0, "enough\n"), result.stderr
 
 
