@@ -31,10 +31,10 @@ def main() -> int:
         return 2
 
     from onnx_oracle import to_onnx
-    from winogen.board import load_board
-    from winogen.compiler import compile_graph
-    from winogen.generator import Generator
-    from winogen.zoo import load_model
+    from winogen.compiler.compile import compile_graph
+    from winogen.network.zoo import load_model
+    from winogen.runtime.generator import Generator
+    from winogen.target.board import load_board
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("model", nargs="?", default="dcgan-5x5")

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from winogen import cost, zoo
-from winogen.board import Board, load_board
-from winogen.compiler import compile_graph
-from winogen.devices import rtl_device
-from winogen.generator import Generator
-from winogen.graph import Graph
-from winogen.isa import Opcode
+from winogen.compiler.compile import compile_graph
+from winogen.cost import simulate as cost
+from winogen.network import zoo
+from winogen.network.graph import Graph
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import rtl_device
+from winogen.target.board import Board, load_board
+from winogen.target.isa import Opcode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from random_graphs import GraphBuilder

@@ -28,16 +28,18 @@ sys.path += [str(REPOSITORY / "driver"), str(REPOSITORY / "tests")]
 
 from bench import DEVICES, random_inputs, run_integers  # noqa: E402
 from onnx_oracle import run_onnx  # noqa: E402
-from winogen import cost, reference, zoo  # noqa: E402
-from winogen.accuracy import psnr  # noqa: E402
-from winogen.board import Board, load_board  # noqa: E402
-from winogen.compiler import Compiled, compile_graph  # noqa: E402
-from winogen.files import write_atomically  # noqa: E402
-from winogen.folders import cache_folder  # noqa: E402
-from winogen.generator import Generator  # noqa: E402
-from winogen.graph import Graph  # noqa: E402
-from winogen.quantise import run_integer, sample_inputs  # noqa: E402
-from winogen.windows import choose_window, image_spans  # noqa: E402
+from winogen.common.files import write_atomically  # noqa: E402
+from winogen.common.folders import cache_folder  # noqa: E402
+from winogen.compiler.compile import Compiled, compile_graph  # noqa: E402
+from winogen.compiler.integers import run_integer  # noqa: E402
+from winogen.cost import simulate as cost  # noqa: E402
+from winogen.network import reference, zoo  # noqa: E402
+from winogen.network.graph import Graph  # noqa: E402
+from winogen.program.formats import sample_inputs  # noqa: E402
+from winogen.quality.measure import psnr  # noqa: E402
+from winogen.runtime.generator import Generator  # noqa: E402
+from winogen.runtime.windows import choose_window, image_spans  # noqa: E402
+from winogen.target.board import Board, load_board  # noqa: E402
 
 BOARD = "pynq-z2"
 SHARED = REPOSITORY.parent / "shared" / "weights"

@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from random_graphs import GraphBuilder
-from winogen import isa, registers
-from winogen.board import Board, load_board
-from winogen.compiler import Compiled, compile_graph
-from winogen.device import EmulatedMemory
-from winogen.device.emulated import DDR_BASE
-from winogen.devices import emulated_device, rtl_device
-from winogen.emulator import EmulatedCore
-from winogen.generator import Generator
-from winogen.graph import Graph, InputSpec, Node
-from winogen.isa import Instruction
-from winogen.numerics import storage_dtype
-from winogen.program import Program
-from winogen.quantise import QuantNetwork, run_integer
-from winogen.registers import Segment
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.compiler.integers import QuantNetwork, run_integer
+from winogen.emulation.device import EmulatedMemory
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.emulation.emulator import EmulatedCore
+from winogen.network.graph import Graph, InputSpec, Node
+from winogen.program.file import Program
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import emulated_device, rtl_device
+from winogen.target import isa, registers
+from winogen.target.board import Board, load_board
+from winogen.target.isa import Instruction
+from winogen.target.numerics import storage_dtype
+from winogen.target.registers import Segment
 
 #: Every device that must pass the conformance suite: what Generator takes, for a board's build.
 DEVICES: dict[str, Callable[[Board], Any]] = {
@@ -49,7 +49,7 @@ def builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
 
 def compile_network(graph: Graph, network: QuantNetwork, board: Board, **options: Any) -> Compiled:
     """Compile integers made by hand, with whatever names and shapes ``graph`` has."""
-    with mock.patch("winogen.compiler.quantise", return_value=network):
+    with mock.patch("winogen.compiler.compile.quantise", return_value=network):
         return compile_graph(graph, board, **options)
 
 

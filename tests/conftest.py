@@ -57,7 +57,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     from bench import DEVICES, OWN_BUILD
     from real_board import RealBoard
-    from winogen.errors import one_line
+    from winogen.common.errors import one_line
 
     try:
         board = RealBoard(config.getoption("bits"), config.getoption("overlay"))
@@ -95,7 +95,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """After a device error the next test loads the overlay again: the driver's reset may not do."""
     board = item.config.stash.get(_BOARD, None)
     if board and call.excinfo:
-        from winogen.errors import DeviceError
+        from winogen.common.errors import DeviceError
 
         if call.excinfo.errisinstance(DeviceError):
             board.forget()

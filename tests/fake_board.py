@@ -14,11 +14,11 @@ from typing import Any
 
 import pynq
 
-from winogen import device_lock
-from winogen.board import load_board
-from winogen.devices import emulated_device
-from winogen.emulator import EmulatedCore
-from winogen.registers import offset
+from winogen.emulation.emulator import EmulatedCore
+from winogen.runtime import lock as device_lock
+from winogen.runtime.open import emulated_device
+from winogen.target.board import load_board
+from winogen.target.registers import offset
 
 
 class Core(EmulatedCore):

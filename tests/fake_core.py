@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from winogen import registers
-from winogen.device import BusError, EmulatedMemory
-from winogen.registers import offset, pack
+from winogen.emulation.device import BusError, EmulatedMemory
+from winogen.target import registers
+from winogen.target.registers import offset, pack
 
 
 class InvertingDma:

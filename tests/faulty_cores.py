@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from winogen.emulator import EmulatedCore
-from winogen.emulator.faults import Fault
-from winogen.isa import Opcode
-from winogen.registers import Engine, ErrorCode, offset, pack
+from winogen.emulation.emulator import EmulatedCore
+from winogen.emulation.emulator.faults import Fault
+from winogen.target.isa import Opcode
+from winogen.target.registers import Engine, ErrorCode, offset, pack
 
 
 class Sound(EmulatedCore):

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
-from winogen import reference
-from winogen.errors import ModelError
-from winogen.onnx_import import import_onnx
-from winogen.onnx_import.importer import OPERATORS
-from winogen.onnx_import.refusals import refused_operators
+from winogen.common.errors import ModelError
+from winogen.network import reference
+from winogen.network.onnx import import_onnx
+from winogen.network.onnx.importer import OPERATORS
+from winogen.network.onnx.refusals import refused_operators
 
 TOLERANCE = 1e-4
 #: Operators with several activations among their inputs.

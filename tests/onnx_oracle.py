@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from winogen.graph import Graph, Node
+from winogen.network.graph import Graph, Node
 
 OPSET = 17
 

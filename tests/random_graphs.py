@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.graph import Graph, InputSpec, Node, Shape, node_shape
+from winogen.network.graph import Graph, InputSpec, Node, Shape, node_shape
 
 MAX_SIDE = 12
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from random_graphs import GraphBuilder
-from winogen.graph import Graph
+from winogen.network.graph import Graph
 
 MAX_CHANNELS = 20
 MAX_SIDE = 13

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from winogen.board import Board, board_folder, load_board
-from winogen.devices import OVERLAY_NAMES, OpenDevice, open_device
-from winogen.errors import DeviceError
+from winogen.common.errors import DeviceError
+from winogen.runtime.open import OVERLAY_NAMES, OpenDevice, open_device
+from winogen.target.board import Board, board_folder, load_board
 
 
 class RealBoard:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import winogen
-from winogen import numerics
+from winogen.target import numerics
 
 _ldexp = np.ldexp
 

@@ -10,22 +10,18 @@ import pytest
 
 from random_graphs import GraphBuilder, random_graph
 from test_reference import shared_model
-from winogen import accuracy_verdict as av
-from winogen import quantise as quantising
-from winogen import reference, zoo
-from winogen.accuracy import LayerReport, measure, psnr
-from winogen.cli import main
-from winogen.quantise import (
-    Calibration,
-    QuantNetwork,
-    observe,
-    quantise,
-    quantise_observed,
-    run_integer,
-    sample_inputs,
-)
-from winogen.ssim import ssim
-from winogen.tables import quality_table
+from winogen.cli.main import main
+from winogen.compiler import integers
+from winogen.compiler import quantise as quantise_module
+from winogen.compiler.calibrate import Calibration, observe
+from winogen.compiler.integers import QuantNetwork, run_integer
+from winogen.compiler.quantise import quantise, quantise_observed
+from winogen.network import reference, zoo
+from winogen.program.formats import sample_inputs
+from winogen.quality import verdict as av
+from winogen.quality.measure import LayerReport, measure, psnr
+from winogen.quality.ssim import ssim
+from winogen.reports.tables import quality_table
 
 # --- SSIM ----------------------------------------------------------------------------------------
 
@@ -140,7 +136,7 @@ def test_biases_give_back_what_rounding_takes_on_average():
 def quantise_without_correction(graph, x) -> QuantNetwork:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            quantising, "_mean_error", lambda observed, block, *_: np.zeros(block.channels)
+            quantise_module, "_mean_error", lambda observed, block, *_: np.zeros(block.channels)
         )
         return quantise(graph, inputs=x, calibration=Calibration(100))
 
@@ -246,11 +242,11 @@ def test_a_wide_input_is_what_a_finer_step_comes_to(digits):
     values = {"input": network.quantise_input(observed.checked)}
     for layer in network.layers[:-2]:
         inputs = [values[s] for s in layer.sources]
-        values[layer.name] = quantising.run_layer(layer, inputs, 8)
-    q = quantising.run_layer(fine, [values[s] for s in fine.sources], 8)
-    sums = quantising.sums_of_products(last.shape, last.diagonal, [q / 256], last.weight)
-    acc = np.rint(quantising.with_bias(last, sums)).astype(np.int64)
-    assert np.abs(quantising.requantise(last, acc, 8) - wide).max() <= 1
+        values[layer.name] = integers.run_layer(layer, inputs, 8)
+    q = integers.run_layer(fine, [values[s] for s in fine.sources], 8)
+    sums = integers.sums_of_products(last.shape, last.diagonal, [q / 256], last.weight)
+    acc = np.rint(integers.with_bias(last, sums)).astype(np.int64)
+    assert np.abs(integers.requantise(last, acc, 8) - wide).max() <= 1
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -13,16 +13,19 @@ import pytest
 from PIL import Image
 
 from random_graphs import GraphBuilder, random_graph
-from winogen import cost, zoo
-from winogen import report_pictures as pictures
-from winogen.accuracy_study import Study, study
-from winogen.board import load_board
-from winogen.budget import KINDS, layer_budgets, peak_bytes_per_cycle
-from winogen.cli import main
-from winogen.compiler import Compiled, compile_graph
-from winogen.graph import Graph
-from winogen.quantise import observe, quantise_observed, run_integer
-from winogen.report_html import report_page
+from winogen.cli.main import main
+from winogen.compiler.calibrate import observe
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.compiler.integers import run_integer
+from winogen.compiler.quantise import quantise_observed
+from winogen.cost import simulate as cost
+from winogen.network import zoo
+from winogen.network.graph import Graph
+from winogen.quality.study import Study, study
+from winogen.reports import pictures
+from winogen.reports.budget import KINDS, layer_budgets, peak_bytes_per_cycle
+from winogen.reports.page import report_page
+from winogen.target.board import load_board
 
 _VOID = {"meta", "img", "br", "line", "rect", "circle", "polyline"}
 

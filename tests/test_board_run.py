@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from winogen.board import load_board
-from winogen.devices import emulated_device
+from winogen.runtime.open import emulated_device
+from winogen.target.board import load_board
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 120

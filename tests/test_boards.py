@@ -12,10 +12,10 @@ import pytest
 import yaml
 from pynq.bitstream import Bitstream
 
-from winogen.board import board_folder, board_names, load_board
-from winogen.devices import choose_clock_source, emulated_device, open_device
-from winogen.errors import BoardError, DeviceError
-from winogen.overlay.parts import find_part
+from winogen.common.errors import BoardError, DeviceError
+from winogen.fpga.parts import find_part
+from winogen.runtime.open import choose_clock_source, emulated_device, open_device
+from winogen.target.board import board_folder, board_names, load_board
 
 REAL = [name for name in board_names() if name != "tiny"]
 

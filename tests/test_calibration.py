@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from winogen import cli
-from winogen.calibration import MAX_INPUTS, read_calibration
-from winogen.errors import InputError, ModelError
-from winogen.graph import Graph
-from winogen.model_yaml import RandomParameters, load_definition
-from winogen.models import load_network
-from winogen.program import Program
+from winogen.cli import main as cli
+from winogen.common.errors import InputError, ModelError
+from winogen.network.definition import RandomParameters, load_definition
+from winogen.network.graph import Graph
+from winogen.network.load import load_network
+from winogen.program.file import Program
+from winogen.quality.inputs import MAX_INPUTS, read_calibration
 
 FILES = Path(__file__).parent / "onnx_files"
 

@@ -16,11 +16,13 @@ import pytest
 from PIL import Image
 
 from bench import small
-from winogen import cli, files, zoo
-from winogen.board import board_folder, load_board
-from winogen.cli import main
-from winogen.compiler import compile_graph
-from winogen.program import Program
+from winogen.cli import main as cli
+from winogen.cli.main import main
+from winogen.common import files
+from winogen.compiler.compile import compile_graph
+from winogen.network import zoo
+from winogen.program.file import Program
+from winogen.target.board import board_folder, load_board
 
 LAYERS = """
 name: tiny-net
@@ -154,7 +156,7 @@ def test_scale_enlarges(capsys, program, out):
 
 
 def test_inputs_from_a_file(capsys, program, out, tmp_path):
-    from winogen.generator import Generator
+    from winogen.runtime.generator import Generator
 
     with Generator(str(program)) as generator:
         z = generator.latents(3, seed=4)
@@ -620,7 +622,7 @@ def test_an_interruption(capsys, model, out, monkeypatch):
 
 
 def process(*arguments: object, **options: object) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     command = [sys.executable, "-m", "winogen", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
 
@@ -640,7 +642,7 @@ def test_a_reader_that_has_seen_enough(tmp_path):
     path = tmp_path / "a.wg"
     small(batch=16).program.save(path)
     command = f"{sys.executable} -m winogen disasm {path} --batch 16 | head -n 1"
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, env=environment, check=True
     )

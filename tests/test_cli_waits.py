@@ -17,15 +17,15 @@ import pytest
 
 from bench import small
 from test_device_waits import Endless
-from winogen import devices
-from winogen.cli import main
-from winogen.device_lock import DeviceLock
+from winogen.cli.main import main
+from winogen.runtime import open as devices
+from winogen.runtime.lock import DeviceLock
 
 TESTS = Path(__file__).parent
 
 
 class ByName(Endless):
-    """As winogen.devices makes its cores."""
+    """As winogen.runtime.open makes its cores."""
 
     def __init__(self, memory, board, *, fuse=True):
         super().__init__(memory, board)
@@ -85,7 +85,8 @@ def test_a_device_that_somebody_has(program, output, monkeypatch, capsys):
 
 RUN = """
     import signal, sys
-    from winogen import cli, generator
+    from winogen.cli import main as cli
+    from winogen.runtime import generator
     signal.signal(signal.SIGINT, signal.default_int_handler)
     real = generator.Generator._run
     def run(self, *arguments):

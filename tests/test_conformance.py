@@ -25,14 +25,16 @@ from bench import (
 )
 from random_graphs import GraphBuilder
 from random_networks import random_deconv, random_network
-from winogen import zoo
-from winogen.board import Board, load_board
-from winogen.compiler import Compiled, compile_graph
-from winogen.generator import Generator
-from winogen.graph import Graph
-from winogen.lower import ConvShape, Mode
-from winogen.numerics import Requantiser, activation_table
-from winogen.quantise import QuantLayer, QuantNetwork, TensorFormat, run_integer
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.compiler.integers import QuantLayer, QuantNetwork, run_integer
+from winogen.compiler.lower import Mode
+from winogen.compiler.shape import ConvShape
+from winogen.network import zoo
+from winogen.network.graph import Graph
+from winogen.program.formats import TensorFormat
+from winogen.runtime.generator import Generator
+from winogen.target.board import Board, load_board
+from winogen.target.numerics import Requantiser, activation_table
 
 BOARDS = ("tiny", "pynq-z2")
 WIDTHS = (8, 16)

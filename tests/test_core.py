@@ -15,17 +15,18 @@ import pytest
 from bench import DEVICES, Rig, random_inputs, small
 from random_graphs import GraphBuilder
 from random_networks import random_network
-from winogen import cost, isa, registers
-from winogen.board import load_board
-from winogen.compiler import Compiled, compile_graph
-from winogen.device import IP_NAME
-from winogen.device.emulated import DDR_BASE
-from winogen.device.memory import POISON
-from winogen.driver import WinogenCore
-from winogen.errors import DeviceError, DeviceTimeoutError
-from winogen.isa import FIELDS, Instruction, Opcode
-from winogen.quantise import run_integer
-from winogen.registers import BY_NAME, COUNTERS, Engine, ErrorCode, Segment
+from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.compiler.integers import run_integer
+from winogen.cost import simulate as cost
+from winogen.emulation.device import IP_NAME
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.emulation.device.memory import POISON
+from winogen.runtime.accelerator import WinogenCore
+from winogen.target import isa, registers
+from winogen.target.board import load_board
+from winogen.target.isa import FIELDS, Instruction, Opcode
+from winogen.target.registers import BY_NAME, COUNTERS, Engine, ErrorCode, Segment
 
 TINY = load_board("tiny")
 BATCH = 2
@@ -406,7 +407,7 @@ def test_a_stream_that_does_not_begin_and_a_reset_that_does_not_end(driver, monk
     with pytest.raises(DeviceError, match="did not begin the stream"):
         core.wait(1)
     answers["STATUS"] = registers.pack("STATUS", load=1)
-    monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.01)
+    monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 0.01)
     with pytest.raises(DeviceTimeoutError, match=r"(?s)did not finish .* then .* not idle "):
         core.wait(0)
 

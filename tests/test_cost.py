@@ -11,17 +11,19 @@ from functools import cache
 import numpy as np
 import pytest
 
-from winogen.board import load_board
-from winogen.cost import Timeline, instruction_work, simulate
-from winogen.graph import InputSpec
-from winogen.isa import FIELDS, MAX_TOKENS, Instruction, Opcode
-from winogen.lower import ConvShape, Mode
-from winogen.numerics import Requantiser
-from winogen.pack import pack_network
-from winogen.quantise import QuantLayer, QuantNetwork, TensorFormat
-from winogen.registers import Engine
-from winogen.schedule import schedule
-from winogen.timing import Dram
+from winogen.compiler.integers import QuantLayer, QuantNetwork
+from winogen.compiler.lower import Mode
+from winogen.compiler.pack import pack_network
+from winogen.compiler.schedule import schedule
+from winogen.compiler.shape import ConvShape
+from winogen.cost.simulate import Timeline, instruction_work, simulate
+from winogen.cost.units import Dram
+from winogen.network.graph import InputSpec
+from winogen.program.formats import TensorFormat
+from winogen.target.board import load_board
+from winogen.target.isa import FIELDS, MAX_TOKENS, Instruction, Opcode
+from winogen.target.numerics import Requantiser
+from winogen.target.registers import Engine
 
 #: 8 bytes a cycle from DRAM through two ports of 8, 10 cycles of latency: easy to do by hand.
 BOARD = replace(load_board("pynq-z2"), clock_mhz=100, dram_mb_s=800, dram_latency=10)

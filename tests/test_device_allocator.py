@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winogen.device import BufferUseError, ContiguousMemoryError
-from winogen.device.allocator import ContiguousPool, rounded
-from winogen.device.memory import PAGE
-from winogen.errors import WinogenError
+from winogen.common.errors import WinogenError
+from winogen.emulation.device import BufferUseError, ContiguousMemoryError
+from winogen.emulation.device.allocator import ContiguousPool, rounded
+from winogen.emulation.device.memory import PAGE
 
 PAGES = 16
 BASE = 0x10_0000

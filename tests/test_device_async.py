@@ -13,12 +13,12 @@ from bench import small
 from random_graphs import GraphBuilder
 from test_device_waits import Delayed, Endless, device_of
 from winogen import load_board
-from winogen.compiler import compile_graph
-from winogen.device import EmulatedDevice
-from winogen.devices import emulated_device
-from winogen.emulator import EmulatedCore
-from winogen.errors import DeviceError, DeviceTimeoutError, InputError
-from winogen.generator import Generator
+from winogen.common.errors import DeviceError, DeviceTimeoutError, InputError
+from winogen.compiler.compile import compile_graph
+from winogen.emulation.device import EmulatedDevice
+from winogen.emulation.emulator import EmulatedCore
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import emulated_device
 
 TINY = load_board("tiny")
 

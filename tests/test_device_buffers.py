@@ -12,9 +12,9 @@ import pynq
 import pytest
 
 from fake_core import InvertingDma
-from winogen.device import BufferUseError, ContiguousMemoryError, EmulatedDevice
-from winogen.device.memory import POISON
-from winogen.registers import offset
+from winogen.emulation.device import BufferUseError, ContiguousMemoryError, EmulatedDevice
+from winogen.emulation.device.memory import POISON
+from winogen.target.registers import offset
 
 MIB = 1 << 20
 STATM = Path("/proc/self/statm")

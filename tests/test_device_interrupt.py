@@ -9,8 +9,8 @@ import pynq
 import pytest
 
 from fake_core import InvertingDma
-from winogen.device import EmulatedDevice
-from winogen.registers import offset, pack
+from winogen.emulation.device import EmulatedDevice
+from winogen.target.registers import offset, pack
 
 IRQ_DONE = pack("IRQ_STATUS", done=1)
 

@@ -21,13 +21,15 @@ import numpy as np
 import pytest
 
 from bench import small
-from winogen import device_lock, load_board, session, waiting
-from winogen.device import EmulatedDevice
-from winogen.device_lock import DeviceLock
-from winogen.devices import emulated_device, open_device
-from winogen.errors import DeviceBusyError, DeviceError, InputError
-from winogen.generator import Generator
-from winogen.session import Session, open_session
+from winogen import load_board
+from winogen.common.errors import DeviceBusyError, DeviceError, InputError
+from winogen.emulation.device import EmulatedDevice
+from winogen.runtime import lock as device_lock
+from winogen.runtime import session, waiting
+from winogen.runtime.generator import Generator
+from winogen.runtime.lock import DeviceLock
+from winogen.runtime.open import emulated_device, open_device
+from winogen.runtime.session import Session, open_session
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -36,7 +38,7 @@ TESTS = Path(__file__).parent
 OTHER = """
     import sys, time
     from winogen import load_board
-    from winogen.devices import emulated_device, open_device
+    from winogen.runtime.open import emulated_device, open_device
     opened = open_device(emulated_device(load_board("tiny"), lock_name=sys.argv[1]),
                          load_board("tiny"), lock_timeout=float(sys.argv[2]))
     print("ready", flush=True)
@@ -150,8 +152,8 @@ def test_a_private_device_has_no_lock():
 
 def test_a_real_board_is_locked(monkeypatch, name):
     """Anything that is not emulated has the board's lock."""
-    monkeypatch.setattr("winogen.devices.BOARD_LOCK", name)
-    monkeypatch.setattr("winogen.devices.EmulatedDevice", type("None", (), {}))
+    monkeypatch.setattr("winogen.runtime.open.BOARD_LOCK", name)
+    monkeypatch.setattr("winogen.runtime.open.EmulatedDevice", type("None", (), {}))
     real = EmulatedDevice(lambda memory: None)
     lease_names = []
 
@@ -159,7 +161,7 @@ def test_a_real_board_is_locked(monkeypatch, name):
         lease_names.append((device, lock_name, seconds))
         raise DeviceBusyError("enough")
 
-    monkeypatch.setattr("winogen.devices.open_session", session)
+    monkeypatch.setattr("winogen.runtime.open.open_session", session)
     with pytest.raises(DeviceBusyError, match="enough"):
         open_device(real, TINY, real.ensure_overlay(), lock_timeout=3)
     assert lease_names == [(real, name, 3)]

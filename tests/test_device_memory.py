@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from winogen.device import BusError, EmulatedMemory
-from winogen.device.memory import CACHE_LINE, POISON
-from winogen.registers import ErrorCode
+from winogen.emulation.device import BusError, EmulatedMemory
+from winogen.emulation.device.memory import CACHE_LINE, POISON
+from winogen.target.registers import ErrorCode
 
 BASE = 0x10_0000
 SIZE = 1 << 20

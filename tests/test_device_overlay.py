@@ -13,7 +13,7 @@ import pytest
 from pynq.pl_server.device import DeviceMeta
 
 from fake_core import InvertingDma
-from winogen.device import (
+from winogen.emulation.device import (
     INTERRUPT_PIN,
     IP_NAME,
     VLNV,
@@ -21,9 +21,9 @@ from winogen.device import (
     EmulatedDevice,
     OverlayError,
 )
-from winogen.device.bitfile import MARKER
-from winogen.device.hwh import INTC_NAME, IP_BASE
-from winogen.registers import ADDRESS_RANGE, REGISTERS, ErrorCode, offset, pack
+from winogen.target.bitfile import MARKER
+from winogen.target.hwh import INTC_NAME, IP_BASE
+from winogen.target.registers import ADDRESS_RANGE, REGISTERS, ErrorCode, offset, pack
 
 PARAMETERS = {"CI_LANES": 8, "BOARD": "pynq-z2"}
 
@@ -358,7 +358,7 @@ def test_a_partial_bitstream_is_refused(device, tmp_path):
 def test_processes_may_write_the_same_overlay_at_once(tmp_path):
     program = (
         "import sys, pynq; from fake_core import InvertingDma; "
-        "from winogen.device import EmulatedDevice; d = EmulatedDevice(InvertingDma); "
+        "from winogen.emulation.device import EmulatedDevice; d = EmulatedDevice(InvertingDma); "
         "o = pynq.Overlay(str(d.ensure_overlay(sys.argv[1])), device=d); "
         "assert o.winogen_0.read(0) == 0x574E4731"
     )

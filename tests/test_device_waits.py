@@ -19,19 +19,20 @@ import pynq.interrupt
 import pytest
 
 from bench import run_script, small
-from winogen import isa, load_board, registers
-from winogen.device import ContiguousMemoryError, EmulatedDevice
-from winogen.device.bank import MemoryBank
-from winogen.devices import OpenDevice, emulated_device, open_device
+from winogen import load_board
+from winogen.common.errors import DeviceError, DeviceTimeoutError, InputError
 from winogen.doctor.bench import Bench
 from winogen.doctor.checks import BY_NAME, run_check
 from winogen.doctor.result import Outcome
-from winogen.emulator import EmulatedCore
-from winogen.errors import DeviceError, DeviceTimeoutError, InputError
-from winogen.generator import Generator
-from winogen.isa import Opcode
-from winogen.registers import Engine, offset, pack, unpack
-from winogen.waiting import on_interrupt_thread
+from winogen.emulation.device import ContiguousMemoryError, EmulatedDevice
+from winogen.emulation.device.bank import MemoryBank
+from winogen.emulation.emulator import EmulatedCore
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import OpenDevice, emulated_device, open_device
+from winogen.runtime.waiting import on_interrupt_thread
+from winogen.target import isa, registers
+from winogen.target.isa import Opcode
+from winogen.target.registers import Engine, offset, pack, unpack
 
 TINY = load_board("tiny")
 TESTS = Path(__file__).parent
@@ -134,7 +135,7 @@ def test_every_way_to_wait_gives_the_same_images(waiting, active, program, wante
 
 def test_the_interrupt_is_what_is_waited_for(active, program, wanted, monkeypatch):
     """Without any other look at STATUS than the one after it."""
-    monkeypatch.setattr("winogen.driver._LOOK_SECONDS", 60)
+    monkeypatch.setattr("winogen.runtime.accelerator._LOOK_SECONDS", 60)
     with Generator(program, active(), waiting="interrupt") as generator:
         begin = time.monotonic()
         assert_usable(generator, wanted)
@@ -155,7 +156,7 @@ def test_the_interrupt_comes_after_a_reload_too(active, program, wanted, monkeyp
     ):
         generator.generate(generator.latents(1))
     monkeypatch.setattr(Endless, "looks", 5)
-    monkeypatch.setattr("winogen.driver._LOOK_SECONDS", 60)
+    monkeypatch.setattr("winogen.runtime.accelerator._LOOK_SECONDS", 60)
     with Generator(program, device, waiting="interrupt") as generator:
         begin = time.monotonic()
         assert_usable(generator, wanted)
@@ -242,7 +243,7 @@ def uio(active, monkeypatch):
 
 
 def test_the_interrupt_of_a_board(uio, program, wanted, monkeypatch):
-    monkeypatch.setattr("winogen.driver._LOOK_SECONDS", 60)
+    monkeypatch.setattr("winogen.runtime.accelerator._LOOK_SECONDS", 60)
     with Generator(program, uio, waiting="interrupt") as generator:
         begin = time.monotonic()
         assert_usable(generator, wanted)
@@ -354,8 +355,8 @@ def test_what_memory_owes_is_told(program):
 
 
 def test_the_deadline_says_where_it_comes_from(program, monkeypatch):
-    monkeypatch.setattr("winogen.generator._MIN_SECONDS", 0.01)
-    monkeypatch.setattr("winogen.generator._DEADLINE_FACTOR", 3)
+    monkeypatch.setattr("winogen.runtime.generator._MIN_SECONDS", 0.01)
+    monkeypatch.setattr("winogen.runtime.generator._DEADLINE_FACTOR", 3)
     generator = Generator(program, device_of(Endless))
     with generator, pytest.raises(DeviceTimeoutError) as error:
         generator.generate(generator.latents(2))
@@ -372,8 +373,8 @@ def test_memory_of_a_device_that_cannot_be_stopped_stays_taken(program, monkeypa
             if not command["reset"] or not self.running:
                 super()._control(command)
 
-    monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.01)
-    monkeypatch.setattr("winogen.generator._lost", {})
+    monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 0.01)
+    monkeypatch.setattr("winogen.runtime.generator._lost", {})
     device = device_of(Dead)
 
     def forgotten() -> None:  # as a notebook's cell that does not close
@@ -523,7 +524,7 @@ SIGNALS = """
     import random, signal, sys
     import numpy as np
     from bench import run_script, small
-    from winogen.generator import Generator
+    from winogen.runtime.generator import Generator
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(3))

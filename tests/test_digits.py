@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from winogen import compile_model, zoo
-from winogen.generator import Generator
+from winogen import compile_model
+from winogen.network import zoo
+from winogen.runtime.generator import Generator
 
 evaluate_digits = pytest.importorskip("evaluate_digits", reason="needs the repository's training/")
 pytest.importorskip("sklearn", reason="the judge is fitted with scikit-learn")

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from winogen import cli, isadoc
-from winogen.fold import fold
-from winogen.model_yaml import RandomParameters, load_definition
+from winogen.cli import main as cli
+from winogen.compiler.fold import fold
+from winogen.network.definition import RandomParameters, load_definition
+from winogen.target import isadoc
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

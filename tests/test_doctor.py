@@ -25,18 +25,21 @@ import pytest
 
 import faulty_cores
 import winogen
-from winogen import cli, devices, driver, registers
-from winogen.board import load_board
-from winogen.device import EmulatedDevice
-from winogen.device_lock import DeviceLock
-from winogen.devices import emulated_device
+from winogen.cli import main as cli
+from winogen.common.errors import DeviceTimeoutError
 from winogen.doctor import bench as bench_module
 from winogen.doctor import clock, dma, memory, report, software
 from winogen.doctor.bench import Bench
 from winogen.doctor.checks import BY_NAME, CHECKS, Check, run_check
 from winogen.doctor.result import Outcome, Result
 from winogen.doctor.supervisor import supervise
-from winogen.errors import DeviceTimeoutError
+from winogen.emulation.device import EmulatedDevice
+from winogen.runtime import accelerator as driver
+from winogen.runtime import open as devices
+from winogen.runtime.lock import DeviceLock
+from winogen.runtime.open import emulated_device
+from winogen.target import registers
+from winogen.target.board import load_board
 
 ROOT = Path(__file__).parent.parent
 TINY = load_board("tiny")

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from winogen import figures
-from winogen.errors import WinogenError
+from winogen.common.errors import WinogenError
+from winogen.reports import figures
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")

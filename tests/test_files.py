@@ -7,9 +7,9 @@ import stat
 
 import pytest
 
-from winogen import files
-from winogen.errors import InputError
-from winogen.files import check_writable, write_atomically
+from winogen.common import files
+from winogen.common.errors import InputError
+from winogen.common.files import check_writable, write_atomically
 
 
 def names(folder) -> list[str]:

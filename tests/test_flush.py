@@ -11,12 +11,12 @@ import pynq
 import pytest
 
 from bench import DEVICES, input_words, random_inputs, small
-from winogen.board import load_board
-from winogen.device import IP_NAME
-from winogen.errors import DeviceError
-from winogen.generator import Generator
-from winogen.quantise import run_integer
-from winogen.registers import Segment
+from winogen.common.errors import DeviceError
+from winogen.compiler.integers import run_integer
+from winogen.emulation.device import IP_NAME
+from winogen.runtime.generator import Generator
+from winogen.target.board import load_board
+from winogen.target.registers import Segment
 
 
 class Run:

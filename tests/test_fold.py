@@ -7,10 +7,10 @@ import pytest
 
 import naive
 from random_graphs import GraphBuilder, random_graph
-from winogen import reference
-from winogen.errors import UnsupportedLayerError
-from winogen.fold import Block, fold, fold_upsample
-from winogen.graph import Graph
+from winogen.common.errors import UnsupportedLayerError
+from winogen.compiler.fold import Block, fold, fold_upsample
+from winogen.network import reference
+from winogen.network.graph import Graph
 
 TOLERANCE = 1e-4
 

@@ -10,23 +10,25 @@ import pytest
 
 from bench import DEVICES, random_inputs, run_integers, small
 from random_graphs import GraphBuilder
-from winogen import compile_model, load_board, reference, zoo
-from winogen.compiler import compile_graph
-from winogen.device import ContiguousMemoryError, EmulatedDevice
-from winogen.devices import emulated_device, open_device
-from winogen.driver import WinogenCore
-from winogen.emulator import EmulatedCore
-from winogen.errors import (
+from winogen import compile_model, load_board
+from winogen.common.errors import (
     BoardError,
     DeviceError,
     DeviceTimeoutError,
     InputError,
     ProgramError,
 )
-from winogen.generator import Generator
-from winogen.images import to_pixels
-from winogen.program import Program
-from winogen.quantise import run_integer, sample_inputs
+from winogen.common.images import to_pixels
+from winogen.compiler.compile import compile_graph
+from winogen.compiler.integers import run_integer
+from winogen.emulation.device import ContiguousMemoryError, EmulatedDevice
+from winogen.emulation.emulator import EmulatedCore
+from winogen.network import reference, zoo
+from winogen.program.file import Program
+from winogen.program.formats import sample_inputs
+from winogen.runtime.accelerator import WinogenCore
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import emulated_device, open_device
 
 WEIGHTS = Path(__file__).parents[2] / "shared" / "weights"
 TINY = load_board("tiny")

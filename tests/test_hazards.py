@@ -1,7 +1,7 @@
 """Tokens: every order that they allow gives the same bytes, and each of them is needed.
 
-Nothing here uses :mod:`winogen.hazards`: what an instruction touches is worked out anew, and
-happens-before is proved from the stream alone.
+Nothing here uses :mod:`winogen.compiler.hazards`: what an instruction touches is worked out anew,
+and happens-before is proved from the stream alone.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 
 from bench import Rig, random_inputs, small
 from random_networks import random_network
-from winogen import cost, isa
-from winogen.board import Board, load_board
-from winogen.compiler import Compiled, compile_graph
-from winogen.descriptor import table_depth
-from winogen.emulator.machine import Machine, run_in_order
-from winogen.hazards import Access, TokenAssigner
-from winogen.isa import Instruction, Opcode, Table
-from winogen.quantise import run_integer
-from winogen.registers import Engine, Segment
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.compiler.hazards import Access, TokenAssigner
+from winogen.compiler.integers import run_integer
+from winogen.cost import simulate as cost
+from winogen.emulation.emulator.machine import Machine, run_in_order
+from winogen.target import isa
+from winogen.target.board import Board, load_board
+from winogen.target.checks import table_depth
+from winogen.target.isa import Instruction, Opcode, Table
+from winogen.target.registers import Engine, Segment
 
 ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 CHANNELS = [(a, b) for a in ENGINES for b in ENGINES if a is not b]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from winogen.errors import InputError
-from winogen.images import encode_png, save_array, sheet, to_pixels
+from winogen.common.errors import InputError
+from winogen.common.images import encode_png, save_array, sheet, to_pixels
 
 
 def test_pixels_round_half_up_and_saturate():

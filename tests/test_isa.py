@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winogen import registers
-from winogen.isa import (
+from winogen.target import registers
+from winogen.target.isa import (
     FIELDS,
     INSTRUCTION_BYTES,
     PARAM_BYTES,
@@ -32,7 +32,7 @@ from winogen.isa import (
     unpack_params,
     unpack_table,
 )
-from winogen.registers import Engine
+from winogen.target.registers import Engine
 
 HEADER = ("opcode", "wait", "signal", "layer")
 

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import winogen
-from winogen import cli, kit
+from winogen.cli import board_kit as kit
+from winogen.cli import main as cli
 from winogen.version import __version__
 
 #: What images have, and what their Python says of itself: 3.0.1 and 3.1 of a PYNQ-Z1 or Z2, and
@@ -85,7 +86,8 @@ def test_a_kit(tmp_path, capsys):
         names = set(file.namelist())
     for needed in (
         "winogen/hw/rtl/winogen_core.sv", "winogen/notebooks/00_bring_up.ipynb",
-        "winogen/zoo/digits.npz", "winogen/overlays/pynq-z2/board.yaml", "winogen/kit.py",
+        "winogen/network/zoo/digits.npz", "winogen/overlays/pynq-z2/board.yaml",
+        "winogen/cli/board_kit.py",
     ):  # fmt: skip
         assert needed in names
     # Nothing is left out or left over from another build.

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bench import Rig
-from winogen import loopback
-from winogen.board import load_board
-from winogen.loopback import Copy
-from winogen.registers import Segment
-from winogen.rtl import RtlCore
+from winogen.doctor import loopback
+from winogen.doctor.loopback import Copy
+from winogen.emulation.rtl import RtlCore
+from winogen.target.board import load_board
+from winogen.target.registers import Segment
 
 BUILDS = [("tiny", 8), ("tiny", 16), ("pynq-z2", 8), ("kv260", 8)]
 

@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import naive
-from winogen.errors import ScheduleError
-from winogen.lower import (
-    ConvShape,
+from winogen.common.errors import ScheduleError
+from winogen.compiler.lower import (
     LoweredConv,
     Mode,
     Pass,
@@ -26,6 +25,7 @@ from winogen.lower import (
     useful_multiplies,
     zero_padded_multiplies,
 )
+from winogen.compiler.shape import ConvShape
 
 G2 = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 BT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])

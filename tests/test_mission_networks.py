@@ -15,15 +15,15 @@ import yaml
 
 from bench import check, random_inputs
 from onnx_oracle import run_onnx
-from winogen import reference, zoo
-from winogen.board import Board, load_board
-from winogen.compiler import Compiled, compile_graph
-from winogen.device import ContiguousMemoryError
-from winogen.errors import ScheduleError
-from winogen.generator import Generator
-from winogen.graph import Graph
-from winogen.model_yaml import RandomParameters, load_definition
-from winogen.quantise import sample_inputs
+from winogen.common.errors import ScheduleError
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.emulation.device import ContiguousMemoryError
+from winogen.network import reference, zoo
+from winogen.network.definition import RandomParameters, load_definition
+from winogen.network.graph import Graph
+from winogen.program.formats import sample_inputs
+from winogen.runtime.generator import Generator
+from winogen.target.board import Board, load_board
 
 NETWORKS = (
     "artgan", "artgan-deconv", "dcgan-4x4", "dcgan-5x5", "discogan", "discogan-bottleneck",

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
-from winogen.errors import ModelError, UnsupportedLayerError
-from winogen.graph import Graph, InputSpec, Node
-from winogen.model_yaml import (
+from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.network.definition import (
     RandomParameters,
     StoredParameters,
     load_definition,
     load_weights,
 )
+from winogen.network.graph import Graph, InputSpec, Node
 
 CONV = {"name": "c", "op": "conv", "cout": 2, "k": 3, "pad": 1}
 

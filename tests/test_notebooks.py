@@ -19,8 +19,8 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 from pynq._cli import get_notebooks
 
-from winogen.board import load_board
-from winogen.devices import emulated_device
+from winogen.runtime.open import emulated_device
+from winogen.target.board import load_board
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"

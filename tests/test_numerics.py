@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import naive
-from winogen import numerics
-from winogen.numerics import (
+from winogen.target import numerics
+from winogen.target.numerics import (
     MAX_SHIFT,
     Requantiser,
     activation_table,

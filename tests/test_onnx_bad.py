@@ -19,11 +19,11 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from onnx_models import NEWEST, Net, dcgan  # noqa: E402
 from onnx_mutants import mutant  # noqa: E402
-from winogen.errors import ModelError, QuantisationError, UnsupportedLayerError  # noqa: E402
-from winogen.fold import fold  # noqa: E402
-from winogen.onnx_import import build, import_onnx, read, wire  # noqa: E402
-from winogen.onnx_import.importer import OPERATORS  # noqa: E402
-from winogen.onnx_import.refusals import refused_operators  # noqa: E402
+from winogen.common.errors import ModelError, QuantisationError, UnsupportedLayerError  # noqa: E402
+from winogen.compiler.fold import fold  # noqa: E402
+from winogen.network.onnx import build, import_onnx, read, wire  # noqa: E402
+from winogen.network.onnx.importer import OPERATORS  # noqa: E402
+from winogen.network.onnx.refusals import refused_operators  # noqa: E402
 
 FILES = sorted((Path(__file__).parent / "onnx_files").glob("*.onnx"))
 #: What a damaged file of at most 100 kB may cost.

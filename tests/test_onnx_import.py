@@ -16,16 +16,16 @@ import onnx_cases  # noqa: E402
 from onnx_models import NEWEST, Net, dcgan, norm, random_model, run  # noqa: E402
 from onnx_oracle import to_onnx  # noqa: E402
 from random_graphs import random_graph  # noqa: E402
-from winogen import reference  # noqa: E402
-from winogen.board import load_board  # noqa: E402
-from winogen.compiler import compile_graph  # noqa: E402
-from winogen.errors import InputError, UnsupportedLayerError  # noqa: E402
-from winogen.fold import fold  # noqa: E402
-from winogen.generator import Generator  # noqa: E402
-from winogen.graph import Graph  # noqa: E402
-from winogen.onnx_import import import_onnx  # noqa: E402
-from winogen.onnx_import.doc import operator_table, refusal_list  # noqa: E402
-from winogen.quantise import run_integer  # noqa: E402
+from winogen.common.errors import InputError, UnsupportedLayerError  # noqa: E402
+from winogen.compiler.compile import compile_graph  # noqa: E402
+from winogen.compiler.fold import fold  # noqa: E402
+from winogen.compiler.integers import run_integer  # noqa: E402
+from winogen.network import reference  # noqa: E402
+from winogen.network.graph import Graph  # noqa: E402
+from winogen.network.onnx import import_onnx  # noqa: E402
+from winogen.network.onnx.doc import operator_table, refusal_list  # noqa: E402
+from winogen.runtime.generator import Generator  # noqa: E402
+from winogen.target.board import load_board  # noqa: E402
 
 DOCS = Path(__file__).parent.parent / "docs"
 FIXTURES = Path(__file__).parent / "onnx_files"
@@ -312,8 +312,8 @@ def test_onnx_node_tests_pass_or_are_refused_as_documented():
 
 def test_the_manual_lists_every_operator():
     text = (DOCS / "onnx.md").read_text()
-    assert operator_table() in text, "run: python -m winogen.onnx_import.doc"
-    assert refusal_list() in text, "run: python -m winogen.onnx_import.doc"
+    assert operator_table() in text, "run: python -m winogen.network.onnx.doc"
+    assert refusal_list() in text, "run: python -m winogen.network.onnx.doc"
 
 
 @pytest.mark.parametrize("bits", [8, 16])

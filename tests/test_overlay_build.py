@@ -23,14 +23,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winogen import cli
-from winogen.board import Board, board_names, load_board
-from winogen.devices import emulated_device
-from winogen.errors import BoardError, DeviceError, InputError
-from winogen.overlay import build as building
-from winogen.overlay.build import build_overlay, script, write_settings
-from winogen.overlay.settings import overlay_settings, tcl_word
-from winogen.registers import REGISTERS
+from winogen.cli import main as cli
+from winogen.common.errors import BoardError, DeviceError, InputError
+from winogen.fpga import build as building
+from winogen.fpga.build import build_overlay, script, write_settings
+from winogen.fpga.settings import overlay_settings, tcl_word
+from winogen.runtime.open import emulated_device
+from winogen.target.board import Board, board_names, load_board
+from winogen.target.registers import REGISTERS
 
 STUB = Path(__file__).with_name("vivado_stub.tcl")
 TCLSH = shutil.which("tclsh")

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from random_graphs import GraphBuilder
-from winogen import cli
-from winogen.board import CoreConfig, board_names, load_board
-from winogen.compiler import compile_graph
-from winogen.errors import BoardError
-from winogen.graph import Graph
-from winogen.overlay import estimate as estimates
-from winogen.overlay.area import Area
-from winogen.overlay.estimate import block_rams, estimate
-from winogen.overlay.explore import Explorer, choose
-from winogen.overlay.explore_report import explore_dict
-from winogen.overlay.parts import Part, find_part
+from winogen.cli import main as cli
+from winogen.common.errors import BoardError
+from winogen.compiler.compile import compile_graph
+from winogen.fpga import estimate as estimates
+from winogen.fpga.area import Area
+from winogen.fpga.estimate import block_rams, estimate
+from winogen.fpga.explore import Explorer, choose
+from winogen.fpga.explore_report import explore_dict
+from winogen.fpga.parts import Part, find_part
+from winogen.network.graph import Graph
+from winogen.target.board import CoreConfig, board_names, load_board
 
 MEASURED = json.loads(estimates._SYNTHESES.read_text())
 SMALL = Part("small", "xc7", dsp=300, ramb36=80, lut=90_000, ff=60_000)
@@ -123,8 +123,8 @@ def test_a_device_that_holds_nothing():
 
 
 def test_the_command(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("winogen.zoo.load_model", lambda name: network(name, 9))
-    monkeypatch.setattr("winogen.overlay.parts.find_part", lambda name: SMALL)
+    monkeypatch.setattr("winogen.network.zoo.load_model", lambda name: network(name, 9))
+    monkeypatch.setattr("winogen.fpga.parts.find_part", lambda name: SMALL)
     out, plot = tmp_path / "e.json", tmp_path / "e.png"
     words = ["overlay", "explore", "--batch", "1", "--json", str(out), "--plot", str(plot)]
     assert cli.main([*words, "--network", "a", "--network", "b"]) == 0

@@ -25,17 +25,17 @@ from pynq.pl_server.embedded_device import bit2bin, parse_bit_header
 from pynqmetadata.frontends import Metadata
 
 import open_stub
-from winogen import cli
-from winogen.board import load_board
-from winogen.device.hwh import INTC_BASE, IP_BASE
-from winogen.devices import emulated_device
-from winogen.errors import BoardError, DeviceError, WinogenError
-from winogen.overlay import open_flow
-from winogen.overlay.open_flow import build_open, open_hwh, open_sources, yosys_script
-from winogen.overlay.open_tools import BITSTREAM, CHIPDB, DATABASE, FRAMES, NEXTPNR
-from winogen.overlay.process import run_program
-from winogen.overlay.yosys import Yosys, find_yosys
-from winogen.rtl.build import parameters, rtl_sources
+from winogen.cli import main as cli
+from winogen.common.errors import BoardError, DeviceError, WinogenError
+from winogen.common.process import run_program
+from winogen.fpga import open_flow
+from winogen.fpga.open_flow import build_open, open_hwh, open_sources, yosys_script
+from winogen.fpga.open_tools import BITSTREAM, CHIPDB, DATABASE, FRAMES, NEXTPNR
+from winogen.fpga.yosys import Yosys, find_yosys
+from winogen.runtime.open import emulated_device
+from winogen.target.board import load_board
+from winogen.target.hardware import parameters, rtl_sources
+from winogen.target.hwh import INTC_BASE, IP_BASE
 
 PART = "xc7z020clg400-1"
 PROGRAMS = ("nextpnr-xilinx", "fasm2frames", "xc7frames2bit")
@@ -269,7 +269,7 @@ def test_databases_that_are_not_there(yosys, tmp_path, monkeypatch):
 def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch, capsys):
     install(tmp_path, monkeypatch)
     databases(tmp_path, monkeypatch)
-    monkeypatch.setattr("winogen.overlay.yosys.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("winogen.fpga.yosys.importlib.util.find_spec", lambda name: None)
     code = cli.main(["overlay", "build", "--board", "pynq-z2", "--tool", "open"])
     error = capsys.readouterr().err
     assert code == 2 and "synthesis needs Yosys" in error
@@ -277,7 +277,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch, capsys):
 
 
 def test_no_yosys(tmp_path, monkeypatch):
-    monkeypatch.setattr("winogen.overlay.yosys.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("winogen.fpga.yosys.importlib.util.find_spec", lambda name: None)
     with pytest.raises(DeviceError, match=r"needs Yosys: pip install 'winogen\[synth\]'"):
         build(tmp_path)
 
@@ -421,7 +421,7 @@ def test_an_interrupt_leaves_nothing_behind(tools, tmp_path, monkeypatch):
             super().__init__(*arguments, **options)
             processes.append(self)
 
-    monkeypatch.setattr("winogen.overlay.process.subprocess.Popen", Popen)
+    monkeypatch.setattr("winogen.common.process.subprocess.Popen", Popen)
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path)
     assert len(processes) == 3  # Yosys, nextpnr, fasm2frames

@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from winogen import cli
-from winogen.board import board_names, load_board
-from winogen.errors import BoardError, DeviceError
-from winogen.overlay import area, synthesis, timing, yosys
-from winogen.overlay.area import Area
-from winogen.overlay.netlist import Netlist, Pin
-from winogen.overlay.parts import find_part
-from winogen.overlay.report import Report
-from winogen.overlay.synthesis import Synthesis
-from winogen.overlay.timing import Delays, Timing
-from winogen.overlay.yosys import Yosys
+from winogen.cli import main as cli
+from winogen.common.errors import BoardError, DeviceError
+from winogen.fpga import area, synthesis, yosys
+from winogen.fpga import paths as timing
+from winogen.fpga.area import Area
+from winogen.fpga.netlist import Netlist, Pin
+from winogen.fpga.parts import find_part
+from winogen.fpga.paths import Delays, Timing
+from winogen.fpga.synthesis import Synthesis
+from winogen.fpga.utilisation import Report
+from winogen.fpga.yosys import Yosys
+from winogen.target.board import board_names, load_board
 
 TOP = "top"
 

@@ -6,11 +6,12 @@ import pynq
 import pytest
 
 import winogen
-from winogen import cli, devices
-from winogen.board import load_board
-from winogen.device import EmulatedDevice
-from winogen.devices import emulated_device, open_device, pick_device
-from winogen.errors import DeviceError
+from winogen.cli import main as cli
+from winogen.common.errors import DeviceError
+from winogen.emulation.device import EmulatedDevice
+from winogen.runtime import open as devices
+from winogen.runtime.open import emulated_device, open_device, pick_device
+from winogen.target.board import load_board
 
 
 @pytest.fixture(autouse=True)

@@ -14,15 +14,15 @@ from PIL import Image
 from bench import DEVICES
 from random_graphs import GraphBuilder
 from test_cli import pixels, refuse, run
-from winogen import zoo
-from winogen.board import load_board
-from winogen.cli import main
-from winogen.compiler import Compiled, compile_graph
-from winogen.errors import InputError
-from winogen.generator import Generator
-from winogen.graph import Graph, InputSpec
-from winogen.pictures import check_takes_pictures, read_picture, read_size, transform
-from winogen.quantise import sample_inputs
+from winogen.cli.main import main
+from winogen.common.errors import InputError
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.network import zoo
+from winogen.network.graph import Graph, InputSpec
+from winogen.program.formats import sample_inputs
+from winogen.runtime.generator import Generator
+from winogen.runtime.pictures import check_takes_pictures, read_picture, read_size, transform
+from winogen.target.board import load_board
 
 
 def doubler(channels: int, out: int | None = None) -> Graph:

@@ -11,15 +11,18 @@ import pytest
 
 import winogen
 from bench import random_inputs, run_integers, small
-from winogen import cost, profile_figures, trace
-from winogen.board import load_board
-from winogen.cli import main
-from winogen.devices import emulated_device, rtl_device
-from winogen.errors import DeviceError
-from winogen.generator import Generator
-from winogen.profile import ENGINES, LayerProfile, Profile
-from winogen.registers import TRACE_DEPTH, Engine
-from winogen.trace import Times
+from winogen.cli.main import main
+from winogen.common.errors import DeviceError
+from winogen.cost import simulate as cost
+from winogen.profiling import trace
+from winogen.profiling.profile import LayerProfile, Profile
+from winogen.profiling.runs import ENGINES
+from winogen.profiling.trace import Times
+from winogen.reports import profile_figures
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import emulated_device, rtl_device
+from winogen.target.board import load_board
+from winogen.target.registers import TRACE_DEPTH, Engine
 
 TINY = load_board("tiny")
 DEVICES = {"emulator": emulated_device, "rtl": rtl_device}
@@ -134,7 +137,7 @@ def test_windows_of_a_stream_are_joined(device, monkeypatch):
 
 def test_others_wait_for_all_runs_of_a_profile(monkeypatch):
     """On a board the time of a turn has an end, and a profile is many runs."""
-    monkeypatch.setattr("winogen.generator._EMULATED_SECONDS", 10.0)
+    monkeypatch.setattr("winogen.runtime.generator._EMULATED_SECONDS", 10.0)
     monkeypatch.setattr(trace, "windows", lambda n, w=trace.windows: w(n, 7))
     with Generator(small().program, emulated_device(TINY)) as generator:
         turns: list[float] = []
@@ -184,7 +187,7 @@ def test_nothing_is_traced_after_a_profile_that_failed(monkeypatch):
 
 
 def test_an_overflow_is_said(monkeypatch):
-    monkeypatch.setattr("winogen.emulator.core.registers.TRACE_DEPTH", 40)
+    monkeypatch.setattr("winogen.emulation.emulator.core.registers.TRACE_DEPTH", 40)
     with pytest.raises(DeviceError, match="the trace holds 40 records and more were lost"):
         profiled(emulated_device(TINY))
 

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from bench import small
-from winogen import isa
-from winogen.board import load_board
-from winogen.errors import InputError, ProgramError
-from winogen.isa import Opcode
-from winogen.program import MAGIC, Program
-from winogen.registers import MAX_STREAM_LENGTH
-from winogen.tables import cost_summary, cost_table
+from winogen.common.errors import InputError, ProgramError
+from winogen.program.file import MAGIC, Program
+from winogen.reports.tables import cost_summary, cost_table
+from winogen.target import isa
+from winogen.target.board import load_board
+from winogen.target.isa import Opcode
+from winogen.target.registers import MAX_STREAM_LENGTH
 
 FIXED = len(MAGIC) + 4
 

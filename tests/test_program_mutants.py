@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bench import small
-from winogen.errors import ProgramError
-from winogen.program import MAGIC, Program
+from winogen.common.errors import ProgramError
+from winogen.program.file import MAGIC, Program
 
 FIXED = len(MAGIC) + 4
 MAX_SECONDS = 10.0

@@ -11,21 +11,20 @@ import pytest
 import naive
 from random_graphs import GraphBuilder, random_graph
 from test_reference import shared_model
-from winogen import reference
-from winogen.accuracy import psnr
-from winogen.errors import InputError, QuantisationError
-from winogen.graph import Graph, InputSpec
-from winogen.quantise import (
-    Calibration,
+from winogen.common.errors import InputError, QuantisationError
+from winogen.compiler.calibrate import Calibration
+from winogen.compiler.integers import (
     QuantLayer,
     QuantNetwork,
-    TensorFormat,
     integer_activations,
-    quantise,
     run_integer,
     run_layer,
-    sample_inputs,
 )
+from winogen.compiler.quantise import quantise
+from winogen.network import reference
+from winogen.network.graph import Graph, InputSpec
+from winogen.program.formats import TensorFormat, sample_inputs
+from winogen.quality.measure import psnr
 
 pytestmark = pytest.mark.filterwarnings("error")  # a NumPy warning is a lost number
 

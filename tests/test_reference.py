@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import naive
 from onnx_oracle import run_onnx
 from random_graphs import GraphBuilder, random_graph
-from winogen import reference
-from winogen.graph import Graph
-from winogen.quantise import sample_inputs
-from winogen.zoo import load_model
+from winogen.network import reference
+from winogen.network.graph import Graph
+from winogen.network.zoo import load_model
+from winogen.program.formats import sample_inputs
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "weights"
 FOLDERS = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from winogen import isa, registers, rtlgen
-from winogen.isa import Opcode
+from winogen.target import isa, registers, rtlgen
+from winogen.target.isa import Opcode
 
 FILE = Path(__file__).parents[1] / "hw_src" / "rtl" / rtlgen.FILE
 
@@ -43,5 +43,5 @@ def test_it_is_written_atomically_and_says_where_it_cannot(tmp_path, capsys):
     assert rtlgen.main([str(tmp_path)]) == 0
     assert (tmp_path / rtlgen.FILE).read_text() == rtlgen.package()
     assert rtlgen.main([str(tmp_path / "missing" / "folder")]) == 2
-    assert "winogen.rtlgen: " in capsys.readouterr().err
+    assert "winogen.target.rtlgen: " in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == [rtlgen.FILE]

@@ -12,19 +12,21 @@ import pytest
 from bench import identity_graph
 from random_graphs import GraphBuilder
 from random_networks import random_network
-from winogen import schedule as scheduling
-from winogen import zoo
-from winogen.board import Board, CoreConfig, board_names, load_board
-from winogen.compiler import batch_sizes, compile_graph
-from winogen.descriptor import descriptor_problem, dram_range
-from winogen.errors import ScheduleError
-from winogen.graph import Graph
-from winogen.isa import Instruction, Opcode
-from winogen.lower import Mode, lower, useful_multiplies, zero_padded_multiplies
-from winogen.pack import PackedNetwork, pack_network
-from winogen.quantise import QuantNetwork, quantise
-from winogen.registers import Segment
-from winogen.schedule import Stream, schedule
+from winogen.common.errors import ScheduleError
+from winogen.compiler import tiling
+from winogen.compiler.compile import batch_sizes, compile_graph
+from winogen.compiler.integers import QuantNetwork
+from winogen.compiler.lower import Mode, lower, useful_multiplies, zero_padded_multiplies
+from winogen.compiler.pack import PackedNetwork, pack_network
+from winogen.compiler.places import place_tensors
+from winogen.compiler.quantise import quantise
+from winogen.compiler.schedule import Stream, schedule
+from winogen.network import zoo
+from winogen.network.graph import Graph
+from winogen.target.board import Board, CoreConfig, board_names, load_board
+from winogen.target.checks import descriptor_problem, dram_range
+from winogen.target.isa import Instruction, Opcode
+from winogen.target.registers import Segment
 
 MODELS = zoo.model_names()
 RANDOM = list(range(12))
@@ -142,7 +144,7 @@ def test_tensors_that_live_together_lie_apart(model):
     made = packed(model, "tiny", 8)
     board = load_board("tiny")
     for batch in (1, 3):
-        places, scratch = scheduling._place_tensors(made, board, batch)
+        places, scratch = place_tensors(made, board, batch)
         order = {p.layer.name: i for i, p in enumerate(made.layers)}
         last = {s: i for i, p in enumerate(made.layers) for s in p.layer.sources}
         spans = {
@@ -284,13 +286,13 @@ def test_no_other_tiling_is_estimated_cheaper():
     made = packed("digits", "pynq-z2", 8)
     board = load_board("pynq-z2")
     for layer in made.layers:
-        spans = partial(scheduling._spans, layer)
-        best = scheduling.choose_tiling(layer, board, 16)
-        for images, rows, columns in scheduling._candidate_boxes(layer, 16):
-            blocks = scheduling._input_blocks_that_fit(
+        spans = partial(tiling._spans, layer)
+        best = tiling.choose_tiling(layer, board, 16)
+        for images, rows, columns in tiling._candidate_boxes(layer, 16):
+            blocks = tiling._input_blocks_that_fit(
                 layer, board, (images, rows, columns), lambda _: None
             )
             if blocks:
-                other = scheduling.Tiling(images, rows, columns, blocks, False)
-                cost = [scheduling._estimate(layer, board, 16, t, spans) for t in (best, other)]
+                other = tiling.Tiling(images, rows, columns, blocks, False)
+                cost = [tiling._estimate(layer, board, 16, t, spans) for t in (best, other)]
                 assert cost[0] <= cost[1]

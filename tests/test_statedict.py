@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from winogen import reference
-from winogen.errors import InputError, ModelError
-from winogen.graph import Graph
-from winogen.model_yaml import load_definition
-from winogen.models import load_network
-from winogen.statedict import StateDict, read_parameters
+from winogen.common.errors import InputError, ModelError
+from winogen.network import reference
+from winogen.network.definition import load_definition
+from winogen.network.graph import Graph
+from winogen.network.load import load_network
+from winogen.network.statedict import StateDict, read_parameters
 
 FILES = Path(__file__).parent / "onnx_files"
 #: The layers of onnx_files/make_torch.py's dcgan().

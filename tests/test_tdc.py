@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from winogen import tdc, winograd
+from winogen.compiler import tdc
+from winogen.target import winograd
 
 CASES = [
     (kernel, stride, pad)

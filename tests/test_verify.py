@@ -11,18 +11,20 @@ import pytest
 from bench import DEVICES
 from onnx_oracle import to_onnx
 from random_graphs import random_graph
-from winogen import zoo
-from winogen.board import load_board
-from winogen.cli import main
-from winogen.compiler import Compiled, compile_graph
-from winogen.errors import InputError
-from winogen.generator import Generator
-from winogen.graph import Graph
-from winogen.isa import Opcode
-from winogen.layer_outputs import run_layers, traced
-from winogen.program import Program
-from winogen.quantise import Calibration, integer_activations, sample_inputs
-from winogen.verify import difference, verify
+from winogen.cli.main import main
+from winogen.common.errors import InputError
+from winogen.compiler.calibrate import Calibration
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.compiler.integers import integer_activations
+from winogen.network import zoo
+from winogen.network.graph import Graph
+from winogen.program.file import Program
+from winogen.program.formats import sample_inputs
+from winogen.quality.layer_outputs import run_layers, traced
+from winogen.quality.verify import difference, verify
+from winogen.runtime.generator import Generator
+from winogen.target.board import load_board
+from winogen.target.isa import Opcode
 
 
 def compiled(graph: Graph, data_width: int = 8, **options) -> Compiled:
@@ -102,7 +104,7 @@ def test_streams_that_do_not_fit_traced_are_left_out(digits, monkeypatch):
     """All layers' outputs together need more memory than the program; one image must do."""
     program = digits[1].program
     assert [s.batch for s in traced(program).streams] == [1, 2]
-    monkeypatch.setattr("winogen.memory_plan.MemoryPlan.fits", lambda plan, mib: False)
+    monkeypatch.setattr("winogen.program.memory_plan.MemoryPlan.fits", lambda plan, mib: False)
     assert [s.batch for s in traced(program).streams] == [1]
 
 
@@ -154,7 +156,7 @@ def test_a_device_that_computes_wrong_is_told_from_a_program_that_is_other(digit
             program = spoilt(program, 2) if device == "rtl" else program
             super().__init__(program, "emulator", **options)
 
-    monkeypatch.setattr("winogen.verify.Generator", Faulty)
+    monkeypatch.setattr("winogen.quality.verify.Generator", Faulty)
     x = sample_inputs(graph.input, 2, 1)
     found = verify(built.program, graph, built.network, x, "rtl")
     assert found.same_program

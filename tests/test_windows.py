@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from bench import DEVICES
 from random_graphs import GraphBuilder
-from winogen import reference, zoo
-from winogen.board import load_board
-from winogen.compiler import Compiled, compile_graph
-from winogen.errors import InputError, ModelError, ProgramError
-from winogen.generator import Generator
-from winogen.graph import Graph
-from winogen.images import to_pixels
-from winogen.locality import AxisLocality, locality
-from winogen.program import Program
-from winogen.quantise import QuantNetwork, quantise, run_integer, sample_inputs
-from winogen.windows import SIDES, choose_window, image_spans, spans, window_length
+from winogen.common.errors import InputError, ModelError, ProgramError
+from winogen.common.images import to_pixels
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.compiler.integers import QuantNetwork, run_integer
+from winogen.compiler.quantise import quantise
+from winogen.network import reference, zoo
+from winogen.network.graph import Graph
+from winogen.network.locality import AxisLocality, locality
+from winogen.program.file import Program
+from winogen.program.formats import sample_inputs
+from winogen.runtime.generator import Generator
+from winogen.runtime.windows import SIDES, choose_window, image_spans, spans, window_length
+from winogen.target.board import load_board
 
 RANDOM_NETWORKS = 30
 LONG_NETWORKS = 1000

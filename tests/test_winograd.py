@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import naive
-from winogen import winograd
-from winogen.lower import ConvShape, Mode, lower
+from winogen.compiler.lower import Mode, lower
+from winogen.compiler.shape import ConvShape
+from winogen.target import winograd
 
 RANGES = {8: (-128, 127), 16: (-32768, 32767)}
 

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from test_reference import FOLDERS, SHARED, shared_model
-from winogen import zoo
-from winogen.errors import ModelError
-from winogen.fold import fold
-from winogen.graph import Graph
-from winogen.lower import ConvShape, useful_multiplies
-from winogen.model_yaml import load_definition
+from winogen.common.errors import ModelError
+from winogen.compiler.fold import fold
+from winogen.compiler.lower import useful_multiplies
+from winogen.compiler.shape import ConvShape
+from winogen.network import zoo
+from winogen.network.definition import load_definition
+from winogen.network.graph import Graph
 
 PUBLISHED = {  # name: (output shape, millions of multiplies, millions of weights)
     "dcgan-5x5": ((3, 64, 64), 640.6, 18.8),

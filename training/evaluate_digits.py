@@ -28,7 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 
-DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "driver/winogen/zoo/digits.npz"
+DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "driver/winogen/network/zoo/digits.npz"
 
 CLASSES = 10
 IMAGE_SIZE = 32

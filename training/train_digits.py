@@ -11,7 +11,7 @@ real digits first, adds its cross-entropy to the loss of the generator.
 
 The shipped weights come from::
 
-    python training/train_digits.py --seed 1 --out driver/winogen/zoo/digits.npz
+    python training/train_digits.py --seed 1 --out driver/winogen/network/zoo/digits.npz
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ get a transposed convolution of their own.
 
 The shipped weights come from::
 
-    python training/train_fsrcnn.py --scale 2 --out driver/winogen/zoo/fsrcnn-x2.npz
-    python training/train_fsrcnn.py --scale 3 --start driver/winogen/zoo/fsrcnn-x2.npz \
-        --steps 3000 --out driver/winogen/zoo/fsrcnn-x3.npz
+    python training/train_fsrcnn.py --scale 2 --out driver/winogen/network/zoo/fsrcnn-x2.npz
+    python training/train_fsrcnn.py --scale 3 --start driver/winogen/network/zoo/fsrcnn-x2.npz \
+        --steps 3000 --out driver/winogen/network/zoo/fsrcnn-x3.npz
 
 and likewise for x4.
 """

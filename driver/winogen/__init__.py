@@ -11,15 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winogen.board import load_board
-from winogen.errors import WinogenError
+from winogen.common.errors import WinogenError
+from winogen.target.board import load_board
 from winogen.version import __version__
 
 if TYPE_CHECKING:
-    from winogen.devices import pick_device
-    from winogen.generator import Generator
-    from winogen.profile import Profile
-    from winogen.program import Program
+    from winogen.profiling.profile import Profile
+    from winogen.program.file import Program
+    from winogen.runtime.generator import Generator
+    from winogen.runtime.open import pick_device
 
 __all__ = [
     "Generator",
@@ -39,10 +39,10 @@ def compile_model(
     """Compile a network of the zoo, or a folder with layers.yaml and weights.npz.
 
     ``options`` are ``mode``, ``batch``, ``calibration``, ``inputs``, ``seed`` and ``progress`` of
-    :func:`winogen.compiler.compile_graph`.
+    :func:`winogen.compiler.compile.compile_graph`.
     """
-    from winogen.compiler import compile_graph
-    from winogen.zoo import load_model
+    from winogen.compiler.compile import compile_graph
+    from winogen.network.zoo import load_model
 
     return compile_graph(load_model(model), load_board(board, bits), **options).program
 
@@ -50,19 +50,19 @@ def compile_model(
 def __getattr__(name: str) -> Any:
     # Importing pynq takes most of a second, so only who needs a device pays for it.
     if name == "Generator":
-        from winogen.generator import Generator
+        from winogen.runtime.generator import Generator
 
         return Generator
     if name == "Profile":
-        from winogen.profile import Profile
+        from winogen.profiling.profile import Profile
 
         return Profile
     if name == "pick_device":
-        from winogen.devices import pick_device
+        from winogen.runtime.open import pick_device
 
         return pick_device
     if name == "Program":
-        from winogen.program import Program
+        from winogen.program.file import Program
 
         return Program
     raise AttributeError(f"module 'winogen' has no attribute '{name}'")

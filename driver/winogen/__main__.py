@@ -2,6 +2,6 @@
 
 import sys
 
-from winogen.cli import main
+from winogen.cli.main import main
 
 sys.exit(main())

@@ -146,7 +146,7 @@ struct ErrorRange {
   uint8_t response;
 };
 
-struct TraceEvent {  // as in winogen.rtl.core
+struct TraceEvent {  // as in winogen.emulation.rtl.core
   uint64_t start, end;
   uint32_t index, engine;
 };
@@ -632,7 +632,7 @@ WINOGEN_API int winogen_irq(const WinogenSim* sim) { return sim->dut->irq_o; }
 
 WINOGEN_API const char* winogen_error(const WinogenSim* sim) { return sim->error.c_str(); }
 
-// Channels as in winogen.rtl.core; anything else means all of them.
+// Channels as in winogen.emulation.rtl.core; anything else means all of them.
 WINOGEN_API void winogen_set_stall(WinogenSim* sim, int channel, double probability) {
   for (int c = 0; c < Channels; c++) {
     if (c == channel || channel < 0 || channel >= Channels) {

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.isa import Instruction, encode
+from winogen.target.isa import Instruction, encode
 
 
 def pack(values: Iterable[int] | NDArray[np.int64], bits: int) -> int:

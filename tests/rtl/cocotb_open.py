@@ -14,7 +14,7 @@ from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from cocotb_wg_axi import Stall
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteRam, AxiMaster, AxiRam
 
-from winogen.device.intc import Intc
+from winogen.emulation.device.intc import Intc
 
 CORE, INTC = 0x43C0_0000, 0x4180_0000
 OKAY, SLVERR, DECERR = 0, 2, 3

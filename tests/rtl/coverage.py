@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from winogen.progress import Progress
+from winogen.common.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from coverage_report import Point, figures, modules, read, text

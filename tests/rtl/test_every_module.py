@@ -13,7 +13,7 @@ from runner import HERE, REPOSITORY, RTL
 
 PACKAGE = "winogen_pkg"  # no module; test_rtlgen.py compares it with Python
 OPEN = RTL.parent / "open"
-#: The whole core is simulated by winogen.rtl; its tests drive it through registers and memory.
+#: winogen.emulation.rtl simulates the whole core; its tests drive it by registers and memory.
 CORE = "winogen_core"
 SIMULATED = re.compile(r"\b(?:run|run_unit|simulate)\(\s*(?:monkeypatch,\s*)?\"(\w+)\"")
 INSTANCE = re.compile(r"^\s*(\w+)\s+(?:#\([^;]*?\)\s*)?u_\w+\s*\(", re.M)

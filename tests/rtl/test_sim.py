@@ -20,17 +20,17 @@ import numpy as np
 import pynq
 import pytest
 
-from winogen import registers
-from winogen.board import load_board
-from winogen.device import EmulatedMemory
-from winogen.device.emulated import DDR_BASE
-from winogen.devices import choose_clock_source, open_device, rtl_device
-from winogen.driver import WinogenCore
-from winogen.errors import DeviceError, DeviceTimeoutError
-from winogen.registers import ErrorCode, Segment
-from winogen.rtl import BuildOptions, RtlCore, build_simulation
-from winogen.rtl.build import hardware_folder, parameters, rtl_sources
-from winogen.rtl.core import Channel
+from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.emulation.device import EmulatedMemory
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.emulation.rtl import BuildOptions, RtlCore, build_simulation
+from winogen.emulation.rtl.core import Channel
+from winogen.runtime.accelerator import WinogenCore
+from winogen.runtime.open import choose_clock_source, open_device, rtl_device
+from winogen.target import registers
+from winogen.target.board import load_board
+from winogen.target.hardware import hardware_folder, parameters, rtl_sources
+from winogen.target.registers import ErrorCode, Segment
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "hw_src/rtl/winogen_pkg.sv", Path(__file__).parent / "standin_core.sv"]
@@ -128,7 +128,7 @@ def test_every_channel_stalls_by_itself_and_the_same_every_time():
 
 
 def test_stall_for_ever_ends_as_a_quiet_stream(monkeypatch):
-    monkeypatch.setattr("winogen.rtl.core._QUIET_CYCLES", 5000)
+    monkeypatch.setattr("winogen.emulation.rtl.core._QUIET_CYCLES", 5000)
     bench = Bench()
     bench.set("WATCHDOG", 0)
     bench.core.set_stalls(1.0, Channel.R)
@@ -350,11 +350,11 @@ def test_control_c_works_while_it_simulates(tmp_path):
         # What a shell starts in the background ignores it.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
-        "from winogen.board import load_board\n"
-        "from winogen.devices import choose_clock_source, rtl_device\n"
+        "from winogen.target.board import load_board\n"
+        "from winogen.runtime.open import choose_clock_source, rtl_device\n"
         "d = rtl_device(load_board('pynq-z2'), sources=[Path(p) for p in sys.argv[2:]])\n"
         "o = pynq.Overlay(str(d.ensure_overlay(sys.argv[1])), device=d)\n"
-        "from winogen.registers import Segment\n"
+        "from winogen.target.registers import Segment\n"
         "o.winogen_0.start(1 << 21, 1, {Segment.WEIGHTS: 2, Segment.OUTPUT: 1 << 22})\n"
         "threading.Timer(1.0, _thread.interrupt_main).start()\n"
         "try:\n    o.winogen_0.wait(1)\n"
@@ -371,7 +371,7 @@ def test_control_c_works_while_it_simulates(tmp_path):
 
 
 def test_open_device_knows_it(monkeypatch):
-    monkeypatch.setattr("winogen.devices.rtl_device", lambda b: rtl_device(b, sources=SOURCES))
+    monkeypatch.setattr("winogen.runtime.open.rtl_device", lambda b: rtl_device(b, sources=SOURCES))
     device, _, core = open_device("rtl", BOARD)
     assert device.name == "rtl-pynq-z2"
     core.check_identity(BOARD.core.config_hash32)
@@ -398,7 +398,7 @@ def counting(monkeypatch) -> list[list[str]]:
             commands.append(command)
         return run(command, **options)
 
-    monkeypatch.setattr("winogen.rtl.build.subprocess.run", recorded)
+    monkeypatch.setattr("winogen.emulation.rtl.build.subprocess.run", recorded)
     return commands
 
 
@@ -418,7 +418,7 @@ def test_a_simulation_is_built_once(tmp_path, monkeypatch):
 
 
 def test_the_key_knows_parameters_and_options(monkeypatch, tmp_path):
-    monkeypatch.setattr("winogen.rtl.build._build", lambda *a: a[0].touch())
+    monkeypatch.setattr("winogen.emulation.rtl.build._build", lambda *a: a[0].touch())
     found = {
         build_simulation(load_board(board, bits).core, options, sources=SOURCES, cache=tmp_path)
         for board, bits in (("pynq-z2", 8), ("pynq-z2", 16), ("tiny", 8))
@@ -430,7 +430,8 @@ def test_the_key_knows_parameters_and_options(monkeypatch, tmp_path):
 def test_two_processes_may_build_at_once(tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
-        "from winogen.board import load_board\nfrom winogen.rtl import build_simulation\n"
+        "from winogen.target.board import load_board\n"
+        "from winogen.emulation.rtl import build_simulation\n"
         "cache, *sources = [Path(p) for p in sys.argv[1:]]\n"
         "print(build_simulation(load_board('tiny').core, sources=sources, cache=cache))\n"
     )
@@ -486,7 +487,7 @@ def test_progress_is_shown_on_a_terminal(monkeypatch, tmp_path):
     lines: list[str] = []
     terminal = SimpleNamespace(isatty=lambda: True, write=lines.append, flush=lambda: None)
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("winogen.rtl.core._QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("winogen.emulation.rtl.core._QUICK_SECONDS", 0.0)
     build_simulation(load_board("tiny", 16).core, sources=SOURCES, cache=tmp_path)
     bench = Bench(max_cycles=100_000)
     bench.run(1, mode=2)

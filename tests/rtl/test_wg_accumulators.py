@@ -12,7 +12,7 @@ from cocotb.triggers import FallingEdge, Timer
 from random_compute import DEPTHS, extremes
 from units import CORES, begin, core_of, run_units
 
-from winogen.numerics import accumulator_bits, wrap
+from winogen.target.numerics import accumulator_bits, wrap
 
 DEPTH = DEPTHS["AccumulatorDepth"]
 

@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from runner import RTL, run
 
-from winogen.numerics import TABLE_ENTRIES, activation_table, apply_table
+from winogen.target.numerics import TABLE_ENTRIES, activation_table, apply_table
 
 LATENCY = 8
 LANES = 4

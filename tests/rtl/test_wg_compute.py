@@ -18,11 +18,11 @@ from cocotb.triggers import FallingEdge
 from random_compute import DEPTHS, RandomCompute, core_config, parameters
 from units import CORES, run_unit
 
-from winogen import isa
-from winogen.emulator.faults import Fault
-from winogen.isa import Instruction, Params, Table
-from winogen.lower import ZERO_POSITION
-from winogen.numerics import int_range
+from winogen.emulation.emulator.faults import Fault
+from winogen.target import isa
+from winogen.target.isa import Instruction, Params, Table
+from winogen.target.numerics import int_range
+from winogen.target.winograd import ZERO_POSITION
 
 TESTS = [
     "random_instructions",

@@ -17,11 +17,11 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from winogen import isa, registers
-from winogen.board import CoreConfig
-from winogen.descriptor import descriptor_problem
-from winogen.isa import FIELDS, Instruction, Opcode
-from winogen.registers import Engine, ErrorCode
+from winogen.target import isa, registers
+from winogen.target.board import CoreConfig
+from winogen.target.checks import descriptor_problem
+from winogen.target.isa import FIELDS, Instruction, Opcode
+from winogen.target.registers import Engine, ErrorCode
 
 RTL = Path(__file__).resolve().parents[2] / "hw_src" / "rtl"
 

@@ -12,9 +12,9 @@ from cocotb.triggers import FallingEdge, Timer
 from random_compute import RandomCompute, extremes
 from units import CORES, begin, core_of, run_units
 
-from winogen import isa
-from winogen.isa import FIELDS, Instruction, Opcode, Table
-from winogen.numerics import accumulator_bits, wrap
+from winogen.target import isa
+from winogen.target.isa import FIELDS, Instruction, Opcode, Table
+from winogen.target.numerics import accumulator_bits, wrap
 
 TESTS = ["words_of_random_instructions", "drain_is_cleared", "wrong_accumulators"]
 AT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])

@@ -17,14 +17,14 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 from runner import RTL, run
 
-from winogen import isa, numerics, winograd
-from winogen.board import CoreConfig
-from winogen.device.errors import BusError
-from winogen.device.memory import EmulatedMemory
-from winogen.emulator.faults import Fault
-from winogen.emulator.machine import Machine
-from winogen.isa import Instruction, Opcode, Table
-from winogen.registers import ErrorCode, Segment
+from winogen.emulation.device.errors import BusError
+from winogen.emulation.device.memory import EmulatedMemory
+from winogen.emulation.emulator.faults import Fault
+from winogen.emulation.emulator.machine import Machine
+from winogen.target import isa, numerics, winograd
+from winogen.target.board import CoreConfig
+from winogen.target.isa import Instruction, Opcode, Table
+from winogen.target.registers import ErrorCode, Segment
 
 #: Small memories: ends are reached and addresses reused.
 DEPTHS = {

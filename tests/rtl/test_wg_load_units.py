@@ -17,7 +17,7 @@ from cocotb.triggers import FallingEdge, Timer
 from random_compute import DEPTHS
 from units import begin, run_unit
 
-from winogen.isa import FIELDS, Instruction, Opcode, Table
+from winogen.target.isa import FIELDS, Instruction, Opcode, Table
 
 WIDTH, LANES = 16, 8
 WORD = LANES * WIDTH // 8

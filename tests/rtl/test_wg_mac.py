@@ -13,9 +13,9 @@ from cocotb.triggers import FallingEdge
 from random_compute import RandomCompute, extremes
 from units import CORES, begin, core_of, run_units
 
-from winogen import isa
-from winogen.isa import Instruction, Table
-from winogen.lower import ZERO_POSITION
+from winogen.target import isa
+from winogen.target.isa import Instruction, Table
+from winogen.target.winograd import ZERO_POSITION
 
 TESTS = ["products", "walks_the_steps", "stops_at_an_illegal_step", "clear_drops_the_steps"]
 SLOTS = 8

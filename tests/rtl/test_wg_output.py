@@ -10,9 +10,9 @@ from cocotb.triggers import FallingEdge, Timer
 from random_compute import RandomCompute, extremes
 from units import CORES, begin, core_of, run_units
 
-from winogen import isa, numerics
-from winogen.isa import Params
-from winogen.numerics import Requantiser, accumulator_bits, wrap
+from winogen.target import isa, numerics
+from winogen.target.isa import Params
+from winogen.target.numerics import Requantiser, accumulator_bits, wrap
 
 TESTS = ["sums_and_outputs", "wrong_parameters", "output_is_cleared"]
 INPUTS = ("word_valid", "par_we", "act_we")

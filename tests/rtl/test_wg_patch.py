@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from random_compute import RandomCompute, extremes
 from units import CORES, begin, core_of, run_units
 
-from winogen.isa import Instruction
+from winogen.target.isa import Instruction
 
 TESTS = ["fetches_patches", "fetch_is_cleared", "transforms_columns"]
 SLOTS = 8

@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from runner import RTL, run
 
-from winogen.numerics import MAX_SHIFT, Requantiser, int_range
+from winogen.target.numerics import MAX_SHIFT, Requantiser, int_range
 
 LATENCY = 9
 A_SHIFT = 400  # values for each shift

@@ -12,8 +12,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from runner import RTL, run
 
-from winogen.isa import Instruction, Opcode, encode
-from winogen.registers import ErrorCode
+from winogen.target.isa import Instruction, Opcode, encode
+from winogen.target.registers import ErrorCode
 
 DEPTH = 1024
 MASK64 = (1 << 64) - 1

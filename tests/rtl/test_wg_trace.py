@@ -15,8 +15,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from units import begin, run_unit
 
-from winogen import trace
-from winogen.isa import Instruction, Opcode
+from winogen.profiling import trace
+from winogen.target.isa import Instruction, Opcode
 
 DEPTH = 512
 PORTS = 4

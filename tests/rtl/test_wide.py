@@ -8,8 +8,8 @@ import pytest
 
 from bench import check, random_inputs
 from test_conformance import LAYERS
-from winogen.board import Board, load_board
-from winogen.compiler import compile_graph
+from winogen.compiler.compile import compile_graph
+from winogen.target.board import Board, load_board
 
 NAMES = ("conv-3x3", "deconv-4x4", "deconv-5x5", "linear", "concat", "add", "tanh", "prelu")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from winogen import registers
-from winogen.board import load_board
-from winogen.device import EmulatedMemory
-from winogen.device.emulated import DDR_BASE
-from winogen.registers import ErrorCode
-from winogen.rtl import BuildOptions, RtlCore
-from winogen.rtl.build import hardware_folder
+from winogen.emulation.device import EmulatedMemory
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.emulation.rtl import BuildOptions, RtlCore
+from winogen.target import registers
+from winogen.target.board import load_board
+from winogen.target.hardware import hardware_folder
+from winogen.target.registers import ErrorCode
 
 HERE = Path(__file__).parent
 RTL = hardware_folder() / "rtl"

@@ -15,8 +15,8 @@ from cocotb.triggers import FallingEdge
 from random_compute import core_config, parameters
 from runner import HERE, RTL, run
 
-from winogen.board import CoreConfig
-from winogen.isa import Instruction
+from winogen.target.board import CoreConfig
+from winogen.target.isa import Instruction
 
 #: Data width, lanes and tile lanes of the two builds.
 CORES = [(8, 8, 3), (16, 4, 1)]

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from winogen import isa
-from winogen.board import Board
-from winogen.isa import Instruction
-from winogen.registers import Segment
+from winogen.target import isa
+from winogen.target.board import Board
+from winogen.target.isa import Instruction
+from winogen.target.registers import Segment
 
 #: Seconds that a small run may take: microseconds on a board, seconds in a simulation.
 RUN_SECONDS = {"emulator": 5.0, "rtl": 120.0, "board": 2.0}
@@ -56,14 +56,14 @@ class Bench:
 
     @property
     def core(self) -> Any:
-        """The accelerator's driver, a :class:`winogen.driver.WinogenCore`."""
+        """The accelerator's driver, a :class:`winogen.runtime.accelerator.WinogenCore`."""
         return self._opened[2]
 
     @cached_property
     def _opened(self) -> tuple[Any, Any, Any]:
         import pynq  # here, so that a broken pynq fails its own check and no other
 
-        from winogen.devices import emulated_device, open_device, rtl_device
+        from winogen.runtime.open import emulated_device, open_device, rtl_device
 
         device = self.made or self.kind
         if device in ("emulator", "rtl"):
@@ -121,7 +121,8 @@ class Bench:
     ) -> tuple[bytes, dict[str, int]]:
         """Run a stream to its end; the bytes of the output segment afterwards, and the counters.
 
-        Raises DeviceError or DeviceTimeoutError as :meth:`winogen.driver.WinogenCore.wait` does.
+        Raises DeviceError or DeviceTimeoutError as
+        :meth:`winogen.runtime.accelerator.WinogenCore.wait` does.
         """
         with self.started(stream, segments) as buffers:
             self.core.wait(self.seconds)

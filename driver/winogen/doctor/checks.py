@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from winogen.common.errors import WinogenError, joined_lines, one_line
 from winogen.doctor import (
     clock,
     conformance,
@@ -20,7 +21,6 @@ from winogen.doctor import (
 )
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Outcome, Result, Skipped
-from winogen.errors import WinogenError, joined_lines, one_line
 
 _AGAIN = "mend what fails above first; if nothing does, load the overlay again"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from winogen import registers
 from winogen.doctor.bench import Bench
 from winogen.doctor.engines import stuck_stream
 from winogen.doctor.result import Failed
+from winogen.target import registers
 
 #: A processing system's dividers may miss the wanted clock by so much.
 _TOLERANCE = 0.01
@@ -33,7 +33,7 @@ def clock(bench: Bench) -> str:
     if found < wanted * (1 - _TOLERANCE):
         raise Failed(
             f"the logic runs at {found:g} MHz instead of {wanted:g}: right, but slower",
-            "load the overlay with winogen (winogen.Generator, or winogen.devices.open_device) "
+            "load the overlay with winogen (winogen.Generator, winogen.runtime.open.open_device) "
             "and not with pynq.Overlay alone: docs/boards.md says why",
         )
     if bench.kind != "board":  # an emulated clock has nothing to do with real time

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from winogen.compiler import compile_graph
+from winogen.compiler.compile import compile_graph
+from winogen.compiler.integers import run_integer
+from winogen.compiler.lower import Mode
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed
-from winogen.lower import Mode
-from winogen.model_yaml import RandomParameters, load_definition
-from winogen.quantise import run_integer
+from winogen.network.definition import RandomParameters, load_definition
 
 #: Every unit has work: matrix product, both deconvolutions, a strided and a plain convolution,
 #: a residual, slopes for negative values, and the activation table.
@@ -30,7 +30,7 @@ _IMAGES = 2
 
 def conformance(bench: Bench, mode: Mode = Mode.AUTO) -> str:
     """A network of random weights gives the bits of plain integer arithmetic."""
-    from winogen.generator import Generator
+    from winogen.runtime.generator import Generator
 
     board = bench.board
     graph = load_definition(NETWORK, RandomParameters(7))

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from winogen import isa, loopback
-from winogen.board import CoreConfig
+from winogen.doctor import loopback
 from winogen.doctor.bench import Bench
+from winogen.doctor.loopback import Copy
 from winogen.doctor.result import Failed
-from winogen.loopback import Copy
-from winogen.registers import Segment
+from winogen.target import isa
+from winogen.target.board import CoreConfig
+from winogen.target.registers import Segment
 
 _LINE = 64  # bytes of a cache line, and of the accelerator's addresses
 _BURST = 128  # bytes of the longest burst

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from winogen import cost, isa, loopback, registers
+from winogen.common.errors import DeviceError
+from winogen.cost import simulate as cost
+from winogen.doctor import loopback
 from winogen.doctor.bench import Bench
+from winogen.doctor.loopback import Copy
 from winogen.doctor.result import Failed
-from winogen.errors import DeviceError
-from winogen.isa import INSTRUCTION_BYTES, Instruction, Opcode
-from winogen.loopback import Copy
-from winogen.registers import Engine, ErrorCode, Segment
+from winogen.target import isa, registers
+from winogen.target.isa import INSTRUCTION_BYTES, Instruction, Opcode
+from winogen.target.registers import Engine, ErrorCode, Segment
 
 #: Cycles without progress after which the watchdog is to end a stream.
 _WATCHDOG_CYCLES = 20_000

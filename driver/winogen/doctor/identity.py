@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from winogen import registers
+from winogen.common.errors import BoardError, DeviceError, ProgramError, one_line
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
-from winogen.errors import BoardError, DeviceError, ProgramError, one_line
-from winogen.program import Program
+from winogen.program.file import Program
+from winogen.target import registers
 
 
 def overlay(bench: Bench) -> str:

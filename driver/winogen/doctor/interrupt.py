@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from winogen import loopback, registers
+from winogen.doctor import loopback
 from winogen.doctor.bench import Bench
+from winogen.doctor.loopback import Copy
 from winogen.doctor.result import Failed
-from winogen.isa import Instruction
-from winogen.loopback import Copy
-from winogen.registers import Segment
-from winogen.waiting import InterruptLine, interrupt_line
+from winogen.runtime.waiting import InterruptLine, interrupt_line
+from winogen.target import registers
+from winogen.target.isa import Instruction
+from winogen.target.registers import Segment
 
 #: A masked event must be quiet for so long.
 _QUIET_SECONDS = 0.05

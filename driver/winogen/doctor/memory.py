@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from winogen.common.errors import one_line
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed
-from winogen.errors import one_line
 
 MEMINFO = Path("/proc/meminfo")
 _MIB = 1 << 20

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from winogen import loopback, trace
+from winogen.common.errors import DeviceError
+from winogen.doctor import loopback
 from winogen.doctor.bench import Bench
+from winogen.doctor.loopback import Copy
 from winogen.doctor.result import Failed
-from winogen.errors import DeviceError
-from winogen.loopback import Copy
-from winogen.profile import ENGINES, busy_cycles
-from winogen.registers import Segment
+from winogen.profiling import trace
+from winogen.profiling.runs import ENGINES, busy_cycles
+from winogen.target.registers import Segment
 
 _ADVICE = (
     "networks run without it, and profiles cannot be trusted; build the overlay again from this "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed
-from winogen.registers import REGISTERS
+from winogen.target.registers import REGISTERS
 
 _ALL = 0xFFFF_FFFF
 _PATTERNS = (0, _ALL, 0xAAAA_AAAA, 0x5555_5555, *(1 << bit for bit in range(32)))

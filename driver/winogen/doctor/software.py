@@ -9,10 +9,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from winogen.board import board_names
+from winogen.common.errors import one_line
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
-from winogen.errors import one_line
+from winogen.target.board import board_names
 
 #: Where a PYNQ image says which release it is.
 REVISION = Path("/home/xilinx/REVISION")

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from winogen.board import load_board
 from winogen.doctor.bench import Bench
 from winogen.doctor.checks import BY_NAME, run_check
+from winogen.target.board import load_board
 
 
 def command(options: argparse.Namespace) -> list[str]:

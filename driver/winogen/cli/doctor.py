@@ -1,0 +1,76 @@
+"""``winogen doctor``: is everything between Python and the multipliers as it should be?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from winogen.common.errors import InputError
+from winogen.target.board import load_board
+
+
+def add(commands: Any) -> None:
+    """Add the command to the command line (argparse's sub-parsers)."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="check the installation, the board and the accelerator",
+        description="Check everything between Python and the multipliers: versions, overlay, "
+        "clock, registers, memory, DMA, interrupt, engines, and a small network bit for bit. "
+        "Prints a line for each check and what to do about each that fails. Exits with 1 where "
+        "one failed.",
+    )
+    doctor.add_argument(
+        "--device",
+        choices=("emulator", "rtl", "board", "auto"),
+        default="auto",
+        help="what to check (default: auto, which is WINOGEN_DEVICE, or the board if this is one, "
+        "or the emulator)",
+    )
+    doctor.add_argument("--board", help="name or YAML file (default: BOARD, or pynq-z2)")
+    doctor.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
+    doctor.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
+    doctor.add_argument("--program", type=Path, help="a program file (.wg) to check too")
+    doctor.add_argument("--json", action="store_true", help="print JSON, for machines")
+    doctor.set_defaults(command=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from winogen.doctor import report, worker
+    from winogen.doctor.checks import CHECKS
+    from winogen.doctor.supervisor import PATIENCE, supervise
+
+    why = _pick(options)
+    load_board(options.board, options.bits)  # says what is wrong with either
+    if options.overlay and options.device != "board":
+        raise InputError("--overlay is for --device board; emulated devices bring their own")
+    if not options.json:
+        print(why, flush=True)
+
+    def say(result: Any) -> None:
+        if not options.json:
+            print(report.line(result), flush=True)
+
+    results = supervise(CHECKS, worker.command(options), PATIENCE[options.device], say)
+    if options.json:
+        print(report.as_json(options.device, options.board, results))
+    else:
+        print(report.summary(results))
+    return 0 if report.passed(results) else 1
+
+
+def _pick(options: argparse.Namespace) -> str:
+    """Fill in device and board where they are not given; the line that says which they are."""
+    given = "" if options.device == "auto" else options.device
+    try:
+        from winogen.runtime.open import pick_device
+    except Exception:  # pynq is broken: the checks say how
+        options.device, options.board = given or "emulator", options.board or "pynq-z2"
+        return f"{options.device}, as board {options.board}"
+    picked = pick_device()
+    if given:
+        picked = picked._replace(device=given, reason="--device says so")
+    if options.board:
+        picked = picked._replace(board=options.board)
+    options.device, options.board = picked.device, picked.board
+    return str(picked)

@@ -1,0 +1,108 @@
+"""``winogen models``, ``info`` and ``disasm``: what there is to run, and what a program is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from winogen.common.errors import InputError
+from winogen.common.text import table
+from winogen.network import zoo
+from winogen.program.file import Program
+from winogen.reports.tables import cost_summary, cost_table
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the command line (argparse's sub-parsers)."""
+    models = commands.add_parser("models", help="list the networks that come with winogen")
+    models.set_defaults(command=_models)
+
+    info = commands.add_parser(
+        "info",
+        help="describe a program file",
+        description="What a program does, what memory it needs, how fast it is predicted to be.",
+    )
+    info.add_argument("program", type=Path, help="program file (.wg)")
+    info.set_defaults(command=_info)
+
+    disasm = commands.add_parser(
+        "disasm",
+        help="print the instructions of a program file",
+        description="One instruction a line: index, layer, opcode, tokens taken (<), operands, "
+        "tokens given (>). docs/instructions.md says what the operands mean.",
+    )
+    disasm.add_argument("program", type=Path, help="program file (.wg)")
+    disasm.add_argument("--batch", type=int, help="which stream (default: the smallest)")
+    disasm.set_defaults(command=_disasm)
+
+
+def _models(options: argparse.Namespace) -> None:
+    rows = []
+    for name in zoo.model_names():
+        trained = "trained" if zoo.is_trained(name) else "random"
+        rows.append([name, trained, zoo.describe(name)])
+    print(table(["name", "weights", "description"], rows, left=3))
+
+
+def _info(options: argparse.Namespace) -> None:
+    program = Program.load(options.program)
+    c, h, w = program.input_shape
+    oc, oh, ow = program.output_shape
+    print(f"network   {program.name}, int{program.data_width}")
+    print(
+        f"board     {program.board.name}, {program.board.clock_mhz:g} MHz, "
+        f"{program.core.multipliers} multipliers, configuration {program.core.config_hash32:08x}"
+    )
+    print(f"input     {program.input.kind} {c} x {h} x {w}, step {program.input_format.scale:.6g}")
+    print(
+        f"output    {oc} x {oh} x {ow}, step {program.output_format.scale:.6g}"
+        + ("" if program.output_range is None else ", image")
+    )
+    print(f"weights   {len(program.weights):,} bytes")
+    print(
+        f"memory    {program.memory()} of the {program.board.contiguous_mib} MiB of contiguous "
+        f"memory; {program.memory(1).total / (1 << 20):.1f} MiB for one image at a time"
+    )
+    print(f"pictures  {_pictures(program)}\n")
+    rows = [
+        [
+            str(s.batch),
+            f"{s.length:,}",
+            f"{s.input_bytes:,}",
+            f"{s.output_bytes:,}",
+            f"{s.scratch_bytes:,}",
+            f"{s.cycles:,}",
+            f"{program.frames_per_second(s):,.1f}",
+        ]
+        for s in program.streams
+    ]
+    header = ["batch", "instructions", "input B", "output B", "scratch B", "cycles", "images/s"]
+    print(table(header, rows, left=0))
+    print()
+    print(cost_table(program, program.streams[-1]))
+    print(cost_summary(program, program.streams[-1]))
+
+
+def _pictures(program: Program) -> str:
+    if program.input.kind != "image":
+        return "none: it takes latents"
+    _, rows, columns = program.input_shape
+    if program.locality is None:
+        return f"resized to {columns} x {rows}"
+    return f"any size from {columns} x {rows} on, in windows of that"
+
+
+def _disasm(options: argparse.Namespace) -> None:
+    from winogen.target.disasm import disassemble
+
+    program = Program.load(options.program)
+    streams = {s.batch: s for s in program.streams}
+    batch = min(streams) if options.batch is None else options.batch
+    if batch not in streams:
+        raise InputError(
+            f"program '{program.name}' has no stream for batch {batch}; it has "
+            f"{', '.join(map(str, streams))}"
+        )
+    for line in disassemble(streams[batch].instructions()):
+        print(line)

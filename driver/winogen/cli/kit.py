@@ -1,0 +1,89 @@
+"""``winogen kit``: a folder to copy to a board that has no network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from winogen.common.errors import BoardError, InputError
+from winogen.common.progress import Progress
+from winogen.program.file import Program
+from winogen.target.board import Board, board_names, load_board
+
+#: What is compiled where no program is given.
+_MODEL = "digits"
+
+
+def add(commands: Any) -> None:
+    """Add the command to the command line (argparse's sub-parsers)."""
+    kit = commands.add_parser(
+        "kit",
+        help="make a folder to copy to a board",
+        description="Make a folder with all that a board needs, for boards without a network too: "
+        "winogen with the bitstreams that are there, programs, the conformance suite and pytest. "
+        "It needs winogen's source tree, pip and the internet.",
+    )
+    kit.add_argument(
+        "programs",
+        nargs="*",
+        type=Path,
+        metavar="PROGRAM",
+        help=f"program files (.wg) to add (default: {_MODEL}, for every data width of the board)",
+    )
+    kit.add_argument("--board", default="pynq-z2", help="name (default: pynq-z2)")
+    kit.add_argument("-o", "--output", type=Path, required=True, help="folder to make")
+    kit.set_defaults(command=_kit)
+
+
+def _kit(options: argparse.Namespace) -> None:
+    from winogen.cli.board_kit import bitstreams, make_kit, source_tree
+
+    source_tree()
+    if options.board not in board_names():
+        raise InputError(f"unknown board '{options.board}'; known: {', '.join(board_names())}")
+    builds = _builds(options.board)
+    if builds[0].platform is None:
+        raise InputError(f"{options.board} has no processor, so PYNQ does not run on it")
+    programs = {path.name: _read(path, options.board) for path in options.programs}
+    if len(programs) < len(options.programs):
+        raise InputError("two of the programs have the same name; rename one")
+    with Progress(f"kit for {options.board}") as progress:
+        progress.stage(f"compiling {_MODEL}")
+        make_kit(options.output, options.board, programs or _compile(builds), progress.stage)
+    there = bitstreams(builds[0])
+    print(f"wrote {options.output}: copy it to the board; its README.txt says what to type there")
+    print(
+        f"bitstreams in it: {', '.join(there)}"
+        if there
+        else f"it has no bitstream, since there is none for {options.board} yet; build one with "
+        f"'winogen overlay build --board {options.board} --tool vivado'"
+    )
+
+
+def _builds(name: str) -> list[Board]:
+    """The board with each data width that it has."""
+    builds = []
+    for bits in (8, 16):
+        try:
+            builds.append(load_board(name, bits))
+        except BoardError:
+            continue  # no such core
+    return builds or [load_board(name)]  # which says what is wrong with the file
+
+
+def _read(path: Path, board: str) -> bytes:
+    program = Program.load(path)
+    program.check_board(load_board(board, program.data_width))
+    return path.read_bytes()
+
+
+def _compile(builds: list[Board]) -> dict[str, bytes]:
+    from winogen.compiler.compile import compile_graph
+    from winogen.network.load import load_network
+
+    graph = load_network(_MODEL)
+    return {
+        f"{_MODEL}-int{board.core.data_width}.wg": compile_graph(graph, board).program.tobytes()
+        for board in builds
+    }

@@ -1,0 +1,99 @@
+"""The command line: ``winogen models | compile | run | verify | info | disasm | doctor | ...``."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from winogen import __version__
+from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
+from winogen.common.errors import WinogenError, one_line
+
+_EXAMPLES = """examples:
+  winogen models                                    what there is to run
+  winogen run digits --seed 7 -n 16 -o digits.png   a sheet of images, on the emulated device
+  winogen compile digits -o digits.wg               a program file for a board
+  winogen compile generator.onnx --calib latents.npy -o generator.wg   a network of your own
+  winogen run digits.wg -o digits.png               run a program file
+  winogen verify digits.wg --model digits           where it differs from the float network
+  winogen run fsrcnn-x2 --input photo.jpg -o big.png   a picture, twice as large
+  winogen info digits.wg                            what a program does and needs
+  winogen disasm digits.wg --batch 1                its instructions
+  winogen doctor                                    does everything here work?
+  winogen overlay report --board pynq-z2            what the logic takes of the board's FPGA
+  winogen overlay build --board pynq-z2 --tool vivado   a bitstream
+  winogen kit --board pynq-z2 -o kit                a folder to copy to the board
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (2 for an error that has a message)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with _terminable():
+            code = options.command(options)
+        sys.stdout.flush()
+        return int(code or 0)
+    except WinogenError as error:
+        print(f"winogen: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("winogen: not enough memory for this; ask for fewer or smaller images",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    except KeyboardInterrupt:
+        print("winogen: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a name that is too long, a disk that is full
+        print(f"winogen: {one_line(error)}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the command as an exception does: a device is reset, a child is killed."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="winogen",
+        description="Compile trained generator networks and run them on a PYNQ board's "
+        "Winograd-deconvolution accelerator, or on its emulation.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"winogen {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    for module in (inspect, compile, run, verify, doctor, overlay, kit):
+        module.add(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""``winogen run``: generate images on a device."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.cli.compile import compile_options
+from winogen.cli.device import add_device, choose_device
+from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
+from winogen.cli.waits import add_waits, wait_options
+from winogen.common.errors import InputError, one_line
+from winogen.common.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
+from winogen.common.progress import Progress
+from winogen.reports.tables import cost_summary, cost_table
+
+#: Images of one run, by default and at most, and the largest magnification of the sheet: what
+#: fits a laptop's memory.
+DEFAULT_NUMBER = 16
+MAX_IMAGES = 100_000
+
+
+def add(commands: Any) -> None:
+    """Add the command to the command line (argparse's sub-parsers)."""
+    run = commands.add_parser(
+        "run",
+        parents=[compile_options()],
+        help="generate images",
+        description="Run a network on a device and write a sheet of its images (PNG), or its "
+        "output as an array (.npy).",
+    )
+    run.add_argument("model", help="a name, a folder, an ONNX file, or a program file (.wg)")
+    run.add_argument("-n", "--number", type=int, help="images (default: 16)")
+    run.add_argument("--seed", type=int, help="seed of the latents (default: 0)")
+    run.add_argument(
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="inputs to use instead: a float array (N, latent) or (N, C, H, W) in a .npy file; "
+        "or, for networks that turn pictures into pictures, a picture or a folder of them",
+    )
+    run.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="picture (.png) or float array (.npy) to write; a folder if --input is one",
+    )
+    run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
+    add_device(run)
+    add_waits(run)
+    run.add_argument(
+        "--profile",
+        action="store_true",
+        help="print where the time went: cycles of every layer and engine, measured and predicted",
+    )
+    run.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write the timeline of the engines (.json) for https://ui.perfetto.dev",
+    )
+    run.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from winogen.common.images import encode_png, save_array, sheet
+    from winogen.profiling.perfetto import check_name
+    from winogen.runtime.generator import Generator
+
+    choose_device(options, compiled=options.model.endswith(".wg"))
+    if options.input and options.input.suffix != ".npy":
+        from winogen.cli.pictures import run_pictures
+
+        if options.profile or options.trace:
+            raise InputError(
+                "--profile and --trace are for latents and arrays: give the picture as a .npy file"
+            )
+        return run_pictures(options)
+    as_float = options.output.suffix == ".npy"
+    if not as_float and options.output.suffix.lower() != ".png":
+        raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
+    check_no_latents(options)
+    number = DEFAULT_NUMBER if options.number is None else options.number
+    seed = options.seed or 0
+    if number < 1:
+        raise InputError(f"the number of images must be at least 1, not {number}")
+    if number > MAX_IMAGES:
+        raise InputError(f"the number of images must be at most {MAX_IMAGES:,}")
+    if seed < 0:
+        raise InputError("a seed must not be negative")
+    if not 1 <= options.scale <= MAX_SCALE:
+        raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
+    check_writable(options.output)
+    if options.trace:
+        check_name(options.trace)
+        check_writable(options.trace)
+    inputs = _read_inputs(options.input) if options.input else None
+    program = load_or_compile(options)
+    if program.output_range is None and not as_float:
+        raise InputError(
+            f"the output of network '{program.name}' is no image (its definition has no output "
+            "range): write it to a .npy file"
+        )
+    with Generator(
+        program,
+        options.device,
+        board=options.board,
+        overlay=options.overlay,
+        **wait_options(options),
+    ) as generator:
+        z = generator.latents(number, seed) if inputs is None else inputs
+        with Progress("generating", len(z)) as progress:
+            profile = None
+            if options.profile or options.trace:
+                out, profile = generator.generate(
+                    z, as_float=as_float, progress=progress.update, profile=True
+                )
+            else:
+                out = generator.generate(z, as_float=as_float, progress=progress.update)
+    if as_float:
+        save_array(options.output, out)
+    else:
+        if out.shape[3] not in (1, 3):
+            raise InputError(
+                f"the images of network '{program.name}' have {out.shape[3]} channels: write "
+                "them to a .npy file"
+            )
+        write_atomically(options.output, encode_png(sheet(out), options.scale))
+    stream = program.streams[-1]
+    if profile and options.trace:
+        profile.save_trace(options.trace)
+    print(profile if profile and options.profile else cost_table(program, stream))
+    print(cost_summary(program, stream))
+    print(
+        f"wrote {options.output}: {len(out)} x {'x'.join(map(str, out.shape[1:]))} "
+        f"from the {options.device}"
+    )
+    if options.trace:
+        print(f"wrote {options.trace}: open it at https://ui.perfetto.dev")
+
+
+def _read_inputs(path: Path) -> NDArray:
+    try:
+        with open(path, "rb") as file:
+            array = np.load(file, allow_pickle=False)
+    except ARRAY_FILE_ERRORS as error:
+        raise InputError(f"cannot read inputs from {path}: {one_line(error)}") from None
+    if not isinstance(array, np.ndarray) or array.ndim < 2:
+        raise InputError(f"inputs in {path} must be one array (N, latent) or (N, C, H, W)")
+    return array

@@ -1,0 +1,112 @@
+"""``winogen verify``: where a program's output begins to differ from the float network's."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.cli.compile import compile_options
+from winogen.cli.device import add_device, choose_device
+from winogen.cli.job import read_job
+from winogen.cli.waits import add_waits, wait_options
+from winogen.common.errors import InputError
+from winogen.common.progress import Progress
+from winogen.compiler.lower import Mode
+from winogen.compiler.quantise import quantise_observed
+from winogen.network.graph import Graph
+from winogen.program.file import Program
+from winogen.program.formats import sample_inputs
+from winogen.quality.inputs import MAX_INPUTS, read_calibration
+
+#: Inputs to compare on, by default.
+DEFAULT_NUMBER = 4
+
+
+def add(commands: Any) -> None:
+    """Add the command to the command line (argparse's sub-parsers)."""
+    verify = commands.add_parser(
+        "verify",
+        parents=[compile_options()],
+        help="compare a program with the float network, layer by layer",
+        description="Run a program on a device so that every layer's output is kept, and compare: "
+        "with the float network (PSNR, SSIM), and bit by bit with what the model compiles to. "
+        "Names the first layer that differs, and by how much. Give the compilation options that "
+        "the program was compiled with. Exits with 1 where a bit is wrong, or the images of a "
+        "program of another origin are broken.",
+    )
+    verify.add_argument("program", type=Path, help="program file (.wg)")
+    model = verify.add_mutually_exclusive_group(required=True)
+    model.add_argument(
+        "--model", metavar="MODEL", help="a name from 'winogen models', a folder or an ONNX file"
+    )
+    model.add_argument("--onnx", dest="model", metavar="FILE", help="the network as an ONNX file")
+    verify.add_argument(
+        "-n", "--number", type=int, help=f"inputs to compare on (default: {DEFAULT_NUMBER})"
+    )
+    verify.add_argument("--seed", type=int, help="seed of the inputs (default: 0)")
+    verify.add_argument(
+        "--input",
+        type=Path,
+        metavar="PATH",
+        help="inputs to use instead: a .npy or .npz file, or a folder of images",
+    )
+    add_device(verify)
+    add_waits(verify)
+    verify.set_defaults(command=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from winogen.quality.verify import check_layers, verify
+
+    given = [
+        f"--{name}"
+        for name in ("board", "bits", "batch", "window")
+        if getattr(options, name) is not None
+    ]
+    if given:
+        raise InputError(f"{', '.join(given)} cannot change a compiled program; leave it out")
+    if options.input and (options.number is not None or options.seed is not None):
+        raise InputError("--input brings its own inputs: leave -n and --seed out")
+    choose_device(options, compiled=True)
+    program = Program.load(options.program)
+    job = read_job(options, program.data_width)
+    graph = job.graph
+    images = graph.input.kind == program.input.kind == "image"
+    if images and graph.input.shape[1:] != program.input_shape[1:]:
+        graph = graph.resized(program.input_shape[1:])  # the program is for windows
+    check_layers(program, graph)
+    x = _inputs(options, graph)
+    with Progress(f"verifying {program.name}") as progress:
+        progress.stage("running the float network")
+        observed = job.observe()
+        network = quantise_observed(
+            observed, program.data_width, calibration=job.calibration, progress=progress.stage
+        )
+        result = verify(
+            program,
+            graph,
+            network.resized(graph),
+            x,
+            options.device,
+            mode=Mode(options.mode or "auto"),
+            overlay=options.overlay,
+            **wait_options(options),
+            progress=progress.stage,
+        )
+    print(result.text())
+    return 0 if result.passed else 1
+
+
+def _inputs(options: argparse.Namespace, graph: Graph) -> NDArray[np.float32]:
+    if options.input:
+        return read_calibration(options.input, graph)
+    number = DEFAULT_NUMBER if options.number is None else options.number
+    if not 1 <= number <= MAX_INPUTS:
+        raise InputError(f"the number of inputs must be 1 to {MAX_INPUTS}, not {number}")
+    if (options.seed or 0) < 0:
+        raise InputError("a seed must not be negative")
+    return sample_inputs(graph.input, number, options.seed or 0)

@@ -1,0 +1,78 @@
+"""Every error that winogen raises on purpose.
+
+Each message is one sentence or two that say what is wrong, where (layer, file, register) and what
+to do; where a stream has come to a stop, a line for each engine too. The command line prints the
+message alone and exits with 2; anything else is a bug.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class WinogenError(Exception):
+    """Base class of every error winogen raises on purpose: one clear sentence each."""
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """What an error says, on one line of printable characters and bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def joined_lines(text: str) -> str:
+    """A message of several lines as one, for reports of a line each."""
+    return "; ".join(line.strip() for line in text.splitlines())
+
+
+class ModelError(WinogenError):
+    """A model definition or its weights cannot be used (names the layer and the reason)."""
+
+
+class UnsupportedLayerError(ModelError):
+    """A layer that the accelerator cannot run (names the layer, the reason, what would work)."""
+
+
+class QuantisationError(WinogenError):
+    """A network cannot be quantised exactly as asked (names the layer)."""
+
+
+class ScheduleError(WinogenError):
+    """A layer does not fit the on-chip memories of the board configuration."""
+
+
+class ProgramError(WinogenError):
+    """A program file is damaged, of another version, or made for another board."""
+
+
+class BoardError(WinogenError):
+    """A board description is unknown or inconsistent."""
+
+
+class InputError(WinogenError):
+    """The caller's arguments are wrong: latent shape, dtype, batch, output path."""
+
+
+class DeviceError(WinogenError):
+    """The device is missing, is not ours, or reported an error.
+
+    Attributes
+    ----------
+    state : what the accelerator was doing when a stream failed, a
+        :class:`winogen.runtime.state.DeviceState`; None if no stream ran
+    """
+
+    state: Any = None
+
+
+class DeviceTimeoutError(DeviceError):
+    """The device did not finish before the deadline (says what it was doing)."""
+
+
+class DeviceBusyError(DeviceError):
+    """Somebody else has the device (says who) and did not let go of it in time."""
+
+
+class ContiguousMemoryError(DeviceError, MemoryError):
+    """The contiguous memory pool cannot hold another buffer (says what is left of it)."""

@@ -1,0 +1,172 @@
+"""Networks in integers, and the definition of right: what each of them must compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.compiler.fold import fold
+from winogen.compiler.shape import ConvShape
+from winogen.network import reference
+from winogen.network.graph import Graph, InputSpec
+from winogen.program.formats import TensorFormat, as_batch, input_bits
+from winogen.quality.measure import LayerReport
+from winogen.target import numerics
+from winogen.target.numerics import Requantiser
+
+
+@dataclass
+class QuantLayer:
+    """One layer in integers.
+
+    Attributes
+    ----------
+    name, label : of the value that it produces; of the layer, for people
+    weight : int64 (cout, cin, kh, kw), or (sources, channels, kh, kw) if ``diagonal``
+    bias : int64 (cout,), or (cout, h, w) by phase, in the accumulator's scale
+    requantiser : constants of shape (cout,)
+    table : activation table (1025,) int16, or None
+    """
+
+    name: str
+    label: str
+    sources: tuple[str, ...]
+    shape: ConvShape
+    diagonal: bool
+    weight: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    requantiser: Requantiser
+    table: NDArray[np.int16] | None
+    format: TensorFormat
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return len(self.bias)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of the output."""
+        return (self.channels, *self.shape.output_size)
+
+
+@dataclass
+class QuantNetwork:
+    """A network in integers, as exact on every device as in :func:`run_integer`."""
+
+    name: str
+    data_width: int
+    input: InputSpec
+    input_format: TensorFormat
+    output_range: tuple[float, float] | None
+    layers: list[QuantLayer]
+    report: list[LayerReport] = field(default_factory=list)
+    #: Whether the report's inputs are others than those of the calibration.
+    held_out: bool = False
+
+    @property
+    def output_format(self) -> TensorFormat:
+        """What the output's integers stand for."""
+        return self.layers[-1].format
+
+    def resized(self, graph: Graph) -> QuantNetwork:
+        """The same integers for the graph's input of another size (see ``Graph.resized``)."""
+        shapes = {block.name: block.shape for block in fold(graph)}
+        layers = [replace(layer, shape=shapes[layer.name]) for layer in self.layers]
+        return replace(self, input=graph.input, layers=layers)
+
+    def quantise_input(self, x: NDArray) -> NDArray[np.int64]:
+        """Integers (N, C, H, W) of real inputs (N, C, H, W) or (N, latent)."""
+        x = as_batch(self.input, x, "inputs")
+        return self.input_format.quantise(x, input_bits(self.input, self.data_width))
+
+
+def run_integer(network: QuantNetwork, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Output integers (N, C, H, W) for input integers (N, C, H, W).
+
+    The definition of right: plain integer (transposed) convolutions, then requantisation.
+    """
+    out = x
+    for _, out in integer_activations(network, x):  # noqa: B007 (the last one counts)
+        pass
+    return out
+
+
+def integer_activations(
+    network: QuantNetwork, x: NDArray[np.int64]
+) -> Iterable[tuple[str, NDArray[np.int64]]]:
+    """Name and integers (N, C, H, W) of every layer's output, in order."""
+    values = {Graph.INPUT_NAME: np.asarray(x, np.int64)}
+    last_use = {s: i for i, layer in enumerate(network.layers) for s in layer.sources}
+    for i, layer in enumerate(network.layers):
+        values[layer.name] = run_layer(
+            layer, [values[s] for s in layer.sources], network.data_width
+        )
+        yield layer.name, values[layer.name]
+        for source in layer.sources:
+            if last_use[source] == i:
+                values.pop(source, None)
+
+
+def run_layer(
+    layer: QuantLayer, inputs: list[NDArray[np.int64]], data_width: int
+) -> NDArray[np.int64]:
+    """Output integers (N, C, H, W) of one layer."""
+    acc = with_bias(layer, accumulate(layer, inputs))
+    return requantise(layer, numerics.wrap(acc, numerics.accumulator_bits(data_width)), data_width)
+
+
+def with_bias(layer: QuantLayer, acc: NDArray[Any]) -> NDArray[Any]:
+    """Sums of products (N, C, H, W) with the layer's bias."""
+    return acc + reference.spread(layer.bias, acc.shape[2:])
+
+
+def requantise(layer: QuantLayer, acc: NDArray[np.int64], data_width: int) -> NDArray[np.int64]:
+    """Output integers (N, C, H, W) of one layer for its accumulators, bias included."""
+    out = layer.requantiser(np.moveaxis(acc, 1, -1))
+    if layer.table is not None:
+        out = numerics.apply_table(layer.table, out, data_width)
+    return np.moveaxis(out, -1, 1)
+
+
+def accumulate(layer: QuantLayer, inputs: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Exact sums of products (N, C, H, W) of one layer, without bias."""
+    return sums_of_products(layer.shape, layer.diagonal, inputs, layer.weight).astype(np.int64)
+
+
+def sums_of_products(
+    shape: ConvShape, diagonal: bool, inputs: Sequence[NDArray], weight: NDArray
+) -> NDArray[np.float64]:
+    """Sums of products (N, C, H, W) of a layer or block; exact for integers up to 2**53."""
+    if diagonal:  # one channel at a time is its own batch item
+        out: Any = 0
+        for x, w in zip(inputs, weight):
+            parts = [_convolve(shape, x[:, c : c + 1], w[c][None, None]) for c in range(len(w))]
+            out = out + np.concatenate(parts, axis=1)
+        return np.asarray(out)
+    return _convolve(shape, np.concatenate(inputs, axis=1), weight)
+
+
+def _convolve(shape: ConvShape, x: NDArray, weight: NDArray) -> NDArray[np.float64]:
+    """Plain (transposed) convolution in float64."""
+    after = []
+    for n, k, s, pad, out in zip(
+        shape.input_size, shape.kernel, shape.stride, shape.pad, shape.output_size
+    ):
+        if shape.transposed:
+            after.append((n - 1) * s + k - pad - out)
+        else:
+            # A stride may leave samples over at the end; no output reads them.
+            after.append(max((out - 1) * s + k - n - pad, 0))
+    edges = (shape.pad[0], after[0], shape.pad[1], after[1])
+    xf, wf = x.astype(np.float64), weight.astype(np.float64)
+    if shape.transposed:
+        sums = reference.deconv2d(xf, wf.swapaxes(0, 1), shape.stride, edges)
+    else:
+        sums = reference.conv2d(xf, wf, shape.stride, edges)
+    rows, columns = shape.output_size
+    return sums[:, :, :rows, :columns]

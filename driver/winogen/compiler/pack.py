@@ -1,0 +1,288 @@
+"""Packing: everything constant about a network, laid out in the weight segment.
+
+For each layer: weights as [pass][output block][input block][tap][output lane][input lane], the
+requantisation constants of each output block (of each phase, where biases differ by pixel), and
+the step, accumulator, phase and activation tables. All pieces start on 64-byte boundaries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ScheduleError
+from winogen.compiler.integers import QuantLayer, QuantNetwork
+from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
+from winogen.target import isa, winograd
+from winogen.target.board import CoreConfig
+from winogen.target.isa import Params, Table
+from winogen.target.numerics import storage_dtype
+
+_ALIGNMENT = 64
+
+
+class SegmentWriter:
+    """Collects pieces of a DRAM segment; identical pieces share one place."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._known: dict[bytes, int] = {}
+
+    def add(self, data: bytes) -> int:
+        """Byte offset at which ``data`` will lie."""
+        if data in self._known:
+            return self._known[data]
+        offset = self._size
+        padded = data + bytes(-len(data) % _ALIGNMENT)
+        self._pieces.append(padded)
+        self._size += len(padded)
+        if len(data) <= 1 << 16:
+            self._known[data] = offset
+        return offset
+
+    def tobytes(self) -> bytes:
+        """All pieces, as they lie in DRAM."""
+        return b"".join(self._pieces)
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table in the weight segment: byte offset and entries."""
+
+    table: Table
+    offset: int
+    count: int
+
+
+@dataclass(frozen=True)
+class PackedPass:
+    """A pass with the places of its weights and tables."""
+
+    spec: Pass
+    weights: int
+    steps: StoredTable
+    accumulators: StoredTable
+    phases: StoredTable
+
+
+@dataclass(frozen=True)
+class PackedGroup:
+    """A phase group with the places of its passes and parameters."""
+
+    spec: PhaseGroup
+    passes: tuple[PackedPass, ...]
+    params: int
+    params_per_block: int
+
+
+@dataclass
+class PackedLayer:
+    """A layer, lowered and placed; independent of the batch.
+
+    ``input_blocks[s]`` is the number of channel blocks of source s.
+    """
+
+    layer: QuantLayer
+    lowered: LoweredConv
+    groups: tuple[PackedGroup, ...]
+    activation: StoredTable | None
+    input_blocks: tuple[int, ...]
+    output_blocks: int
+
+    def blocks_for(self, source: int, output_block: int) -> range:
+        """Input blocks of a source that reach an output block."""
+        if self.layer.diagonal:
+            return range(output_block, output_block + 1)
+        return range(self.input_blocks[source])
+
+
+@dataclass
+class PackedNetwork:
+    """All layers and the bytes of the weight segment."""
+
+    layers: list[PackedLayer] = field(default_factory=list)
+    segment: bytes = b""
+
+
+def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedNetwork:
+    """Lower and place every layer of a network for a build configuration.
+
+    Raises ScheduleError, naming the layer, where one does not fit the engine.
+    """
+    writer = SegmentWriter()
+    channels = {"input": network.input.shape[0], **{x.name: x.channels for x in network.layers}}
+    packed = PackedNetwork()
+    for layer in network.layers:
+        counts = tuple(channels[s] for s in layer.sources)
+        try:
+            packed.layers.append(_pack_layer(layer, counts, core, mode, writer))
+        except (ScheduleError, isa.EncodingError) as error:
+            raise ScheduleError(
+                f"layer '{layer.label}' of model {network.name} cannot run: {error}"
+            ) from None
+    packed.segment = writer.tobytes()
+    return packed
+
+
+def _pack_layer(
+    layer: QuantLayer,
+    source_channels: tuple[int, ...],
+    core: CoreConfig,
+    mode: Mode,
+    writer: SegmentWriter,
+) -> PackedLayer:
+    by_pixel = layer.bias.ndim == 3
+    # Half of each table memory, so that the next layer's tables load while this one computes.
+    max_phases = min(core.phase_depth // 2, core.accumulator_depth)
+    if by_pixel:
+        max_phases = min(max_phases, max(1, core.param_depth // 2))
+    lowered = lower(
+        layer.shape,
+        mode=mode,
+        sources=len(layer.sources),
+        max_accumulators=core.accumulator_depth,
+        max_steps=core.step_depth,
+        max_phases=max_phases,
+    )
+    lanes = core.ci_lanes
+    blocks = tuple(-(-c // lanes) for c in source_channels)
+    output_blocks = -(-layer.channels // lanes)
+    weights = _padded_weights(layer, source_channels, core)
+    groups = []
+    for group in lowered.groups:
+        passes = tuple(
+            PackedPass(
+                p,
+                writer.add(_pass_weights(weights[p.source], p, core)),
+                _store_steps(p, writer),
+                _store_accumulators(p, writer),
+                _store_phases(group.phases, p, by_pixel, writer),
+            )
+            for p in group.passes
+        )
+        params = [
+            _block_params(layer, group, block, by_pixel, core) for block in range(output_blocks)
+        ]
+        groups.append(
+            PackedGroup(
+                group,
+                passes,
+                writer.add(b"".join(params)),
+                len(group.phases) if by_pixel else 1,
+            )
+        )
+    activation = None
+    if layer.table is not None:
+        data = isa.pack_activation(layer.table)
+        activation = StoredTable(Table.ACTIVATION, writer.add(data), len(layer.table))
+    return PackedLayer(layer, lowered, tuple(groups), activation, blocks, output_blocks)
+
+
+def _padded_weights(
+    layer: QuantLayer, source_channels: tuple[int, ...], core: CoreConfig
+) -> list[NDArray[np.int64]]:
+    """Weights of each source as (output blocks, lanes, input blocks, lanes, kh, kw), zero padded.
+
+    A diagonal layer has one input block for each output block.
+    """
+    lanes = core.ci_lanes
+    kernel = layer.shape.kernel
+    output_blocks = -(-layer.channels // lanes)
+    out = []
+    if layer.diagonal:
+        index = np.arange(lanes)
+        for weight in layer.weight:
+            full = np.zeros((output_blocks, lanes, 1, lanes, *kernel), np.int64)
+            padded = np.zeros((output_blocks * lanes, *kernel), np.int64)
+            padded[: layer.channels] = weight
+            full[:, index, 0, index] = padded.reshape(output_blocks, lanes, *kernel)
+            out.append(full)
+        return out
+    start = 0
+    for count in source_channels:
+        blocks = -(-count // lanes)
+        full = np.zeros((output_blocks * lanes, blocks * lanes, *kernel), np.int64)
+        full[: layer.channels, :count] = layer.weight[:, start : start + count]
+        out.append(full.reshape(output_blocks, lanes, blocks, lanes, *kernel))
+        start += count
+    return out
+
+
+def _pass_weights(weights: NDArray[np.int64], spec: Pass, core: CoreConfig) -> bytes:
+    taps = [t for phase in spec.taps for t in phase]
+    rows, columns = [t.ky for t in taps], [t.kx for t in taps]
+    gathered = weights[..., rows, columns]  # (output blocks, lanes, input blocks, lanes, taps)
+    ordered = gathered.transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(ordered, storage_dtype(core.data_width)).tobytes()
+
+
+def _store_steps(spec: Pass, writer: SegmentWriter) -> StoredTable:
+    seen: set[int] = set()
+    entries = []
+    for step in spec.steps:
+        entries.append(
+            {
+                "position": step.position,
+                "word": step.word,
+                "accumulator": step.accumulator,
+                "first": int(step.accumulator not in seen),
+            }
+        )
+        seen.add(step.accumulator)
+    return StoredTable(Table.STEP, writer.add(isa.pack_table(Table.STEP, entries)), len(entries))
+
+
+def _store_accumulators(spec: Pass, writer: SegmentWriter) -> StoredTable:
+    entries = [{"phase": a.phase, "position": a.position} for a in spec.accumulators]
+    data = isa.pack_table(Table.ACCUMULATOR, entries)
+    return StoredTable(Table.ACCUMULATOR, writer.add(data), len(entries))
+
+
+def _store_phases(
+    phases: tuple[tuple[int, int], ...], spec: Pass, by_pixel: bool, writer: SegmentWriter
+) -> StoredTable:
+    entries = []
+    for index, ((row, column), taps) in enumerate(zip(phases, spec.taps)):
+        window = [(t.wy, t.wx) for t in taps]
+        entries.append(
+            {
+                "row": row,
+                "column": column,
+                "param": index if by_pixel else 0,
+                "taps": sum(1 << (winograd.TAPS * y + x) for y, x in window),
+                "positions": sum(1 << p for p in winograd.positions(window)),
+            }
+        )
+    data = isa.pack_table(Table.PHASE, entries)
+    return StoredTable(Table.PHASE, writer.add(data), len(entries))
+
+
+def _block_params(
+    layer: QuantLayer, group: PhaseGroup, block: int, by_pixel: bool, core: CoreConfig
+) -> bytes:
+    lanes = core.co_lanes
+    start, stop = block * lanes, min((block + 1) * lanes, layer.channels)
+
+    def padded(values: NDArray[np.int64], fill: int = 0) -> NDArray[np.int64]:
+        out = np.full(lanes, fill, np.int64)
+        out[: stop - start] = values[start:stop]
+        return out
+
+    r = layer.requantiser
+    biases = [layer.bias[:, y, x] for y, x in group.phases] if by_pixel else [layer.bias]
+    return b"".join(
+        isa.pack_params(
+            Params(
+                padded(bias),
+                padded(r.positive),
+                padded(r.negative),
+                padded(r.shift, 1),
+                padded(r.low),
+                padded(r.high),
+            )
+        )
+        for bias in biases
+    )

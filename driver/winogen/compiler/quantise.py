@@ -1,0 +1,351 @@
+"""Post-training quantisation: folded float blocks become integer layers.
+
+Activations are symmetric with one scale a tensor, weights symmetric with one scale an output
+channel, biases 32-bit integers in the accumulator's scale. Scales come from calibration inputs
+(percentile or largest magnitude, times headroom); values on a power-of-two grid, as in networks
+trained with quantisation, keep that grid and lose nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import InputError, QuantisationError
+from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed, observe
+from winogen.compiler.fold import Block
+from winogen.compiler.integers import (
+    QuantLayer,
+    QuantNetwork,
+    integer_activations,
+    sums_of_products,
+)
+from winogen.network.graph import Graph
+from winogen.program.formats import LATENT_SIGMAS, TensorFormat, input_bits
+from winogen.quality.measure import measure
+from winogen.target import numerics
+from winogen.target.numerics import Requantiser, int_range
+
+#: Real half range of the pre-activation of each tabulated function, for 8 and 16 bits: beyond
+#: it the function is within half a step of its limit (8 bits), or a few steps (16 bits).
+TABLE_RANGE = {("tanh", 8): 4.0, ("sigmoid", 8): 8.0, ("tanh", 16): 8.0, ("sigmoid", 16): 16.0}
+#: Bits of the worst-case sum: Winograd needs four times it within the accumulator.
+_SUM_BITS = {8: 29, 16: 45}
+
+
+def quantise(
+    graph: Graph,
+    data_width: int = 8,
+    *,
+    calibration: Calibration | None = None,
+    inputs: NDArray[np.float32] | None = None,
+    samples: int = 64,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> QuantNetwork:
+    """Quantise a network to ``data_width`` bits (8 or 16).
+
+    ``inputs`` (N, C, H, W) calibrate it; without them ``samples`` are drawn by ``seed``.
+    Raises QuantisationError, naming the layer, where exactness cannot be guaranteed, and
+    UnsupportedLayerError where a layer cannot run.
+    """
+    say = progress or (lambda _: None)
+    say("calibrating")
+    observed = observe(graph, inputs, samples=samples, seed=seed)
+    return quantise_observed(observed, data_width, calibration=calibration, progress=progress)
+
+
+def quantise_observed(
+    observed: Observed,
+    data_width: int = 8,
+    *,
+    calibration: Calibration | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> QuantNetwork:
+    """Quantise a network that was run for calibration; see :func:`quantise`."""
+    if data_width not in (8, 16):
+        raise InputError(f"data width must be 8 or 16 bits, not {data_width}")
+    calibration = calibration or DEFAULT_CALIBRATION[data_width]
+    say = progress or (lambda _: None)
+    graph, blocks = observed.graph, observed.blocks
+    formats = _formats(graph, blocks, observed.values, data_width, calibration)
+    say("quantising")
+    layers = [_quantise_block(observed, b, formats, data_width) for b in blocks]
+    network = QuantNetwork(
+        graph.name,
+        data_width,
+        graph.input,
+        formats[Graph.INPUT_NAME],
+        graph.output_range,
+        layers,
+        held_out=observed.held_out,
+    )
+    say("measuring")
+    q = network.quantise_input(observed.checked)
+    for layer, (name, integers) in zip(layers, integer_activations(network, q)):
+        network.report.append(
+            measure(
+                layer.label,
+                integers,
+                layer.format.dequantise(integers),
+                observed.expected[name],
+                layer.format.scale,
+                int_range(data_width),
+                graph.output_range if layer is layers[-1] else None,
+            )
+        )
+    return network
+
+
+def _formats(
+    graph: Graph,
+    blocks: list[Block],
+    kept: dict[str, NDArray],
+    data_width: int,
+    calibration: Calibration,
+) -> dict[str, TensorFormat]:
+    """The format of the input and of every block's output."""
+    top = int_range(data_width)[1]
+    spec = graph.input
+    if spec.scale is not None:
+        formats = {Graph.INPUT_NAME: TensorFormat(spec.scale)}
+    elif spec.distribution == "normal":
+        formats = {Graph.INPUT_NAME: TensorFormat(LATENT_SIGMAS / top)}
+    else:
+        formats = {Graph.INPUT_NAME: TensorFormat(max(map(abs, spec.range or (0, 1))) / top)}
+    for block in blocks:
+        if block.step is not None:
+            formats[block.name] = TensorFormat(block.step)
+            if block.high.max() / block.step > top:
+                raise QuantisationError(
+                    f"layer '{block.label}': its {block.high.max() / block.step:.0f} trained steps "
+                    f"do not fit {data_width} bits"
+                )
+        elif block.function:
+            formats[block.name] = TensorFormat(1 / top)
+        else:
+            # All zero: any scale holds it, and its inputs' keeps the requantiser in range.
+            reach = _magnitude(kept[block.name], calibration)
+            scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
+            formats[block.name] = TensorFormat(scale)
+    # Values that meet in one sum must share a scale: the coarsest of them.
+    for _ in blocks:
+        for block in blocks:
+            scale = max(formats[s].scale for s in block.sources)
+            for source in block.sources:
+                formats[source] = TensorFormat(scale)
+    formats[blocks[-1].name] = _output_format(graph, blocks[-1], formats, data_width)
+    return formats
+
+
+def _short(scale: float) -> float:
+    """``scale`` rounded up to 12 significant bits.
+
+    Calibration is in floating point, whose last bits differ between processors; this keeps them
+    out of the program, so that the same seed gives the same program nearly everywhere.
+    """
+    mantissa, exponent = np.frexp(scale)
+    return float(np.ldexp(np.ceil(mantissa * 4096) / 4096, exponent))
+
+
+def _magnitude(values: NDArray, calibration: Calibration) -> float:
+    magnitude = np.abs(values).ravel()
+    if calibration.percentile == 100:
+        reach = float(magnitude.max())
+    else:
+        rank = int(np.ceil(calibration.percentile / 100 * len(magnitude))) - 1
+        reach = float(np.partition(magnitude, rank)[rank])
+        if reach == 0:
+            reach = float(magnitude.max())
+    return reach * calibration.headroom
+
+
+def _image_bounds(graph: Graph, block: Block) -> tuple[float, float] | None:
+    """The real range of an output that is bounded, so that all codes can be spent on it."""
+    if block.function == "tanh":
+        return (-1.0, 1.0)
+    if block.function == "sigmoid":
+        return (0.0, 1.0)
+    low, high = float(block.low.min()), float(block.high.max())
+    bounded = np.isfinite(low) and np.isfinite(high) and low < high
+    if graph.output_range and bounded and block.step is None:
+        return low, high
+    return None
+
+
+def _output_format(
+    graph: Graph, block: Block, formats: dict[str, TensorFormat], data_width: int
+) -> TensorFormat:
+    bounds = _image_bounds(graph, block)
+    if bounds is None:
+        return formats[block.name]
+    low, high = int_range(data_width)
+    scale = (bounds[1] - bounds[0]) / (high - low)
+    return TensorFormat(scale, low - bounds[0] / scale)
+
+
+def _quantise_block(
+    observed: Observed, block: Block, formats: dict[str, TensorFormat], data_width: int
+) -> QuantLayer:
+    graph = observed.graph
+    low, high = int_range(data_width)
+    input_scale = formats[block.sources[0]].scale
+    out = formats[block.name]
+    bounds = _image_bounds(graph, block) if block is observed.blocks[-1] else None
+    table = None
+    target_scale, target_low, target_high = out.scale, low, high
+    if block.function or bounds is not None:
+        half_range = TABLE_RANGE.get((block.function or "", data_width))
+        half_range = half_range or _power_of_two_above(bounds)
+        table = _table(block, out, half_range, data_width, bounds)
+        target_low, target_high = int_range(numerics.PREACTIVATION_BITS)
+        target_scale = half_range / (1 << (numerics.PREACTIVATION_BITS - 1))
+
+    weight, scale = _quantise_weight(block, input_scale, data_width)
+    unit = input_scale * scale  # real value of one accumulator unit, (cout,)
+    column = (-1,) + (1,) * (block.bias.ndim - 1)
+    missing = _mean_error(observed, block, weight, scale, formats, data_width)
+    bias = block.bias + missing.reshape(column)
+    bias = np.floor(bias / unit.reshape(column) + 0.5).astype(np.int64)
+    _check_sum(graph, block, weight, bias, data_width)
+
+    ratio = unit / target_scale
+    steepest = np.maximum(1.0, np.abs(block.slope))
+    try:
+        _, shift = numerics.fixed_point(ratio * steepest)
+    except ValueError as error:
+        raise QuantisationError(f"layer '{block.label}' of model {graph.name}: {error}") from None
+    power = numerics.powers_of_two(shift)
+    top = int_range(numerics.MULTIPLIER_BITS)[1]
+    positive = np.minimum(np.floor(ratio * power + 0.5), top).astype(np.int64)
+    negative = np.clip(np.floor(ratio * block.slope * power + 0.5), -top, top).astype(np.int64)
+    clamp = [
+        np.clip(np.floor(b / target_scale + 0.5), target_low, target_high).astype(np.int64)
+        for b in (block.low, block.high)
+    ]
+    requantiser = Requantiser(positive, negative, shift, clamp[0], clamp[1])
+    return QuantLayer(
+        block.name,
+        block.label,
+        block.sources,
+        block.shape,
+        block.diagonal,
+        weight,
+        bias,
+        requantiser,
+        table,
+        out,
+    )
+
+
+def _power_of_two_above(bounds: tuple[float, float] | None) -> float:
+    assert bounds is not None
+    return float(2.0 ** np.ceil(np.log2(max(abs(bounds[0]), abs(bounds[1]), 1e-6))))
+
+
+def _table(
+    block: Block,
+    out: TensorFormat,
+    half_range: float,
+    data_width: int,
+    bounds: tuple[float, float] | None,
+) -> NDArray[np.int16]:
+    lsb = 1 << (16 - data_width)
+    low, high = int_range(data_width)
+    # The hardware rounds the table's 16 bits to 8; entries rounded down make that one rounding.
+    rounding = 0.0 if data_width == 8 else 0.5
+
+    def code(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        if block.function == "tanh":
+            y = np.tanh(x)
+        elif block.function == "sigmoid":
+            y = 1 / (1 + np.exp(-x))
+        else:
+            assert bounds is not None
+            y = np.clip(x, *bounds)
+        codes = np.clip(y / out.scale + out.zero_point, low, high)
+        return np.floor(codes * lsb + rounding)
+
+    return numerics.activation_table(code, half_range)
+
+
+def _quantise_weight(
+    block: Block, input_scale: float, data_width: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Integer weights and the scale of each output channel (cout,)."""
+    top = int_range(data_width)[1]
+    if block.diagonal:
+        per_channel = block.weight.transpose(1, 0, 2, 3).reshape(block.channels, -1)
+    else:
+        per_channel = block.weight.reshape(block.channels, -1)
+    largest = np.abs(per_channel).max(axis=1)
+    scale = largest / top
+    # A channel that already lies on a power-of-two grid keeps it, and loses nothing.
+    exponent = np.floor(np.log2(np.maximum(scale, 1e-300)))
+    for finer in (1, 0):
+        grid = numerics.powers_of_two((exponent + finer).astype(np.int64))
+        units = per_channel / grid[:, None]
+        exact = np.all(units == np.round(units), axis=1) & (largest / grid <= top)
+        scale = np.where(exact, grid, scale)
+    # The bias must fit too: a channel with tiny weights takes a coarser scale.
+    bias = np.abs(block.bias.reshape(block.channels, -1)).max(axis=1)
+    scale = np.maximum(scale, bias / (input_scale * 2.0 ** (_SUM_BITS[data_width] - 2)))
+    scale = np.where(scale == 0, 1.0, scale)
+    shaped = scale.reshape((1, -1, 1, 1) if block.diagonal else (-1, 1, 1, 1))
+    weight = np.clip(np.floor(block.weight / shaped + 0.5), -top, top)
+    return weight.astype(np.int64), scale
+
+
+def _mean_error(
+    observed: Observed,
+    block: Block,
+    weight: NDArray[np.int64],
+    scale: NDArray[np.float64],
+    formats: dict[str, TensorFormat],
+    data_width: int,
+) -> NDArray[np.float64]:
+    """What rounding takes off a block's sums on average, (cout,): the bias gives it back.
+
+    Rounding to the nearest is not fair to values that are nearly always the same, such as what a
+    batch-norm makes of a ReLU's zeros. Clipped values are left out: they are rare and large. A
+    convolution of means is the mean of convolutions, so one image is enough.
+    """
+    bits = dict.fromkeys(block.sources, data_width)
+    bits[Graph.INPUT_NAME] = input_bits(observed.graph.input, data_width)
+    exact, rounded = [], []
+    for source in block.sources:
+        f, values = formats[source], observed.values[source]
+        low, high = f.dequantise(np.array(int_range(bits[source])))
+        means = np.zeros((2, 1, *values.shape[1:]))
+        for x in values:
+            means[0] += np.clip(x, low, high)
+            means[1] += f.quantise(x, bits[source])
+        exact.append(means[0] / len(values))
+        rounded.append(means[1] / len(values) * f.scale)
+    wanted = sums_of_products(block.shape, block.diagonal, exact, block.weight)
+    shaped = scale.reshape((1, -1, 1, 1) if block.diagonal else (-1, 1, 1, 1))
+    got = sums_of_products(block.shape, block.diagonal, rounded, weight * shaped)
+    # Whole quarters of a step: the last bits of the means differ between processors.
+    quarter = formats[block.name].scale / 4
+    return np.rint((wanted - got).mean(axis=(0, 2, 3)) / quarter) * quarter
+
+
+def _check_sum(
+    graph: Graph,
+    block: Block,
+    weight: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    data_width: int,
+) -> None:
+    """Refuse a layer whose sums could wrap: four times the worst case must fit the accumulator."""
+    axes = (0, 2, 3) if block.diagonal else (1, 2, 3)
+    worst = np.abs(weight).sum(axis=axes) << (data_width - 1)
+    worst = worst + np.abs(bias.reshape(block.channels, -1)).max(axis=1)
+    limit = 1 << _SUM_BITS[data_width]
+    if np.any(worst >= limit):
+        raise QuantisationError(
+            f"layer '{block.label}' of model {graph.name}: its sums can reach {worst.max()}, over "
+            f"the {limit} that {data_width}-bit hardware adds exactly; split its input channels"
+        )

@@ -1,0 +1,1 @@
+"""Predicted cycles: of each unit, and of a stream."""

@@ -1,0 +1,420 @@
+"""Cycles of the accelerator's units, for the cost model: DRAM, fetch and the three engines.
+
+The formulas are those of the logic (``hw_src/rtl``; docs/hardware.md follows one tile through it).
+An engine here knows when it may begin its next instruction, which bytes that moves, and when it
+ends. None of them knows data; where timing depends on tables, the mean is taken. Instructions that
+the hardware refuses (counts of zero) get some time too. Times are cycles since the stream began.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from winogen.target import isa
+from winogen.target.board import BEAT_BYTES, Board
+from winogen.target.isa import INSTRUCTION_BYTES, Instruction, Opcode, Table
+from winogen.target.registers import Engine
+
+#: The longest AXI burst, and bursts that a port may have outstanding (wg_axi_read, wg_axi_write).
+BURST_BEATS = 16
+OUTSTANDING = 8
+#: A port announces a burst every other cycle at most.
+BURST_CYCLES = 2
+#: Between a burst's last beat and the next burst that takes its place: registers at both ends.
+BURST_TURN = 6
+#: Beats that each read port can hold (FifoBeats of wg_load's reader).
+READ_QUEUE_BEATS = 128
+
+#: Cycles before the memory sees the address of the first instruction: wg_control, wg_fetch and
+#: wg_reader start in 7. wg_control needs 2 to see that the last instruction has ended; they are
+#: counted here, so that a stream ends with its last instruction.
+START_CYCLES = 7 + 2
+#: Multiplier slots of wg_descriptor_check: the longest chain of checks decides.
+CHECK_SLOTS = {
+    Opcode.LOAD_INPUT: 7,
+    Opcode.LOAD_WEIGHTS: 2,
+    Opcode.LOAD_PARAMS: 1,
+    Opcode.LOAD_TABLE: 1,
+    Opcode.COMPUTE: 19,
+    Opcode.STORE: 5,
+}
+#: Instructions that fetch reads ahead, and those that wait in the queue of each engine (wg_issue).
+FETCH_AHEAD = 8
+QUEUE_DEPTH = 16
+#: Groups of tiles of a COMPUTE that are followed one by one; the others go on like them.
+SIMULATED_GROUPS = 6
+#: From the end of an instruction to the beginning of one that waited for its token.
+TOKEN_CYCLES = 2
+
+
+class Dram:
+    """The memory: each port has one transfer at a time, and those under way share the bandwidth.
+
+    They take turns beat by beat, so a port's share does not depend on what the others ask for.
+    The load engine has ``read_ports`` turns, fetch and the store engine one each.
+    """
+
+    def __init__(self, board: Board):
+        self._rate = board.dram_bytes_per_cycle
+        self._weights = {Engine.LOAD: board.core.read_ports, Engine.STORE: 1, Engine.FETCH: 1}
+        self._transfers: dict[Engine, _Transfer] = {}
+        self._now = 0.0
+
+    def idle(self, port: Engine) -> bool:
+        """Whether the port has no transfer."""
+        return port not in self._transfers
+
+    def request(self, port: Engine, begin: float, size: int, least: float = 0.0) -> None:
+        """The next transfer of a port: its first data come at ``begin``, it takes ``least``."""
+        fastest = size / least if least else math.inf
+        self._transfers[port] = _Transfer(max(begin, self._now), size, fastest)
+        self._share()
+
+    def next(self) -> float:
+        """When a transfer begins or ends next, if no other comes; infinity if there is none."""
+        now = self._now
+        return min(
+            (t.begin if t.begin > now else now + t.left / t.rate for t in self._transfers.values()),
+            default=math.inf,
+        )
+
+    def advance(self, time: float) -> list[Engine]:
+        """Let time pass, not beyond ``next()``; the ports whose transfers have ended."""
+        ended = []
+        for port, transfer in self._transfers.items():
+            if transfer.begin <= self._now:
+                transfer.left -= transfer.rate * (time - self._now)
+                if transfer.left < 1e-3:
+                    ended.append(port)
+        for port in ended:
+            del self._transfers[port]
+        self._now = time
+        self._share()
+        return ended
+
+    def _share(self) -> None:
+        """Divide the bandwidth among the transfers under way."""
+        active = [(p, t) for p, t in self._transfers.items() if t.begin <= self._now]
+        turn = self._rate / max(sum(self._weights[p] for p, _ in active), 1)
+        for port, transfer in active:
+            transfer.rate = min(transfer.fastest, self._weights[port] * min(turn, BEAT_BYTES))
+
+
+@dataclass
+class _Transfer:
+    begin: float
+    left: float
+    fastest: float
+    rate: float = 0.0
+
+
+class Fetch:
+    """wg_fetch: reads the stream ahead, handles one instruction after the other."""
+
+    def __init__(self, board: Board):
+        self._latency = START_CYCLES + board.dram_latency
+        self._taken: deque[float] = deque([0.0] * FETCH_AHEAD, maxlen=FETCH_AHEAD)
+        self._free = 0.0
+        self.asked = 0
+        self.arrived: deque[float] = deque()
+
+    def wants(self, handed: int) -> bool:
+        """Whether the reader has room for one more instruction; ``handed`` have left."""
+        return self.asked - handed < FETCH_AHEAD
+
+    def request(self) -> float:
+        """Ask for the next instruction; when its first beat comes."""
+        self.asked += 1
+        return self._taken[0] + self._latency
+
+    def hand(self, opcode: Opcode, room: float) -> float:
+        """When the oldest that has arrived is in its engine's queue, which has room by ``room``."""
+        taken = max(self._free + INSTRUCTION_BYTES // BEAT_BYTES, self.arrived.popleft())
+        self._taken.append(taken)
+        # StDecode, the check's slots and its pipeline of four, StDispatch.
+        self._free = max(taken + 1 + CHECK_SLOTS[opcode] + 4 + 1, room)
+        return self._free + 2  # the head of the queue, then go_q of wg_issue
+
+
+class Load:
+    """wg_load: a front that asks for bytes, and a back that writes the memories."""
+
+    #: Instructions that the front may be ahead.
+    AHEAD = 4
+
+    def __init__(self, board: Board):
+        self._board = board
+        self._front = 0.0
+        self._taken: deque[float] = deque([0.0] * self.AHEAD, maxlen=self.AHEAD)
+        #: Instructions whose data have not all come: index, when it began, first data, bytes.
+        self._waiting: deque[tuple[int, Instruction, int, float, int, Runs]] = deque()
+        #: When the back can take beats again, and when all it took has been written.
+        self._back = self._settled = 0.0
+        #: Cycles of a burst of the latest transfer, and when the port can announce one more.
+        self._burst, self._room = math.inf, 0.0
+        rate = min(board.dram_bytes_per_cycle, BEAT_BYTES * board.core.read_ports)
+        self._capacity = READ_QUEUE_BEATS * board.core.read_ports * BEAT_BYTES / rate
+
+    @property
+    def ready(self) -> float:
+        """When the next instruction can begin; infinity while the queue has no room."""
+        if len(self._waiting) == self.AHEAD:
+            return math.inf
+        # The one that was AHEAD before it has made room.
+        return max(self._front, self._taken[len(self._waiting)] + 1)
+
+    def begin(self, index: int, instruction: Instruction, at: int) -> None:
+        """The front takes an instruction."""
+        f = instruction.fields
+        factor = rows = 1
+        if instruction.opcode is Opcode.LOAD_INPUT:
+            factor, rows = f["column_step"], f["images"] * f["blocks"] * f["rows"]
+        elif instruction.opcode is Opcode.LOAD_WEIGHTS:
+            factor = f["blocks"]
+        # The size of a run by shifting and adding, a bit a cycle; then a run a cycle, which goes
+        # through wg_burst_split and the port's register.
+        sized = at + 1 + factor.bit_length()
+        self._front = sized + 2 + rows
+        first = sized + 5 + self._board.dram_latency
+        size, runs = load_bytes(instruction, self._board)
+        self._waiting.append((index, instruction, at, first, size, runs))
+
+    def transfer(self) -> tuple[float, int, float] | None:
+        """First data, bytes and least cycles of the oldest waiting instruction's transfer."""
+        if not self._waiting:
+            return None
+        _, _, _, first, size, runs = self._waiting[0]
+        core = self._board.core
+        latency = self._board.dram_latency
+        # Nothing is asked for that the queues have no room for, nor while too much is under way.
+        begin = max(first + runs.join, self._back - self._capacity, self._room + latency)
+        cycles = runs.cycles(latency, core.read_ports)
+        # The next burst takes the place of one of the last.
+        bursts = max(runs.bursts(core.read_ports), 1)
+        self._burst = cycles / bursts if bursts >= OUTSTANDING else math.inf
+        return begin, size, cycles
+
+    def finish(self, last: float) -> tuple[int, int]:
+        """The transfer has ended: the instruction and its end."""
+        index, instruction, at, _, size, _ = self._waiting.popleft()
+        f, core = instruction.fields, self._board.core
+        port_bytes = BEAT_BYTES * core.read_ports
+        # Cycles before the first beat is taken, for all beats, and from the last to the end.
+        setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
+        free = self._settled
+        if instruction.opcode is Opcode.LOAD_INPUT:
+            rows = f["images"] * f["blocks"] * f["rows"]  # each ends with a beat of its own
+            beats = rows * math.ceil(size / max(rows, 1) / port_bytes)
+        elif instruction.opcode is Opcode.LOAD_WEIGHTS:
+            free = self._back  # the transform of the one before may still run
+            setup = f["phases"] + f["blocks"].bit_length() + 5  # counts taps and words first
+            if f["winograd"]:
+                # A phase of r x c taps has (r + 1) (c + 1) positions, two cycles each; the last
+                # phase's are transformed when its taps are complete.
+                taps = f["taps"] / max(f["phases"], 1)
+                phase = 2 * (math.sqrt(taps) + 1) ** 2
+                beats = max(beats, math.ceil(f["blocks"] * f["phases"] * phase))
+                tail = phase + 8
+        elif instruction.opcode is Opcode.LOAD_TABLE and f["table"] == Table.ACTIVATION:
+            beats = f["count"]  # an entry a cycle
+        else:
+            beats = size // BEAT_BYTES  # one beat a cycle, however many ports
+        taken = max(at + 2.0, free)
+        self._taken.append(taken)
+        self._room = last - (OUTSTANDING - 1) * self._burst + BURST_TURN
+        done = max(taken + setup + beats, last + 3)
+        self._back = done + 1
+        self._settled = done + tail
+        return index, math.ceil(self._settled)
+
+
+class Compute:
+    """wg_compute: patches, multipliers and drain, each with its own instruction."""
+
+    #: Instructions that wait for the drain, and patches of a group and block (slots).
+    AHEAD = 4
+    SLOTS = 8
+
+    def __init__(self, board: Board):
+        self._core = board.core
+        self._fetch = self._array = self._end = 0.0
+        #: When the drain took the latest instructions, and freed the latest accumulator halves.
+        self._taken: deque[float] = deque([0.0] * self.AHEAD, maxlen=self.AHEAD)
+        self._drained = (0.0, 0.0)
+
+    @property
+    def ready(self) -> float:
+        """When the next instruction can begin."""
+        return max(self._fetch, self._taken[0] + 1)
+
+    def begin(self, instruction: Instruction, at: int) -> int:
+        """Run an instruction; returns its end."""
+        f, core = instruction.fields, self._core
+        groups, last_tiles, blocks = tile_groups(instruction, core.tile_lanes)
+        tiles = core.tile_lanes if groups > 1 else last_tiles
+        rows, steps, setup = f["patch_rows"], f["steps"], 6 + core.tile_lanes
+        if not f["winograd"] and f["patch_columns"] <= 2:
+            rows = -(-rows // 2)  # squares: two rows a read
+        reads, work = tiles * rows, blocks * steps  # of a block and of a group
+        to_sums = 8 + core.ci_lanes  # from a step to its sum in the accumulators
+        accumulators = f["accumulators"] / max(f["phases"], 1)
+
+        # The drain takes a phase's accumulators and one cycle more, or as long as the words of the
+        # phase before need to leave; two more cycles to take a group. Phases are taken to be alike.
+        # The first figure is the time of a group alone, the second after another group.
+        def drain(tiles: int) -> tuple[float, float]:
+            words = tiles * f["tile"] ** 2
+            others = (f["phases"] - 1) * max(accumulators + 1, words)
+            return accumulators + 3 + others, max(accumulators + 3, words) + others
+
+        taken = self._end + 1
+        self._taken.append(taken)
+        array, patches = self._array + 1, at + setup + 6
+        older, newer = self._drained
+        shown = min(groups, SIMULATED_GROUPS)
+        for number in range(shown):
+            first = patches + (number * blocks + 1) * reads
+            last = patches + (number + 1) * blocks * reads
+            # Two groups have an accumulator half each, from the first step to the drain's end.
+            array = max(max(array, first, older + 1) + work, last + steps)
+            alone, after = drain(tiles if number < groups - 1 else last_tiles)
+            free = newer + after if number else taken + alone
+            older, newer = newer, max(array + to_sums - 1 + alone, free)
+        # The others follow at the pace of the slowest: steps, patches, drain, way of a half.
+        pace = max(work, blocks * reads, after, (work + to_sums + alone) / 2)
+        rest = (groups - shown) * pace
+        self._array = array + rest
+        self._drained = (older + rest, newer + rest)
+        self._fetch = max(
+            at + setup + ((groups - 1) * tiles + last_tiles) * rows * blocks,
+            self._array - self.SLOTS * steps,
+        )
+        # The last words go through the requantiser and the activation, or to the partial sums.
+        out = newer + rest + last_tiles * f["tile"] ** 2
+        self._end = math.ceil(out + (22 if f["last"] else 5))
+        return self._end
+
+
+class Store:
+    """wg_store and wg_axi_write: announces rows, sends words, waits for the responses."""
+
+    #: Instructions whose data may wait.
+    AHEAD = 2
+
+    def __init__(self, board: Board):
+        self._board = board
+        self._free = 0.0
+        self._waiting: deque[tuple[int, int, int, Runs]] = deque()
+
+    @property
+    def ready(self) -> float:
+        """When the next instruction can begin; infinity while too many wait."""
+        return math.inf if len(self._waiting) == self.AHEAD else self._free
+
+    def begin(self, index: int, instruction: Instruction, at: int) -> None:
+        """The engine takes an instruction."""
+        f = instruction.fields
+        rows = f["images"] * f["rows"]
+        size, runs = store_bytes(instruction, self._board)
+        self._free = at + 3 + max(rows, size // BEAT_BYTES)
+        self._waiting.append((index, at, size, runs))
+
+    def transfer(self) -> tuple[float, int, float] | None:
+        """First data, bytes and least cycles of the oldest waiting instruction's transfer."""
+        if not self._waiting:
+            return None
+        _, at, size, runs = self._waiting[0]
+        return at + 8 + runs.join, size, runs.cycles(self._board.dram_latency)
+
+    def finish(self, last: float) -> tuple[int, int]:
+        """The transfer has ended: the instruction and its end."""
+        index, _, _, _ = self._waiting.popleft()
+        return index, math.ceil(last + self._board.dram_latency)
+
+
+def tile_groups(instruction: Instruction, lanes: int) -> tuple[int, int, int]:
+    """Groups of tiles, tiles of the last group, and blocks of input channels of a COMPUTE."""
+    f = instruction.fields
+    tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
+    groups = max(-(-tiles // lanes), 1)
+    return groups, tiles - (groups - 1) * lanes, f["blocks"]
+
+
+def load_bytes(instruction: Instruction, board: Board) -> tuple[int, Runs]:
+    """Bytes that a LOAD_* reads, and the runs that they lie in."""
+    f, core = instruction.fields, board.core
+    if instruction.opcode is Opcode.LOAD_INPUT:
+        # Every pixel between the first and last of a row crosses the bus; the step drops some.
+        span = max((f["columns"] - 1) * f["column_step"] + 1, 0)
+        strides = (f["row_stride"], f["block_stride"], f["image_stride"])
+        counts = (f["rows"], f["blocks"], f["images"])
+        size = math.prod(counts) * span * core.word_bytes
+        return size, _runs(span, zip(counts, strides), core.word_bytes)
+    if instruction.opcode is Opcode.LOAD_PARAMS:
+        size = f["count"] * core.co_lanes * isa.PARAM_BYTES
+    elif instruction.opcode is Opcode.LOAD_TABLE:
+        size = f["count"] * isa.TABLE_ENTRY_BYTES[Table(f["table"])]
+    else:
+        size = f["blocks"] * f["taps"] * core.weight_word_bytes
+    return size, Runs(1, -(-size // BEAT_BYTES))
+
+
+def store_bytes(instruction: Instruction, board: Board) -> tuple[int, Runs]:
+    """Bytes that a STORE writes, and the runs that they lie in."""
+    f, word_bytes = instruction.fields, board.core.word_bytes
+    size = f["images"] * f["rows"] * f["columns"] * word_bytes
+    box = ((f["rows"], f["row_stride"]), (f["images"], f["image_stride"]))
+    return size, _runs(f["columns"], box, word_bytes)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """So many runs of contiguous beats, each as long as the others.
+
+    ``rows`` are in a run; each takes a cycle to join the burst (wg_burst_split).
+    """
+
+    count: int
+    beats: int
+    rows: int = 1
+
+    @property
+    def join(self) -> int:
+        """Cycles until the rows of the first burst are joined."""
+        of_burst = BURST_BEATS * self.rows // max(self.beats, 1)
+        return max(min(self.rows, of_burst), 1) - 1
+
+    def bursts(self, ports: int = 1) -> int:
+        """Bursts of the busiest port; they go to the ports in turn."""
+        return -(-self.count * -(-self.beats // BURST_BEATS) // ports)
+
+    def cycles(self, latency: int, ports: int = 1) -> float:
+        """Least cycles of a transfer, from first to last data: what its busiest port takes.
+
+        A port moves a beat a cycle, announces a burst every other cycle, and has 8 bursts under
+        way, each of which waits for the latency and its own beats.
+        """
+        bursts = self.bursts(ports)
+        if not bursts:
+            return 0.0
+        of_run = -(-self.beats // BURST_BEATS)
+        beats = self.beats / of_run
+        if ports > 1 and of_run % ports == 0:
+            beats = BURST_BEATS  # the short ones at the end of the runs all go to another port
+        trips = max(bursts - OUTSTANDING, 0) / OUTSTANDING
+        waiting = trips * (latency + BURST_TURN + beats) + min(bursts, OUTSTANDING) * beats
+        return max(bursts * BURST_CYCLES, bursts * beats, waiting)
+
+
+def _runs(words: int, box: Iterable[tuple[int, int]], word_bytes: int) -> Runs:
+    """Runs of a box of rows of so many words; rows that continue each other make one run."""
+    count = rows = 1
+    for number, stride in box:
+        if count == 1 and (number == 1 or stride == words):
+            words, rows = words * number, rows * number
+        else:
+            count *= number
+    return Runs(count, words * word_bytes // BEAT_BYTES, rows)

@@ -1,0 +1,674 @@
+"""Recognising what a stream computes, so that whole layers can be computed at once.
+
+A symbolic walk over the stream follows what every on-chip memory holds: which bytes of DRAM each
+COMPUTE really combines, and where its results go. Computations of the same tiles then merge over
+blocks of input channels (their sums continue each other) and of output channels (they share the
+input). The result is a list of :class:`Job`; each is a (transposed) convolution over a box of
+tiles with all its channels. Anything that does not fit the pattern raises
+:class:`NotRecognised`, and the caller executes instruction by instruction instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.target import isa, winograd
+from winogen.target.board import CoreConfig
+from winogen.target.isa import Instruction, Opcode, Table
+from winogen.target.registers import Segment
+from winogen.target.winograd import ZERO_POSITION
+
+#: Images that one job covers at most: bounds the memory for its patches.
+_MAX_IMAGES = 64
+
+#: Reads ``nbytes`` at a bus address.
+Reader = Callable[[int, int], NDArray[np.uint8]]
+
+
+class NotRecognised(Exception):
+    """The stream does something that only the machine can follow."""
+
+
+@dataclass(frozen=True)
+class InputView:
+    """A box of an activation tensor in DRAM: its bus address, and words (see LOAD_INPUT)."""
+
+    address: int
+    images: int
+    blocks: int
+    rows: int
+    columns: int
+    image_stride: int
+    block_stride: int
+    row_stride: int
+    column_step: int
+    pitch: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a pass does with a patch: the contents of its tables and its geometry.
+
+    ``products[a]`` holds the (position, word) pairs that accumulator a sums; ``window[p]`` and
+    ``positions[p]`` the taps and Winograd positions of phase p's weights.
+    """
+
+    winograd: bool
+    tile: int
+    tiles: tuple[int, int]
+    origin: tuple[int, int]
+    patch: tuple[int, int, int, int]
+    products: tuple[tuple[tuple[int, int], ...], ...]
+    accumulators: tuple[tuple[int, int], ...]
+    window: tuple[tuple[int, ...], ...]
+    positions: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class FusedPass:
+    """A pass over all its input blocks.
+
+    ``weights[b][i]`` is the (bus address, blocks) of the i-th run of input blocks for output
+    block b. Without a view the input is zero.
+    """
+
+    view: InputView | None
+    kernel: Kernel
+    weights: tuple[tuple[tuple[int, int], ...], ...]
+
+    @property
+    def taps(self) -> int:
+        """Weight words in DRAM for each block of input channels."""
+        return sum(len(w) for w in self.kernel.window)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Passes whose sums are requantised together, for one group of phases.
+
+    ``params[b]`` is the bus address of output block b's parameters, ``activation`` that of the
+    table or None.
+    """
+
+    passes: tuple[FusedPass, ...]
+    phases: tuple[tuple[int, int, int], ...]  # row, column, parameter entry
+    params: tuple[int, ...]
+    activation: int | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """All output channels of a box of tiles.
+
+    ``stores[b]`` is the bus address for output block b.
+    """
+
+    layer: int
+    chains: tuple[Chain, ...]
+    images: int
+    rows: int
+    columns: int
+    stride: tuple[int, int]
+    stores: tuple[int, ...]
+    image_stride: int
+    row_stride: int
+
+
+@dataclass
+class _Held:
+    """What a range of an on-chip memory holds."""
+
+    start: int
+    stop: int
+    what: object
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A run of weight blocks: address and blocks, the phase table it was loaded with, its size."""
+
+    place: tuple[int, int]
+    window: tuple[tuple[int, ...], ...]
+    positions: tuple[tuple[int, ...], ...]
+    winograd: bool
+    words: int
+
+
+class _Memory:
+    """Ranges of one on-chip memory and what was loaded there last."""
+
+    def __init__(self) -> None:
+        self._held: list[_Held] = []
+
+    def put(self, start: int, size: int, what: object) -> None:
+        stop = start + size
+        self._held = [h for h in self._held if h.stop <= start or stop <= h.start]
+        self._held.append(_Held(start, stop, what))
+
+    def drop(self, stale: Callable[[object], bool]) -> None:
+        """Forget what ``stale`` says is no longer in DRAM as it was loaded."""
+        self._held = [h for h in self._held if not stale(h.what)]
+
+    def get(self, start: int, size: int) -> object:
+        """What lies at exactly this start and at least this long."""
+        for held in self._held:
+            if held.start == start and start + size <= held.stop:
+                return held.what
+        raise NotRecognised("an operand was not loaded as one piece")
+
+
+@dataclass
+class _Output:
+    """Chains that have been requantised into one range of the output buffer."""
+
+    start: int
+    shape: tuple[int, int, int]
+    stride: tuple[int, int]
+    chains: list[Chain] = field(default_factory=list)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Words of the output buffer that it takes."""
+        images, rows, columns = self.shape
+        return self.start, self.start + images * rows * columns
+
+
+def recognise(
+    instructions: Sequence[Instruction],
+    order: Sequence[int],
+    core: CoreConfig,
+    bases: Mapping[Segment, int],
+    read: Reader,
+) -> list[Job]:
+    """The jobs of a stream, in an order in which they may be done.
+
+    ``order`` is one in which the tokens allow the instructions to run; ``bases`` are the bus
+    addresses of the segments.
+    """
+    walk = _Walk(core, bases, read)
+    for index in order:
+        walk.step(instructions[index])
+    if walk.open_chain or walk.outputs:
+        raise NotRecognised("a result is never stored")
+    return _merge_layers(walk.jobs, core)
+
+
+class _Walk:
+    def __init__(self, core: CoreConfig, bases: Mapping[Segment, int], read: Reader):
+        self._core = core
+        self._bases = bases
+        self._read = read
+        self._input, self._weight, self._param = _Memory(), _Memory(), _Memory()
+        self._tables = {
+            table: {name: np.zeros(1 << 13, np.int64) for name, *_ in fields}
+            for table, fields in isa.TABLE_FIELDS.items()
+        }
+        self._activation: int | None = None
+        self._stored, self._given = _Intervals(), _Intervals()
+        #: What every COMPUTE of the open sum must agree on, and where its biases came from.
+        self._sum: tuple = ()
+        self._biases: tuple[int, ...] = ()
+        self.open_chain: list[FusedPass] = []
+        self.outputs: list[_Output] = []
+        self.jobs: list[Job] = []
+
+    def step(self, instruction: Instruction) -> None:
+        f = instruction.fields
+        opcode = instruction.opcode
+        if opcode is Opcode.LOAD_INPUT:
+            names = list(InputView.__dataclass_fields__)[1:]
+            view = InputView(self._address(f), *(f[name] for name in names))
+            self._note_read(_view_span(view, self._core), constant=False)
+            self._input.put(f["base"], f["images"] * f["blocks"] * f["rows"] * f["pitch"], view)
+        elif opcode is Opcode.LOAD_WEIGHTS:
+            self._load_weights(f)
+        elif opcode is Opcode.LOAD_PARAMS:
+            entry = self._core.co_lanes * isa.PARAM_BYTES
+            start = self._address(f)
+            self._note_read((start, start + f["count"] * entry), constant=True)
+            for i in range(f["count"]):
+                self._param.put(f["base"] + i, 1, self._address(f) + i * entry)
+        elif opcode is Opcode.LOAD_TABLE:
+            self._load_table(f)
+        elif opcode is Opcode.COMPUTE:
+            self._compute(f)
+        else:
+            self._store(instruction)
+
+    def _note_read(self, span: tuple[int, int], *, constant: bool) -> None:
+        """Remember what is read from before the stream; constants may come from nowhere else."""
+        if not self._stored.touches(*span):
+            self._given.add(*span)
+        elif constant:
+            raise NotRecognised("constants that the stream itself stores")
+
+    def _address(self, f: dict[str, int]) -> int:
+        return self._bases[Segment(f["segment"])] + f["offset"]
+
+    def _load_weights(self, f: dict[str, int]) -> None:
+        window, positions, _ = self._phase_entries(f)
+        if sum(map(len, window)) != f["taps"]:
+            raise NotRecognised("taps")
+        words = sum(map(len, positions)) if f["winograd"] else f["taps"]
+        place = (self._address(f), f["blocks"])
+        self._note_read(_run_span(place, f["taps"], self._core), constant=True)
+        what = _Weights(place, window, positions, bool(f["winograd"]), words)
+        self._weight.put(f["base"], f["blocks"] * words, what)
+
+    def _load_table(self, f: dict[str, int]) -> None:
+        table = Table(f["table"])
+        if table is Table.ACTIVATION:
+            if f["base"] or f["count"] != isa.TABLE_ENTRIES:
+                raise NotRecognised("part of an activation table")
+            self._activation = self._address(f)
+            self._note_read(_table_span(self._activation), constant=True)
+            return
+        address, nbytes = self._address(f), f["count"] * isa.TABLE_ENTRY_BYTES[table]
+        self._note_read((address, address + nbytes), constant=True)
+        data = self._read(address, nbytes)
+        for name, values in isa.unpack_table(table, data).items():
+            self._tables[table][name][f["base"] : f["base"] + f["count"]] = values
+
+    def _entries(self, table: Table, start: int, count: int) -> dict[str, list[int]]:
+        return {
+            name: values[start : start + count].tolist()
+            for name, values in self._tables[table].items()
+        }
+
+    def _phase_entries(self, f: dict[str, int]) -> tuple[tuple, tuple, tuple]:
+        phases = self._entries(Table.PHASE, f["phase_base"], f["phases"])
+        window = tuple(tuple(i for i in range(9) if t >> i & 1) for t in phases["taps"])
+        positions = tuple(tuple(i for i in range(16) if p >> i & 1) for p in phases["positions"])
+        places = tuple(zip(phases["row"], phases["column"], phases["param"]))
+        return window, positions, places
+
+    def _products(self, f: dict[str, int]) -> tuple[tuple, tuple]:
+        steps = self._entries(Table.STEP, f["step_base"], f["steps"])
+        products: list[list[tuple[int, int]]] = [[] for _ in range(f["accumulators"])]
+        begun = [False] * f["accumulators"]
+        for position, word, target, first in zip(
+            steps["position"], steps["word"], steps["accumulator"], steps["first"]
+        ):
+            if target >= len(products) or bool(first) == begun[target]:
+                raise NotRecognised("an accumulator does not start with its first step")
+            begun[target] = True
+            if position > ZERO_POSITION:
+                raise NotRecognised("position")
+            if position != ZERO_POSITION:
+                if word >= f["weight_stride"]:
+                    raise NotRecognised("word")
+                products[target].append((position, word))
+        a = self._entries(Table.ACCUMULATOR, f["accumulator_base"], f["accumulators"])
+        accumulators = tuple(zip(a["phase"], a["position"]))
+        for phase, position in accumulators:
+            outside = not f["winograd"] and max(divmod(position, 2)) >= f["tile"]
+            if phase >= f["phases"] or outside:
+                raise NotRecognised("accumulator")
+        if not all(begun) or [p for p, _ in accumulators] != sorted(a["phase"]):
+            raise NotRecognised("accumulators that are not started or not in order")
+        return tuple(map(tuple, products)), accumulators
+
+    def _compute(self, f: dict[str, int]) -> None:
+        window, positions, places = self._phase_entries(f)
+        products, accumulators = self._products(f)
+        view = None
+        if f["rows"] * f["columns"]:
+            shape = {n: f[n] for n in ("images", "blocks", "rows", "columns", "pitch")}
+            words = shape["images"] * shape["blocks"] * shape["rows"] * shape["pitch"]
+            held = self._input.get(f["input_base"], words)
+            assert isinstance(held, InputView)
+            view = held
+            if any(getattr(view, name) != value for name, value in shape.items()):
+                raise NotRecognised("a region was loaded in another shape")
+        weights: tuple = ()
+        if f["weight_stride"]:
+            loaded = self._weight.get(f["weight_base"], f["blocks"] * f["weight_stride"])
+            assert isinstance(loaded, _Weights)
+            wanted = _Weights(
+                (loaded.place[0], f["blocks"]),
+                window,
+                positions if f["winograd"] else loaded.positions,
+                bool(f["winograd"]),
+                f["weight_stride"],
+            )
+            if loaded != wanted:
+                raise NotRecognised("weights were loaded for another pass")
+            weights = (loaded.place,)
+        elif any(products):
+            raise NotRecognised("a step without weights")
+        if f["winograd"]:
+            _check_winograd(products, accumulators, window, positions)
+        kernel = Kernel(
+            bool(f["winograd"]),
+            f["tile"],
+            (f["tiles_y"], f["tiles_x"]),
+            (f["origin_y"], f["origin_x"]),
+            (f["patch_row"], f["patch_rows"], f["patch_column"], f["patch_columns"]),
+            products,
+            accumulators,
+            window,
+            positions,
+        )
+        if bool(f["first"]) == bool(self.open_chain):
+            raise NotRecognised("a sum is continued that was not started, or started twice")
+        names = ("psum_base", "images", "tiles_y", "tiles_x", "tile", "phases")
+        if f["first"]:
+            self._sum = tuple(f[name] for name in names)
+            self._biases = self._param_addresses(f, places)
+        elif self._sum != tuple(f[name] for name in names):
+            raise NotRecognised("a sum is continued in another place")
+        self._extend(FusedPass(view, kernel, (weights,)))
+        if f["last"]:
+            self._finish(f, places)
+
+    def _extend(self, new: FusedPass) -> None:
+        """Add a pass to the open chain, joining it to the last one if its channels follow on."""
+        if self.open_chain:
+            old = self.open_chain[-1]
+            if old.kernel == new.kernel and old.view and new.view and new.weights[0]:
+                step = old.view.blocks * old.view.block_stride * self._core.word_bytes
+                expected = replace(
+                    old.view, address=old.view.address + step, blocks=new.view.blocks
+                )
+                if expected == new.view:
+                    self.open_chain[-1] = FusedPass(
+                        replace(old.view, blocks=old.view.blocks + new.view.blocks),
+                        old.kernel,
+                        (self._joined(old.weights[0], new.weights[0][0], old.taps),),
+                    )
+                    return
+        self.open_chain.append(new)
+
+    def _joined(
+        self, runs: tuple[tuple[int, int], ...], new: tuple[int, int], taps: int
+    ) -> tuple[tuple[int, int], ...]:
+        """``runs`` and ``new``, as one run where it begins in DRAM where the last one ends."""
+        address, blocks = runs[-1]
+        if new[0] == address + blocks * taps * self._core.weight_word_bytes:
+            return (*runs[:-1], (address, blocks + new[1]))
+        return (*runs, new)
+
+    def _param_addresses(self, f: dict[str, int], places: tuple) -> tuple[int, ...]:
+        """Address of each phase's parameters."""
+        addresses = []
+        for _, _, param in places:
+            address = self._param.get(f["param_base"] + param, 1)
+            assert isinstance(address, int)
+            addresses.append(address)
+        return tuple(addresses)
+
+    def _finish(self, f: dict[str, int], places: tuple) -> None:
+        entry = self._core.co_lanes * isa.PARAM_BYTES
+        addresses = self._param_addresses(f, places)
+        if addresses != self._biases:
+            raise NotRecognised("a sum is ended with other parameters than it was started with")
+        params = {address - param * entry for address, (_, _, param) in zip(addresses, places)}
+        if len(params) != 1:
+            raise NotRecognised("the phases' parameters do not lie together")
+        if f["activation"] and self._activation is None:
+            raise NotRecognised("no activation table")
+        chain = Chain(
+            tuple(self.open_chain),
+            places,
+            (params.pop(),),
+            self._activation if f["activation"] else None,
+        )
+        self.open_chain = []
+        shape = (f["images"], f["output_rows"], f["output_columns"])
+        stride = (f["stride_y"], f["stride_x"])
+        for output in self.outputs:
+            if (output.start, output.shape, output.stride) == (f["output_base"], shape, stride):
+                output.chains.append(chain)
+                return
+        new = _Output(f["output_base"], shape, stride, [chain])
+        if any(_meets(new.span, output.span) for output in self.outputs):
+            raise NotRecognised("a result over another that is not stored yet")
+        self.outputs.append(new)
+
+    def _store(self, instruction: Instruction) -> None:
+        f = instruction.fields
+        shape = (f["images"], f["rows"], f["columns"])
+        for output in self.outputs:
+            if (output.start, output.shape) == (f["base"], shape):
+                break
+        else:
+            raise NotRecognised("a store of something else than one result")
+        self.outputs.remove(output)
+        _check_covers(output)
+        job = Job(
+            instruction.layer,
+            tuple(output.chains),
+            *shape,
+            output.stride,
+            (self._address(f),),
+            f["image_stride"],
+            f["row_stride"],
+        )
+        self.jobs.append(job)
+        self._forget_stored(*_store_span(job, self._core.word_bytes))
+
+    def _forget_stored(self, start: int, stop: int) -> None:
+        """A job reads DRAM when it is done: what is stored over must not be needed afterwards."""
+        if self._given.touches(start, stop):
+            # Also keeps the stream repeatable: the machine may have to start it again.
+            raise NotRecognised("a store over what the stream was given")
+        stored = (start, stop)
+        core = self._core
+        self._input.drop(
+            lambda what: isinstance(what, InputView) and _meets(_view_span(what, core), stored)
+        )
+        pending = [p for o in self.outputs for c in o.chains for p in c.passes] + self.open_chain
+        if any(p.view and _meets(_view_span(p.view, core), stored) for p in pending):
+            raise NotRecognised("a store over what an unfinished result reads")
+        self._stored.add(start, stop)
+
+
+class _Intervals:
+    """A union of address ranges."""
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int]] = []
+
+    def add(self, start: int, stop: int) -> None:
+        apart = [r for r in self._ranges if r[1] < start or stop < r[0]]
+        joined = [r for r in self._ranges if not (r[1] < start or stop < r[0])]
+        low = min([start, *(r[0] for r in joined)])
+        high = max([stop, *(r[1] for r in joined)])
+        self._ranges = [*apart, (low, high)]
+
+    def touches(self, start: int, stop: int) -> bool:
+        return any(_meets(r, (start, stop)) for r in self._ranges)
+
+
+def _meets(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _store_span(job: Job, word: int) -> tuple[int, int]:
+    """Address range from the first to the last byte that a job stores."""
+    words = (job.images - 1) * job.image_stride + (job.rows - 1) * job.row_stride + job.columns
+    return min(job.stores), max(job.stores) + words * word
+
+
+def _view_span(view: InputView, core: CoreConfig) -> tuple[int, int]:
+    shape = (view.images, view.blocks, view.rows, view.columns)
+    strides = (view.image_stride, view.block_stride, view.row_stride, view.column_step)
+    words = 1 + sum((n - 1) * s for n, s in zip(shape, strides))
+    return view.address, view.address + words * core.word_bytes
+
+
+def _run_span(run: tuple[int, int], taps: int, core: CoreConfig) -> tuple[int, int]:
+    return run[0], run[0] + run[1] * taps * core.weight_word_bytes
+
+
+def _table_span(address: int) -> tuple[int, int]:
+    return address, address + isa.TABLE_ENTRIES * isa.TABLE_ENTRY_BYTES[Table.ACTIVATION]
+
+
+def _check_winograd(products: tuple, accumulators: tuple, window: tuple, positions: tuple) -> None:
+    """Refuse step lists that are no whole Winograd convolution.
+
+    The hardware halves the sum of each COMPUTE twice; that commutes with adding COMPUTEs up only
+    where every sum is a multiple of four, as whole convolutions are.
+    """
+    words = iter(range(1 << 12))
+    place = {(p, i): next(words) for p, kept in enumerate(positions) for i in kept}
+    used = [(a, steps) for a, steps in zip(accumulators, products) if steps]
+    if len({a for a, _ in used}) != len(used) or any(
+        steps != ((a[1], place.get(a)),) for a, steps in used
+    ):
+        raise NotRecognised("steps that are not those of a Winograd convolution")
+    for phase, (taps, kept) in enumerate(zip(window, positions)):
+        computed = sorted(i for (p, i), _ in used if p == phase)
+        whole = winograd.positions(divmod(w, winograd.TAPS) for w in taps)
+        if list(kept) != list(whole) or (computed and computed != list(whole)):
+            raise NotRecognised("a Winograd convolution that lacks positions")
+
+
+def _check_covers(output: _Output) -> None:
+    """Every word of the result must have been written by exactly one phase of one chain."""
+    phases = [(row, column) for chain in output.chains for row, column, _ in chain.phases]
+    tile = {chain.passes[0].kernel.tile for chain in output.chains}
+    tiles = {chain.passes[0].kernel.tiles for chain in output.chains}
+    _, rows, columns = output.shape
+    sy, sx = output.stride
+    wanted = {(y, x) for y in range(min(sy, rows)) for x in range(min(sx, columns))}
+    reach = [t * n * s for t, n, s in zip([*tile] * 2, next(iter(tiles)), output.stride)]
+    if (
+        len(tile) != 1
+        or len(tiles) != 1
+        or len(phases) != len(set(phases))
+        or not wanted <= set(phases)
+        or any(y >= sy or x >= sx for y, x in phases)
+        or reach[0] < rows
+        or reach[1] < columns
+    ):
+        raise NotRecognised("a result that its phases do not cover")
+
+
+def _merge_layers(jobs: list[Job], core: CoreConfig) -> list[Job]:
+    """Merge the jobs of each layer over output blocks and images, where their order is free."""
+    merged: list[Job] = []
+    start = 0
+    while start < len(jobs):
+        stop = start
+        while stop < len(jobs) and jobs[stop].layer == jobs[start].layer:
+            stop += 1
+        run = jobs[start:stop]
+        free = _independent(run, core)
+        merged += _merge_images(_merge_run(run), core.word_bytes) if free else run
+        start = stop
+    return merged
+
+
+def _independent(run: list[Job], core: CoreConfig) -> bool:
+    """Whether no job of the run stores what another reads or stores."""
+    word = core.word_bytes
+    views = {p.view for j in run for c in j.chains for p in c.passes if p.view}
+    stored = _Intervals()
+    for job in run:
+        stored.add(*_store_span(job, word))
+    if any(stored.touches(*_view_span(view, core)) for view in views):
+        return False
+    starts = []
+    for job in run:
+        images = np.arange(job.images)[:, None] * job.image_stride
+        rows = np.arange(job.rows)[None, :] * job.row_stride
+        starts.append((job.stores[0] + (images + rows) * word).ravel())
+    lengths = np.repeat([j.columns * word for j in run], [j.images * j.rows for j in run])
+    order = np.argsort(np.concatenate(starts), kind="stable")
+    begin = np.concatenate(starts)[order]
+    return bool(np.all(begin[1:] >= begin[:-1] + lengths[order][:-1]))
+
+
+def _merge_run(run: list[Job]) -> list[Job]:
+    groups: dict[tuple, list[Job]] = {}
+    for job in run:
+        key = (
+            job.images, job.rows, job.columns, job.stride, job.image_stride,
+            job.row_stride,
+            tuple(
+                (
+                    tuple((p.view, p.kernel, tuple(b for _, b in p.weights[0]))
+                          for p in chain.passes),
+                    chain.phases,
+                    chain.activation,
+                )
+                for chain in job.chains
+            ),
+        )  # fmt: skip
+        groups.setdefault(key, []).append(job)
+    return [_join(group) for group in groups.values()]
+
+
+def _merge_images(jobs: list[Job], word: int) -> list[Job]:
+    """Merge jobs that do the same to successive images: images never meet in a sum."""
+    groups: dict[tuple, list[tuple[tuple[int, ...], Job]]] = {}
+    for job in jobs:
+        key, place = _image_place(job, word)
+        groups.setdefault(key, []).append((place, job))
+    merged = []
+    for group in groups.values():
+        group.sort(key=lambda item: item[0])
+        place, current = group[0]
+        for following, job in group[1:]:
+            shifted = tuple(p + current.images for p in place)
+            if following == shifted and current.images + job.images <= _MAX_IMAGES:
+                current = _with_images(current, current.images + job.images)
+            else:
+                merged.append(current)
+                place, current = following, job
+        merged.append(current)
+    return merged
+
+
+def _image_place(job: Job, word: int) -> tuple[tuple, tuple[int, ...]]:
+    """What must agree for two jobs to differ only in their images, and which images those are."""
+    place: list[int] = []
+    rest: list[object] = [replace(job, chains=(), stores=(), images=0)]
+
+    def add(offset: int, stride: int) -> None:
+        image, within = divmod(offset, max(stride, 1) * word)
+        place.append(image)
+        rest.append(within)
+
+    for store in job.stores:
+        add(store, job.image_stride)
+    for chain in job.chains:
+        rest += [chain.phases, chain.params, chain.activation]
+        for fused in chain.passes:
+            rest += [fused.kernel, fused.weights]
+            if fused.view:
+                add(fused.view.address, fused.view.image_stride)
+                rest.append(replace(fused.view, address=0, images=0))
+    return tuple(rest), tuple(place)
+
+
+def _with_images(job: Job, images: int) -> Job:
+    chains = tuple(
+        replace(
+            chain,
+            passes=tuple(
+                replace(p, view=p.view and replace(p.view, images=images)) for p in chain.passes
+            ),
+        )
+        for chain in job.chains
+    )
+    return replace(job, chains=chains, images=images)
+
+
+def _join(group: list[Job]) -> Job:
+    first = group[0]
+    chains = []
+    for i, chain in enumerate(first.chains):
+        passes = tuple(
+            replace(p, weights=tuple(job.chains[i].passes[n].weights[0] for job in group))
+            for n, p in enumerate(chain.passes)
+        )
+        params = tuple(job.chains[i].params[0] for job in group)
+        chains.append(replace(chain, passes=passes, params=params))
+    return replace(first, chains=tuple(chains), stores=tuple(job.stores[0] for job in group))

@@ -1,0 +1,118 @@
+"""What a build takes of an FPGA, estimated from its configuration in no time.
+
+DSP48 and block RAM follow from the logic's structure. LUTs and flip-flops are sums of a few sizes
+of that structure, with factors fitted to syntheses (``syntheses.json``; ``winogen overlay report
+--json`` measures one).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.fpga.area import Area
+from winogen.fpga.parts import PACKED
+from winogen.target.board import CoreConfig
+from winogen.target.numerics import accumulator_bits
+from winogen.target.registers import TRACE_DEPTH
+
+_SYNTHESES = Path(__file__).with_name("syntheses.json")
+#: Words of a RAMB36 by its width, and of a RAMB18 (bits).
+_RAMB36 = {72: 512, 36: 1024, 18: 2048, 9: 4096, 4: 8192, 2: 16384, 1: 32768}
+_RAMB18 = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
+#: Two RAMB18 instead of a RAMB36 must save at least this part.
+_WORTH = 0.03
+#: Entries of the two halves of the activation table.
+_TABLE_DEPTHS = (513, 512)
+_STEP_BITS = 26
+_RECORD_BITS = 32
+_CLAMP_BITS = 32
+
+
+def estimate(core: CoreConfig, family: str) -> Area:
+    """Resources of a build on a family of devices (xc7, xcu, xcup)."""
+    area = Area()
+    for count, width, depth in _memories(core):
+        large, small = block_rams(width, depth)
+        area.ramb36 += count * large
+        area.ramb18 += count * small
+    lanes = core.ci_lanes
+    # Beside the array: two for each lane's requantiser, one for its table; three addresses.
+    area.dsp = core.multipliers + 3 * lanes + 3
+    packed = family in PACKED
+    sizes = _sizes(core) if packed else np.concatenate([_sizes(core), _unpacked(core)])
+    area.lut, area.ff = (max(0, round(float(sizes @ f))) for f in _factors(packed))
+    return area
+
+
+def block_rams(width: int, depth: int) -> tuple[int, int]:
+    """RAMB36 and RAMB18 of a memory with one write and one read port, as Yosys chooses them."""
+    large, small = (
+        min(-(-width // bits) * -(-depth // words) for bits, words in shapes.items())
+        for shapes in (_RAMB36, _RAMB18)
+    )
+    return (0, small) if small / 2 < (1 - _WORTH) * large else (large, 0)
+
+
+def _memories(core: CoreConfig) -> list[tuple[int, int, int]]:
+    """How many there are of each block RAM, its width (bits) and depth."""
+    lanes, sums = core.ci_lanes, accumulator_bits(core.data_width)
+    word = lanes * core.data_width
+    entry = sums + 6 + 2 * 16 + 2  # bias, shift, two multipliers, two checks
+    return [
+        (4, word, -(-core.input_depth // 4)),
+        (lanes // 2, 2 * lanes * (core.data_width + 4), core.weight_depth),
+        (1, lanes * sums, core.psum_depth),
+        (1, word, core.output_depth),
+        (1, _STEP_BITS, core.step_depth),
+        (1, _RECORD_BITS, TRACE_DEPTH),
+        (lanes, entry, core.param_depth),
+        (lanes, _CLAMP_BITS, core.param_depth),
+        *((lanes, 16, depth) for depth in _TABLE_DEPTHS),
+    ]
+
+
+def _sizes(core: CoreConfig) -> NDArray[np.float64]:
+    """What LUTs and flip-flops grow with."""
+    lanes, tiles = core.ci_lanes, core.tile_lanes
+    sums = accumulator_bits(core.data_width)
+    return np.array(
+        [
+            1.0,  # control, ports
+            lanes * sums,  # requantisers, words of sums
+            tiles * lanes * sums,  # accumulators, inverse transform
+            lanes * lanes * core.data_width,  # filter transform, weights on their way
+        ]
+    )
+
+
+def _unpacked(core: CoreConfig) -> NDArray[np.float64]:
+    """What stays outside of DSP48 that Yosys does not fill: adders and registers."""
+    return np.array([core.multipliers * accumulator_bits(core.data_width)], float)
+
+
+@cache
+def _factors(packed: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """LUTs and flip-flops of each size, by least squares of relative errors."""
+    measured = [
+        (CoreConfig(**s["core"]), s["family"] in PACKED, s["total"])
+        for s in json.loads(_SYNTHESES.read_text(encoding="utf-8"))
+    ]
+    rows = []
+    for core, fits, total in measured:
+        outside = _unpacked(core) * (not fits)
+        if packed and fits:
+            rows.append((_sizes(core), total))
+        elif not packed:
+            rows.append((np.concatenate([_sizes(core), outside]), total))
+    lut, ff = (
+        np.linalg.lstsq(
+            np.array([sizes / total[name] for sizes, total in rows]), np.ones(len(rows)), rcond=None
+        )[0]
+        for name in ("lut", "ff")
+    )
+    return lut, ff

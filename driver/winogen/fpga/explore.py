@@ -1,0 +1,204 @@
+"""Design-space search: the array and memories that run networks fastest on a device.
+
+Every shape of the array is tried with every way to divide the block RAM among the four large
+memories; the cost model says how fast each runs the networks, the estimates what it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+
+from winogen.common.errors import BoardError, ScheduleError
+from winogen.compiler.integers import QuantNetwork
+from winogen.compiler.lower import Mode
+from winogen.compiler.pack import PackedNetwork, pack_network
+from winogen.compiler.quantise import quantise
+from winogen.compiler.schedule import schedule
+from winogen.cost import simulate as cost
+from winogen.fpga.area import Area
+from winogen.fpga.estimate import estimate
+from winogen.fpga.parts import Part
+from winogen.network.graph import Graph
+from winogen.target.board import Board, CoreConfig
+
+#: Lanes of either side of the array, and the most tiles at a time, that are tried.
+LANES = (4, 8, 16, 32)
+MOST_TILES = 16
+#: Words of each memory that are tried, from the least to the most: a block RAM of 4096 words (the
+#: input buffer has four banks) needs no multiplexer between it and its output register.
+_DEPTHS = {
+    "input_depth": (2048, 16384),
+    "weight_depth": (512, 4096),
+    "psum_depth": (512, 4096),
+    "output_depth": (512, 4096),
+}
+#: A memory is halved where that makes the networks slower by less than this part.
+_WORTH = 0.001
+#: A design that is this much faster than a smaller one is listed.
+_FASTER = 1.01
+#: What the chosen build may be slower than the fastest: the last few percent cost most.
+NEAR = 0.05
+
+
+@dataclass(frozen=True)
+class Design:
+    """A build that was tried.
+
+    Attributes
+    ----------
+    core : its configuration
+    area : what it takes of a device, estimated
+    frames : images a second of each network
+    utilisation : part of the multipliers that work, of all networks' cycles
+    bandwidth : bytes a second between accelerator and DRAM, over all networks
+    """
+
+    core: CoreConfig
+    area: Area
+    frames: dict[str, float]
+    utilisation: float
+    bandwidth: float
+
+    @property
+    def speed(self) -> float:
+        """Geometric mean of the images a second."""
+        return math.exp(sum(map(math.log, self.frames.values())) / len(self.frames))
+
+
+def choose(front: Sequence[Design]) -> Design:
+    """The build to make: the smallest that is nearly as fast as the fastest."""
+    fastest = max(design.speed for design in front)
+    return next(design for design in front if design.speed >= (1 - NEAR) * fastest)
+
+
+class Explorer:
+    """Tries builds for one board, one data width and some networks.
+
+    Parameters
+    ----------
+    board : clock, DRAM and what the search does not change of the build
+    part : the device; a build has to be within its limits
+    graphs : the networks; their weights do not matter
+    batch : images of a run
+    """
+
+    def __init__(self, board: Board, part: Part, graphs: Sequence[Graph], batch: int):
+        self._board, self._part, self._batch = board, part, batch
+        self._networks: list[QuantNetwork] = [
+            quantise(graph, board.core.data_width, samples=1) for graph in graphs
+        ]
+        self._packed: dict[int, list[tuple[str, PackedNetwork]]] = {}
+        self._tried: dict[CoreConfig, Design | None] = {}
+
+    @property
+    def tried(self) -> list[Design]:
+        """All builds that were tried and can run the networks."""
+        return [design for design in self._tried.values() if design]
+
+    def search(self, progress: Callable[[int, int], None] | None = None) -> list[Design]:
+        """The fastest builds: each is faster than all that have as few multipliers.
+
+        ``progress`` is called with the number of shapes done and of all. Raises BoardError where
+        no build fits the device.
+        """
+        shapes = sorted(self._shapes(), key=lambda core: (core.multipliers, core.ci_lanes))
+        front: list[Design] = []
+        for number, shape in enumerate(shapes):
+            if progress:
+                progress(number, len(shapes))
+            best = max(self._memories(shape), key=lambda d: d.speed, default=None)
+            if best and (not front or best.speed > _FASTER * front[-1].speed):
+                if front and front[-1].core.multipliers == best.core.multipliers:
+                    front.pop()
+                front.append(self._shrink(best))
+        if not front:
+            raise BoardError(
+                f"no build of {self._board.core.data_width} bits that runs the networks fits "
+                f"'{self._part.name}'"
+            )
+        return front
+
+    def measure(self, core: CoreConfig) -> Design | None:
+        """What a build reaches; None where a network does not fit its memories."""
+        if core not in self._tried:
+            self._tried[core] = self._measure(core)
+        return self._tried[core]
+
+    def _measure(self, core: CoreConfig) -> Design | None:
+        board = replace(self._board, core=core)
+        hertz = board.clock_mhz * 1e6
+        frames: dict[str, float] = {}
+        cycles = multiplies = moved = 0
+        for name, packed in self._pack(core):
+            try:
+                stream = schedule(packed, board, self._batch)
+            except ScheduleError:
+                return None
+            line = cost.simulate(stream.instructions, board)
+            frames[name] = self._batch * hertz / line.cycles
+            cycles += line.cycles
+            multiplies += line.multiplies
+            moved += line.bytes_read + line.bytes_written
+        return Design(
+            core,
+            estimate(core, self._part.family),
+            frames,
+            multiplies / (cycles * core.multipliers),
+            moved * hertz / cycles,
+        )
+
+    def _pack(self, core: CoreConfig) -> list[tuple[str, PackedNetwork]]:
+        """The networks packed for so many lanes; nothing else of the search changes that."""
+        if core.ci_lanes not in self._packed:
+            self._packed[core.ci_lanes] = [
+                (network.name, pack_network(network, core, Mode.AUTO)) for network in self._networks
+            ]
+        return self._packed[core.ci_lanes]
+
+    def _shapes(self) -> Iterator[CoreConfig]:
+        """Arrays that fit with the smallest memories."""
+        least = {name: low for name, (low, _) in _DEPTHS.items()}
+        for lanes, tiles in product(LANES, range(1, MOST_TILES + 1)):
+            shape = {"ci_lanes": lanes, "co_lanes": lanes, "tile_lanes": tiles, **least}
+            try:
+                core = replace(self._board.core, **shape)
+            except BoardError:
+                continue  # words that are no whole beats
+            if self._fits(core):
+                yield core
+
+    def _memories(self, shape: CoreConfig) -> Iterator[Design]:
+        """The array with memories of which none could be twice as deep."""
+        ladders = [
+            [(name, low << i) for i in range((high // low).bit_length())]
+            for name, (low, high) in _DEPTHS.items()
+        ]
+        for depths in product(*ladders):
+            core = replace(shape, **dict(depths))
+            if self._fits(core) and not any(
+                depth < _DEPTHS[name][1] and self._fits(replace(core, **{name: 2 * depth}))
+                for name, depth in depths
+            ):
+                design = self.measure(core)
+                if design:
+                    yield design
+
+    def _fits(self, core: CoreConfig) -> bool:
+        return self._part.holds(estimate(core, self._part.family), core.data_width)
+
+    def _shrink(self, design: Design) -> Design:
+        """The same array with no memory deeper than it is good for."""
+        enough = (1 - _WORTH) * design.speed
+        smaller = True
+        while smaller:
+            smaller = False
+            for name, (low, _) in _DEPTHS.items():
+                depth = asdict(design.core)[name]
+                if depth > low:
+                    less = self.measure(replace(design.core, **{name: depth // 2}))
+                    if less and less.speed >= enough:
+                        design, smaller = less, True
+        return design

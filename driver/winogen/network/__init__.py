@@ -1,0 +1,1 @@
+"""The network as the user knows it, and the files that it comes from."""

@@ -1,0 +1,257 @@
+"""The network as the user knows it: named layers with float parameters and inferred shapes.
+
+A graph has one input and one output. Shapes are (channels, rows, columns) without the batch; a
+latent vector of n values is (n, 1, 1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ModelError, UnsupportedLayerError
+
+Shape = tuple[int, int, int]
+Array = NDArray[np.float64]
+
+#: Most values of one layer's output; a 3840 x 2160 image in 56 channels has 464 million.
+MAX_VALUES = 1 << 29
+
+#: Parameters of each operation: (name, optional).
+_PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
+    "conv": (("weight", False), ("bias", True)),
+    "deconv": (("weight", False), ("bias", True)),
+    "linear": (("weight", False), ("bias", True)),
+    "batchnorm": (("gamma", False), ("beta", False), ("mean", False), ("var", False)),
+    "prelu": (("alpha", False),),
+}
+OPERATIONS = (
+    *_PARAMS,
+    "upsample",
+    "relu",
+    "leaky_relu",
+    "clamp",
+    "quant_relu",
+    "tanh",
+    "sigmoid",
+    "add",
+    "concat",
+)
+#: Operations that act on each value alone, given its channel.
+POINTWISE = (
+    "batchnorm",
+    "relu",
+    "leaky_relu",
+    "prelu",
+    "clamp",
+    "quant_relu",
+    "tanh",
+    "sigmoid",
+)
+
+
+@dataclass
+class Node:
+    """One layer.
+
+    Attributes by operation (pairs are rows, columns; quadruples top, bottom, left, right):
+
+    - ``conv``: kernel, stride, pad; weight (cout, cin, kh, kw), bias (cout,)
+    - ``deconv``: kernel, stride, crop (taken off the full output ``(in-1)*s + k``; negative adds
+      zeros); weight (cin, cout, kh, kw) in scatter form, bias (cout,), or ``(cout, *stride)`` where
+      output (y, x) has a bias of its own for each y and x modulo the stride
+    - ``linear``: shape (c, h, w) of its output; weight (c*h*w, inputs), bias (c*h*w,)
+    - ``upsample``: factor (nearest neighbour)
+    - ``batchnorm``: eps; gamma, beta, mean, var, each (channels,)
+    - ``leaky_relu``: slope; ``prelu``: alpha (channels,)
+    - ``clamp``: low, high; ``quant_relu``: step, high (``clip(floor(x / step + 1/2) * step, 0,
+      high)``, the activation of a network trained with quantised activations)
+    - ``add``, ``concat`` (channels): nothing
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass
+class InputSpec:
+    """The network's input: ``kind`` is ``latent`` or ``image``.
+
+    ``distribution`` (``normal`` or ``uniform`` in [-1, 1]) says how latents are drawn; ``scale``
+    fixes the real value of one quantisation step where the model was trained for it; ``range`` is
+    the real values of an image's black and white, 0 and 1 if None.
+    """
+
+    shape: Shape
+    kind: str = "latent"
+    distribution: str = "normal"
+    scale: float | None = None
+    range: tuple[float, float] | None = None
+
+
+@dataclass
+class Graph:
+    """A network: nodes in an order in which every input is defined before it is used.
+
+    ``output_range`` is the real range that stands for black to white, or None if the output is
+    not an image. ``notes`` are what whoever reads the model in should tell its user.
+    """
+
+    name: str
+    input: InputSpec
+    nodes: list[Node]
+    output_range: tuple[float, float] | None = None
+    description: str = ""
+    notes: tuple[str, ...] = ()
+
+    INPUT_NAME = "input"
+
+    def __post_init__(self) -> None:
+        self.shapes = self._infer_shapes()
+
+    @property
+    def output_name(self) -> str:
+        """Name of the last node."""
+        return self.nodes[-1].name
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the network's output."""
+        return self.shapes[self.output_name]
+
+    def resized(self, size: tuple[int, int]) -> Graph:
+        """These layers for an input of ``size`` (rows, columns); ModelError if they refuse it."""
+        spec = replace(self.input, shape=(self.input.shape[0], *size))
+        return replace(self, input=spec)
+
+    def consumers(self, name: str) -> list[Node]:
+        """Nodes that read the value ``name``."""
+        return [n for n in self.nodes if name in n.inputs]
+
+    def _infer_shapes(self) -> dict[str, Shape]:
+        if not self.nodes:
+            raise ModelError(f"model {self.name} has no layers")
+        shapes = {self.INPUT_NAME: self.input.shape}
+        for node in self.nodes:
+            where = f"layer '{node.name}' of model {self.name}"
+            if node.name in shapes:
+                raise ModelError(f"{where}: the name is used twice")
+            for name in node.inputs:
+                if name not in shapes:
+                    raise ModelError(f"{where}: its input '{name}' is not an earlier layer")
+            shapes[node.name] = node_shape(node, [shapes[i] for i in node.inputs], self.name)
+        used = {name for node in self.nodes for name in node.inputs}
+        for node in self.nodes[:-1]:
+            if node.name not in used:
+                raise ModelError(f"layer '{node.name}' of model {self.name} is used by no layer")
+        return shapes
+
+
+def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
+    """Output shape of one layer; ModelError or UnsupportedLayerError if the layer is wrong."""
+    where = f"layer '{node.name}' of model {model}"
+    if node.op not in OPERATIONS:
+        raise UnsupportedLayerError(
+            f"{where}: operation '{node.op}' is not supported; supported are "
+            f"{', '.join(OPERATIONS)}"
+        )
+    _check_params(node, where)
+    shape = _output_shape(node, inputs, where)
+    if math.prod(shape) > MAX_VALUES:
+        raise ModelError(f"{where}: its output {shape} has over {MAX_VALUES:,} values")
+    return shape
+
+
+def _check_params(node: Node, where: str) -> None:
+    for name, optional in _PARAMS.get(node.op, ()):
+        value = node.params.get(name)
+        if value is None:
+            if not optional:
+                raise ModelError(f"{where}: its {name} is missing")
+            continue
+        if not np.issubdtype(value.dtype, np.floating):
+            raise ModelError(f"{where}: its {name} has dtype {value.dtype}, expected a float type")
+        if not np.all(np.isfinite(value)):
+            raise ModelError(f"{where}: its {name} holds NaN or infinity")
+
+
+def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
+    op, attrs = node.op, node.attrs
+    channels, rows, columns = inputs[0]
+    if op in ("add", "concat"):
+        if len(inputs) < 2:
+            raise ModelError(f"{where}: {op} needs at least two inputs")
+        for other in inputs[1:]:
+            if other[1:] != (rows, columns) or (op == "add" and other[0] != channels):
+                raise ModelError(f"{where}: cannot {op} shapes {inputs[0]} and {other}")
+        return (channels if op == "add" else sum(i[0] for i in inputs), rows, columns)
+    if len(inputs) != 1:
+        raise ModelError(f"{where}: {op} takes one input, not {len(inputs)}")
+    if op in ("conv", "deconv"):
+        return _conv_shape(node, inputs[0], where)
+    if op == "linear":
+        shape = tuple(int(n) for n in attrs["shape"])
+        outputs = int(np.prod(shape))
+        _expect(node, "weight", (outputs, channels * rows * columns), where)
+        _expect(node, "bias", (outputs,), where)
+        return (shape[0], shape[1], shape[2])
+    if op == "upsample":
+        factor = attrs["factor"]
+        if factor < 1:
+            raise ModelError(f"{where}: factor must be at least 1, not {factor}")
+        return (channels, rows * factor, columns * factor)
+    for name, _ in _PARAMS.get(op, ()):
+        _expect(node, name, (channels,), where)
+    if op == "batchnorm" and np.any(node.params["var"] + attrs["eps"] <= 0):
+        raise ModelError(f"{where}: its variance is not positive")
+    if op == "clamp" and not attrs["low"] <= attrs["high"]:
+        raise ModelError(f"{where}: clamp low {attrs['low']} is above high {attrs['high']}")
+    return inputs[0]
+
+
+def _conv_shape(node: Node, shape: Shape, where: str) -> Shape:
+    channels, rows, columns = shape
+    kernel, stride = node.attrs["kernel"], node.attrs["stride"]
+    if min(*kernel, *stride) < 1:
+        raise ModelError(f"{where}: kernel {kernel} and stride {stride} must be positive")
+    edges = node.attrs["pad" if node.op == "conv" else "crop"]
+    weight = node.params["weight"]
+    transposed = node.op == "deconv"
+    if weight.ndim != 4:
+        raise ModelError(f"{where}: its weight has shape {weight.shape}, expected four dimensions")
+    cout = weight.shape[1 if transposed else 0]
+    expected = (channels, cout, *kernel) if transposed else (cout, channels, *kernel)
+    _expect(node, "weight", expected, where)
+    by_phase = transposed and "bias" in node.params and node.params["bias"].ndim == 3
+    _expect(node, "bias", (cout, *stride) if by_phase else (cout,), where)
+    size = []
+    for n, k, s, before, after in zip(
+        (rows, columns), kernel, stride, (edges[0], edges[2]), (edges[1], edges[3])
+    ):
+        if transposed:
+            size.append((n - 1) * s + k - before - after)
+        else:
+            size.append((n + before + after - k) // s + 1)
+    if min(size) < 1:
+        raise ModelError(f"{where}: its output would have size {size[0]} x {size[1]}")
+    return (cout, size[0], size[1])
+
+
+def _expect(node: Node, name: str, shape: tuple[int, ...], where: str) -> None:
+    value = node.params.get(name)
+    if value is not None and value.shape != shape:
+        raise ModelError(f"{where}: its {name} has shape {value.shape}, expected {shape}")
+
+
+def batchnorm_affine(node: Node) -> tuple[Array, Array]:
+    """Scale and shift (channels,) of a batch-norm on its running statistics, float64."""
+    p = {k: v.astype(np.float64) for k, v in node.params.items()}
+    scale = p["gamma"] / np.sqrt(p["var"] + node.attrs["eps"])
+    return scale, p["beta"] - p["mean"] * scale

@@ -1,0 +1,334 @@
+"""The graph under construction, and views of its values put into the order that a layer needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.network.definition import MAX_WEIGHTS
+from winogen.network.graph import Graph, Node, Shape, batchnorm_affine, node_shape
+from winogen.network.onnx import view
+from winogen.network.onnx.read import Op
+from winogen.network.onnx.view import BATCH, Factor, View
+
+#: Most weights of a layer that stands for a rearrangement or for groups: ones among zeros.
+MAX_SPARSE = 1 << 24
+#: Longest chain of pointwise layers through which an order is handed back to where data are made.
+MAX_REORDERED = 16
+#: Pointwise layers that treat every value alike, whatever its channel.
+_UNIFORM = ("relu", "leaky_relu", "clamp", "tanh", "sigmoid")
+
+
+@dataclass
+class Builder:
+    """Nodes so far. ``batch`` is the size that stands for the batch; ``model`` the model's name.
+
+    ``notes`` collects what the user should know about how the model was read.
+    """
+
+    model: str
+    input_size: Shape
+    batch: int
+    notes: list[str] = field(default_factory=list)
+    _nodes: dict[str, Node] = field(default_factory=dict)
+    _sizes: dict[str, Shape] = field(default_factory=dict)
+    _values: int = 0
+    _rearranged: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._sizes[Graph.INPUT_NAME] = self.input_size
+
+    # Adding layers
+
+    def add(self, op: Op, kind: str, *inputs: str, **parts: Any) -> str:
+        """Add a layer for the node ``op``; array keywords are parameters, the others attributes."""
+        return self._add(op.name, kind, inputs, parts, op.where)
+
+    def image_view(self, source: str) -> View:
+        """The value as ONNX's (N, C, H, W)."""
+        return view.image(source, self._sizes[source], self.batch)
+
+    def vector_view(self, source: str) -> View:
+        """The vector as ONNX's (N, features)."""
+        return View(source, self._sizes[source], self.image_view(source).dims[:2])
+
+    def node(self, name: str) -> Node | None:
+        """The layer of this name; None for the input."""
+        return self._nodes.get(name)
+
+    def graph_nodes(self, output: str) -> list[Node]:
+        """The layers that ``output`` depends on, in order."""
+        wanted = {output}
+        for node in reversed(self._nodes.values()):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        return [n for n in self._nodes.values() if n.name in wanted]
+
+    def _add(
+        self, label: str, kind: str, inputs: tuple[str, ...], parts: dict[str, Any], where: str
+    ) -> str:
+        with np.errstate(over="ignore"):  # what overflows is refused as infinity
+            params = {
+                k: v.astype(np.float32) for k, v in parts.items() if isinstance(v, np.ndarray)
+            }
+        attrs = {k: v for k, v in parts.items() if k not in params}
+        self._values += sum(v.size for v in params.values())
+        if self._values > MAX_WEIGHTS:
+            raise ModelError(f"{where}: the layers take over {MAX_WEIGHTS:,} weights together")
+        node = Node(self._unique(label), kind, inputs, attrs, params)
+        size = node_shape(node, [self._sizes[i] for i in inputs], self.model)
+        self._nodes[node.name] = node
+        self._sizes[node.name] = size
+        return node.name
+
+    def _unique(self, label: str) -> str:
+        name, n = label, 1
+        while name in self._sizes:
+            n += 1
+            name = f"{label}.{n}"
+        return name
+
+    # Views to values
+
+    def image(self, op: Op, value: View) -> str:
+        """The name of a graph value that holds the (N, C, H, W) tensor ``value`` plainly."""
+        value = self.settled(op, value)
+        if len(value.dims) != 4 or value.dims[0] != self._batch_dim:
+            raise UnsupportedLayerError(
+                f"{op.where}: its input has shape {self.shape_text(value)}, expected a batch of "
+                "images (N, C, H, W)"
+            )
+        if value.dims == self.image_view(value.source).dims and (
+            value.shape[1:] == self._sizes[value.source]
+        ):
+            return value.source
+        return self._rearrange(op, value)
+
+    def settled(self, op: Op, value: View) -> View:
+        """The view with its zeros around the image added by a layer."""
+        if not any(value.pads):
+            return value
+        eye = self._one_hot(op, np.arange(value.size[0])[:, None, None], value.size[0])
+        crop = tuple(-p for p in value.pads)
+        source = self.add(
+            op, "deconv", value.source, weight=eye, kernel=(1, 1), stride=(1, 1), crop=crop
+        )
+        if value.dims == self.image_view(value.source).dims:
+            return self.image_view(source)
+        return value.follow(source, self._sizes[source])
+
+    def cut(self, op: Op, value: View, cuts: dict[str, tuple[int, int]]) -> View:
+        """The view with (before, after) taken off the axes C, H and W of its source."""
+        first, last = cuts.get("C", (0, 0))
+        kept = np.arange(first, value.size[0] - last)[:, None, None]
+        (top, bottom), (left, right) = (cuts.get(axis, (0, 0)) for axis in "HW")
+        source = self.add(
+            op, "deconv", value.source, weight=self._one_hot(op, kept, value.size[0]),
+            kernel=(1, 1), stride=(1, 1), crop=(top, bottom, left, right),
+        )  # fmt: skip
+        return value.follow(source, self._sizes[source])
+
+    def diagonal(
+        self, op: Op, channels: int, kernel: tuple[int, int], value: float
+    ) -> NDArray[np.float32]:
+        """Weight (channels, channels, *kernel) that treats every channel by itself, alike."""
+        self._check_sparse(op, channels * channels * math.prod(kernel))
+        return np.broadcast_to(
+            np.float32(value) * np.eye(channels, dtype=np.float32)[:, :, None, None],
+            (channels, channels, *kernel),
+        )
+
+    def repeated(self, op: Op, value: View, block: tuple[int, int]) -> str:
+        """The source of ``value`` with every pixel repeated in a block of rows and columns."""
+        channels = value.size[0]
+        order = np.broadcast_to(np.arange(channels)[:, None, None], (channels, *block))
+        return self._by_ones(op, value.source, order)
+
+    def _by_ones(self, op: Op, source: str, order: NDArray[np.int64]) -> str:
+        weight = self._one_hot(op, order, self._sizes[source][0])
+        block = order.shape[1:]
+        return self.add(
+            op, "deconv", source, weight=weight, kernel=block, stride=block, crop=(0, 0, 0, 0)
+        )
+
+    @property
+    def _batch_dim(self) -> view.Dim:
+        return (Factor(self.batch, BATCH),) if self.batch > 1 else ()
+
+    def shape_text(self, value: View) -> str:
+        """The shape of a tensor for messages, with N for the batch."""
+        sizes = [
+            "N" if any(f.stride == BATCH for f in dim) and self.batch > 1 else str(n)
+            for dim, n in zip(value.dims, value.shape)
+        ]
+        return f"({', '.join(sizes)})"
+
+    def _rearrange(self, op: Op, value: View) -> str:
+        """A value whose pixels are ``value``'s: interleaved, repeated, in blocks, or refused."""
+        _, rows, columns = value.size
+        area = rows * columns
+        depth, *axes = value.dims[1:]
+        plain = (Factor(rows, columns), Factor(columns, 1))
+        block, offsets = [], []
+        for dim, whole in zip(axes, plain):
+            slow = (whole,) if whole.size > 1 else ()
+            fast = dim[len(slow) :]
+            if dim[: len(slow)] != slow or any(f.stride % area for f in fast):
+                return self._space_to_depth(op, value)
+            block.append(math.prod(f.size for f in fast))
+            offsets.append(fast)
+        if any(f.stride % area for f in depth):
+            return self._space_to_depth(op, value)
+        self._check_sparse(op, math.prod(f.size for dim in (depth, *offsets) for f in dim))
+        repeats = all(f.stride == 0 for dim in offsets for f in dim)
+        if repeats and block[0] == block[1] > 1:
+            once = [(f,) if f.size > 1 else () for f in plain]
+            small = View(value.source, value.size, (value.dims[0], depth, *once))
+            return self.add(op, "upsample", self.image(op, small), factor=block[0])
+        blocks = View(value.source, value.size, (depth, *offsets))
+        return self._depth_to_space(op, value.source, blocks.offsets() // area)
+
+    def _depth_to_space(self, op: Op, source: str, order: NDArray[np.int64]) -> str:
+        """Output (c, y*r + dy, x*s + dx) is channel ``order[c, dy, dx]`` of the source at (y, x).
+
+        Where the source is a layer that can produce that order itself, it does, at no cost;
+        otherwise it is a transposed convolution by ones.
+        """
+        key = (source, order.tobytes() + bytes(str(order.shape), "ascii"))
+        if key not in self._rearranged:
+            found = self._produce(source, order)
+            if found is None:
+                found = self._by_ones(op, source, order)
+            self._rearranged[key] = found
+        return self._rearranged[key]
+
+    def _produce(
+        self, source: str, order: NDArray[np.int64], depth: int = MAX_REORDERED
+    ) -> str | None:
+        """A copy of the layer ``source`` whose output is in the given order; None if impossible.
+
+        The copy takes the place of the original, which is dropped at the end if nothing else
+        reads it.
+        """
+        node = self._nodes.get(source)
+        if node is None or not depth:
+            return None
+        where = f"layer '{node.name}'"
+        if node.op == "linear" and self._sizes[source][1:] == (1, 1):
+            if self._sizes[node.inputs[0]][1:] != (1, 1) and order.shape[1:] != (1, 1):
+                return None  # the accelerator has no layer from an image to an image of its own
+            rows = order.ravel()
+            params = {k: v[rows] for k, v in node.params.items()}
+            shape = tuple(int(n) for n in order.shape)
+            return self._add(node.name, "linear", node.inputs, {**params, "shape": shape}, where)
+        if node.op == "conv" and node.attrs["stride"] == (1, 1):
+            return self._sub_pixel(node, order)
+        if node.op in _UNIFORM:
+            inner = self._produce(node.inputs[0], order, depth - 1)
+            if inner is None:
+                return None
+            return self._add(node.name, node.op, (inner,), {**node.attrs}, where)
+        if node.op in ("batchnorm", "prelu"):
+            alike = {k: v[order] for k, v in node.params.items()}
+            if all(np.all(v == v[:, :1, :1]) for v in alike.values()):
+                inner = self._produce(node.inputs[0], order, depth - 1)
+                if inner is None:
+                    return None
+                params = {k: v[:, 0, 0] for k, v in alike.items()}
+                return self._add(node.name, node.op, (inner,), {**node.attrs, **params}, where)
+            if node.op == "batchnorm":
+                return self._produce_scaled(node, order)
+        return None
+
+    def _produce_scaled(self, norm: Node, order: NDArray[np.int64]) -> str | None:
+        """As _produce, for an affine that differs within a block: into the layer before it."""
+        scale, shift = batchnorm_affine(norm)
+        before = self._nodes.get(norm.inputs[0])
+        while before is not None and before.op == "batchnorm":
+            inner = batchnorm_affine(before)
+            scale, shift = scale * inner[0], scale * inner[1] + shift
+            before = self._nodes.get(before.inputs[0])
+        if before is None or before.op not in ("linear", "conv"):
+            return None
+        weight = before.params["weight"].astype(np.float64)
+        weight = weight * scale.reshape((-1,) + (1,) * (weight.ndim - 1))
+        bias = before.params.get("bias", np.float32(0)) * scale + shift
+        name = self._add(
+            before.name, before.op, before.inputs, {**before.attrs, "weight": weight, "bias": bias},
+            f"layer '{before.name}'",
+        )  # fmt: skip
+        return self._produce(name, order)
+
+    def _sub_pixel(self, node: Node, order: NDArray[np.int64]) -> str:
+        """A convolution whose channels are interleaved into pixels, as a transposed convolution.
+
+        Tap ky of the convolution reads input row y + ky - pad for output row y*r + dy, so in
+        scatter form it is tap dy + (k - 1 - ky)*r with a crop of (k - 1 - pad)*r.
+        """
+        weight = node.params["weight"]
+        _, cin, kh, kw = weight.shape
+        count, r, s = order.shape
+        flipped = weight[:, :, ::-1, ::-1][order]  # (count, r, s, cin, kh, kw)
+        taps = flipped.transpose(3, 0, 4, 1, 5, 2).reshape(cin, count, kh * r, kw * s)
+        top, bottom, left, right = node.attrs["pad"]
+        crop = (
+            (kh - 1 - top) * r,
+            (kh - 1 - bottom) * r,
+            (kw - 1 - left) * s,
+            (kw - 1 - right) * s,
+        )
+        parts: dict[str, Any] = {"weight": taps}
+        where = f"layer '{node.name}'"
+        if "bias" in node.params:
+            bias = node.params["bias"][order]
+            parts["bias"] = bias[:, 0, 0] if np.all(bias == bias[:, :1, :1]) else bias
+        parts.update(kernel=(kh * r, kw * s), stride=(r, s), crop=crop)
+        return self._add(node.name, "deconv", node.inputs, parts, where)
+
+    def _space_to_depth(self, op: Op, value: View) -> str:
+        """Blocks of pixels become channels: a strided convolution by ones."""
+        channels, rows, columns = value.size
+        area = rows * columns
+        depth, *axes = value.dims[1:]
+        (_, height, width) = value.shape[1:]
+        block = (rows // height, columns // width)
+        slow = (Factor(height, block[0] * columns), Factor(width, block[1]))
+        if (
+            (height * block[0], width * block[1]) != (rows, columns)
+            or any(d != ((f,) if f.size > 1 else ()) for d, f in zip(axes, slow))
+            or value.is_vector
+        ):
+            raise UnsupportedLayerError(
+                f"{op.where}: its input of shape {self.shape_text(value)} is made of "
+                f"{channels} x {rows} x {columns} values in an order that no layer can produce; "
+                "reshape and transpose only between (N, C, H, W), (N, H, W, C) and vectors"
+            )
+        offsets = View(value.source, value.size, (depth,)).offsets()
+        weight = np.zeros((len(offsets), channels, *block), np.float32)
+        self._check_sparse(op, weight.size)
+        channel, rest = np.divmod(offsets, area)
+        row, column = np.divmod(rest, columns)
+        weight[np.arange(len(offsets)), channel, row, column] = 1
+        return self.add(
+            op, "conv", value.source, weight=weight, kernel=block, stride=block, pad=(0, 0, 0, 0)
+        )
+
+    def _one_hot(self, op: Op, order: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
+        """Scatter weight (channels, cout, r, s) that copies channel ``order[c, dy, dx]``."""
+        self._check_sparse(op, channels * order.size)
+        weight = np.zeros((channels, *order.shape), np.float32)
+        c, dy, dx = np.indices(order.shape)
+        weight[order, c, dy, dx] = 1
+        return weight
+
+    def _check_sparse(self, op: Op, size: int) -> None:
+        if size > MAX_SPARSE:
+            raise UnsupportedLayerError(
+                f"{op.where}: the accelerator would need a layer of {size:,} weights, nearly all "
+                f"zero, to do this; the limit is {MAX_SPARSE:,}"
+            )

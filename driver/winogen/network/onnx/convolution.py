@@ -1,0 +1,292 @@
+"""Conv, ConvTranspose, Gemm and MatMul."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.network.onnx.build import MAX_SPARSE, Builder
+from winogen.network.onnx.operators import Inputs, Operator, data, weights
+from winogen.network.onnx.pointwise import per_channel
+from winogen.network.onnx.read import Op
+from winogen.network.onnx.view import BATCH, Factor, View
+
+Pair = tuple[int, int]
+#: Of the attributes kernel_shape, strides, pads and the like.
+MAX_GEOMETRY = 1 << 16
+
+
+def _pair(op: Op, name: str, default: Pair, low: int) -> Pair:
+    values = op.attrs.get(name, default)
+    if len(values) != 2 or any(not low <= v <= MAX_GEOMETRY for v in values):
+        raise ModelError(f"{op.where}: its {name} {list(values)[:8]} is not two numbers from {low}")
+    return int(values[0]), int(values[1])
+
+
+def _image(b: Builder, op: Op, inputs: Inputs) -> View:
+    """The input as plain (N, C, H, W), its zero padding still apart."""
+    value = data(op, inputs, 0)
+    if len(value.dims) in (3, 5):
+        kind = "one" if len(value.dims) == 3 else "three"
+        raise UnsupportedLayerError(
+            f"{op.where} has {kind} spatial dimension{'s' if kind != 'one' else ''}, the "
+            "accelerator works on images (N, C, H, W); reshape the data to images"
+        )
+    if any(value.pads):
+        plain = b.image_view(value.source)
+        if value.dims == plain.dims:
+            return value
+    return b.image_view(b.image(op, value))
+
+
+def _filter(op: Op, inputs: Inputs, channels: int, transposed: bool) -> tuple[NDArray, int]:
+    """The weight as ONNX has it, and the number of groups, checked."""
+    weight = weights(op, inputs, 1, "weight")
+    group = int(op.attrs.get("group", 1))
+    if weight.ndim != 4 or 0 in weight.shape:
+        raise ModelError(f"{op.where}: its weight has shape {weight.shape}, expected 4 dimensions")
+    kernel = tuple(op.attrs.get("kernel_shape", weight.shape[2:]))
+    if kernel != weight.shape[2:]:
+        raise ModelError(
+            f"{op.where}: kernel_shape is {list(kernel)[:8]} but its weight is {weight.shape}"
+        )
+    if max(kernel) > MAX_GEOMETRY:
+        raise ModelError(f"{op.where}: a kernel of {kernel} is too large")
+    inside = weight.shape[0] if transposed else weight.shape[1] * group
+    if group < 1 or inside != channels or weight.shape[0] % group:
+        raise ModelError(
+            f"{op.where}: its weight {weight.shape} in {group} groups does not fit "
+            f"{channels} input channels"
+        )
+    dilations = _pair(op, "dilations", (1, 1), 1)
+    if any(d != 1 and k != 1 for d, k in zip(dilations, kernel)):
+        raise UnsupportedLayerError(
+            f"{op.where}: dilations of {dilations[0]} x {dilations[1]} are not supported; use a "
+            "larger kernel, or a stride, instead"
+        )
+    return weight, group
+
+
+def _dense(b: Builder, op: Op, weight: NDArray, group: int, transposed: bool) -> NDArray:
+    """A grouped weight with the zeros between groups written out."""
+    if group == 1:
+        return weight
+    if weight.size * group > MAX_SPARSE:
+        raise UnsupportedLayerError(
+            f"{op.where}: its {group} groups would be a dense layer of {weight.size * group:,} "
+            f"weights, the limit is {MAX_SPARSE:,}; use fewer groups"
+        )
+    first, second = weight.shape[0] // group, weight.shape[1]
+    dense = np.zeros((weight.shape[0], second * group, *weight.shape[2:]), weight.dtype)
+    for g in range(group):
+        rows = slice(g * first, (g + 1) * first)
+        dense[rows, g * second : (g + 1) * second] = weight[rows]
+    b.notes.append(
+        f"{op.where}: {group} groups run as a dense convolution, with {group} times the multiplies"
+    )
+    return dense
+
+
+def _bias(op: Op, inputs: Inputs, channels: int) -> dict[str, NDArray]:
+    if len(inputs) < 3 or inputs[2] is None:
+        return {}
+    bias = weights(op, inputs, 2, "bias")
+    if bias.shape != (channels,):
+        raise ModelError(f"{op.where}: its bias has shape {bias.shape}, expected ({channels},)")
+    return {"bias": bias}
+
+
+def _auto_pad(op: Op) -> str:
+    mode = str(op.attrs.get("auto_pad", "NOTSET"))
+    if mode not in ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"):
+        raise ModelError(f"{op.where}: unknown auto_pad")
+    return mode
+
+
+def _pads(op: Op) -> tuple[Pair, Pair]:
+    """The attribute pads: (before, after) of rows and of columns."""
+    pads = op.attrs.get("pads", (0, 0, 0, 0))
+    if len(pads) != 4 or any(not 0 <= p <= MAX_GEOMETRY for p in pads):
+        raise ModelError(f"{op.where}: its pads {list(pads)[:8]} are not four numbers from 0")
+    return (int(pads[0]), int(pads[2])), (int(pads[1]), int(pads[3]))
+
+
+def _split(total: int, mode: str) -> Pair:
+    """Padding before and after; the odd one goes to the end for SAME_UPPER."""
+    half = total // 2
+    return (half, total - half) if mode == "SAME_UPPER" else (total - half, half)
+
+
+def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = _image(b, op, inputs)
+    weight, group = _filter(op, inputs, value.size[0], transposed=False)
+    kernel = (weight.shape[2], weight.shape[3])
+    stride = _pair(op, "strides", (1, 1), 1)
+    mode = _auto_pad(op)
+    rows, columns = _pads(op) if mode == "NOTSET" else ((0, 0), (0, 0))
+    if mode.startswith("SAME"):
+        rows, columns = (
+            _split(max((-(-n // s) - 1) * s + k - n, 0), mode)
+            for n, s, k in zip(value.shape[2:], stride, kernel)
+        )
+    top, bottom, left, right = value.pads
+    pad = (rows[0] + top, rows[1] + bottom, columns[0] + left, columns[1] + right)
+    if min(pad) < 0:  # Pad takes rows away that the convolution does not put back
+        value = b.settled(op, value)
+        pad = (*rows, *columns)
+    parts: dict[str, Any] = {"weight": _dense(b, op, weight, group, False), "kernel": kernel}
+    parts |= {"stride": stride, "pad": pad, **_bias(op, inputs, weight.shape[0])}
+    return b.image_view(b.add(op, "conv", value.source, **parts))
+
+
+def _conv_transpose(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, _image(b, op, inputs))
+    weight, group = _filter(op, inputs, value.size[0], transposed=True)
+    kernel = (weight.shape[2], weight.shape[3])
+    stride = _pair(op, "strides", (1, 1), 1)
+    extra = _pair(op, "output_padding", (0, 0), 0)
+    mode = _auto_pad(op)
+    crops: tuple[Pair, ...] = _pads(op) if mode == "NOTSET" else ((0, 0), (0, 0))
+    wanted: tuple[int, ...] | None = op.attrs.get("output_shape")
+    if wanted is None and mode.startswith("SAME"):
+        if any(k < s for k, s in zip(kernel, stride)):
+            raise UnsupportedLayerError(
+                f"{op.where}: its kernel is smaller than its stride, where runtimes disagree about "
+                f"auto_pad={mode}; export it with explicit pads and output_padding"
+            )
+        wanted = tuple(n * s for n, s in zip(value.shape[2:], stride))
+    if wanted is not None:
+        wanted = wanted[-2:]  # some exporters write the batch and channels too
+        if len(wanted) != 2:
+            raise ModelError(f"{op.where}: its output_shape has {len(wanted)} numbers, not two")
+        totals = [
+            (n - 1) * s + e + k - w
+            for n, s, e, k, w in zip(value.shape[2:], stride, extra, kernel, wanted)
+        ]
+        # What output_shape asks for beyond the full output is added at the end.
+        crops = tuple(_split(t, mode) if t >= 0 else (0, t) for t in totals)
+    (top, bottom), (left, right) = crops
+    crop = (top, bottom - extra[0], left, right - extra[1])
+    outputs = weight.shape[1] * group
+    parts: dict[str, Any] = {"weight": _dense(b, op, weight, group, True), "kernel": kernel}
+    parts |= {"stride": stride, "crop": crop, **_bias(op, inputs, outputs)}
+    return b.image_view(b.add(op, "deconv", value.source, **parts))
+
+
+def _average(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Averages over windows, or over the whole image: a convolution by equal weights."""
+    value = _image(b, op, inputs)
+    channels, *size = value.shape[1:]
+    if op.type == "GlobalAveragePool":
+        kernel, stride = (size[0], size[1]), (1, 1)
+        pads: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    else:
+        kernel = _pair(op, "kernel_shape", (0, 0), 1)
+        stride = _pair(op, "strides", (1, 1), 1)
+        pads = _pads(op)
+        whole = op.attrs.get("count_include_pad", 0) or not any(sum(pads, ()))
+        if op.attrs.get("ceil_mode", 0) or _auto_pad(op) not in ("NOTSET", "VALID") or not whole:
+            raise UnsupportedLayerError(
+                f"{op.where} counts fewer samples at the edges, so it is no convolution; use "
+                "count_include_pad=1, explicit pads and ceil_mode=0"
+            )
+        if any(d != 1 for d in _pair(op, "dilations", (1, 1), 1)):
+            raise UnsupportedLayerError(f"{op.where}: dilations are not supported; use a stride")
+    value = b.settled(op, value)
+    weight = b.diagonal(op, channels, kernel, 1 / math.prod(kernel))
+    pad = (*pads[0], *pads[1])
+    return b.image_view(
+        b.add(op, "conv", value.source, weight=weight, kernel=kernel, stride=stride, pad=pad)
+    )
+
+
+def _linear(b: Builder, op: Op, value: View, weight: NDArray, **bias: NDArray) -> View:
+    """A view (N, features) times ``weight`` (outputs, features)."""
+    value = b.settled(op, value)
+    batch = ((Factor(b.batch, BATCH),) if b.batch > 1 else (),)
+    if len(value.dims) != 2 or value.dims[:1] != batch:
+        raise UnsupportedLayerError(
+            f"{op.where}: its input has shape {b.shape_text(value)}, expected a batch of vectors "
+            "(N, features); flatten images before it"
+        )
+    if weight.shape[1] != value.shape[1]:
+        raise ModelError(
+            f"{op.where}: its weight takes {weight.shape[1]} values, its input has {value.shape[1]}"
+        )
+    offsets = value.offsets().ravel()
+    columns = np.zeros((math.prod(value.size), len(weight)), weight.dtype)
+    if len(offsets) == len(columns):
+        columns[offsets] = weight.T
+    else:  # a value that the view repeats gets the sum of its weights
+        np.add.at(columns, offsets, weight.T)
+    shape = (len(weight), 1, 1)
+    return b.vector_view(b.add(op, "linear", value.source, weight=columns.T, shape=shape, **bias))
+
+
+def _gemm(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = data(op, inputs, 0)
+    weight = weights(op, inputs, 1, "weight")
+    if weight.ndim != 2 or 0 in weight.shape:
+        raise ModelError(f"{op.where}: its weight has shape {weight.shape}, expected a matrix")
+    if op.attrs.get("transA", 0):
+        raise UnsupportedLayerError(
+            f"{op.where} transposes the activations (transA), which would mix the batch; use "
+            "transA=0"
+        )
+    weight = weight if op.attrs.get("transB", 0) else weight.T
+    alpha, beta = float(op.attrs.get("alpha", 1.0)), float(op.attrs.get("beta", 1.0))
+    bias = {}
+    if len(inputs) > 2 and inputs[2] is not None:
+        out = View("", (len(weight), 1, 1), (value.dims[0], (Factor(len(weight), 1),)))
+        added = weights(op, inputs, 2, "bias")
+        bias["bias"] = per_channel(b, op, out, added, "its bias") * beta
+    return _linear(b, op, value, weight * np.float32(alpha), **bias)
+
+
+def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
+    if isinstance(inputs[0], View) and isinstance(inputs[1], View):
+        raise UnsupportedLayerError(
+            f"{op.where} of two activations is not supported: the accelerator multiplies by "
+            "weights only"
+        )
+    value = b.settled(op, data(op, inputs, 0))
+    weight = weights(op, inputs, 1, "weight")
+    if weight.ndim != 2 or 0 in weight.shape:
+        raise UnsupportedLayerError(
+            f"{op.where}: its weight has shape {weight.shape}; only a matrix works"
+        )
+    channels, rows, columns = value.size
+    if value.is_vector and len(value.dims) == 2:
+        return _linear(b, op, value, weight.T)
+    depth = (Factor(channels, rows * columns),) if channels > 1 else ()
+    if len(value.dims) == 4 and value.dims[-1] != depth:  # channels last, not yet an image
+        plain = b.image_view(b.image(op, value.transpose((0, 3, 1, 2))))
+        return _matmul(b, op, [plain.transpose((0, 2, 3, 1)), weight])
+    if len(value.dims) < 3 or value.dims[-1] != depth:
+        return _linear(b, op, value, weight.T)
+    if weight.shape[0] != channels:
+        raise ModelError(f"{op.where}: its weight takes {weight.shape[0]} channels, not {channels}")
+    taps = np.ascontiguousarray(weight.T)[:, :, None, None]  # (N, H, W, C): a 1 x 1 convolution
+    source = b.add(op, "conv", value.source, weight=taps, kernel=(1, 1), stride=(1, 1),
+                   pad=(0, 0, 0, 0))  # fmt: skip
+    plain = b.image_view(source)
+    return View(source, plain.size, (*value.dims[:-1], plain.dims[1]))
+
+
+OPERATORS: dict[str, Operator] = {
+    "Conv": Operator(_conv, "2-D, any kernel, stride, pads and auto_pad; dilations of 1; groups "
+                     "run as a dense convolution"),
+    "ConvTranspose": Operator(_conv_transpose, "2-D, any kernel, stride, pads, auto_pad, "
+                              "output_padding and output_shape; dilations of 1; groups run dense"),
+    "AveragePool": Operator(
+        _average, "a convolution by equal weights; windows must count the same everywhere"
+    ),
+    "GlobalAveragePool": Operator(_average, "a convolution by equal weights"),
+    "Gemm": Operator(_gemm, "activations times a constant matrix: a linear layer"),
+    "MatMul": Operator(_matmul, "activations times a constant matrix: a linear layer, or a 1 x 1 "
+                       "convolution on (N, H, W, C)"),
+}  # fmt: skip

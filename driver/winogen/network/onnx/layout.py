@@ -1,0 +1,279 @@
+"""Operators that move values: Reshape, Transpose, DepthToSpace, Pad, Resize."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.network.onnx.build import Builder
+from winogen.network.onnx.operators import Inputs, Operator, constant, data
+from winogen.network.onnx.read import Op
+from winogen.network.onnx.resize import repetition
+from winogen.network.onnx.view import Factor, View
+
+
+def _integers(op: Op, inputs: Inputs, index: int, what: str) -> list[int] | None:
+    """A constant list of integers from an input, or None if it is left out."""
+    if index >= len(inputs) or inputs[index] is None:
+        return None
+    array = constant(op, inputs, index, what)
+    if not np.issubdtype(array.dtype, np.integer) or array.ndim > 1 or array.size > 16:
+        raise ModelError(f"{op.where}: its {what} is no short list of integers")
+    return [int(n) for n in array.ravel()]
+
+
+def _axes(op: Op, inputs: Inputs, rank: int, index: int = 1) -> list[int] | None:
+    """The axes of Squeeze and the like, an attribute before opset 13 and an input since."""
+    axes = _integers(op, inputs, index, "axes")
+    if axes is None:
+        axes = list(op.attrs["axes"]) if "axes" in op.attrs else None
+    if axes is None:
+        return None
+    if any(not -rank <= a < rank for a in axes) or len({a % rank for a in axes}) != len(axes):
+        raise ModelError(f"{op.where}: its axes {axes[:8]} are wrong for {rank} dimensions")
+    return [a % rank for a in axes]
+
+
+def _reshaped(b: Builder, op: Op, value: View, shape: Sequence[int]) -> View:
+    value = b.settled(op, value)
+    if math.prod(shape) != math.prod(value.shape):
+        raise ModelError(
+            f"{op.where} makes shape {list(shape)} of {b.shape_text(value)}, which has another "
+            "number of values"
+        )
+    out = value.reshape(shape)
+    if out is None:
+        raise UnsupportedLayerError(
+            f"{op.where} cuts {b.shape_text(value)} to {list(shape)[:8]} across its rows, columns "
+            "or channels; reshape only between images and vectors, or in whole factors"
+        )
+    return out
+
+
+def _reshape(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = data(op, inputs, 0)
+    shape = _integers(op, inputs, 1, "shape")
+    if shape is None or min(shape, default=0) < -1 or shape.count(-1) > 1:
+        raise ModelError(f"{op.where}: its shape {shape} is wrong")
+    old = value.shape
+    if not op.attrs.get("allowzero", 0):
+        if any(n == 0 and i >= len(old) for i, n in enumerate(shape)):
+            raise ModelError(f"{op.where}: its shape {shape} is wrong")
+        shape = [old[i] if n == 0 else n for i, n in enumerate(shape)]
+    if -1 in shape:
+        known = math.prod(n for n in shape if n != -1)
+        if known <= 0 or math.prod(old) % known:
+            raise ModelError(f"{op.where}: {b.shape_text(value)} cannot be reshaped to {shape}")
+        shape[shape.index(-1)] = math.prod(old) // known
+    return _reshaped(b, op, value, shape)
+
+
+def _flatten(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = data(op, inputs, 0)
+    axis, rank = int(op.attrs.get("axis", 1)), len(value.dims)
+    if not -rank <= axis <= rank:
+        raise ModelError(f"{op.where}: its axis {axis} is wrong")
+    axis = axis + rank if axis < 0 else axis
+    return _reshaped(b, op, value, [math.prod(value.shape[:axis]), math.prod(value.shape[axis:])])
+
+
+def _squeeze(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    axes = _axes(op, inputs, len(value.dims))
+    if axes is None:
+        axes = [i for i, n in enumerate(value.shape) if n == 1]
+    if any(value.shape[a] != 1 for a in axes):
+        raise ModelError(f"{op.where} drops a dimension of {b.shape_text(value)} that is not 1")
+    return View(value.source, value.size,
+                tuple(d for i, d in enumerate(value.dims) if i not in axes))  # fmt: skip
+
+
+def _unsqueeze(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    given = _integers(op, inputs, 1, "axes") or op.attrs.get("axes", ())
+    axes = _axes(op, inputs, len(value.dims) + len(given))
+    if not axes or len(given) > 8:
+        raise ModelError(f"{op.where}: its axes are wrong")
+    rest = iter(value.dims)
+    rank = len(value.dims) + len(axes)
+    dims = tuple(() if i in axes else next(rest) for i in range(rank))
+    return View(value.source, value.size, dims)
+
+
+def _transpose(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = data(op, inputs, 0)
+    rank = len(value.dims)
+    order = op.attrs.get("perm", tuple(reversed(range(rank))))
+    if sorted(order) != list(range(rank)):
+        raise ModelError(f"{op.where}: its perm {list(order)[:8]} is wrong for {rank} dimensions")
+    return value.transpose(order)
+
+
+def _depth_to_space(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.image_view(b.image(op, data(op, inputs, 0)))
+    n, c, h, w = value.shape
+    r = int(op.attrs["blocksize"])
+    if r < 1 or c % (r * r):
+        raise ModelError(f"{op.where}: {c} channels do not make blocks of {r} x {r}")
+    mode = op.attrs.get("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        raise ModelError(f"{op.where}: unknown mode")
+    depth = c // (r * r)
+    if mode == "CRD":
+        out = _reshaped(b, op, value, (n, depth, r, r, h, w)).transpose((0, 1, 4, 2, 5, 3))
+    else:
+        out = _reshaped(b, op, value, (n, r, r, depth, h, w)).transpose((0, 3, 4, 1, 5, 2))
+    out = _reshaped(b, op, out, (n, depth, h * r, w * r))
+    return b.image_view(b.image(op, out))
+
+
+def _space_to_depth(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.image_view(b.image(op, data(op, inputs, 0)))
+    n, c, h, w = value.shape
+    r = int(op.attrs["blocksize"])
+    if r < 1 or h % r or w % r:
+        raise ModelError(f"{op.where}: {h} x {w} pixels do not make blocks of {r} x {r}")
+    out = _reshaped(b, op, value, (n, c, h // r, r, w // r, r)).transpose((0, 3, 5, 1, 2, 4))
+    out = _reshaped(b, op, out, (n, c * r * r, h // r, w // r))
+    return b.image_view(b.image(op, out))
+
+
+def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    mode = op.attrs.get("mode", "constant")
+    pads = _integers(op, inputs, 1, "pads") or []
+    rank = len(value.dims)
+    axes = _axes(op, inputs, rank, 3) if len(inputs) > 3 else None
+    axes = list(range(rank)) if axes is None else axes
+    if len(pads) != 2 * len(axes) or max(map(abs, pads), default=0) > 1 << 16:
+        raise ModelError(f"{op.where}: its pads {pads} are wrong for {rank} dimensions")
+    if not any(pads):
+        return value
+    fill = constant(op, inputs, 2, "value") if len(inputs) > 2 and inputs[2] is not None else None
+    if mode != "constant" or (fill is not None and np.any(fill != 0)):
+        raise UnsupportedLayerError(
+            f"{op.where} pads with {'a constant other than 0' if mode == 'constant' else mode}"
+            "; only zeros can be padded: use zero padding and fine-tune"
+        )
+    both = {a: (pads[i], pads[i + len(axes)]) for i, a in enumerate(axes)}
+    names = value.axes()
+    if names is None or "H" not in names or "W" not in names:
+        value = b.image_view(b.image(op, value))  # a single row or column has no dimension to pad
+        names = "NCHW"
+    edges: dict[str, tuple[int, int]] = {names[a]: p for a, p in both.items() if any(p)}
+    if set(edges) - {"H", "W"}:
+        raise UnsupportedLayerError(
+            f"{op.where} pads the batch or the channels; only rows and columns can be padded"
+        )
+    (top, bottom), (left, right) = (edges.get(a, (0, 0)) for a in "HW")
+    padded = View(value.source, value.size, value.dims, (top, bottom, left, right))
+    if min(value.size[1] + top + bottom, value.size[2] + left + right) < 1:
+        raise ModelError(f"{op.where} takes all of {b.shape_text(value)} away")
+    return b.settled(op, padded) if 1 in value.size[1:] else padded
+
+
+def _slice(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Part of the rows, columns or channels; every sample of what is kept."""
+    value = b.settled(op, data(op, inputs, 0))
+    shape, rank = value.shape, len(value.dims)
+    starts, ends = (_integers(op, inputs, i, n) or [] for i, n in ((1, "starts"), (2, "ends")))
+    axes = _axes(op, inputs, rank, 3)
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = _integers(op, inputs, 4, "steps") or [1] * len(axes)
+    if not len(starts) == len(ends) == len(axes) == len(steps) or len(axes) > rank:
+        raise ModelError(f"{op.where}: its starts, ends, axes and steps do not fit together")
+    if any(s != 1 for s in steps):
+        raise UnsupportedLayerError(
+            f"{op.where} takes steps of {steps}; only steps of 1 work: use a convolution with a "
+            "stride"
+        )
+    taken = {a: slice(s, e).indices(shape[a])[:2] for a, s, e in zip(axes, starts, ends)}
+    taken = {a: (s, e) for a, (s, e) in taken.items() if (s, e) != (0, shape[a])}
+    if not taken:
+        return value
+    if any(s >= e for s, e in taken.values()):
+        raise ModelError(f"{op.where} takes nothing of {b.shape_text(value)}")
+    names = value.axes() or ""
+    if any(names[a : a + 1] not in ("C", "H", "W") for a in taken):
+        raise UnsupportedLayerError(
+            f"{op.where} cuts {b.shape_text(value)} where it is no image's rows, columns or "
+            "channels"
+        )
+    cuts = {names[a]: (s, shape[a] - e) for a, (s, e) in taken.items()}
+    return b.cut(op, value, cuts)
+
+
+def _tile(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    repeats = _integers(op, inputs, 1, "repeats") or []
+    if len(repeats) != len(value.dims) or min(repeats) < 1 or max(repeats) > 1 << 16:
+        raise ModelError(f"{op.where}: its repeats {repeats} do not fit {b.shape_text(value)}")
+    dims = tuple((Factor(n, 0), *dim) if n > 1 else dim for n, dim in zip(repeats, value.dims))
+    return View(value.source, value.size, dims)
+
+
+def _expand(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    shape = _integers(op, inputs, 1, "shape") or []
+    rank = max(len(shape), len(value.dims))
+    wanted = [1] * (rank - len(shape)) + shape
+    dims = ((),) * (rank - len(value.dims)) + value.dims
+    sizes = (1,) * (rank - len(value.dims)) + value.shape
+    if rank > 8 or any(not (n == m or 1 in (n, m)) or n > 1 << 16 for n, m in zip(wanted, sizes)):
+        raise ModelError(f"{op.where}: {b.shape_text(value)} cannot be expanded to {shape}")
+    return View(value.source, value.size,
+                tuple((Factor(n, 0),) if m == 1 < n else d
+                      for n, m, d in zip(wanted, sizes, dims)))  # fmt: skip
+
+
+def _resize(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = data(op, inputs, 0)
+    factors = repetition(op, inputs, value.shape)
+    value = b.settled(op, value)
+    if all(f == 1 for f in factors):
+        return value
+    axes = value.axes()
+    if axes is None or "H" not in axes or "W" not in axes:
+        value = b.image_view(b.image(op, value))
+        axes = "NCHW"
+    named = {a: f for a, f in zip(axes, factors) if f > 1}
+    if set(named) - {"H", "W"}:
+        raise UnsupportedLayerError(
+            f"{op.where} resizes the batch or the channels; only rows and columns can be resized"
+        )
+    block = (named.get("H", 1), named.get("W", 1))
+    if block[0] == block[1]:
+        source = b.add(op, "upsample", value.source, factor=block[0])
+    else:
+        source = b.repeated(op, value, block)
+    c, h, w = value.size
+    size = (c, h * block[0], w * block[1])
+    if 1 in value.size[1:]:
+        return b.image_view(source)
+    return value.follow(source, size)
+
+
+OPERATORS: dict[str, Operator] = {
+    "Reshape": Operator(_reshape, "nothing, or the layer before gives its output in that order"),
+    "Flatten": Operator(_flatten, "nothing"),
+    "Squeeze": Operator(_squeeze, "nothing"),
+    "Unsqueeze": Operator(_unsqueeze, "nothing"),
+    "Transpose": Operator(_transpose, "nothing (NCHW and NHWC)"),
+    "DepthToSpace": Operator(
+        _depth_to_space,
+        "DCR and CRD: joined to a convolution of stride 1 before it, otherwise a transposed "
+        "convolution by ones",
+    ),
+    "SpaceToDepth": Operator(_space_to_depth, "a strided convolution by ones"),
+    "Slice": Operator(_slice, "part of the rows, columns or channels, in steps of 1: a layer of "
+                      "ones"),
+    "Tile": Operator(_tile, "repeating each pixel, as frameworks write nearest upsampling"),
+    "Expand": Operator(_expand, "as Tile"),
+    "Pad": Operator(_pad, "zeros around rows and columns: joined to the convolution after it, "
+                    "otherwise a layer of its own"),
+    "Resize": Operator(_resize, "nearest neighbour by a whole factor: folded into the convolution "
+                       "after it"),
+}  # fmt: skip

@@ -1,0 +1,365 @@
+"""Operators that act on each value alone, and sums: affines, activations, Add, Concat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.network.graph import batchnorm_affine
+from winogen.network.onnx.build import Builder
+from winogen.network.onnx.operators import Inputs, Operator, constant, data
+from winogen.network.onnx.read import Op
+from winogen.network.onnx.tensors import FLOAT_TYPES
+from winogen.network.onnx.view import BATCH, Factor, View
+
+#: Values that a constant may have when written out for all channels.
+_MAX_SPREAD = 1 << 24
+
+
+def per_channel(b: Builder, op: Op, value: View, constant: NDArray[Any], what: str) -> NDArray:
+    """The (channels,) float64 values that broadcasting ``constant`` to ``value`` amounts to.
+
+    Raises UnsupportedLayerError if they differ from pixel to pixel.
+    """
+    array = np.asarray(constant, np.float64)
+    rank = len(value.dims)
+    while array.ndim > rank and array.shape[0] == 1:
+        array = array[0]
+    array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    fits = array.ndim == rank and all(n in (1, m) for n, m in zip(array.shape, value.shape))
+    batch = any(
+        n > 1 and any(f.stride == BATCH for f in d) for n, d in zip(array.shape, value.dims)
+    )
+    if not fits or batch or not array.size:
+        raise UnsupportedLayerError(
+            f"{op.where}: {what} of shape {constant.shape} does not fit its input of shape "
+            f"{b.shape_text(value)}; only scalars and one value a channel work"
+        )
+    if not np.all(np.isfinite(array)):
+        raise ModelError(f"{op.where}: {what} holds NaN or infinity")
+    if np.all(array == array.flat[0]):
+        return np.full(value.size[0], float(array.flat[0]))
+    # Where the constant repeats, the first row and column stand for all, but every channel counts.
+    area = value.size[1] * value.size[2]
+    dims = tuple(
+        dim if n > 1 else tuple(f for f in dim if f.stride >= area)
+        for n, dim in zip(array.shape, value.dims)
+    )
+    values = math.prod(f.size for dim in dims for f in dim)
+    if values <= _MAX_SPREAD:
+        channels = View(value.source, value.size, dims).offsets() // area
+        spread = np.broadcast_to(array, channels.shape)
+        out = np.full(value.size[0], np.nan)
+        out[channels.ravel()] = spread.ravel()
+        if np.array_equal(out[channels], spread) and not np.any(np.isnan(out)):
+            return out
+    raise UnsupportedLayerError(
+        f"{op.where}: {what} of shape {constant.shape} differs from pixel to pixel, which no layer "
+        "of the accelerator can do; use one value a channel"
+    )
+
+
+def affine(b: Builder, op: Op, value: View, scale: NDArray, shift: NDArray) -> View:
+    """``scale * value + shift``, both (channels,)."""
+    if np.all(scale == 1) and np.all(shift == 0):
+        return value
+    channels = value.size[0]
+    source = b.add(
+        op, "batchnorm", value.source, eps=0.0, gamma=scale, beta=shift,
+        mean=np.zeros(channels), var=np.ones(channels),
+    )  # fmt: skip
+    return value.follow(source)
+
+
+def _uniform(kind: str) -> Any:
+    def handle(b: Builder, op: Op, inputs: Inputs) -> View:
+        value = b.settled(op, data(op, inputs, 0))
+        return value.follow(b.add(op, kind, value.source))
+
+    return handle
+
+
+def _leaky_relu(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    slope = -1.0 if op.type == "Abs" else float(op.attrs.get("alpha", 0.01))
+    return value.follow(b.add(op, "leaky_relu", value.source, slope=slope))
+
+
+def _prelu(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    slope = constant(op, inputs, 1, "slope")
+    alpha = per_channel(b, op, value, slope, "its slope")
+    return value.follow(b.add(op, "prelu", value.source, alpha=alpha))
+
+
+def clamp(b: Builder, op: Op, value: View, low: float, high: float) -> View:
+    """Limit to ``low`` and ``high``, either of which may be infinite."""
+    if math.isnan(low) or math.isnan(high) or low > high:
+        raise ModelError(f"{op.where}: its bounds {low} and {high} make no interval")
+    if (low, high) == (-math.inf, math.inf):
+        return value
+    if (low, high) == (0.0, math.inf):
+        return value.follow(b.add(op, "relu", value.source))
+    return value.follow(b.add(op, "clamp", value.source, low=low, high=high))
+
+
+def _scalar(op: Op, inputs: Inputs, index: int, what: str, default: float) -> float:
+    if index >= len(inputs) or inputs[index] is None:
+        return default
+    array = constant(op, inputs, index, what)
+    if array.size != 1:
+        raise UnsupportedLayerError(f"{op.where}: its {what} has {array.size} values, expected one")
+    return float(array.ravel()[0])
+
+
+def _clip(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    low = _scalar(op, inputs, 1, "lower bound", -math.inf)
+    high = _scalar(op, inputs, 2, "upper bound", math.inf)
+    finfo = np.finfo(np.float32)  # exporters write "no bound" as the largest float too
+    low = -math.inf if low <= finfo.min else low
+    high = math.inf if high >= finfo.max else high
+    return clamp(b, op, value, low, high)
+
+
+def _extreme(b: Builder, op: Op, inputs: Inputs) -> View:
+    if len(inputs) == 1:
+        return data(op, inputs, 0)
+    views = [i for i in inputs if isinstance(i, View)]
+    if len(inputs) != 2 or len(views) != 1:
+        raise UnsupportedLayerError(
+            f"{op.where} of several activations is not supported, only of one and a constant"
+        )
+    index = 0 if isinstance(inputs[1], View) else 1
+    bound = _scalar(op, inputs, index, "bound", 0.0)
+    bounds = (bound, math.inf) if op.type == "Max" else (-math.inf, bound)
+    return clamp(b, op, b.settled(op, views[0]), *bounds)
+
+
+def _hard_sigmoid(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    ones = np.ones(value.size[0])
+    scale, shift = op.attrs.get("alpha", 0.2), op.attrs.get("beta", 0.5)
+    return clamp(b, op, affine(b, op, value, ones * scale, ones * shift), 0.0, 1.0)
+
+
+def _batchnorm(b: Builder, op: Op, inputs: Inputs) -> View:
+    if op.attrs.get("training_mode", 0) or any(op.outputs[1:]):
+        raise UnsupportedLayerError(
+            f"{op.where} runs on the statistics of its batch, which cannot be folded into weights; "
+            "export the model in evaluation mode (model.eval())"
+        )
+    value = b.settled(op, data(op, inputs, 0))
+    if len(value.dims) < 2:
+        raise ModelError(f"{op.where}: its input of shape {b.shape_text(value)} has no channels")
+    names = ("gamma", "beta", "mean", "var")
+    params = {}
+    for index, name in enumerate(names, 1):
+        array = constant(op, inputs, index, name)
+        if array.shape != value.shape[1:2]:
+            raise ModelError(
+                f"{op.where}: its {name} has shape {array.shape}, expected {value.shape[1:2]}"
+            )
+        column = array.reshape((-1,) + (1,) * (len(value.dims) - 2))
+        params[name] = per_channel(b, op, value, column, f"its {name}")
+    eps = float(op.attrs.get("epsilon", 1e-5))
+    return value.follow(b.add(op, "batchnorm", value.source, eps=eps, **params))
+
+
+def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
+    """A binary operator of a view and a constant; ``first`` if the view is the first operand."""
+    value = b.settled(op, value)
+    values = per_channel(b, op, value, array, "its constant")
+    ones, zeros = np.ones_like(values), np.zeros_like(values)
+    if op.type == "Div" and not first:
+        raise UnsupportedLayerError(
+            f"{op.where} divides by an activation; divide by constants only"
+        )
+    if op.type == "Div" and np.any(values == 0):
+        raise ModelError(f"{op.where} divides by zero")
+    scale, shift = {
+        "Add": (ones, values),
+        "Sub": (ones, -values) if first else (-ones, values),
+        "Mul": (values, zeros),
+        "Div": (1 / np.where(values == 0, 1, values), zeros),
+    }[op.type]
+    return affine(b, op, value, scale, shift)
+
+
+def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
+    left, right = inputs
+    if isinstance(left, View) and isinstance(right, View):
+        if op.type in ("Mul", "Div"):
+            raise UnsupportedLayerError(
+                f"{op.where} of two activations is not supported: the accelerator multiplies by "
+                "weights only; use Add or Concat"
+            )
+        if op.type == "Sub":
+            ones = np.ones(right.size[0])
+            right = affine(b, op, b.settled(op, right), -ones, 0 * ones)
+        return add(b, op, [left, right])
+    view = left if isinstance(left, View) else right
+    array = right if isinstance(left, View) else left
+    assert isinstance(view, View) and isinstance(array, np.ndarray)
+    return _with_constant(b, op, view, array, isinstance(left, View))
+
+
+def add(b: Builder, op: Op, views: Sequence[View]) -> View:
+    """Sum of activations of one shape."""
+    views = [b.settled(op, v) for v in views]
+    first = views[0]
+    for other in views[1:]:
+        if other.shape != first.shape:
+            raise UnsupportedLayerError(
+                f"{op.where} of shapes {b.shape_text(first)} and {b.shape_text(other)} is not "
+                "supported; both must have one shape"
+            )
+    if any((v.size, v.dims) != (first.size, first.dims) for v in views):
+        names = [b.image(op, v) for v in views]
+        first = b.image_view(names[0])
+    else:
+        names = [v.source for v in views]
+    # A value added to itself is scaled.
+    distinct: dict[str, int] = {}
+    for name in names:
+        distinct[name] = distinct.get(name, 0) + 1
+    sources = []
+    for name, times in distinct.items():
+        view = first.follow(name)
+        ones = np.ones(view.size[0])
+        sources.append(affine(b, op, view, times * ones, 0 * ones).source)
+    if len(sources) == 1:
+        return first.follow(sources[0])
+    return first.follow(_prelu_of_two(b, op, sources) or b.add(op, "add", *sources))
+
+
+def _prelu_of_two(b: Builder, op: Op, sources: Sequence[str]) -> str | None:
+    """``relu(x) + s * relu(-x)``, which is how Keras writes PReLU, as one layer."""
+    for first, second in (sources, reversed(sources)) if len(sources) == 2 else ():
+        positive, scaled = b.node(first), b.node(second)
+        if positive is None or scaled is None or (positive.op, scaled.op) != ("relu", "batchnorm"):
+            continue
+        negative = b.node(scaled.inputs[0])
+        turned = b.node(negative.inputs[0]) if negative and negative.op == "relu" else None
+        if turned is None or turned.op != "batchnorm" or turned.inputs != positive.inputs:
+            continue
+        sign, slope = batchnorm_affine(turned), batchnorm_affine(scaled)
+        if np.all(sign[0] == -1) and not np.any(sign[1]) and not np.any(slope[1]):
+            return b.add(op, "prelu", positive.inputs[0], alpha=-slope[0])
+    return None
+
+
+def _sum(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Sum and Mean of any number of activations and constants."""
+    views = [i for i in inputs if isinstance(i, View)]
+    total = add(b, op, views) if len(views) > 1 else b.settled(op, views[0])
+    values = np.zeros(total.size[0])
+    for item in inputs:
+        if isinstance(item, np.ndarray):
+            values = values + per_channel(b, op, total, item, "its constant")
+    scale = np.full_like(values, 1 / len(inputs) if op.type == "Mean" else 1)
+    return affine(b, op, total, scale, values * scale)
+
+
+def _negate(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    ones = np.ones(value.size[0])
+    return affine(b, op, value, -ones, 0 * ones)
+
+
+def _concat(b: Builder, op: Op, inputs: Inputs) -> View:
+    views = []
+    for item in inputs:
+        if not isinstance(item, View):
+            raise UnsupportedLayerError(
+                f"{op.where} joins a constant to an activation, which is not supported; add a bias "
+                "or an input instead"
+            )
+        views.append(b.settled(op, item))
+    rank = len(views[0].dims)
+    axis = int(op.attrs["axis"])
+    if not -rank <= axis < rank or any(len(v.dims) != rank for v in views):
+        raise ModelError(f"{op.where}: its axis {axis} or its inputs' ranks are wrong")
+    if len(views) == 1:
+        return views[0]
+    axis %= rank
+    whole = all(
+        v.dims[axis] == ((Factor(v.size[0], v.size[1] * v.size[2]),) if v.size[0] > 1 else ())
+        and v.size[1:] == views[0].size[1:]
+        and v.dims[:axis] + v.dims[axis + 1 :] == views[0].dims[:axis] + views[0].dims[axis + 1 :]
+        for v in views
+    )
+    if not whole:
+        if rank != 4 or axis != 1:
+            raise UnsupportedLayerError(
+                f"{op.where} joins along axis {axis} of {b.shape_text(views[0])}, which is not the "
+                "channels; only channels can be joined"
+            )
+        names = [b.image(op, v) for v in views]
+        views = [b.image_view(n) for n in names]
+    source = b.add(op, "concat", *(v.source for v in views))
+    first = views[0]
+    plain = b.image_view(source)
+    dims = list(first.dims)
+    dims[axis] = plain.dims[1]
+    return View(source, plain.size, tuple(dims))
+
+
+def _same(b: Builder, op: Op, inputs: Inputs) -> View:
+    return data(op, inputs, 0)
+
+
+def _dropout(b: Builder, op: Op, inputs: Inputs) -> View:
+    training = inputs[2] if len(inputs) > 2 else None
+    if (isinstance(training, np.ndarray) and training.any()) or isinstance(training, View):
+        raise UnsupportedLayerError(
+            f"{op.where} runs in training mode; export the model in evaluation mode (model.eval())"
+        )
+    if any(op.outputs[1:]):
+        raise UnsupportedLayerError(f"{op.where}: its mask is used, which is not supported")
+    return data(op, inputs, 0)
+
+
+def _cast(b: Builder, op: Op, inputs: Inputs) -> View:
+    like = inputs[1] if op.type == "CastLike" else None
+    floats = isinstance(like, View) or op.attrs.get("to") in FLOAT_TYPES
+    if isinstance(like, np.ndarray):
+        floats = np.issubdtype(like.dtype, np.floating)
+    if not floats:
+        raise UnsupportedLayerError(
+            f"{op.where} makes integers of an activation, which is not supported; keep float values"
+        )
+    return data(op, inputs, 0)
+
+
+OPERATORS: dict[str, Operator] = {
+    "Relu": Operator(_uniform("relu"), "folded into the layer before"),
+    "LeakyRelu": Operator(_leaky_relu, "folded into the layer before"),
+    "PRelu": Operator(_prelu, "one slope, or one a channel; folded into the layer before"),
+    "Abs": Operator(_leaky_relu, "a leaky ReLU of slope -1"),
+    "Tanh": Operator(_uniform("tanh"), "through a table"),
+    "Sigmoid": Operator(_uniform("sigmoid"), "through a table"),
+    "HardSigmoid": Operator(_hard_sigmoid, "an affine and a clamp"),
+    "Clip": Operator(_clip, "constant bounds; folded into the layer before"),
+    "Max": Operator(_extreme, "of an activation and a constant: a clamp"),
+    "Min": Operator(_extreme, "of an activation and a constant: a clamp"),
+    "BatchNormalization": Operator(_batchnorm, "on its stored statistics; folded into the weights"),
+    "Add": Operator(_arithmetic, "a constant (scalar, or one a channel) is folded; two activations "
+                    "of one shape are a residual sum"),
+    "Sub": Operator(_arithmetic, "as Add"),
+    "Mul": Operator(_arithmetic, "by a constant (scalar, or one a channel): folded"),
+    "Div": Operator(_arithmetic, "by a constant (scalar, or one a channel): folded"),
+    "Neg": Operator(_negate, "folded"),
+    "Sum": Operator(_sum, "as Add, of any number"),
+    "Mean": Operator(_sum, "as Add, of any number"),
+    "Concat": Operator(_concat, "of activations, along the channels"),
+    "Identity": Operator(_same, "nothing"),
+    "Dropout": Operator(_dropout, "nothing (evaluation mode only)"),
+    "Cast": Operator(_cast, "nothing, between float types"),
+    "CastLike": Operator(_cast, "nothing, between float types"),
+}  # fmt: skip

@@ -1,0 +1,224 @@
+"""Reading an ONNX file: bytes to a checked list of nodes, before anything is done with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import AttributeProto, defs, helper
+
+from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
+from winogen.network.definition import MAX_WEIGHTS
+from winogen.network.onnx.names import shown
+from winogen.network.onnx.tensors import FLOAT_TYPES, to_array, type_name
+from winogen.network.onnx.wire import check_model_bytes
+
+#: Largest model file, without its external data. A protobuf message cannot exceed twice this.
+MAX_FILE_BYTES = 1 << 30
+#: Most nodes; generators have some hundred.
+MAX_NODES = 10_000
+OLDEST_OPSET = 11
+_DOMAINS = ("", "ai.onnx")
+_ATTRIBUTE_TYPES = (
+    AttributeProto.FLOAT,
+    AttributeProto.FLOATS,
+    AttributeProto.INT,
+    AttributeProto.INTS,
+    AttributeProto.STRING,
+    AttributeProto.STRINGS,
+)
+
+
+@dataclass(frozen=True)
+class Op:
+    """One ONNX node: its attributes as Python values, tensors as arrays."""
+
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: dict[str, Any]
+    proto: onnx.NodeProto = field(repr=False)
+
+    @property
+    def where(self) -> str:
+        """How messages name this node."""
+        return f"node '{self.name}' ({self.type})"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checked model with one input and one output.
+
+    ``input_shape`` has None for a dimension that the file leaves open.
+    """
+
+    opset: int
+    input: str
+    input_shape: tuple[int | None, ...]
+    input_type: str
+    output: str
+    constants: dict[str, NDArray[Any]]
+    ops: list[Op]
+
+
+def read_file(path: Path) -> Model:
+    """The model in a file; ModelError if it cannot be read, or is no model with one input."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"the file has {size / 1e6:,.0f} MB, the limit is {MAX_FILE_BYTES / 1e6:,.0f} MB; "
+                "save its weights as external data"
+            )
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ModelError(f"the file cannot be read: {error.strerror or error}") from None
+    return read_model(data, path.parent)
+
+
+def read_model(data: bytes, folder: Path | None = None) -> Model:
+    """The model in the bytes of a file; ``folder`` is where its external data may be."""
+    if not data:
+        raise ModelError("the file is empty; export the model again")
+    if len(data) > MAX_FILE_BYTES:
+        raise ModelError(f"the model has over {MAX_FILE_BYTES:,} bytes")
+    check_model_bytes(data)
+    try:
+        proto = onnx.ModelProto.FromString(data)
+    except (DecodeError, ValueError) as error:
+        raise ModelError(
+            f"the file is damaged, truncated or no ONNX model ({one_line(error, 80)}); export it "
+            "again"
+        ) from None
+    graph = proto.graph
+    if not graph.node:
+        raise ModelError("the file holds no network (no nodes); export it again")
+    if len(graph.node) > MAX_NODES:
+        raise ModelError(f"the network has {len(graph.node):,} nodes, the limit is {MAX_NODES:,}")
+    opset = _opset(proto)
+    if proto.functions:
+        raise UnsupportedLayerError(
+            f"the model calls functions of its own ('{shown(proto.functions[0].name)}'); inline "
+            "them with onnx.inliner.inline_local_functions"
+        )
+    if graph.sparse_initializer:
+        raise UnsupportedLayerError("sparse constants are not supported; export them dense")
+    constants: dict[str, NDArray[Any]] = {}
+    values = 0
+    for tensor in graph.initializer:
+        if tensor.name in constants:
+            raise ModelError(f"the constant '{shown(tensor.name)}' is defined twice")
+        constants[tensor.name] = to_array(tensor, "the model", folder)
+        values += constants[tensor.name].size
+        if values > MAX_WEIGHTS:
+            raise ModelError(f"its constants take over {MAX_WEIGHTS:,} values together")
+    info = _one([i for i in graph.input if i.name not in constants], "input")
+    output = _one(list(graph.output), "output")
+    ops = [_op(node, i, opset, folder) for i, node in enumerate(graph.node)]
+    kind = info.type.tensor_type.elem_type
+    if not info.type.HasField("tensor_type") or kind not in FLOAT_TYPES:
+        raise UnsupportedLayerError(
+            f"the input '{shown(info.name)}' holds {type_name(kind)} values, not floats; export "
+            "the model with a float32 input"
+        )
+    shape = _shape(info)
+    return Model(opset, info.name, shape, type_name(kind), output.name, constants, ops)
+
+
+def _opset(proto: onnx.ModelProto) -> int:
+    versions = [o.version for o in proto.opset_import if o.domain in _DOMAINS]
+    if not versions:
+        raise ModelError("the file names no ONNX opset; export it again")
+    newest = defs.onnx_opset_version()
+    if not OLDEST_OPSET <= versions[0] <= newest:
+        raise ModelError(
+            f"the model uses opset {versions[0]}, supported are {OLDEST_OPSET} to {newest}; "
+            "export it with one of those (opset_version=17), or convert it with "
+            "onnx.version_converter"
+        )
+    return int(versions[0])
+
+
+def _one(infos: list[Any], what: str) -> Any:
+    if len(infos) != 1:
+        names = ", ".join(f"'{shown(i.name)}'" for i in infos[:5]) or "none"
+        raise UnsupportedLayerError(
+            f"the model has {len(infos)} {what}s ({names}); winogen needs exactly one: export the "
+            "generator alone, and join several inputs to one before it"
+        )
+    return infos[0]
+
+
+def _shape(info: Any) -> tuple[int | None, ...]:
+    tensor = info.type.tensor_type
+    if not tensor.HasField("shape"):
+        raise ModelError(f"the input '{shown(info.name)}' has no shape; export it with one")
+    dims: list[int | None] = []
+    for dim in tensor.shape.dim:
+        known = dim.HasField("dim_value") and dim.dim_value > 0
+        dims.append(int(dim.dim_value) if known else None)
+    return tuple(dims)
+
+
+def _op(node: onnx.NodeProto, index: int, opset: int, folder: Path | None) -> Op:
+    label = node.name or next((o for o in node.output if o), f"#{index}")
+    where = f"node '{shown(label)}' ({shown(node.op_type)})"
+    if node.domain not in _DOMAINS:
+        raise UnsupportedLayerError(
+            f"{where}: operators of the domain '{shown(node.domain)}' are not supported; export "
+            "with standard ONNX operators"
+        )
+    try:
+        schema = defs.get_schema(node.op_type, opset, "")
+    except defs.SchemaError:
+        raise ModelError(f"{where}: opset {opset} has no such operator") from None
+    if schema.deprecated:
+        raise ModelError(f"{where}: opset {opset} has no such operator any more")
+    if not schema.min_input <= len(node.input) <= schema.max_input:
+        raise ModelError(
+            f"{where} has {len(node.input)} inputs, expected {schema.min_input} to "
+            f"{schema.max_input}; the file is damaged"
+        )
+    if not schema.min_output <= len(node.output) <= schema.max_output:
+        raise ModelError(f"{where} has {len(node.output)} outputs; the file is damaged")
+    for index, name in enumerate(node.input):
+        formal = schema.inputs[min(index, len(schema.inputs) - 1)]
+        if not name and formal.option != defs.OpSchema.FormalParameterOption.Optional:
+            raise ModelError(f"{where}: its input {index} is left out")
+    attrs: dict[str, Any] = {}
+    for attribute in node.attribute:
+        known = schema.attributes.get(attribute.name)
+        kind = None if known is None else known.type.value  # type: ignore[attr-defined]
+        if attribute.type != kind:
+            raise ModelError(f"{where}: wrong attribute '{shown(attribute.name)}'")
+        if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
+            raise UnsupportedLayerError(
+                f"{where} holds a network within the network, which is not supported; export the "
+                "model without control flow"
+            )
+        attrs[attribute.name] = _value(attribute, where, folder)
+    for name, known in schema.attributes.items():
+        if known.required and name not in attrs:
+            raise ModelError(f"{where}: its attribute '{name}' is missing")
+    return Op(shown(label), node.op_type, tuple(node.input), tuple(node.output), attrs, node)
+
+
+def _value(attribute: onnx.AttributeProto, where: str, folder: Path | None) -> Any:
+    if attribute.type == AttributeProto.TENSOR:
+        return to_array(attribute.t, where, folder)
+    if attribute.type not in _ATTRIBUTE_TYPES:
+        raise UnsupportedLayerError(
+            f"{where}: its attribute '{shown(attribute.name)}' is of a type that is not supported"
+        )
+    value = helper.get_attribute_value(attribute)
+    if attribute.type == AttributeProto.STRING:
+        return value.decode("ascii", "replace")
+    if attribute.type in (AttributeProto.INTS, AttributeProto.FLOATS):
+        return tuple(value)
+    return value

@@ -1,0 +1,80 @@
+"""The networks that winogen knows by name, and networks in folders.
+
+Definitions are the ``*.yaml`` files beside this one; one that has an ``.npz`` of the same name is
+trained, the others get seeded random weights.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import yaml
+
+from winogen.common.errors import ModelError
+from winogen.network.definition import (
+    Parameters,
+    RandomParameters,
+    StoredParameters,
+    load_definition,
+    load_weights,
+)
+from winogen.network.graph import Graph
+
+_HERE = Path(__file__).parent
+#: Seed of the weights of networks that ship untrained.
+WEIGHT_SEED = 2020
+
+
+def model_names() -> list[str]:
+    """Names that :func:`load_model` knows, sorted."""
+    return sorted(p.stem for p in _HERE.glob("*.yaml"))
+
+
+def is_trained(name: str) -> bool:
+    """Whether the named network ships with trained weights."""
+    return (_HERE / f"{name}.npz").exists()
+
+
+def describe(name: str) -> str:
+    """The one-line description of a named network."""
+    return str(yaml.safe_load((_HERE / f"{name}.yaml").read_text()).get("description", ""))
+
+
+def load_model(
+    model: str | Path, weight_seed: int = WEIGHT_SEED, *, parameters: Parameters | None = None
+) -> Graph:
+    """The network ``model``: a name of the zoo, or a folder with layers.yaml and weights.npz.
+
+    Names may be written with underscores for hyphens; ``parameters`` replaces the model's own.
+
+    Raises ModelError if there is no such network or its files are damaged.
+    """
+    name = str(model)
+    if name.replace("_", "-") in model_names():
+        name = name.replace("_", "-")
+    definition = _HERE / f"{name}.yaml"
+    if name in model_names():
+        if parameters is None and not is_trained(name):
+            parameters = RandomParameters(weight_seed)
+        if parameters is None:
+            weights = definition.with_suffix(".npz")
+            parameters = StoredParameters(load_weights(weights), weights.name)
+        return load_definition(definition, parameters)
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "layers.yaml").is_file():
+            raise ModelError(f"folder {folder} has no layers.yaml, so it is no model")
+        weights = folder / "weights.npz"
+        if parameters is None:
+            parameters = StoredParameters(load_weights(weights), weights.name)
+        return load_definition(folder / "layers.yaml", parameters, name=folder.name)
+    if "/" in name or folder.exists():
+        what = "is a file; give its folder" if folder.exists() else "does not exist"
+        raise ModelError(f"model folder {folder} {what}")
+    close = difflib.get_close_matches(name, model_names(), 1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    raise ModelError(
+        f"unknown model '{name}'; {hint}known models: {', '.join(model_names())} "
+        "(or give a folder with layers.yaml and weights.npz, or an .onnx file)"
+    )

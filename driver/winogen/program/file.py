@@ -1,0 +1,387 @@
+"""The program file: all that a device needs to run a network, in one checked file.
+
+Layout: the magic ``WINOGEN1``; the header's length (32 bits, little-endian) and the header, JSON;
+the sections one after the other; the SHA-256 of everything before. The header names the sections
+(the weight segment, and one zlib-compressed instruction stream for each batch size), the build
+configuration that the program is for, and what goes in and comes out of the network. There is
+nothing in it that loading could execute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from winogen.common.errors import ProgramError, WinogenError, one_line
+from winogen.common.files import write_atomically
+from winogen.network.graph import InputSpec
+from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
+from winogen.program.formats import TensorFormat
+from winogen.program.memory_plan import MemoryPlan, plan
+from winogen.program.parts import LayerInfo, StreamInfo
+from winogen.target import isa
+from winogen.target.board import Board, CoreConfig, Platform
+from winogen.target.checks import descriptor_problem, dram_range
+from winogen.target.isa import INSTRUCTION_BYTES
+from winogen.target.registers import MAX_STREAM_LENGTH, Segment
+
+MAGIC = b"WINOGEN1"
+FORMAT_VERSION = 2
+_DIGEST_BYTES = 32
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network.
+
+    Attributes
+    ----------
+    board : the board and build that it is for, and whose speed is predicted
+    input_shape, output_shape : (channels, rows, columns)
+    input_format, output_format : what the integers at either end stand for
+    output_range : real values of black and white, or None if the output is no image
+    locality : what a window of a larger image loses, or None if it cannot be run in windows
+    streams : by ascending batch size
+    """
+
+    name: str
+    board: Board
+    input: InputSpec
+    input_format: TensorFormat
+    output_shape: tuple[int, int, int]
+    output_format: TensorFormat
+    output_range: tuple[float, float] | None
+    layers: tuple[LayerInfo, ...]
+    streams: tuple[StreamInfo, ...]
+    weights: bytes = field(repr=False)
+    locality: Locality | None = None
+
+    @property
+    def core(self) -> CoreConfig:
+        """The build configuration that the program is for."""
+        return self.board.core
+
+    @property
+    def data_width(self) -> int:
+        """Bits of an activation and of a weight."""
+        return self.core.data_width
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of the input."""
+        return self.input.shape
+
+    def frames_per_second(self, stream: StreamInfo) -> float:
+        """Predicted images a second of a stream on the board that the program is for."""
+        return stream.batch * self.board.clock_mhz * 1e6 / stream.cycles
+
+    def memory(self, batch: int | None = None) -> MemoryPlan:
+        """The contiguous memory that the streams up to ``batch`` need (default: all)."""
+        streams = [s for s in self.streams if batch is None or s.batch <= batch]
+        return plan(len(self.weights), streams)
+
+    def tobytes(self) -> bytes:
+        """The program file's contents; equal programs give equal bytes."""
+        sections: list[bytes] = [self.weights]
+        streams = []
+        for stream in self.streams:
+            streams.append(
+                {
+                    "section": len(sections),
+                    "length": stream.length,
+                    **{
+                        name: getattr(stream, name)
+                        for name in (
+                            "batch", "input_bytes", "output_bytes", "scratch_bytes", "cycles",
+                            "layer_cycles",
+                        )
+                    },
+                }
+            )  # fmt: skip
+            sections.append(zlib.compress(stream.stream, 6))
+        header = {
+            "format": FORMAT_VERSION,
+            "isa": isa.ISA_VERSION,
+            "name": self.name,
+            "board": asdict(self.board),
+            "config_hash": self.core.config_hash,
+            "input": asdict(self.input),
+            "input_format": asdict(self.input_format),
+            "output_shape": self.output_shape,
+            "output_format": asdict(self.output_format),
+            "output_range": self.output_range,
+            "locality": None if self.locality is None else asdict(self.locality),
+            "layers": [asdict(layer) for layer in self.layers],
+            "streams": streams,
+            "sections": [len(s) for s in sections],
+        }
+        text = json.dumps(header, sort_keys=True).encode()
+        body = b"".join([MAGIC, _LENGTH.pack(len(text)), text, *sections])
+        return body + hashlib.sha256(body).digest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the program file, whole or not at all; InputError if that fails."""
+        write_atomically(Path(path), self.tobytes())
+
+    @classmethod
+    def frombytes(cls, data: bytes, source: str = "program") -> Program:
+        """Inverse of :meth:`tobytes`; ProgramError says what is wrong with ``data``."""
+        header, sections = _split(data, source)
+        try:
+            return _build(header, sections)
+        except ProgramError as error:
+            raise ProgramError(f"{source}: {one_line(error, 400)}") from None
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError,
+                zlib.error, WinogenError) as error:  # fmt: skip
+            raise ProgramError(
+                f"{source}: its header is inconsistent ({type(error).__name__}: "
+                f"{one_line(error)}); compile the network again"
+            ) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Program:
+        """Read a program file; ProgramError if it is missing, damaged or of another version."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise ProgramError(
+                f"cannot read program file {path}: {error.strerror or error}; make one with "
+                "'winogen compile'"
+            ) from None
+        return cls.frombytes(data, f"program file {path}")
+
+    def check_board(self, board: Board) -> None:
+        """Raise ProgramError if the program was compiled for another build configuration."""
+        if board.core.config_hash != self.core.config_hash:
+            differing = [
+                f"{name} {value} instead of {getattr(self.core, name)}"
+                for name, value in asdict(board.core).items()
+                if value != getattr(self.core, name)
+            ]
+            raise ProgramError(
+                f"program '{self.name}' was compiled for board {self.board.name} "
+                f"(configuration {self.core.config_hash32:08x}), not for {board.name} "
+                f"({board.core.config_hash32:08x}): {', '.join(differing)}; compile it again "
+                f"with --board {board.name} --bits {board.core.data_width}"
+            )
+
+
+def _split(data: bytes, source: str) -> tuple[dict[str, Any], list[bytes]]:
+    """Header and sections of a program file, after every check that needs no understanding."""
+    fixed = len(MAGIC) + _LENGTH.size
+    if data[: len(MAGIC)] != MAGIC:
+        kind = "empty" if not data else "not a winogen program"
+        raise ProgramError(f"{source} is {kind}; make one with 'winogen compile'")
+    if len(data) < fixed + _DIGEST_BYTES:
+        raise ProgramError(f"{source} is truncated: it has only {len(data)} bytes; copy it again")
+    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
+    end = len(data) - _DIGEST_BYTES
+    if fixed + length > end:
+        raise ProgramError(
+            f"{source} is truncated: its header needs {length} bytes of {end - fixed}; "
+            "copy it again"
+        )
+    if hashlib.sha256(data[:end]).digest() != data[end:]:
+        raise ProgramError(
+            f"{source} is damaged or truncated: its checksum does not match; copy it again or "
+            "compile the network again"
+        )
+    try:
+        header = json.loads(data[fixed : fixed + length])
+        sizes = [int(s) for s in header["sections"]]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        raise ProgramError(f"{source}: its header cannot be read; compile it again") from None
+    start = fixed + length
+    if any(s < 0 for s in sizes) or start + sum(sizes) != end:
+        raise ProgramError(f"{source}: its sections do not add up to its size; compile it again")
+    sections = []
+    for size in sizes:
+        sections.append(data[start : start + size])
+        start += size
+    return header, sections
+
+
+def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
+    for name, known in (("format", FORMAT_VERSION), ("isa", isa.ISA_VERSION)):
+        if header[name] != known:
+            raise ProgramError(
+                f"it has {name} version {header[name]}, this winogen reads {known}; compile it "
+                "again with this version"
+            )
+    core = CoreConfig(**header["board"]["core"])
+    platform = header["board"].get("platform")
+    platform = None if platform is None else Platform(**platform)
+    board = Board(**{**header["board"], "core": core, "platform": platform})
+    if core.config_hash != header["config_hash"]:
+        raise ProgramError("its configuration hash does not match its configuration")
+    streams = [_stream(info, sections) for info in header["streams"]]
+    spec = dict(header["input"])
+    spec["shape"] = _shape(spec["shape"])
+    spec["scale"] = None if spec["scale"] is None else _positive(spec["scale"])
+    spec["range"] = _range(spec["range"])
+    if spec["kind"] not in ("latent", "image") or spec["distribution"] not in ("normal", "uniform"):
+        raise ProgramError("its input is of an unknown kind")
+    layers = [
+        LayerInfo(
+            str(layer["name"]),
+            str(layer["kind"]),
+            str(layer["mode"]),
+            _shape(layer["output"]),
+            *(_whole(layer[n]) for n in ("multiplies", "useful", "zero_padded")),
+        )
+        for layer in header["layers"]
+    ]
+    program = Program(
+        str(header["name"]),
+        board,
+        InputSpec(**spec),
+        _format(header["input_format"]),
+        _shape(header["output_shape"]),
+        _format(header["output_format"]),
+        _range(header["output_range"]),
+        tuple(layers),
+        tuple(streams),
+        sections[0],
+        _locality(header["locality"]),
+    )
+    if not program.streams or not program.layers:
+        raise ProgramError("it holds no stream or no layer")
+    _check_locality(program)
+    batches = [s.batch for s in program.streams]
+    if batches[0] != 1 or batches != sorted(set(batches)):
+        raise ProgramError(f"its streams are for batches {batches}, not ascending from 1")
+    for entry in program.streams:
+        _check_stream(entry, program)
+        if entry.cycles < 1 or len(entry.layer_cycles) != len(program.layers):
+            raise ProgramError(f"the predicted cycles of batch {entry.batch} are wrong")
+        for shape, size in (
+            (program.input_shape, entry.input_bytes),
+            (program.output_shape, entry.output_bytes),
+        ):
+            blocks = -(-shape[0] // core.ci_lanes)
+            words = entry.batch * blocks * shape[1] * shape[2]
+            if entry.batch < 1 or size != words * core.word_bytes:
+                raise ProgramError(f"the buffer sizes of batch {entry.batch} are wrong")
+    return program
+
+
+def _stream(info: dict[str, Any], sections: list[bytes]) -> StreamInfo:
+    length, section = _whole(info["length"]), _whole(info["section"])
+    if not 0 < length <= MAX_STREAM_LENGTH:
+        raise ProgramError(f"a stream of {length} instructions is not possible")
+    if not 0 < section < len(sections):
+        raise ProgramError(f"there is no stream section {section}")
+    wanted = length * INSTRUCTION_BYTES
+    inflate = zlib.decompressobj()
+    stream = inflate.decompress(sections[section], wanted)  # never more than is promised
+    more = inflate.decompress(inflate.unconsumed_tail, 1)
+    if len(stream) != wanted or more or not inflate.eof or inflate.unused_data:
+        raise ProgramError("a stream has another length than its header says")
+    return StreamInfo(
+        _whole(info["batch"]),
+        stream,
+        _whole(info["input_bytes"]),
+        _whole(info["output_bytes"]),
+        _whole(info["scratch_bytes"]),
+        _whole(info["cycles"]),
+        tuple(_whole(c) for c in info["layer_cycles"]),
+    )
+
+
+def _check_stream(stream: StreamInfo, program: Program) -> None:
+    """Refuse instructions that the hardware would, or that leave the buffers they are given.
+
+    A board has nothing else between a program and all of its memory.
+    """
+    sizes = {
+        Segment.WEIGHTS: len(program.weights),
+        Segment.INPUT: stream.input_bytes,
+        Segment.OUTPUT: stream.output_bytes,
+        Segment.SCRATCH: stream.scratch_bytes,
+    }
+    part = 4096 * INSTRUCTION_BYTES  # decoded instructions are large: a few thousand at a time
+    for start in range(0, len(stream.stream), part):
+        first = start // INSTRUCTION_BYTES
+        decoded = isa.decode(stream.stream[start : start + part], first)
+        for index, instruction in enumerate(decoded, first):
+            where = f"instruction {index} of batch {stream.batch}"
+            problem = descriptor_problem(instruction, program.core)
+            if problem:
+                raise ProgramError(f"{where} is illegal: {problem}")
+            span = dram_range(instruction, program.core)
+            if span and span[2] > sizes[span[0]]:
+                raise ProgramError(
+                    f"{where} reaches outside the {span[0].name.lower()} buffer of "
+                    f"{sizes[span[0]]} bytes"
+                )
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
+        raise ProgramError(f"{value!r} is no whole number that fits")
+    return value
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e18:
+        raise ProgramError(f"{value!r} is no positive number")
+    return value
+
+
+def _format(value: Any) -> TensorFormat:
+    zero_point = value["zero_point"]
+    if isinstance(zero_point, bool) or not isinstance(zero_point, (int, float)):
+        raise ProgramError(f"{zero_point!r} is no number")
+    if not abs(zero_point) < 1e6:
+        raise ProgramError(f"a zero point of {zero_point} is not possible")
+    return TensorFormat(float(_positive(value["scale"])), float(zero_point))
+
+
+def _range(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    low, high = value
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, (int, float)) or not math.isfinite(end):
+            raise ProgramError(f"{end!r} is no end of a range")
+    if not low < high:
+        raise ProgramError(f"a range from {low} to {high} is not possible")
+    return float(low), float(high)
+
+
+def _locality(value: Any) -> Locality | None:
+    if value is None:
+        return None
+    rows, columns = (
+        AxisLocality(**{name: _whole(n) for name, n in value[axis].items()})
+        for axis in ("rows", "columns")
+    )
+    return Locality(rows, columns)
+
+
+def _check_locality(program: Program) -> None:
+    """Refuse windows that would not cover an image."""
+    if program.locality is None:
+        return
+    for axis, out in zip((program.locality.rows, program.locality.columns),
+                         program.output_shape[1:]):  # fmt: skip
+        if min(axis.enlarge, axis.reduce, axis.step) < 1 or axis.advance(out) < 1:
+            raise ProgramError("its windows do not cover an image")
+        if axis.step % axis.reduce or max(axis.enlarge, axis.reduce) > MAX_SCALE:
+            raise ProgramError("the scale of its windows is not possible")
+
+
+def _shape(value: Any) -> tuple[int, int, int]:
+    c, h, w = (int(n) for n in value)
+    if min(c, h, w) < 1 or c * h * w > np.iinfo(np.int32).max:
+        raise ProgramError(f"a shape of {c} x {h} x {w} is not possible")
+    return c, h, w

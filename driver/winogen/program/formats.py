@@ -1,0 +1,83 @@
+"""What the integers of a tensor stand for, and the inputs that a network expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import InputError
+from winogen.network.graph import InputSpec
+from winogen.target.numerics import int_range
+
+#: Normal latents are quantised over +-4.5 standard deviations.
+LATENT_SIGMAS = 4.5
+
+
+@dataclass(frozen=True)
+class TensorFormat:
+    """What the integers of a tensor stand for: ``real = (q - zero_point) * scale``."""
+
+    scale: float
+    zero_point: float = 0.0
+
+    def quantise(self, x: NDArray, data_width: int) -> NDArray[np.int64]:
+        """Nearest integers of real values, rounding half up, saturated to the data width."""
+        with np.errstate(over="ignore"):  # what overflows saturates
+            q = np.floor(np.asarray(x, np.float64) / self.scale + self.zero_point + 0.5)
+        return np.clip(q, *int_range(data_width)).astype(np.int64)
+
+    def dequantise(self, q: NDArray) -> NDArray[np.float32]:
+        """Real values of integers."""
+        return ((q.astype(np.float64) - self.zero_point) * self.scale).astype(np.float32)
+
+
+def as_batch(spec: InputSpec, x: NDArray, what: str) -> NDArray:
+    """``x`` as (N, C, H, W), from (N, latent) too; InputError if it has another shape."""
+    x = np.asarray(x)
+    if x.ndim == 2 and spec.shape[1:] == (1, 1):
+        x = x[:, :, None, None]
+    if x.ndim != 4 or x.shape[1:] != spec.shape:
+        expected = ", ".join(map(str, spec.shape))
+        raise InputError(f"the {what} have shape {x.shape}, expected (N, {expected})")
+    return x
+
+
+def input_bits(spec: InputSpec, data_width: int) -> int:
+    """Bits of an input integer: a scale that the model was trained with belongs to 8 bits."""
+    return data_width if spec.scale is None else 8
+
+
+def sample_inputs(spec: InputSpec, count: int, seed: int) -> NDArray[np.float32]:
+    """Reproducible inputs (count, C, H, W) as the network expects them; images are noise with
+    the spectrum and the edges of photographs."""
+    rng = np.random.default_rng(seed)
+    if spec.distribution == "normal":
+        return rng.standard_normal((count, *spec.shape)).astype(np.float32)
+    if spec.kind == "latent":
+        return rng.uniform(-1, 1, (count, *spec.shape)).astype(np.float32)
+    low, high = spec.range or (0, 1)
+    return (low + (high - low) * _scenes(rng, count, spec.shape)).astype(np.float32)
+
+
+def _scenes(
+    rng: np.random.Generator, count: int, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Images in [0, 1] like photographs to a network: smooth surfaces, and edges where one ends."""
+    front, back, outline = (_smooth_noise(rng, count, shape) for _ in range(3))
+    return np.where(outline > np.median(outline, axis=(2, 3), keepdims=True), front, back)
+
+
+def _smooth_noise(
+    rng: np.random.Generator, count: int, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Images in [0, 1] whose spectrum falls like a photograph's (1/f)."""
+    _, rows, columns = shape
+    fy, fx = np.meshgrid(np.fft.fftfreq(rows), np.fft.rfftfreq(columns), indexing="ij")
+    weight = 1 / np.maximum(np.hypot(fy, fx), 1 / max(rows, columns, 2))
+    noise = np.fft.rfft2(rng.standard_normal((count, *shape)))
+    images = np.fft.irfft2(noise * weight, s=(rows, columns))
+    low = images.min(axis=(2, 3), keepdims=True)
+    high = images.max(axis=(2, 3), keepdims=True)
+    return ((images - low) / np.maximum(high - low, 1e-9)).astype(np.float32)

@@ -1,0 +1,165 @@
+"""Calibration inputs from the user's files: arrays, or a folder of images."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageOps
+
+from winogen.common.errors import InputError, one_line
+from winogen.common.files import ARRAY_FILE_ERRORS
+from winogen.common.images import BICUBIC
+from winogen.network.graph import Graph, InputSpec
+from winogen.program.formats import LATENT_SIGMAS
+from winogen.runtime.pictures import picture_files, read_picture
+
+#: Most inputs that calibration looks at, and most values of all layers together for them (1 GiB).
+MAX_INPUTS = 256
+MAX_KEPT = 1 << 28
+#: Most latents, as a share of all, that may be beyond the range of their distribution.
+MAX_CLIPPED = 0.01
+#: Largest array file.
+MAX_BYTES = 1 << 32
+
+
+def read_calibration(
+    path: Path, graph: Graph, progress: Callable[[str], None] | None = None
+) -> NDArray[np.float32]:
+    """Inputs (N, C, H, W) for ``graph`` from ``.npy``, ``.npz`` or a folder of images.
+
+    Of more inputs than calibration can hold, some are taken at even distances. Arrays hold real
+    values, (N, C, H, W), (N, H, W, C) or (N, latent), or pixels 0 to 255 as uint8; images are
+    fitted to the network's size. Raises InputError if the file cannot be read or does not fit.
+    """
+    spec = graph.input
+    layers = sum(math.prod(shape) for shape in graph.shapes.values())
+    most = max(1, min(MAX_INPUTS, MAX_KEPT // layers))
+    if path.is_dir():
+        return _read_folder(path, spec, most, progress or (lambda _: None))
+    inputs = _read_array(path, spec)
+    kept = np.unique(np.linspace(0, len(inputs) - 1, most).round().astype(int))
+    inputs = np.asarray(inputs[kept])
+    if inputs.dtype == np.uint8 and spec.kind == "image":
+        return _from_pixels(inputs, spec)
+    if not np.issubdtype(inputs.dtype, np.floating):
+        raise InputError(f"calibration inputs in {path} are {inputs.dtype} values, not floats")
+    with np.errstate(over="ignore"):
+        inputs = inputs.astype(np.float32)
+    if not np.all(np.isfinite(inputs)):
+        raise InputError(f"calibration inputs in {path} hold NaN or infinity")
+    _check_range(path, spec, inputs)
+    return inputs
+
+
+def _read_array(path: Path, spec: InputSpec) -> NDArray[Any]:
+    """All inputs (N, C, H, W) of an array file, in its own type."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"calibration file {path} has over {MAX_BYTES:,} bytes; take fewer")
+        if path.suffix == ".npz":
+            array = _from_archive(path)
+        else:  # mapped, so that a damaged header cannot ask for memory
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                raise ValueError("its name must end in .npz")
+    except FileNotFoundError:
+        raise InputError(
+            f"calibration inputs {path} do not exist; give a .npy or .npz file, or a folder of "
+            "images"
+        ) from None
+    except ARRAY_FILE_ERRORS as error:
+        raise InputError(
+            f"cannot read calibration inputs from {path}: {one_line(error)}; give a .npy or .npz "
+            "file, or a folder of images"
+        ) from None
+    c, h, w = spec.shape
+    if array.ndim == 2 and (h, w) == (1, 1):
+        array = array[:, :, None, None]
+    elif array.ndim == 4 and array.shape[1:] == (h, w, c) != (c, h, w):
+        array = array.transpose(0, 3, 1, 2)
+    if array.ndim != 4 or array.shape[1:] != spec.shape:
+        wanted = f"(N, {c})" if (h, w) == (1, 1) else f"(N, {c}, {h}, {w})"
+        raise InputError(
+            f"calibration inputs in {path} have shape {array.shape}, the network takes {wanted}"
+        )
+    if not len(array):
+        raise InputError(f"calibration file {path} holds no inputs")
+    return array
+
+
+def _from_archive(path: Path) -> NDArray[Any]:
+    """The one array of an ``.npz`` file."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if sum(m.file_size for m in members) > MAX_BYTES:
+        raise ValueError(f"it holds over {MAX_BYTES:,} bytes")
+    if len(members) != 1:
+        raise ValueError(f"it holds {len(members)} arrays, expected one")
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return np.asarray(arrays[arrays.files[0]])
+
+
+def _read_folder(
+    path: Path, spec: InputSpec, most: int, say: Callable[[str], None]
+) -> NDArray[np.float32]:
+    if spec.kind != "image":
+        raise InputError(
+            f"the network takes latent vectors, so calibration needs a .npy file, not {path}"
+        )
+    if spec.shape[0] not in (1, 3):
+        raise InputError(
+            f"the network takes images of {spec.shape[0]} channels, which no picture has, so "
+            f"calibration needs a .npy file, not {path}"
+        )
+    files = picture_files(path)
+    kept = np.unique(np.linspace(0, len(files) - 1, most).round().astype(int))
+    pixels = []
+    for number, index in enumerate(kept, 1):
+        say(f"reading image {number} of {len(kept)}")
+        pixels.append(_read_image(files[index], spec))
+    return _from_pixels(np.stack(pixels), spec)
+
+
+def _read_image(path: Path, spec: InputSpec) -> NDArray[np.uint8]:
+    """Pixels (C, H, W) of a picture, scaled to cover the network's size and cropped."""
+    channels, rows, columns = spec.shape
+    picture = read_picture(path).image.convert("L" if channels == 1 else "RGB")
+    picture = ImageOps.fit(picture, (columns, rows), BICUBIC)
+    pixels = np.asarray(picture, np.uint8)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _from_pixels(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
+    low, high = spec.range or (0.0, 1.0)
+    return (low + (high - low) * (pixels / 255)).astype(np.float32)
+
+
+def _check_range(path: Path, spec: InputSpec, inputs: NDArray[np.float32]) -> None:
+    """Refuse inputs that the integers of the input would clip."""
+    if spec.scale is not None:
+        return
+    if spec.kind == "latent":
+        reach = LATENT_SIGMAS if spec.distribution == "normal" else 1.0
+        beyond = float(np.mean(np.abs(inputs) > 1.01 * reach))
+        if beyond > MAX_CLIPPED:
+            raise InputError(
+                f"of the calibration inputs in {path}, {beyond:.0%} are beyond the {reach:g} that "
+                f"{spec.distribution} latents reach; draw them from a standard normal "
+                "distribution, or from -1 to 1 and say --latents uniform"
+            )
+        return
+    if spec.distribution != "uniform":
+        return
+    reach = max(map(abs, spec.range or (0.0, 1.0)))
+    low, high = float(inputs.min()), float(inputs.max())
+    if max(-low, high) > 1.01 * reach:
+        raise InputError(
+            f"calibration inputs in {path} reach from {low:.4g} to {high:.4g}, but the network's "
+            f"input is set to {reach:g} at most; say what black and white are with --input-range"
+        )

@@ -1,0 +1,222 @@
+"""A verdict on a quantised network's images, and what was tried to better them.
+
+An image is *good* from 30 dB and an SSIM of 0.95 on: side by side with the float network's, the
+difference is hard to find. Under 20 dB or 0.80 it is *broken*. Between, there are *visible errors*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.text import decibels
+from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed
+from winogen.compiler.integers import (
+    QuantLayer,
+    QuantNetwork,
+    accumulate,
+    requantise,
+    run_layer,
+    sums_of_products,
+    with_bias,
+)
+from winogen.compiler.quantise import quantise_observed
+from winogen.network.graph import Graph
+from winogen.quality.measure import LayerReport, measure
+from winogen.target import numerics
+from winogen.target.numerics import int_range
+
+#: Least PSNR (dB) and SSIM of a good image, and of one that is not broken.
+GOOD = (30.0, 0.95)
+USABLE = (20.0, 0.80)
+#: Percentiles that ``--percentile auto`` tries.
+PERCENTILES = (99.9, 99.99, 99.999, 100.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A change, and the quality of the images with it.
+
+    ``option`` is what ``winogen compile`` takes for it, or None where no option does it.
+    """
+
+    change: str
+    result: LayerReport
+    option: str | None = None
+
+
+def grade(result: LayerReport) -> str:
+    """``good``, ``visible errors`` or ``broken``."""
+
+    def reaches(bar: tuple[float, float]) -> bool:
+        return result.psnr >= bar[0] and (result.ssim is None or result.ssim >= bar[1])
+
+    return "good" if reaches(GOOD) else "visible errors" if reaches(USABLE) else "broken"
+
+
+def quality(result: LayerReport) -> str:
+    """PSNR and SSIM of an output in words."""
+    similar = "" if result.ssim is None else f", SSIM {result.ssim:.3f}"
+    if result.psnr == math.inf:
+        return "exact"
+    return f"{decibels(result.psnr)} dB{similar}"
+
+
+def steepest_drop(network: QuantNetwork) -> QuantLayer:
+    """The layer whose PSNR is the furthest below that of what it reads."""
+    psnr = {layer.name: row.psnr for layer, row in zip(network.layers, network.report)}
+
+    def drop(layer: QuantLayer) -> float:
+        before = [psnr[s] for s in layer.sources if s != Graph.INPUT_NAME]
+        if not before or psnr[layer.name] == math.inf:
+            return -math.inf
+        return min(before) - psnr[layer.name]
+
+    return max(network.layers, key=drop)
+
+
+def search_percentile(
+    observed: Observed, data_width: int, headroom: float, say: Callable[[str], None]
+) -> tuple[Calibration, list[Trial]]:
+    """The calibration whose images are nearest to the float network's, and all that were tried.
+
+    The default is tried first and wins a tie.
+    """
+    default = DEFAULT_CALIBRATION[data_width].percentile
+    percentiles = (default, *(p for p in PERCENTILES if p != default))
+    trials = list(_percentiles(observed, data_width, headroom, say, percentiles))
+    best = max(trials, key=lambda t: t[1].result.psnr)
+    return best[0], [trial for _, trial in trials]
+
+
+def _percentiles(
+    observed: Observed,
+    data_width: int,
+    headroom: float,
+    say: Callable[[str], None],
+    percentiles: Iterable[float],
+) -> Iterable[tuple[Calibration, Trial]]:
+    for percentile in percentiles:
+        say(f"trying percentile {percentile:g}")
+        calibration = Calibration(percentile, headroom)
+        network = quantise_observed(observed, data_width, calibration=calibration)
+        option = f"--percentile {percentile:g}"
+        yield calibration, Trial(option, network.report[-1], option)
+
+
+def improvements(
+    observed: Observed,
+    network: QuantNetwork,
+    calibration: Calibration,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Trial]:
+    """What other calibration, 16 bits, or a 16-bit input to the steepest drop's layer would give.
+
+    Every figure is measured with integers on the inputs that the report was measured on.
+    """
+    trials = [
+        trial
+        for _, trial in _percentiles(
+            observed,
+            network.data_width,
+            calibration.headroom,
+            say,
+            [p for p in PERCENTILES if p != calibration.percentile],
+        )
+    ]
+    layer = steepest_drop(network)
+    say(f"trying a 16-bit input to {layer.label}")
+    q = run_with_wide_input(network, layer.name, observed.checked)
+    trials.append(Trial(f"a 16-bit input to '{layer.label}' alone", _result(observed, network, q)))
+    if network.data_width == 8:
+        say("trying 16 bits")
+        wide = quantise_observed(observed, 16)
+        trials.append(Trial("--bits 16", wide.report[-1], "--bits 16"))
+    return trials
+
+
+def suggestion(network: QuantNetwork, trials: list[Trial]) -> str:
+    """The cheapest change that makes the images good, or the best one, in a sentence."""
+    now = network.report[-1]
+    options = [t for t in trials if t.option and t.result.psnr > now.psnr]
+    if not options:
+        return "no option of the compiler does better; the network itself is hard to quantise"
+    good = [t for t in options if grade(t.result) == "good"]
+    same_build = [t for t in good if t.option != "--bits 16"]
+    best = max(same_build or good or options, key=lambda t: t.result.psnr)
+    other = " (the 16-bit build of the accelerator)" if best.option == "--bits 16" else ""
+    return f"compile with {best.option}{other}: {quality(best.result)}, {grade(best.result)}"
+
+
+def verdict_text(network: QuantNetwork, trials: list[Trial] | None = None) -> str:
+    """The verdict in words; with what was tried and a suggestion, unless the images are good."""
+    result = network.report[-1]
+    inputs = "inputs that calibration did not see" if network.held_out else "the calibration inputs"
+    lines = [f"verdict: {grade(result)}: {quality(result)} against the float network, on {inputs}"]
+    if grade(result) == "good":
+        return lines[0]
+    lines.append(f"the quality drops most in layer '{steepest_drop(network).label}'")
+    for trial in trials or ():
+        lines.append(f"  {trial.change}: {quality(trial.result)}")
+    if trials is not None:
+        lines.append(f"suggestion: {suggestion(network, trials)}")
+    return "\n".join(lines)
+
+
+def run_with_wide_input(network: QuantNetwork, name: str, x: NDArray) -> NDArray[np.int64]:
+    """Output integers if layer ``name`` read its inputs without rounding or saturation.
+
+    That is what a 16-bit input to that layer would come to; ``x`` are real inputs (N, C, H, W).
+    """
+    bits = network.data_width
+    q = network.quantise_input(x)
+    values = {Graph.INPUT_NAME: q}
+    wide: dict[str, NDArray] = {
+        Graph.INPUT_NAME: np.asarray(x, np.float64).reshape(q.shape) / network.input_format.scale
+    }
+    target = next(layer for layer in network.layers if layer.name == name)
+    for layer in network.layers:
+        inputs = [values[s] for s in layer.sources]
+        if layer is target:
+            sums = sums_of_products(
+                layer.shape, layer.diagonal, [wide[s] for s in layer.sources], layer.weight
+            )
+            acc = np.rint(with_bias(layer, sums)).astype(np.int64)
+            values[layer.name] = requantise(layer, acc, bits)
+            continue
+        values[layer.name] = run_layer(layer, inputs, bits)
+        if layer.name in target.sources:
+            wide[layer.name] = _unrounded(layer, inputs, bits)
+    return values[network.layers[-1].name]
+
+
+def _unrounded(layer: QuantLayer, inputs: list[NDArray[np.int64]], bits: int) -> NDArray:
+    """A layer's output in steps of its format, with fractions and beyond the integer range."""
+    if layer.table is not None:
+        return run_layer(layer, inputs, bits)
+    low, high = int_range(bits)
+    r = layer.requantiser
+    acc = np.moveaxis(with_bias(layer, accumulate(layer, inputs)), 1, -1)
+    acc = numerics.wrap(acc, numerics.accumulator_bits(bits))
+    exact = acc.astype(np.float64) * np.where(acc < 0, r.negative, r.positive)
+    exact *= numerics.powers_of_two(-r.shift)
+    # A clamp at the end of the integer range is the format's, any other the activation's.
+    bounds = (np.where(r.low > low, r.low, -np.inf), np.where(r.high < high, r.high, np.inf))
+    return np.moveaxis(np.clip(exact, *bounds), -1, 1)
+
+
+def _result(observed: Observed, network: QuantNetwork, q: NDArray[np.int64]) -> LayerReport:
+    last = network.layers[-1]
+    return measure(
+        last.label,
+        q,
+        last.format.dequantise(q),
+        observed.expected[last.name],
+        last.format.scale,
+        int_range(network.data_width),
+        network.output_range,
+    )

@@ -1,0 +1,300 @@
+"""The driver of the accelerator: a ``pynq.DefaultIP``, bound to it by its VLNV.
+
+``pynq.Overlay`` creates it as ``overlay.winogen_0`` on every device, emulated or real.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pynq
+
+from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.runtime.session import Lease
+from winogen.runtime.state import read_state
+from winogen.runtime.waiting import Deadline, InterruptLine
+from winogen.target import registers
+from winogen.target.hwh import VLNV
+from winogen.target.registers import Engine, ErrorCode, Segment
+
+#: Longest pause between two looks at STATUS, seconds.
+_POLL_SECONDS = 0.001
+#: A soft reset waits for the answers that memory owes: microseconds, unless it is dead.
+_RESET_SECONDS = 1.0
+#: STATUS is looked at so often, in seconds, even if no interrupt comes: one may be lost.
+_LOOK_SECONDS = 0.05
+_AFTER_TIMEOUT = (
+    "it is reset and can run again; if it is only slow, allow more (timeout, --timeout), else run "
+    "'winogen doctor'"
+)
+_AFTER_WATCHDOG = "it is reset and can run again; 'winogen doctor' says whether the device is sound"
+_EVENTS = registers.pack("IRQ_STATUS", done=1, error=1)
+
+
+class WinogenCore(pynq.DefaultIP):
+    """Registers of the accelerator as methods; every wait has a deadline.
+
+    Attributes
+    ----------
+    unfinished : a stream was begun, and is not known to have ended
+    lease : the part in the device's session that ends with this object
+    """
+
+    bindto = [VLNV]
+
+    def __init__(self, description: Mapping[str, Any]):
+        super().__init__(description)
+        self.unfinished = False
+        self.lease: Lease | None = None
+
+    def get(self, name: str) -> int:
+        """Value of a register; of both halves for a 64-bit one named without suffix."""
+        if name in registers.BY_NAME:
+            return int(self.read(registers.offset(name)))
+        low = int(self.read(registers.offset(f"{name}_LO")))
+        return low | int(self.read(registers.offset(f"{name}_HI"))) << 32
+
+    def set(self, name: str, value: int) -> None:
+        """Write a register, or both halves of a 64-bit one named without suffix."""
+        if name in registers.BY_NAME:
+            self.write(registers.offset(name), value)
+        else:
+            self.write(registers.offset(f"{name}_LO"), value & 0xFFFF_FFFF)
+            self.write(registers.offset(f"{name}_HI"), value >> 32)
+
+    def check_identity(self, config_hash: int | None = None) -> None:
+        """Raise DeviceError if this is not our accelerator, or not the build that is wanted.
+
+        ``config_hash`` is the expected CONFIG_HASH (32 bits).
+        """
+        magic = self.get("MAGIC")
+        if magic != registers.MAGIC_VALUE:
+            raise DeviceError(
+                f"register MAGIC reads 0x{magic:08x}, not 0x{registers.MAGIC_VALUE:08x}: the "
+                "overlay holds no winogen accelerator at this address; load a winogen overlay"
+            )
+        version = registers.unpack("VERSION", self.get("VERSION"))
+        major, minor, _ = registers.HARDWARE_VERSION
+        if version["major"] != major or version["minor"] < minor:
+            raise DeviceError(
+                f"the overlay has hardware version {version['major']}.{version['minor']}, this "
+                f"driver needs {major}.{minor} or a later {major}.x; build the overlay again"
+            )
+        found = self.get("CONFIG_HASH")
+        if config_hash is not None and found != config_hash:
+            raise DeviceError(
+                f"register CONFIG_HASH reads {found:08x}, the program needs {config_hash:08x}: it "
+                "was compiled for another build of the accelerator; compile it for this board"
+            )
+
+    def start(self, stream_address: int, length: int, bases: Mapping[Segment, int]) -> None:
+        """Run ``length`` instructions at a bus address with these segment bases.
+
+        A stream that was left alone, by whomever, is abandoned first.
+        """
+        self.end_stream()
+        self.unfinished = True
+        for segment, address in bases.items():
+            self.set(f"{segment.name}_BASE", address)
+        self.set("STREAM_BASE", stream_address)
+        self.set("STREAM_LENGTH", length)
+        self.set("IRQ_STATUS", _EVENTS)
+        self.set("CONTROL", registers.pack("CONTROL", start=1))
+
+    def wait(
+        self,
+        deadline: Deadline | float,
+        *,
+        line: InterruptLine | None = None,
+        describe: Callable[[int], str] = "instruction {}".format,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Wait until the stream has ended.
+
+        Parameters
+        ----------
+        deadline : when to give up; a number is in seconds
+        line : the interrupt to wait for, None for polling STATUS; see :meth:`run`
+        describe : names the instruction at an index, for messages
+        stop : ends the stream when it becomes true
+
+        Raises
+        ------
+        DeviceError
+            If the stream failed, or was stopped.
+        DeviceTimeoutError
+            If it has not ended at the deadline.
+
+        After these, and after anything else that ends the wait, as Ctrl-C, the core is reset, so
+        that memory can be given back and the next stream can run.
+        """
+        if not isinstance(deadline, Deadline):
+            deadline = Deadline(deadline)
+        try:
+            ended = self._until_end(deadline, line, stop)
+            if not ended:
+                failure = self._failure(deadline, describe)
+        except BaseException:
+            self._abandon()
+            raise
+        if not ended:
+            raise failure
+        self.unfinished = False
+
+    def run(
+        self,
+        stream_address: int,
+        length: int,
+        bases: Mapping[Segment, int],
+        deadline: Deadline | float,
+        *,
+        line: InterruptLine | None = None,
+        describe: Callable[[int], str] = "instruction {}".format,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """:meth:`start` and :meth:`wait`; with a ``line``, the interrupt is enabled meanwhile.
+
+        Nothing runs any more when this comes back, however it does.
+        """
+        try:
+            if line is None:
+                self.start(stream_address, length, bases)
+                self.wait(deadline, describe=describe, stop=stop)
+                return
+            enabled = self.get("IRQ_ENABLE")
+            try:
+                self.set("IRQ_ENABLE", _EVENTS)
+                self.start(stream_address, length, bases)
+                self.wait(deadline, line=line, describe=describe, stop=stop)
+            finally:
+                self.set("IRQ_STATUS", _EVENTS)
+                self.set("IRQ_ENABLE", enabled)
+        except DeviceError:  # it is reset, or cannot be: the next start tries again
+            raise
+        except BaseException:
+            self._abandon()
+            raise
+
+    def reset(self) -> None:
+        """Soft reset: abandon the stream, clear errors and counters.
+
+        Raises DeviceTimeoutError if the accelerator does not become idle, which needs the answers
+        that memory still owes it.
+        """
+        self.set("CONTROL", registers.pack("CONTROL", reset=1))
+        deadline = time.monotonic() + _RESET_SECONDS
+        while not self._status()["idle"]:
+            if time.monotonic() >= deadline:
+                state = read_state(self.get)
+                why = f"memory {state.memory}" if state.owed or state.offered else str(state)
+                error = DeviceTimeoutError(
+                    f"the accelerator is not idle {_RESET_SECONDS:g} s after a reset: {why}; load "
+                    "the overlay again, as a new Generator does"
+                )
+                error.state = state
+                raise error
+            time.sleep(_POLL_SECONDS)
+        self.unfinished = False
+
+    def end_stream(self) -> None:
+        """Reset if a stream runs that nobody waits for: it writes to memory."""
+        if self.unfinished or not self._status()["idle"]:
+            self.reset()
+
+    def check_open(self) -> None:
+        """Raise DeviceError if this was closed: another process may have the device."""
+        if self.lease is None or self.lease.closed:
+            raise DeviceError(
+                "this device was closed; open it again (winogen.runtime.open.open_device)"
+            )
+
+    def close(self) -> None:
+        """Let other processes have the device; a stream that runs has to be reset before."""
+        if self.lease is not None:
+            self.lease.close()
+
+    def _status(self) -> dict[str, int]:
+        return registers.unpack("STATUS", self.get("STATUS"))
+
+    def _until_end(
+        self, deadline: Deadline, line: InterruptLine | None, stop: Callable[[], bool]
+    ) -> bool:
+        """Whether the stream has ended well; False if it failed or the deadline has passed."""
+        end = time.monotonic() + deadline.seconds
+        pause = 0.0
+        while True:
+            left = end - time.monotonic()
+            if line is not None:
+                line.wait(max(0.0, min(_LOOK_SECONDS, left)))
+            time.sleep(pause)  # with interrupts too, which may come too early
+            status = self._status()
+            if status["error"]:
+                return False
+            if status["done"]:
+                return True
+            if stop():
+                raise DeviceError("the run was stopped, and the accelerator is reset")
+            if status["idle"]:
+                raise DeviceError(
+                    "the accelerator did not begin the stream; load the overlay again"
+                )
+            if left <= 0:
+                return False
+            pause = min(_POLL_SECONDS, pause + _POLL_SECONDS / 16)
+
+    def _abandon(self) -> None:
+        """Reset while something worse is on its way; the next start tries again."""
+        with suppress(DeviceError):
+            self.reset()
+
+    def _failure(self, deadline: Deadline, describe: Callable[[int], str]) -> DeviceError:
+        """What went wrong with the stream; the core is reset afterwards, if that is possible."""
+        state = read_state(self.get)
+        error: DeviceError
+        if self._status()["error"]:
+            code, text = self._describe_error(describe)
+            error = DeviceError(f"the accelerator stopped with {text}")
+            stopped = code is ErrorCode.WATCHDOG
+            outcome = _AFTER_WATCHDOG
+        else:
+            text = f"the accelerator did not finish within {deadline}"
+            if self.get("ERROR_CODE"):  # STATUS says so when memory has answered all
+                text += f", after {self._describe_error(describe)[1]}"
+            error = DeviceTimeoutError(text)
+            stopped = True
+            outcome = _AFTER_TIMEOUT
+        try:
+            self.reset()
+        except DeviceTimeoutError as dead:
+            outcome = f"then {dead}"
+            stopped = True
+        if stopped:
+            lines = [f"{error}: {state.progress}", *state.lines(describe), outcome]
+            error = type(error)("\n  ".join(lines))
+        error.state = state
+        return error
+
+    def counters(self) -> dict[str, int]:
+        """The hardware's counters of the last stream, by name (see the register reference)."""
+        return {name.lower(): self.get(name) for name, _ in registers.COUNTERS}
+
+    def describe_state(self) -> str:
+        """What every engine is doing, in words."""
+        return str(read_state(self.get))
+
+    def _describe_error(self, describe: Callable[[int], str]) -> tuple[ErrorCode | None, str]:
+        """The error code, and all that the registers say of the error in words."""
+        fields = registers.unpack("ERROR_CODE", self.get("ERROR_CODE"))
+        code: ErrorCode | None = None
+        text, name = "an unknown error code", str(fields["code"])
+        with suppress(ValueError):
+            code = ErrorCode(fields["code"])
+            text, name = code.text, code.name
+        where = describe(self.get("ERROR_INSTRUCTION"))
+        if name.startswith("AXI"):
+            where += f", bus address 0x{self.get('ERROR_ADDRESS'):08x}"
+        engine = Engine(fields["engine"]).name.lower() if fields["engine"] < 4 else "unknown"
+        return code, f"{name} in the {engine} engine at {where}: {text}"

@@ -1,0 +1,212 @@
+"""Pictures from files, and what a network makes of them.
+
+A network of one channel works on the luma (ITU-R BT.601, full range, as in JPEG); the chroma is
+enlarged by bicubic interpolation, as super-resolution is usually measured. A network of three
+channels works on red, green and blue. Transparency is interpolated beside either.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from winogen.common.errors import InputError, one_line
+from winogen.common.files import ARRAY_FILE_ERRORS
+from winogen.common.images import BICUBIC
+from winogen.network.graph import InputSpec
+from winogen.program.file import Program
+
+if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
+    from winogen.runtime.generator import Generator
+
+#: Pixels of the largest picture that is read or made: both are held in memory.
+MAX_PIXELS = 1 << 26
+
+#: Names of files that a folder of pictures is searched for.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif")
+
+#: Modes that pillow converts to grey or to red, green and blue without loss of meaning.
+_GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr")
+#: Files that may hold several pictures of which the first is the one that is meant.
+_PREVIEWS = ("MPO", "ICO")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in 8 bits a channel: grey (``L``) or ``RGB``, and its transparency or None."""
+
+    image: Image.Image
+    alpha: Image.Image | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.image.height, self.image.width
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder by name, at least one; InputError if it cannot be read."""
+    try:
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise InputError(f"cannot read folder {folder}: {error.strerror or error}") from None
+    if not found:
+        raise InputError(f"folder {folder} holds no picture ({', '.join(SUFFIXES)})")
+    return found
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Rows and columns of a picture as :func:`read_picture` returns it."""
+    with _open(path) as image:
+        orientation = _decode(path, lambda: image.getexif().get(0x0112, 1))
+        turned = orientation in (5, 6, 7, 8)  # on its side
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a picture, turned as its camera says; InputError if that cannot be done."""
+    with _open(path) as opened:
+        image = _decode(path, lambda: ImageOps.exif_transpose(opened))
+        deep = _has_16_bits(opened)
+    if deep:
+        grey = np.asarray(image).astype(np.uint32)
+        return Picture(Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8)), None)
+    transparent = image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
+    mode = "L" if image.mode in _GREY else "RGB"
+    if not transparent:
+        return Picture(image.convert(mode), None)
+    whole = image.convert("RGBA")
+    return Picture(whole.convert("RGB").convert(mode), whole.getchannel("A"))
+
+
+def _open(path: Path) -> Image.Image:
+    """The opened file, not decoded yet, after every check that its header allows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image = _decode(path, lambda: Image.open(path))
+    try:
+        if image.width * image.height > MAX_PIXELS:
+            raise InputError(_too_large(f"picture {path}", (image.height, image.width)))
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format not in _PREVIEWS:
+            raise InputError(
+                f"picture {path} has {frames} frames; save the one that you want as PNG"
+            )
+        if image.mode not in (*_GREY, *_COLOUR) and not _has_16_bits(image):
+            raise InputError(
+                f"picture {path} has pixels of mode {image.mode}; save it with 8 or 16 bits a "
+                "channel, grey or colour"
+            )
+    except BaseException:
+        image.close()
+        raise
+    return image
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether it is grey with 16 bits, which the pillow of boards reads from a PNG as mode I."""
+    return image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PNG")
+
+
+def _decode(path: Path, job: Callable[[], Image.Image]) -> Image.Image:
+    """What pillow makes of a file; whatever it objects to is an InputError."""
+    try:
+        return job()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError(
+            f"picture {path} would have over {MAX_PIXELS:,} pixels; use a smaller one"
+        ) from None
+    except Image.UnidentifiedImageError:
+        raise InputError(f"cannot read {path}: it is no picture that pillow knows") from None
+    except (*ARRAY_FILE_ERRORS, AttributeError, IndexError, AssertionError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise InputError(f"cannot read picture {path}: {reason}") from None
+
+
+def _too_large(what: str, size: tuple[int, int]) -> str:
+    return f"{what} would have {size[1]} x {size[0]} pixels, over {MAX_PIXELS:,}; use a smaller one"
+
+
+def check_takes_pictures(
+    name: str, spec: InputSpec, outputs: int, output_range: tuple[float, float] | None
+) -> None:
+    """InputError, saying why, if a network does not turn a picture into a picture.
+
+    ``spec`` is its input, ``outputs`` the channels of its output.
+    """
+    if spec.kind != "image":
+        raise InputError(
+            f"network '{name}' takes latents, not pictures: leave --input out, or give a .npy file"
+        )
+    if output_range is None:
+        raise InputError(
+            f"the output of network '{name}' is no image (its definition has no output range)"
+        )
+    if not {spec.shape[0], outputs} <= {1, 3}:
+        raise InputError(
+            f"network '{name}' makes {outputs} channels of {spec.shape[0]}; for pictures both "
+            "must be 1 (luma) or 3 (red, green, blue)"
+        )
+
+
+def transform(
+    generator: Generator,
+    picture: Picture,
+    *,
+    resize: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> Image.Image:
+    """The network's picture of a picture.
+
+    With ``resize`` the picture is resized to the size that the network takes, as for networks that
+    see all of it at once; else the network runs on the picture as it is, in windows.
+    """
+    program = generator.program
+    if resize:
+        rows, columns = program.input_shape[1:]
+        picture = _resized(picture, (columns, rows))
+    _check_output(program, picture)
+    planes = picture.image.convert("RGB" if program.input_shape[0] == 3 else "YCbCr")
+    if program.input_shape[0] == 1:
+        planes = picture.image if picture.image.mode == "L" else planes.getchannel(0)
+    low, high = program.input.range or (0.0, 1.0)
+    pixels = np.atleast_3d(np.asarray(planes)).transpose(2, 0, 1)
+    values = (low + pixels.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
+    return _joined(picture, program, generator.apply(values, progress=progress))
+
+
+def _check_output(program: Program, picture: Picture) -> None:
+    """InputError if the network would make more pixels than we hold."""
+    if program.locality is None:
+        return
+    axes = (program.locality.rows, program.locality.columns)
+    rows, columns = (n * axis.enlarge // axis.reduce for n, axis in zip(picture.size, axes))
+    if rows * columns > MAX_PIXELS:
+        raise InputError(_too_large("the network's picture", (rows, columns)))
+
+
+def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
+    alpha = picture.alpha and picture.alpha.resize(size, BICUBIC)
+    return Picture(picture.image.resize(size, BICUBIC), alpha)
+
+
+def _joined(picture: Picture, program: Program, made: NDArray[np.uint8]) -> Image.Image:
+    """The network's pixels (H, W, C) with the picture's chroma and transparency."""
+    size = (made.shape[1], made.shape[0])
+    one_channel = made.shape[2] == 1
+    out = Image.fromarray(made[..., 0] if one_channel else made)
+    if one_channel and program.input_shape[0] == 1 and picture.image.mode == "RGB":
+        _, blue, red = picture.image.convert("YCbCr").split()
+        chroma = (plane.resize(size, BICUBIC) for plane in (blue, red))
+        out = Image.merge("YCbCr", (out, *chroma)).convert("RGB")
+    if picture.alpha is not None:
+        out.putalpha(picture.alpha.resize(size, BICUBIC))
+    return out

@@ -1,0 +1,1 @@
+"""The machine: registers, instructions, numerics, boards, and what is generated from them."""

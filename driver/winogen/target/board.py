@@ -1,0 +1,265 @@
+"""Board descriptions: the accelerator's build configuration and the memory around it (YAML)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from winogen.common.errors import BoardError, one_line
+from winogen.common.folders import shipped_folder
+from winogen.target.isa import ISA_VERSION
+
+#: Contiguous memory that 32-bit bus addresses leave room for.
+MAX_CONTIGUOUS_MIB = 3072
+
+#: Bytes of one beat of an AXI port.
+BEAT_BYTES = 8
+
+_FILE = "board.yaml"
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """Build configuration of the accelerator: what the bitstream fixes.
+
+    Depths are in words of the memory concerned: ``input_depth`` words of ``ci_lanes``
+    activations, ``weight_depth`` of ``ci_lanes * co_lanes`` (transformed) weights, ``psum_depth``
+    of ``co_lanes`` partial sums, ``output_depth`` of ``co_lanes`` activations.
+    """
+
+    data_width: int
+    ci_lanes: int
+    co_lanes: int
+    tile_lanes: int
+    input_depth: int
+    weight_depth: int
+    psum_depth: int
+    output_depth: int
+    step_depth: int
+    accumulator_depth: int
+    phase_depth: int
+    param_depth: int
+    read_ports: int
+
+    def __post_init__(self) -> None:
+        if self.data_width not in (8, 16):
+            raise BoardError(f"data_width must be 8 or 16, not {self.data_width}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise BoardError(f"core field {f.name} must be a positive integer, not {value!r}")
+        if self.ci_lanes != self.co_lanes:
+            raise BoardError("ci_lanes and co_lanes must be equal: outputs are the next inputs")
+        if self.ci_lanes & (self.ci_lanes - 1):
+            raise BoardError(f"ci_lanes must be a power of two, not {self.ci_lanes}")
+        if self.word_bytes % BEAT_BYTES:
+            raise BoardError(
+                f"{self.ci_lanes} lanes of {self.data_width} bits are no whole number of "
+                f"{BEAT_BYTES}-byte AXI beats"
+            )
+        for name, limit in _FIELD_LIMITS.items():
+            if getattr(self, name) > limit:
+                raise BoardError(f"core field {name} = {getattr(self, name)} is over {limit}")
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of the array; each makes one multiply a cycle."""
+        return self.ci_lanes * self.co_lanes * self.tile_lanes
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of one block of activations at one pixel."""
+        return self.ci_lanes * self.data_width // 8
+
+    @property
+    def weight_word_bytes(self) -> int:
+        """Bytes of one tap of a (ci_lanes x co_lanes) block of weights in DRAM."""
+        return self.ci_lanes * self.co_lanes * self.data_width // 8
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 (hex) of this configuration and the instruction-set version."""
+        canonical = json.dumps({"isa": ISA_VERSION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def config_hash32(self) -> int:
+        """The first 32 bits of the hash, as the CONFIG_HASH register holds them."""
+        return int(self.config_hash[:8], 16)
+
+
+#: What the instruction fields can address, and how far the logic can be scaled.
+_FIELD_LIMITS = {
+    "input_depth": 1 << 20,
+    "weight_depth": 1 << 20,
+    "psum_depth": 1 << 20,
+    "output_depth": 1 << 20,
+    "step_depth": (1 << 12) - 1,
+    "accumulator_depth": 128,
+    "phase_depth": (1 << 8) - 1,
+    "param_depth": (1 << 8) - 1,
+    "tile_lanes": 255,
+    "ci_lanes": 32,
+    "read_ports": 2,
+}
+
+
+#: What a field of a platform may hold, by its annotation.
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "int": ((int,), "a positive whole number"),
+    "float": ((int, float), "positive"),
+}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The processing system beside the accelerator: what a bitstream's block design needs to know.
+
+    Attributes
+    ----------
+    processor : ``zynq7`` or ``zynqmp``
+    board_part : Vivado's name of the board without its version; empty if Vivado has none
+    crystal_mhz : clock of the processing system's PLLs, MHz
+    clock_source : PLL that clocks the logic
+    source_mhz : frequency of that PLL, MHz; the board's ``clock_mhz`` is a whole fraction of it
+    ddr_part : Vivado's name of the DRAM; empty where the board's preset knows it
+    ddr_mib : DRAM that the accelerator's ports reach, from bus address 0, MiB
+    address_bits : width of a bus address
+    """
+
+    processor: str
+    board_part: str
+    crystal_mhz: float
+    clock_source: str
+    source_mhz: float
+    ddr_part: str
+    ddr_mib: int
+    address_bits: int
+
+    def __post_init__(self) -> None:
+        if self.processor not in ("zynq7", "zynqmp"):
+            raise BoardError(
+                f"platform field processor must be zynq7 or zynqmp, not {self.processor!r}"
+            )
+        for f in fields(self):
+            value = getattr(self, f.name)
+            types, kind = _KINDS[str(f.type)]
+            if type(value) not in types or (str not in types and value <= 0):
+                raise BoardError(f"platform field {f.name} must be {kind}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board and one build configuration of the accelerator on it.
+
+    Attributes
+    ----------
+    clock_mhz : clock of the programmable logic, MHz
+    dram_mb_s : DRAM bandwidth that the accelerator can use, 10**6 bytes a second
+    dram_latency : clock cycles from a read request to its first data
+    contiguous_mib : contiguous memory that the board's image sets aside, MiB
+    platform : the processing system; None for what is no Zynq board
+    """
+
+    name: str
+    part: str
+    clock_mhz: float
+    dram_mb_s: float
+    dram_latency: int
+    contiguous_mib: int
+    core: CoreConfig
+    platform: Platform | None = None
+
+    def __post_init__(self) -> None:
+        limits = {
+            "clock_mhz": 2000.0,
+            "dram_mb_s": 1e7,
+            "dram_latency": 10_000,
+            "contiguous_mib": MAX_CONTIGUOUS_MIB,
+        }
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            wanted = (int, float) if isinstance(limit, float) else int
+            if isinstance(value, bool) or not isinstance(value, wanted) or not 1 <= value <= limit:
+                kind = "a number" if isinstance(limit, float) else "a whole number"
+                raise BoardError(
+                    f"board field {name} must be {kind} from 1 to {limit:g}, not {value!r}"
+                )
+        for name in ("name", "part"):
+            if not isinstance(getattr(self, name), str):
+                raise BoardError(f"board field {name} must be text")
+
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        """DRAM bandwidth in bytes a clock cycle."""
+        return self.dram_mb_s / self.clock_mhz
+
+
+def board_names() -> list[str]:
+    """Names that :func:`load_board` knows, sorted."""
+    return sorted(p.parent.name for p in board_folder().glob(f"*/{_FILE}"))
+
+
+def board_folder() -> Path:
+    """Where the boards' folders are: their copy in a wheel, or ``overlay`` of a checkout."""
+    return shipped_folder("overlays", "overlay")
+
+
+def load_board(board: str | Path, data_width: int = 8) -> Board:
+    """Read a board description by name, or from a YAML file, with its 8- or 16-bit core.
+
+    Raises BoardError for an unknown name, an unreadable file, a missing or unknown field, or a
+    data width that the board has no core for.
+    """
+    path = Path(board)
+    if path.suffix not in (".yaml", ".yml"):
+        path = board_folder() / str(board) / _FILE
+        if not path.exists():
+            raise BoardError(
+                f"unknown board '{board}'; known boards: {', '.join(board_names())} "
+                "(or give the path of a board YAML file)"
+            )
+    data = _read(path)
+    where = f"board file {path.name if path.name != _FILE else f'{path.parent.name}/{_FILE}'}"
+    if not isinstance(data.get("cores"), dict):
+        raise BoardError(f"{where}: expected a mapping with a 'cores' section")
+    cores, platform = data.pop("cores"), data.pop("platform", None)
+    core = cores.get(f"int{data_width}")
+    if not isinstance(core, dict):
+        known = ", ".join(sorted(map(str, cores)))
+        raise BoardError(f"{where} has no int{data_width} core; it has {known or 'none'}")
+    if core.get("data_width") != data_width:
+        raise BoardError(
+            f"{where}: the int{data_width} core has data_width {core.get('data_width')!r}"
+        )
+    try:
+        if platform is not None:
+            data["platform"] = Platform(**platform)
+        return Board(core=CoreConfig(**core), **data)
+    except TypeError as error:
+        raise BoardError(f"{where}: {one_line(error)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A board file; with ``like``, what another board's file says and this one does not."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
+    if not isinstance(data, dict):
+        raise BoardError(f"board file {path.name}: expected a mapping with a 'cores' section")
+    if "like" in data:
+        other = data.pop("like")
+        if other not in board_names():
+            raise BoardError(f"board file {path.name}: 'like' names no board: {other!r}")
+        base = _read(board_folder() / other / _FILE)
+        if isinstance(base.get("platform"), dict) and isinstance(data.get("platform"), dict):
+            data["platform"] = {**base["platform"], **data["platform"]}
+        data = {**base, **data}
+    return data

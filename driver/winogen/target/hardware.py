@@ -1,0 +1,42 @@
+"""Where the sources of the logic are, and their parameters for a build configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from winogen.common.folders import shipped_folder
+from winogen.target.board import CoreConfig
+
+TOP = "winogen_core"
+
+
+def hardware_folder() -> Path:
+    """Where the hardware's sources are: their copy in a wheel, or ``hw_src`` of a checkout."""
+    return shipped_folder("hw", "hw_src")
+
+
+def rtl_sources() -> list[Path]:
+    """All SystemVerilog files of the accelerator, packages first."""
+    files = (hardware_folder() / "rtl").glob("*.sv")
+    return sorted(files, key=lambda p: (not p.stem.endswith("_pkg"), p.name))
+
+
+def parameters(core: CoreConfig) -> dict[str, str]:
+    """Parameters of the top level for a build configuration, as Verilog literals."""
+    numbers = {
+        "DataWidth": core.data_width,
+        "Lanes": core.ci_lanes,
+        "TileLanes": core.tile_lanes,
+        "InputDepth": core.input_depth,
+        "WeightDepth": core.weight_depth,
+        "PsumDepth": core.psum_depth,
+        "OutputDepth": core.output_depth,
+        "StepDepth": core.step_depth,
+        "AccumulatorDepth": core.accumulator_depth,
+        "PhaseDepth": core.phase_depth,
+        "ParamDepth": core.param_depth,
+        "ReadPorts": core.read_ports,
+    }
+    literals = {name: str(value) for name, value in numbers.items()}
+    literals["ConfigHash"] = f"32'h{core.config_hash32:08x}"
+    return literals
