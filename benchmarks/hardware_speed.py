@@ -31,7 +31,7 @@ from winogen.target.board import Board, load_board
 from winogen.target.isa import Opcode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from random_graphs import GraphBuilder
+from support.random_graphs import GraphBuilder
 
 PARTS = ("dcgan", "batch1", "vta", "modes")
 #: The largest difference of a layer's cycles from the prediction.

@@ -26,8 +26,8 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path += [str(REPOSITORY / "driver"), str(REPOSITORY / "tests")]
 
-from bench import DEVICES, random_inputs, run_integers  # noqa: E402
-from onnx_oracle import run_onnx  # noqa: E402
+from support.bench import DEVICES, random_inputs, run_integers  # noqa: E402
+from support.onnx_oracle import run_onnx  # noqa: E402
 from winogen.common.files import write_atomically  # noqa: E402
 from winogen.common.folders import cache_folder  # noqa: E402
 from winogen.compiler.compile import Compiled, compile_graph  # noqa: E402

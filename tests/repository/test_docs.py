@@ -1,0 +1,182 @@
+"""The documentation: generated pages are current, links resolve, commands and examples work."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.places import DRIVER, ROOT
+from winogen.cli import main as cli
+from winogen.compiler.fold import fold
+from winogen.network.definition import RandomParameters, load_definition
+from winogen.target import isadoc
+
+DOCS = ROOT / "docs"
+PAGES = sorted(p for p in [ROOT / "README.md", *DOCS.glob("*.md")] if p.exists())
+NAMES = [str(p.relative_to(ROOT)) for p in PAGES]
+
+_FENCE = re.compile(r"^ *```(?P<info>[^\n`]*)\n(?P<body>.*?)^ *```$", re.M | re.S)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Info string and text of every fenced code block."""
+    for match in _FENCE.finditer(page.read_text()):
+        yield match["info"].strip(), match["body"]
+
+
+def prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text())
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", prose(page), re.M):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        number = 0
+        while (unique := f"{slug}-{number}" if number else slug) in found:
+            number += 1
+        found.add(unique)
+    return found
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Words of every winogen command in a code block, from ``winogen`` or a module of it on."""
+    for info, body in blocks(page):
+        if info.startswith(("python", "yaml", "mermaid")):
+            continue
+        for line in body.replace("\\\n", " ").splitlines():
+            if not re.search(r"(^|[\s/])winogen[. ]", line):
+                continue
+            command: list[str] = []
+            for word in [*shlex.split(line.lstrip(" $"), comments=True), ";"]:
+                if word not in ("|", ">", "&&", ";"):
+                    command.append(word)
+                    continue
+                if len(command) > 2 and command[1] == "-m":  # python -m winogen
+                    command = command[2:]
+                if command and re.fullmatch(r"winogen(\.\w+)?", Path(command[0]).name):
+                    yield [Path(command[0]).name, *command[1:]]
+                command = []
+
+
+# --- generated pages -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", isadoc.PAGES)
+def test_generated_pages_are_current(name):
+    path = DOCS / name
+    current = path.read_text() if path.exists() else ""
+    assert current == isadoc.PAGES[name](), f"docs/{name} is out of date: run {isadoc.COMMAND}"
+
+
+def test_the_generator_writes_its_pages_and_nothing_else(tmp_path):
+    assert isadoc.main([str(tmp_path)]) == 0
+    written = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    assert written == {name: page() for name, page in isadoc.PAGES.items()}
+
+
+def test_the_generator_says_what_it_cannot_write(tmp_path, capsys):
+    assert isadoc.main([str(tmp_path / "missing")]) == 2
+    assert "folder" in capsys.readouterr().err
+
+
+# --- links and names -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_relative_links_resolve(name):
+    page = ROOT / name
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        anchored = not anchor or (file.suffix == ".md" and file.exists())
+        if not file.exists() or not anchored or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+def test_every_page_is_in_the_index():
+    index = (DOCS / "README.md").read_text()
+    missing = [p.name for p in DOCS.glob("*.md") if p.name != "README.md" and p.name not in index]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tests_that_are_named_exist(name):
+    missing = []
+    for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", prose(ROOT / name)):
+        path = ROOT / file
+        if not path.exists() or (function and f"def {function}(" not in path.read_text()):
+            missing.append(f"{file}::{function}")
+    assert not missing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_files_that_are_named_exist(name):
+    folders = [ROOT, ROOT / "driver" / "winogen"]
+    named = re.findall(r"`([\w/.-]+\.py|driver/[\w/.-]+)`", prose(ROOT / name))
+    missing = [f for f in named if not any((folder / f).exists() for folder in folders)]
+    assert not missing
+
+
+# --- commands and examples -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_are_understood(name, capsys):
+    for program, *arguments in commands(ROOT / name):
+        if program != "winogen":
+            assert importlib.util.find_spec(program), f"{name}: there is no module {program}"
+            continue
+        try:
+            cli._parser().parse_args(arguments)
+        except SystemExit as stop:
+            text = capsys.readouterr().err
+            assert not stop.code, f"{name}: winogen {shlex.join(arguments)}: {text}"
+
+
+def test_commands_are_found():
+    """The pages do show commands, so the test above looks at something."""
+    shown = {words[1] for page in PAGES for words in commands(page) if words[0] == "winogen"}
+    assert shown >= {"compile", "run", "info", "models"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_yaml_examples_are_valid(name):
+    for info, body in blocks(ROOT / name):
+        data = yaml.safe_load(body) if info == "yaml" else None
+        if isinstance(data, dict) and "layers" in data:
+            assert fold(load_definition(body, RandomParameters(0)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_python_examples_run(name, tmp_path):
+    for info, body in blocks(ROOT / name):
+        if info != "python":
+            continue
+        done = subprocess.run(
+            [sys.executable, "-c", body],
+            cwd=tmp_path,
+            env={
+                "PYTHONPATH": str(DRIVER),
+                "PATH": "/usr/bin:/bin",
+                "XDG_CACHE_HOME": str(tmp_path),
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{name}: {body}\n{done.stdout}{done.stderr}"

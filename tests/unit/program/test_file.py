@@ -1,0 +1,335 @@
+"""Program files: what was written comes back; whatever is wrong is one sentence, and no more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.bench import small
+from winogen.common.errors import InputError, ProgramError
+from winogen.program.file import MAGIC, Program
+from winogen.reports.tables import cost_summary, cost_table
+from winogen.target import isa
+from winogen.target.board import load_board
+from winogen.target.isa import Opcode
+from winogen.target.registers import MAX_STREAM_LENGTH
+
+FIXED = len(MAGIC) + 4
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return small().program.tobytes()
+
+
+def parts(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """Header and sections, read without any of the checks."""
+    (length,) = struct.unpack_from("<I", data, len(MAGIC))
+    header = json.loads(data[FIXED : FIXED + length])
+    sections, start = [], FIXED + length
+    for size in header["sections"]:
+        sections.append(data[start : start + size])
+        start += size
+    return header, sections
+
+
+def sealed(header: Any, sections: list[bytes]) -> bytes:
+    """A file with these parts and a right checksum, however wrong they are."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    body = MAGIC + struct.pack("<I", len(text)) + text + b"".join(sections)
+    return body + hashlib.sha256(body).digest()
+
+
+def refusal(data: bytes) -> str:
+    """The message of the ProgramError: one line, not long, and little memory used on the way."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProgramError) as error:
+            Program.frombytes(data, "x.wg")
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 16 << 20
+    text = str(error.value)
+    assert text.startswith("x.wg")
+    assert "\n" not in text
+    assert len(text) < 400
+    return text
+
+
+# Round trip
+
+
+@pytest.mark.parametrize(("board", "bits"), [("tiny", 8), ("tiny", 16), ("pynq-z2", 8)])
+def test_round_trip(board, bits, tmp_path):
+    original = small(board, bits, 5).program
+    again = Program.frombytes(original.tobytes())
+    assert again == original
+    assert again.weights == original.weights
+    assert [s.stream for s in again.streams] == [s.stream for s in original.streams]
+    original.save(tmp_path / "a.wg")
+    assert Program.load(tmp_path / "a.wg") == original
+    assert again.tobytes() == original.tobytes()
+
+
+def test_the_same_network_gives_the_same_bytes(data):
+    small.cache_clear()
+    assert small().program.tobytes() == data
+
+
+def test_streams_are_by_ascending_batch():
+    assert [s.batch for s in small(batch=5).program.streams] == [1, 2, 4, 5]
+
+
+# Damage
+
+
+def test_truncation_anywhere(data):
+    _, sections = parts(data)
+    ends = [0, 1, len(MAGIC), FIXED, FIXED + 1, len(data) - 33, len(data) - 32, len(data) - 1]
+    at = len(data) - 32 - sum(map(len, sections))
+    for section in sections:
+        ends += [at - 1, at, at + 1]
+        at += len(section)
+    rng = np.random.default_rng(0)
+    for end in {*ends, *rng.integers(0, len(data), 200).tolist()}:
+        text = refusal(data[:end])
+        assert any(word in text for word in ("truncated", "empty", "not a winogen program")), end
+
+
+def test_flipped_bits(data):
+    rng = np.random.default_rng(1)
+    for bit in {*range(8 * FIXED), *rng.integers(0, 8 * len(data), 300).tolist()}:
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        refusal(bytes(damaged))
+
+
+def test_appended_bytes(data):
+    for tail in (b"\0", b"\n", data):
+        refusal(data + tail)
+
+
+@pytest.mark.parametrize("start", [b"", b"WINOGEN2", b"\x89PNG\r\n\x1a\n", b"PK\3\4", b"\x80\4]"])
+def test_other_files(start, data):
+    text = refusal(start and start + data[8:])
+    assert "not a winogen program" in text or "empty" in text
+    assert "winogen compile" in text
+
+
+@pytest.mark.parametrize("length", [0, 1, 0x7FFF_FFFF, 0xFFFF_FFFF])
+def test_absurd_header_lengths(length, data):
+    body = data[: len(MAGIC)] + struct.pack("<I", length) + data[FIXED:-32]
+    refusal(body + hashlib.sha256(body).digest())
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    for path in (tmp_path / "none.wg", tmp_path):
+        with pytest.raises(ProgramError, match="cannot read program file"):
+            Program.load(path)
+
+
+def test_nothing_is_ever_unpickled(monkeypatch, data):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("pickle was used")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    Program.frombytes(data)
+    header, sections = parts(data)
+    refusal(sealed(pickle.dumps(header), sections))
+
+
+# Wrong contents with a right checksum
+
+
+def test_wrong_versions(data):
+    header, sections = parts(data)
+    for name in ("format", "isa"):
+        for version in (0, 1 if name == "format" else 2, 99, "1", None, [1]):
+            assert f"{name} version" in refusal(sealed({**header, name: version}, sections))
+
+
+def test_another_configuration_hash(data):
+    header, sections = parts(data)
+    header["board"]["core"]["tile_lanes"] += 1
+    assert "configuration hash does not match" in refusal(sealed(header, sections))
+
+
+def stream_of(data: bytes, change: Callable[[dict, list[bytes]], None]) -> bytes:
+    """The file with its last stream's header or section changed."""
+    header, sections = parts(data)
+    info = header["streams"][-1]
+    change(info, sections)
+    header["sections"] = [len(s) for s in sections]
+    return sealed(header, sections)
+
+
+def test_streams_that_inflate_to_another_size(data):
+    """Zip bombs: never more memory than the header promises, and no promise beyond the limit."""
+    code = small().program.streams[-1].stream
+
+    def bomb(info: dict, sections: list[bytes]) -> None:
+        sections[-1] = zlib.compress(bytes(200 << 20), 9)
+
+    refusal(stream_of(data, bomb))
+    for wrong in (code + code[:64], code + b"\0", code[:-64], code * 50, b""):
+        refusal(stream_of(data, lambda i, s, w=wrong: s.__setitem__(-1, zlib.compress(w))))
+    refusal(stream_of(data, lambda i, s: s.__setitem__(-1, s[-1] + b"more")))
+    refusal(stream_of(data, lambda i, s: s.__setitem__(-1, s[-1][:-4])))
+    refusal(stream_of(data, lambda i, s: s.__setitem__(-1, code)))
+    for length in (0, -1, MAX_STREAM_LENGTH + 1, 1 << 62):
+        refusal(stream_of(data, lambda i, s, n=length: i.update(length=n)))
+    shorter = len(code) // 64 - 1
+    refusal(stream_of(data, lambda i, s: i.update(length=shorter)))
+
+
+@pytest.mark.parametrize("name", ["input_bytes", "output_bytes", "scratch_bytes", "cycles"])
+@pytest.mark.parametrize("value", [-1, -(1 << 40), 1 << 70, 1.5, "64", None, True, [64]])
+def test_wrong_sizes(name, value, data):
+    refusal(stream_of(data, lambda info, _: info.update({name: value})))
+
+
+@pytest.mark.parametrize("section", [-1, 99, 0, 1.0, "1", None])
+def test_wrong_sections(section, data):
+    refusal(stream_of(data, lambda info, _: info.update(section=section)))
+
+
+@pytest.mark.parametrize("sizes", [[-1], [], 3, None, "12", [1e400], [1 << 80], [[1]], {"a": 1}])
+def test_wrong_section_sizes(sizes, data):
+    header, sections = parts(data)
+    refusal(sealed({**header, "sections": sizes}, sections))
+
+
+def test_streams_that_leave_their_buffers(data):
+    """Whoever can seal a file could otherwise read or write any of a board's memory."""
+    for opcode in (Opcode.LOAD_INPUT, Opcode.LOAD_WEIGHTS, Opcode.STORE):
+
+        def outside(info: dict, sections: list[bytes], opcode: Opcode = opcode) -> None:
+            instructions = small().program.streams[-1].instructions()
+            x = next(x for x in instructions if x.opcode is opcode)
+            x.fields["offset"] = 1 << 24
+            sections[-1] = zlib.compress(isa.encode(instructions))
+
+        assert "outside" in refusal(stream_of(data, outside))
+
+
+def test_streams_of_nonsense(data):
+    length = small().program.streams[-1].length
+    for code in (bytes(64), b"\x05" + bytes(63), b"\xff" * 64):
+        refusal(stream_of(data, lambda i, s, c=code: s.__setitem__(-1, zlib.compress(c * length))))
+
+
+def test_headers_that_are_no_mapping(data):
+    _, sections = parts(data)
+    for header in (b"", b"[]", b"null", b"1", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b"{}"):
+        refusal(sealed(header, sections))
+
+
+_ODD = (None, True, -1, 0, 3, 1 << 66, 0.5, 1e400, -1e400, float("nan"), "", "x", "7", [], [1], {},
+        {"a": 1}, [None], [[]], ["x"] * 3)  # fmt: skip
+
+
+def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
+    """Every place in a JSON value."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(
+        value, list) else ()  # fmt: skip
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def mutated(header: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """The header with one value of another type, or without it, or with one too many."""
+    out = deepcopy(header)
+    every = list(places(header))
+    *path, last = every[int(rng.integers(len(every)))]
+    at: Any = out
+    for key in path:
+        at = at[key]
+    kind = int(rng.integers(6))
+    if kind == 0:
+        del at[last]
+    elif kind == 1 and isinstance(at, dict):
+        at["surplus"] = 1
+    else:
+        at[last] = _ODD[int(rng.integers(len(_ODD)))]
+    return out
+
+
+def use(loaded: Program) -> None:
+    """What any command does with a program: none of it may fail once loading has not."""
+    for stream in loaded.streams:
+        cost_table(loaded, stream)
+        cost_summary(loaded, stream)
+        assert loaded.frames_per_second(stream) > 0
+    assert Program.frombytes(loaded.tobytes()) == loaded
+    loaded.check_board(load_board("tiny"))
+    values = loaded.output_format.dequantise(np.arange(-128, 128))
+    assert np.all(np.isfinite(values))
+    assert np.all(loaded.input_format.quantise(np.linspace(-1, 1, 9), 8) <= 127)
+    assert str(loaded)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_headers_of_wrong_types(seed, data):
+    """Fifty mutations each: a ProgramError, or a program that works."""
+    header, sections = parts(data)
+    rng = np.random.default_rng(seed)
+    refused = 0
+    for _ in range(50):
+        changed = mutated(header, rng)
+        file = sealed(changed, sections)
+        try:
+            loaded = Program.frombytes(file)
+        except ProgramError:
+            refused += 1
+            refusal(file)
+            continue
+        use(loaded)
+    assert refused > 25
+
+
+# Boards
+
+
+def test_another_board_is_refused_by_name():
+    made = small().program
+    made.check_board(load_board("tiny"))
+    with pytest.raises(ProgramError) as error:
+        made.check_board(load_board("pynq-z2"))
+    text = str(error.value)
+    assert "for board tiny" in text
+    assert "not for pynq-z2" in text
+    assert "tile_lanes 3 instead of 2" in text
+    assert "--board pynq-z2 --bits 8" in text
+    with pytest.raises(ProgramError, match="data_width 16 instead of 8"):
+        made.check_board(load_board("tiny", 16))
+
+
+def test_a_board_with_the_same_build_is_fine():
+    small("pynq-z2").program.check_board(load_board("pynq-z1"))
+
+
+def test_saving_where_it_cannot_be(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        small().program.save(tmp_path / "none" / "a.wg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_stream_says_of_itself():
+    for stream in small(batch=5).program.streams:
+        assert stream.length == len(stream.instructions()) == len(stream.stream) // 64
+        assert sum(stream.layer_cycles) == stream.cycles
+        assert "stream=" not in repr(stream)
