@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,8 +29,9 @@ from winogen.runtime import lock as device_lock
 from winogen.runtime import session, waiting
 from winogen.runtime.generator import Generator
 from winogen.runtime.lock import DeviceLock
-from winogen.runtime.open import emulated_device, open_device
+from winogen.runtime.open import emulated_device, open_device, traits_of
 from winogen.runtime.session import Session, open_session
+from winogen.target.traits import BOARD
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -151,8 +153,8 @@ def test_a_private_device_has_no_lock():
 
 def test_a_real_board_is_locked(monkeypatch, name):
     """Anything that is not emulated has the board's lock."""
-    monkeypatch.setattr("winogen.runtime.open.BOARD_LOCK", name)
-    monkeypatch.setattr("winogen.runtime.open.EmulatedDevice", type("None", (), {}))
+    assert traits_of(object()) == BOARD  # what says nothing of itself
+    monkeypatch.setattr(EmulatedDevice, "traits", replace(BOARD, lock_name=name))
     real = EmulatedDevice(lambda memory: None)
     lease_names = []
 

@@ -19,6 +19,7 @@ from winogen.runtime import lock as device_lock
 from winogen.runtime.open import emulated_device
 from winogen.target.board import load_board
 from winogen.target.registers import offset
+from winogen.target.traits import BOARD
 
 
 class Core(EmulatedCore):
@@ -44,6 +45,7 @@ class FakeBoard(pynq.Device):
     """The device that pynq finds: everything is passed on to an emulated one."""
 
     _probe_priority_ = 50
+    traits = BOARD  # as a device of pynq's own, which says nothing of itself
 
     @classmethod
     def _probe_(cls) -> list[FakeBoard]:

@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from winogen.common.images import encode_png, save_array, sheet
-    from winogen.profiling.perfetto import check_name
+    from winogen.profiling import perfetto
     from winogen.runtime.generator import Generator
 
     choose_device(options, compiled=options.model.endswith(".wg"))
@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     check_writable(options.output)
     if options.trace:
-        check_name(options.trace)
+        perfetto.check_name(options.trace)
         check_writable(options.trace)
     inputs = _read_inputs(options.input) if options.input else None
     program = load_or_compile(options)
@@ -133,7 +133,7 @@ def _run(options: argparse.Namespace) -> None:
         write_atomically(options.output, encode_png(sheet(out), options.scale))
     stream = program.streams[-1]
     if profile and options.trace:
-        profile.save_trace(options.trace)
+        perfetto.save(profile, options.trace)
     print(profile if profile and options.profile else cost_table(program, stream))
     print(cost_summary(program, stream))
     print(

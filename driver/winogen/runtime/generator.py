@@ -15,10 +15,8 @@ from typing import Any, Literal, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from winogen.common.errors import DeviceError, InputError
+from winogen.common.errors import ContiguousMemoryError, DeviceError, InputError
 from winogen.common.images import to_pixels
-from winogen.emulation.device import ContiguousMemoryError, EmulatedDevice
-from winogen.emulation.emulator import EmulatedCore
 from winogen.profiling import trace
 from winogen.profiling.profile import Profile
 from winogen.profiling.runs import Run, profile_run
@@ -40,9 +38,8 @@ from winogen.target.registers import COUNTERS, Segment
 _DEADLINE_FACTOR = 50
 _MIN_SECONDS = 5.0
 #: How long a run may keep other threads from the device: on a board its deadline and what Python
-#: does around it. An emulated device takes what it takes, within a register access.
+#: does around it.
 _AROUND_SECONDS = 10.0
-_EMULATED_SECONDS = 24 * 3600.0
 #: Buffers of devices that could not be stopped: they may write to them still.
 _lost: dict[Session, list[Any]] = {}
 _CLOSED = "this generator is closed; make a new one"
@@ -120,9 +117,10 @@ class Generator:
             board = load_board(board, self.program.data_width)
         self.program.check_board(board)
         self._shared = isinstance(device, OpenDevice)
-        self.device, self.overlay, self.core = open_device(
+        self._opened = open_device(
             device, board, overlay, lock_timeout=lock_timeout, active=waiting == "interrupt"
         )
+        self.device, self.overlay, self.core = self._opened
         lease = self.core.lease
         assert lease is not None  # open_device gave it
         self._session = lease.session
@@ -239,8 +237,7 @@ class Generator:
         job = _Job(runs=[])
         out = self._generate(job, z, as_float, progress)
         assert job.runs is not None
-        core = getattr(self.device, "core", None)
-        measured = not isinstance(core, EmulatedCore)
+        measured = self._opened.traits.is_measured
         return out, Profile(self.program, self.device.name, tuple(job.runs), measured)
 
     async def generate_async(
@@ -478,16 +475,15 @@ class Generator:
     def _run(self, stream: StreamInfo, q: NDArray, job: _Job) -> NDArray:
         """Output integers (N, C, H, W) of one stream; what else is known of it goes to ``job``."""
         deadline = self._deadline(stream)
-        emulated = isinstance(self.device, EmulatedDevice)
-        seconds = _EMULATED_SECONDS if emulated else deadline.seconds + _AROUND_SECONDS
+        traits = self._opened.traits
+        seconds = traits.turn_seconds or deadline.seconds + _AROUND_SECONDS
         if job.runs is not None:
             seconds *= len(trace.windows(stream.length))
         stop = lambda: self._closed or job.stop.is_set()  # noqa: E731
         with self._session.turn(f"network '{self.program.name}'", seconds, stop):
             self._check_usable()
-            simulated: Any = getattr(self.device, "core", None)
-            if hasattr(simulated, "max_seconds"):  # time passes there while somebody looks
-                simulated.max_seconds = self._timeout
+            if traits.takes_limit:
+                self.device.limit_run(self._timeout)
             self.core.end_stream()  # before its buffers are used for this one
             _lost.pop(self._session, None)
             code = self._buffers.upload(f"stream-{stream.batch}", stream.stream)

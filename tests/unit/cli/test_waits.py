@@ -52,7 +52,7 @@ def test_every_way_to_wait(program, output, monkeypatch, capsys):
 
 
 def test_a_device_that_hangs(program, output, monkeypatch, capsys):
-    monkeypatch.setattr(devices, "EmulatedCore", ByName)
+    monkeypatch.setattr("winogen.emulation.emulator.EmulatedCore", ByName)
     assert main(["run", program, "-o", str(output), "--timeout", "0.05"]) == 2
     text = capsys.readouterr().err
     assert text.startswith("winogen: the accelerator did not finish within 0.05 s (the timeout")

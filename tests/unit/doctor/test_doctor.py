@@ -35,7 +35,6 @@ from winogen.doctor.result import Outcome, Result
 from winogen.doctor.supervisor import supervise
 from winogen.emulation.device import EmulatedDevice
 from winogen.runtime import accelerator as driver
-from winogen.runtime import open as devices
 from winogen.runtime.lock import DeviceLock
 from winogen.runtime.open import emulated_device
 from winogen.target import registers
@@ -70,7 +69,7 @@ def failure(name: str, bench: Bench) -> str:
 
 
 def faulty(monkeypatch, core: type, board=TINY) -> Bench:
-    monkeypatch.setattr(devices, "EmulatedCore", core)
+    monkeypatch.setattr("winogen.emulation.emulator.EmulatedCore", core)
     return Bench("emulator", board)
 
 
@@ -264,7 +263,7 @@ def test_the_clock_of_a_board_is_measured(mhz, words, monkeypatch):
     now = SimpleNamespace(monotonic=lambda: next(ticks) / 1000)  # a look takes a millisecond
     monkeypatch.setattr(clock, "time", now)
     core = type("At", (faulty_cores.Timed,), {"mhz": mhz, "time": staticmethod(now.monotonic)})
-    monkeypatch.setattr(devices, "EmulatedCore", core)
+    monkeypatch.setattr("winogen.emulation.emulator.EmulatedCore", core)
     device = emulated_device(TINY)
     bench = Bench("board", TINY, overlay=device.ensure_overlay(), made=device)
     result = run("clock", bench)

@@ -14,7 +14,7 @@ from support.bench import random_inputs, run_integers, small
 from winogen.cli.main import main
 from winogen.common.errors import DeviceError
 from winogen.cost import simulate as cost
-from winogen.profiling import trace
+from winogen.profiling import perfetto, trace
 from winogen.profiling.profile import LayerProfile, Profile
 from winogen.profiling.runs import ENGINES
 from winogen.profiling.trace import Times
@@ -137,7 +137,7 @@ def test_windows_of_a_stream_are_joined(device, monkeypatch):
 
 def test_others_wait_for_all_runs_of_a_profile(monkeypatch):
     """On a board the time of a turn has an end, and a profile is many runs."""
-    monkeypatch.setattr("winogen.runtime.generator._EMULATED_SECONDS", 10.0)
+    monkeypatch.setattr("winogen.emulation.device.emulated.TURN_SECONDS", 10.0)
     monkeypatch.setattr(trace, "windows", lambda n, w=trace.windows: w(n, 7))
     with Generator(small().program, emulated_device(TINY)) as generator:
         turns: list[float] = []
@@ -209,7 +209,7 @@ def test_the_table(device):
 
 def test_the_timeline_for_perfetto(device, tmp_path):
     _, profile = profiled(device)
-    profile.save_trace(tmp_path / "t.json")
+    perfetto.save(profile, tmp_path / "t.json")
     data = json.loads((tmp_path / "t.json").read_text())
     events = data["traceEvents"]
     names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
