@@ -1,7 +1,7 @@
 """Every network end to end: what is exact, how good the images are, how fast it runs.
 
-    python benchmarks/networks.py                 # all networks, then the table in docs/networks.md
-    python benchmarks/networks.py discogan        # some of them
+    python benchmarks/networks.py           # all, then the table in docs/use/networks.md
+    python benchmarks/networks.py discogan  # some of them
 
 For each network: the float reference against onnxruntime; the program on the emulated device
 against the simulated logic (int8 and int16, one image, whole range of inputs), both against the
@@ -43,7 +43,7 @@ from winogen.target.board import Board, load_board  # noqa: E402
 
 BOARD = "pynq-z2"
 SHARED = REPOSITORY.parent / "shared" / "weights"
-DOCUMENT = REPOSITORY / "docs" / "networks.md"
+DOCUMENT = REPOSITORY / "docs" / "use" / "networks.md"
 MARKERS = ("<!-- begin table -->", "<!-- end table -->")
 #: Rows and columns of the picture for which networks that take any size are timed.
 PICTURE = (1080, 1920)

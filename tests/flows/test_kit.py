@@ -21,7 +21,7 @@ from winogen.cli import main as cli
 from winogen.version import __version__
 
 #: What images have, and what their Python says of itself: 3.0.1 and 3.1 of a PYNQ-Z1 or Z2, and
-#: PYNQ 4 of an UltraScale+ board (docs/boards.md#versions).
+#: PYNQ 4 of an UltraScale+ board (docs/use/boards.md#versions).
 JAMMY = {"pillow": "9.0.1", "pyyaml": "5.4.1", "numpy": "1.21.5", "pycparser": "2.19"}
 NOBLE = {"pillow": "12.3.0", "pyyaml": "6.0.3", "numpy": "1.26.4", "pycparser": "2.23"}
 IMAGES = {

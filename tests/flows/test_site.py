@@ -72,8 +72,9 @@ def test_the_site(tmp_path):
 
 def check_every_page(site: Path) -> None:
     """All of docs/ and what it links to; Sphinx itself objects to one in no table of contents."""
-    made = {p.stem for p in (site / "docs").glob("*.html")}
-    assert made == {p.stem for p in DOCS.glob("*.md")} - {"README"}
+    made = {p.relative_to(site / "docs") for p in (site / "docs").rglob("*.html")}
+    written = {p.relative_to(DOCS).with_suffix(".html") for p in DOCS.rglob("*.md")}
+    assert made == written - {Path("README.html")}
     for folder in ELSEWHERE:
         written = {p.stem for s in ("*.ipynb", "README.md") for p in (ROOT / folder).glob(s)}
         assert {p.stem for p in (site / folder).glob("*.html")} == written
@@ -110,14 +111,15 @@ def check_hosts(site: Path, pages: dict[Path, Page]) -> None:
 
 def check_generated(site: Path) -> None:
     """The interface and the commands are there, docstrings as fields and diagrams drawn."""
-    api = (site / "docs" / "api.html").read_text(encoding="utf-8")
+    api = (site / "docs" / "reference" / "api.html").read_text(encoding="utf-8")
     assert not [name for name in winogen.__all__ if f"winogen.{name}" not in api]
     assert 'id="winogen.Generator.generate"' in api
     assert "<strong>progress</strong>: called with the number of inputs done so far" in api
-    commands = (site / "docs" / "command-line.html").read_text(encoding="utf-8")
+    commands = (site / "docs" / "reference" / "command-line.html").read_text(encoding="utf-8")
     assert 'id="winogen-overlay-report"' in commands
     assert "<kbd>--calib-seed</kbd>" in commands
-    assert '<svg id="diagram-' in (site / "docs" / "hardware.html").read_text(encoding="utf-8")
+    hardware = (site / "docs" / "design" / "hardware.html").read_text(encoding="utf-8")
+    assert '<svg id="diagram-' in hardware
 
 
 def check_notebooks(site: Path) -> None:
@@ -153,7 +155,7 @@ def test_what_is_wrong_ends_the_build(tmp_path):
 
 # --- troubleshooting -----------------------------------------------------------------------------
 
-TROUBLES = DOCS / "troubleshooting.md"
+TROUBLES = DOCS / "use" / "troubleshooting.md"
 #: Modules whose messages a section quotes, where they are not winogen's alone; our tests' go by
 #: their folder.
 QUOTED = {

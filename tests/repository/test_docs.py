@@ -19,8 +19,13 @@ from winogen.compiler.fold import fold
 from winogen.network.definition import RandomParameters, load_definition
 from winogen.target import isadoc
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 DOCS = ROOT / "docs"
-PAGES = sorted(p for p in [ROOT / "README.md", *DOCS.glob("*.md")] if p.exists())
+PAGES = sorted(p for p in [ROOT / "README.md", *DOCS.rglob("*.md")])
 NAMES = [str(p.relative_to(ROOT)) for p in PAGES]
 
 _FENCE = re.compile(r"^ *```(?P<info>[^\n`]*)\n(?P<body>.*?)^ *```$", re.M | re.S)
@@ -74,9 +79,11 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("name", isadoc.PAGES)
 def test_generated_pages_are_current(name):
-    path = DOCS / name
+    path = DOCS / "reference" / name
     current = path.read_text() if path.exists() else ""
-    assert current == isadoc.PAGES[name](), f"docs/{name} is out of date: run {isadoc.COMMAND}"
+    assert current == isadoc.PAGES[name](), (
+        f"{path.relative_to(ROOT)} is out of date: run {isadoc.COMMAND}"
+    )
 
 
 def test_the_generator_writes_its_pages_and_nothing_else(tmp_path):
@@ -108,10 +115,38 @@ def test_relative_links_resolve(name):
     assert not broken
 
 
-def test_every_page_is_in_the_index():
-    index = (DOCS / "README.md").read_text()
-    missing = [p.name for p in DOCS.glob("*.md") if p.name != "README.md" and p.name not in index]
-    assert not missing
+@pytest.mark.parametrize(
+    "folder", [DOCS, DOCS / "project" / "decisions"], ids=["docs", "decisions"]
+)
+def test_every_page_is_in_the_index(folder):
+    """The decision records have an index of their own, which is a page of the other one."""
+    index = (folder / "README.md").read_text()
+    found = folder.glob("[0-9]*.md") if folder != DOCS else DOCS.rglob("[!0-9]*.md")
+    pages = {str(p.relative_to(folder)) for p in found} - {"README.md", "index.md"}
+    assert pages
+    assert not [page for page in pages if f"]({page})" not in index]
+
+
+def test_decisions_have_numbers_and_all_parts():
+    records = sorted((DOCS / "project" / "decisions").glob("[0-9]*.md"))
+    for number, record in enumerate(records, 1):
+        title, *parts = re.findall(r"^#+ (.+)$", record.read_text(), re.M)
+        assert record.name.startswith(f"{number:03}-")
+        assert title.startswith(f"{number:03}. ")
+        assert parts == ["Context", "Decision", "Consequences"]
+
+
+def test_packages_are_in_the_floor_plan():
+    """In the order of the import contract, whose last line is the floor plan's first."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c["id"] == "layers")
+    text = (DOCS / "design" / "architecture.md").read_text()
+    section = text[text.index("## Packages") : text.index("## How a layer")]
+    rows = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.+?) \|", section, re.M)]
+    assert rows == [[p.strip() for p in layer.split("|")] for layer in reversed(layers)]
+    headings = re.findall(r"^### `(\w+)`$", section, re.M)
+    assert headings == [package for row in rows for package in row]
 
 
 @pytest.mark.parametrize("name", NAMES)

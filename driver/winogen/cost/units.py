@@ -1,9 +1,10 @@
 """Cycles of the accelerator's units, for the cost model: DRAM, fetch and the three engines.
 
-The formulas are those of the logic (``hw_src/rtl``; docs/hardware.md follows one tile through it).
-An engine here knows when it may begin its next instruction, which bytes that moves, and when it
-ends. None of them knows data; where timing depends on tables, the mean is taken. Instructions that
-the hardware refuses (counts of zero) get some time too. Times are cycles since the stream began.
+The formulas are those of the logic (``hw_src/rtl``; docs/design/hardware.md follows one tile
+through it). An engine here knows when it may begin its next instruction, which bytes that moves,
+and when it ends. None of them knows data; where timing depends on tables, the mean is taken.
+Instructions that the hardware refuses (counts of zero) get some time too. Times are cycles since
+the stream began.
 """
 
 from __future__ import annotations

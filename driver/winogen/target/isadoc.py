@@ -1,8 +1,8 @@
 """The register and instruction references, generated from their definitions.
 
-``python -m winogen.target.isadoc docs`` writes ``docs/registers.md`` and
-``docs/instructions.md`` from :mod:`winogen.target.registers` and :mod:`winogen.target.isa`; a test
-fails while the files there differ.
+``python -m winogen.target.isadoc docs/reference`` writes ``registers.md`` and ``instructions.md``
+there, from :mod:`winogen.target.registers` and :mod:`winogen.target.isa`; a test fails while the
+files differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from winogen.target.isa import Opcode, Table
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
 from winogen.target.registers import Engine, ErrorCode, Segment
 
-COMMAND = "python -m winogen.target.isadoc docs"
+COMMAND = "python -m winogen.target.isadoc docs/reference"
 
 _HEADER_FIELDS = ("opcode", "wait", "signal", "layer")
 
@@ -39,7 +39,7 @@ and the next read of the high half returns the latched value. So the two halves 
 even if the quantity changes between the two reads.
 
 A reset value of "build" is fixed by the build configuration of the accelerator (see
-[boards](boards.md)). Soft reset leaves registers with access `rw` as they are."""
+[boards](../use/boards.md)). Soft reset leaves registers with access `rw` as they are."""
 
 _RUN_RULES = f"""\
 1. Write the four segment bases, `STREAM_BASE` and `STREAM_LENGTH` (in instructions, at most
@@ -83,9 +83,9 @@ zero. Opcode 0 is no instruction, so memory that was never written stops the cor
 instruction-set version is {isa.ISA_VERSION}; it is part of the configuration hash.
 
 `ci_lanes`, `co_lanes` and the depths of the memories come from the build configuration (see
-[boards](boards.md)). `ci_lanes` and `co_lanes` are equal; where only `lanes` is written, either is
-meant. A *word* of activations is one block of `lanes` channels at one pixel. Activations lie in
-DRAM as [image][channel block][row][column][channel in block], and all strides count words."""
+[boards](../use/boards.md)). `ci_lanes` and `co_lanes` are equal; where only `lanes` is written,
+either is meant. A *word* of activations is one block of `lanes` channels at one pixel. Activations
+lie in DRAM as [image][channel block][row][column][channel in block]. All strides count words."""
 
 _TOKEN_RULES = f"""\
 Three engines execute the stream: load, compute and store. Each takes its own instructions in the
@@ -107,7 +107,7 @@ leaves no token over (`compiler/hazards.py`).
 
 Instructions are handed out in stream order and an engine's queue holds 16, so an instruction must
 not need a token from one that lies more than 16 beyond it; compiled streams take tokens from
-earlier instructions only (see [hardware](hardware.md#a-limit-on-tokens))."""
+earlier instructions only (see [hardware](../design/hardware.md#a-limit-on-tokens))."""
 
 _REFUSALS = """\
 The core stops with ILLEGAL_DESCRIPTOR, before the instruction changes any memory, if
@@ -197,7 +197,7 @@ Adds the contribution of some blocks of input channels to the partial sums of a 
    phases have the same row and column, which of their outputs stays is undefined.
 
 Sums are modulo 2^32 (8-bit data) or 2^48 (16-bit data); `B`, `G`, `A`, the requantiser and the
-table are defined in [numerics](numerics.md).""",
+table are defined in [numerics](../design/numerics.md).""",
     Opcode.STORE: """\
 Writes a box of the output buffer, one block of channels, to DRAM. For every image n, row y and
 column x,
@@ -276,7 +276,8 @@ def registers_page() -> str:
         _TRACE_RULES,
         "## Counters",
         "64-bit counters of the last stream. Starting a stream and soft reset clear them. On the "
-        "emulated device they come from the cost model (see [architecture](architecture.md)).",
+        "emulated device they come from the cost model (see "
+        "[architecture](../design/architecture.md)).",
         _table(
             ["offset", "counter", "meaning"],
             [
@@ -329,7 +330,7 @@ def instructions_page() -> str:
             parts.append(
                 f"Table {int(table)}, {size} bytes an entry: {TABLE_ENTRIES} signed 16-bit values. "
                 "The core interpolates linearly between neighbouring entries (see "
-                "[numerics](numerics.md))."
+                "[numerics](../design/numerics.md))."
             )
     parts += [
         "## Parameters",
@@ -370,7 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _title(title: str, source: str) -> str:
     return (
         f"# {title}\n\n<!-- Generated: do not edit. -->\n\n"
-        f"Generated from [`{source}`](../{source}) by `{COMMAND}`."
+        f"Generated from [`{source}`](../../{source}) by `{COMMAND}`."
     )
 
 

@@ -293,24 +293,27 @@ def test_imported_models_run_on_the_emulator(seed):
 
 def test_onnx_node_tests_pass_or_are_refused_as_documented():
     """Every case is checked; the page is compared where it was made with this version of onnx."""
-    kept = (DOCS / "onnx-cases.md").read_text()
+    kept = (DOCS / "reference" / "onnx-cases.md").read_text()
     made = re.search(r"onnx (\d+)\.(\d+)", kept)
     assert made
     here = re.match(r"(\d+)\.(\d+)", onnx.__version__)
     assert here
     order = [tuple(map(int, m.groups())) for m in (made, here)]
     if order[1] < order[0]:
-        pytest.skip(f"the cases of onnx {onnx.__version__} are older than docs/onnx-cases.md")
+        pytest.skip(
+            f"the cases of onnx {onnx.__version__} are older than docs/reference/onnx-cases.md"
+        )
     page = onnx_cases.page()
     if order[1] > order[0]:
         pytest.skip(
-            f"docs/onnx-cases.md is older than onnx {onnx.__version__}; all cases are right"
+            f"docs/reference/onnx-cases.md is older than onnx {onnx.__version__}; "
+            "all cases are right"
         )
     assert page == kept, "run: PYTHONPATH=driver:tests python tests/support/onnx_cases.py"
 
 
 def test_the_manual_lists_every_operator():
-    text = (DOCS / "onnx.md").read_text()
+    text = (DOCS / "use" / "onnx.md").read_text()
     assert operator_table() in text, "run: python -m winogen.network.onnx.doc"
     assert refusal_list() in text, "run: python -m winogen.network.onnx.doc"
 
