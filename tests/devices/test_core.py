@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from itertools import pairwise
@@ -13,6 +12,7 @@ import pynq
 import pytest
 
 from support.bench import DEVICES, Rig, random_inputs, small
+from support.broken_streams import ILLEGAL, starving
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
 from winogen.common.errors import DeviceError, DeviceTimeoutError
@@ -207,26 +207,6 @@ def test_zeros_are_a_bad_opcode(rig):
     expect_error(rig, ErrorCode.BAD_OPCODE, Engine.FETCH, len(stream()))
 
 
-#: An opcode and what to do to the fields of its last instruction to make it illegal.
-ILLEGAL: dict[str, tuple[Opcode, Callable[[Instruction], object]]] = {
-    "input-buffer": (Opcode.LOAD_INPUT, lambda x: x.fields.update(base=511)),
-    "no-rows": (Opcode.LOAD_INPUT, lambda x: x.fields.update(rows=0)),
-    "weight-buffer": (Opcode.LOAD_WEIGHTS, lambda x: x.fields.update(base=255)),
-    "taps": (Opcode.LOAD_WEIGHTS, lambda x: x.fields.update(taps=x["taps"] + 1)),
-    "params": (Opcode.LOAD_PARAMS, lambda x: x.fields.update(base=8)),
-    "table": (Opcode.LOAD_TABLE, lambda x: x.fields.update(base=4000)),
-    "psums": (Opcode.COMPUTE, lambda x: x.fields.update(psum_base=127)),
-    "outputs": (Opcode.COMPUTE, lambda x: x.fields.update(output_base=255)),
-    "tile": (Opcode.COMPUTE, lambda x: x.fields.update(tile=3)),
-    "patch": (Opcode.COMPUTE, lambda x: x.fields.update(patch_row=3, patch_rows=2)),
-    "steps": (Opcode.COMPUTE, lambda x: x.fields.update(accumulators=1)),
-    "misaligned": (Opcode.STORE, lambda x: x.fields.update(offset=x["offset"] + 1)),
-    "store": (Opcode.STORE, lambda x: x.fields.update(base=250)),
-    "signals-itself": (Opcode.STORE, lambda x: setattr(x, "signal", 4)),
-    "waits-for-itself": (Opcode.STORE, lambda x: setattr(x, "wait", x.wait | 4)),
-}
-
-
 @pytest.mark.parametrize("what", ILLEGAL)
 def test_illegal_descriptors(what, rig):
     opcode, change = ILLEGAL[what]
@@ -309,18 +289,8 @@ def test_bad_streams(rig):
         expect_error(rig, ErrorCode.BAD_STREAM, Engine.FETCH, 0)
 
 
-def starving() -> tuple[list[Instruction], int]:
-    """A stream whose last store waits for a token that is never given."""
-    instructions = [deepcopy(x) for x in stream()]
-    for x in instructions:
-        if x.opcode is Opcode.COMPUTE:
-            last = x
-    last.signal &= ~(1 << Engine.STORE)
-    return instructions, len(instructions) - 1
-
-
 def test_the_watchdog_ends_a_deadlock(rig):
-    instructions, index = starving()
+    instructions, index = starving(stream())
     rig.set("WATCHDOG", 5000)
     rig.start(instructions)
     assert rig.get("CYCLES") == cost.simulate(instructions, TINY).cycles + 5000
@@ -329,7 +299,7 @@ def test_the_watchdog_ends_a_deadlock(rig):
 
 
 def test_without_a_watchdog_a_deadlock_stays_until_reset(rig):
-    instructions, _ = starving()
+    instructions, _ = starving(stream())
     rig.set("WATCHDOG", 0)
     assert rig.start(instructions) == status(store=2)
     assert rig.start(stream()) == status(store=2)  # start is ignored unless idle
@@ -368,7 +338,7 @@ def run(driver: tuple[pynq.Device, WinogenCore], instructions: list[Instruction]
 def test_the_driver_says_what_the_hardware_was_doing_at_the_deadline(driver):
     _, core = driver
     core.set("WATCHDOG", 0)
-    instructions, index = starving()
+    instructions, index = starving(stream())
     with pytest.raises(DeviceTimeoutError) as error:
         run(driver, instructions)
     text = str(error.value)
@@ -392,7 +362,7 @@ def test_the_driver_names_error_engine_instruction_and_address(driver):
     assert ErrorCode.AXI_DECERR.text in text
     run(driver, stream())
     core.set("WATCHDOG", 50_000)  # its reset value takes minutes to simulate
-    instructions, index = starving()
+    instructions, index = starving(stream())
     with pytest.raises(DeviceError, match=f"WATCHDOG in the store engine at instruction {index}"):
         run(driver, instructions)
     run(driver, stream())

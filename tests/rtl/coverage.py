@@ -17,11 +17,9 @@ from pathlib import Path
 
 from winogen.common.progress import Progress
 
-TESTS = Path(__file__).parents[1]
-for folder in (".", "devices", "rtl/core", "unit/compiler"):
-    sys.path.append(str(TESTS / folder))
-from support.rtl.coverage_report import Point, figures, modules, read, text  # noqa: E402
-from support.rtl.coverage_stimulus import Stimuli  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.rtl.coverage_report import Point, figures, modules, read, text
+from support.rtl.coverage_stimulus import Stimuli
 
 
 def main() -> int:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import copy
 import random
+import resource
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
+
+from support.onnx_models import dcgan
+from support.places import ONNX_FILES
+from winogen.common.errors import ModelError, QuantisationError
+from winogen.compiler.fold import fold
+from winogen.network.onnx import import_onnx
 
 #: Sizes and numbers that break arithmetic.
 EXTREMES = (-(2**63), -(2**31), -65521, -2, -1, 0, 1, 2, 3, 65521, 2**31 - 1, 2**40, 2**63 - 1)
@@ -223,3 +232,39 @@ _CHANGES: list[Callable[[Any, random.Random], None]] = [
     _dims, _dims, _element_type, _values, _external, _drop_tensor, _input_shape, _input_rank,
     _input_type, _interface, _version, _nested, _function, _huge_fill, _huge_fill, _name,
 ]  # fmt: skip
+
+
+FILES = sorted(ONNX_FILES.glob("*.onnx"))
+
+
+#: What a damaged file of at most 100 kB may cost: seconds of the processor, most take a hundredth
+#: of one, and bytes.
+MAX_SECONDS = 60.0
+
+
+MAX_BYTES = 1 << 30
+
+
+def check_mutants(seeds: range) -> dict[str, int]:
+    """Every damaged file is read or refused, in bounded time; returns how many of each."""
+    counts = {"read": 0, "refused": 0}
+    sources = [dcgan().SerializeToString(), *(p.read_bytes() for p in FILES)]
+    for seed in seeds:
+        data = mutant(sources[seed % len(sources)], seed)
+        start = time.process_time()
+        try:
+            fold(import_onnx(data, name=f"mutant {seed}"))
+            counts["read"] += 1
+        except (ModelError, QuantisationError) as error:
+            text = str(error)
+            assert "\n" not in text, seed
+            assert len(text) < 800, seed
+            counts["refused"] += 1
+        assert time.process_time() - start < MAX_SECONDS, seed
+    return counts
+
+
+def limit_memory() -> None:
+    """Refuse allocations beyond MAX_BYTES more than are in use."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MAX_BYTES, used + MAX_BYTES))

@@ -26,6 +26,7 @@ SUITE = (
     "conftest.py",
     "support/places.py",
     "support/bench.py",
+    "support/conformance.py",
     "support/random_graphs.py",
     "support/random_networks.py",
     "support/real_board.py",

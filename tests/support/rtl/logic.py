@@ -111,3 +111,18 @@ def find(opcode: Opcode, nth: int, table: Table | None = None) -> int:
         if x.opcode is opcode and (table is None or x["table"] == table)
     ]  # fmt: skip
     return found[nth]
+
+
+def interrupted(rig: Rig, cycles: int) -> None:
+    """A good stream, abandoned after so many cycles."""
+    rig.memory.device_write(rig.STREAM, small(rig.board.name).program.streams[-1].stream)
+    rig.set("STREAM_LENGTH", len(stream(rig.board)))
+    rig.set("CONTROL", registers.pack("CONTROL", start=1))
+    rig.core.step(cycles)
+    soft_reset(rig)
+
+
+def everything(rig: Rig) -> dict[str, int]:
+    """All registers but those of time."""
+    halves = {f"{n}_{half}" for n in TIMES for half in ("LO", "HI")}
+    return {n: rig.get(n) for n in BY_NAME if n not in halves}

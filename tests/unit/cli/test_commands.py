@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from support.bench import small
+from support.command_line import pixels, refuse, run
 from winogen.cli import main as cli
 from winogen.cli.main import main
 from winogen.common import files
@@ -72,21 +72,6 @@ def out(tmp_path) -> Path:
     return folder
 
 
-def refuse(capsys, out: Path, *arguments: object) -> str:
-    """The one sentence with which a command ends; it has written nothing."""
-    before = sorted(out.iterdir())
-    code = main([str(a) for a in arguments])
-    text = capsys.readouterr().err
-    assert code == 2
-    assert text.startswith("winogen: ")
-    assert text.count("\n") == 1
-    assert len(text) < 600
-    assert "Traceback" not in text
-    assert not re.search(r"\b\w+Error\b", text), text
-    assert sorted(out.iterdir()) == before
-    return text
-
-
 def usage(capsys, out: Path, *arguments: object) -> str:
     """Likewise where argparse itself refuses: usage, then the reason."""
     with pytest.raises(SystemExit) as stop:
@@ -94,20 +79,6 @@ def usage(capsys, out: Path, *arguments: object) -> str:
     assert stop.value.code == 2
     assert sorted(out.iterdir()) == []
     return capsys.readouterr().err
-
-
-def run(capsys, *arguments: object) -> str:
-    assert main([str(a) for a in arguments]) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
-
-
-def pixels(path: Path) -> np.ndarray:
-    """A PNG's pixels."""
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        return np.array(picture)
 
 
 # What works

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from test_reference import shared_model
 
 from support import naive
 from support.random_graphs import GraphBuilder, random_graph
+from support.shared_models import shared_model
 from winogen.common.errors import InputError, QuantisationError
 from winogen.compiler.calibrate import Calibration
 from winogen.compiler.integers import (

@@ -9,27 +9,14 @@ from hypothesis import strategies as st
 
 from support import naive
 from support.onnx_oracle import run_onnx
-from support.places import SHARED_WEIGHTS
 from support.random_graphs import GraphBuilder, random_graph
+from support.shared_models import FOLDERS, shared_model
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.network.zoo import load_model
 from winogen.program.formats import sample_inputs
 
-FOLDERS = (
-    "dcgan_mnist28_ganjax",
-    "dcgan_faces32_fletcher",
-    "dcgan_anime64_keras",
-    "dcgan_mnist32_qdcgan_w4a4",
-    "fsrcnn_x2_nhat",
-)
 TOLERANCE = 1e-4
-
-
-def shared_model(folder: str) -> Graph:
-    if not (SHARED_WEIGHTS / folder).is_dir():
-        pytest.skip(f"trained weights for checking are not here: ../shared/weights/{folder}")
-    return load_model(SHARED_WEIGHTS / folder)
 
 
 def check(graph: Graph, x: np.ndarray) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from test_reference import FOLDERS, shared_model
 
 from support.places import SHARED_WEIGHTS
+from support.shared_models import FOLDERS, shared_model
 from winogen.common.errors import ModelError
 from winogen.compiler.fold import fold
 from winogen.compiler.lower import useful_multiplies

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_reference import shared_model
 
 from support.random_graphs import GraphBuilder, random_graph
+from support.shared_models import shared_model
 from winogen.cli.main import main
 from winogen.compiler import integers
 from winogen.compiler import quantise as quantise_module

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_commands import pixels, refuse, run
 
 from support.bench import DEVICES
+from support.command_line import pixels, refuse, run
 from support.places import DATA
 from support.random_graphs import GraphBuilder
 from winogen.cli.main import main
