@@ -64,6 +64,17 @@ def option(
     return field(default=value, metadata={_KEY: about})
 
 
+def _values(name: str, values: Any, about: Option) -> tuple[Any, ...]:
+    """The values of an option that takes several, each as the command line reads it."""
+    try:
+        read = tuple(about.parse(value) for value in values)
+    except (TypeError, ValueError):
+        read = ()
+    if len(read) != about.count:
+        raise InputError(f"{name} must be {about.count} numbers, not {values!r}")
+    return read
+
+
 @dataclass(frozen=True, eq=False)
 class Options:
     """Base of frozen dataclasses whose fields are all options.
@@ -95,8 +106,8 @@ class Options:
             if about.choices and value not in about.choices:
                 known = ", ".join(map(str, about.choices))
                 raise InputError(f"unknown {name} {value!r}; choose one of {known}")
-            if isinstance(value, list) and about.count:
-                object.__setattr__(self, name, tuple(value))
+            if about.count:
+                object.__setattr__(self, name, _values(name, value, about))
 
     @classmethod
     def of(cls: type[_Options], function: str, values: Mapping[str, Any]) -> _Options:

@@ -12,7 +12,7 @@ from winogen.common.errors import InputError
 from winogen.common.options import option
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration
 from winogen.compiler.lower import Mode
-from winogen.network.load import NetworkOptions, size
+from winogen.network.load import NetworkOptions, check_size, parse_size
 from winogen.target.board import Board, board_names, load_board
 
 DEFAULT_BOARD = "pynq-z2"
@@ -78,7 +78,7 @@ class CompileOptions(NetworkOptions):
         group="compilation",
         help="size of the input, for networks that take images of any size: larger images are run "
         "in windows of this size",
-        parse=size,
+        parse=parse_size,
         metavar="ROWSxCOLUMNS",
     )
     percentile: float | str | None = option(
@@ -114,6 +114,8 @@ class CompileOptions(NetworkOptions):
         if isinstance(self.mode, Mode):
             object.__setattr__(self, "mode", self.mode.value)
         super().__post_init__()
+        if self.window is not None:
+            object.__setattr__(self, "window", check_size("window", self.window))
         if self.window and min(self.window) < 1:
             raise InputError(f"a window of {self.window[0]} x {self.window[1]} is not possible")
         if self.batch is not None and not 1 <= self.batch <= MAX_BATCH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,16 @@ from winogen.network.graph import Graph
 from winogen.network.statedict import StateDict, read_parameters
 
 
-def size(text: str) -> tuple[int, int]:
+def check_size(name: str, value: Any) -> tuple[int, int]:
+    """Rows and columns that were given as an option; InputError if they are none."""
+    try:
+        rows, columns = value
+        return operator.index(rows), operator.index(columns)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be two whole numbers, not {value!r}") from None
+
+
+def parse_size(text: str) -> tuple[int, int]:
     """Rows and columns from text such as ``64x48``."""
     rows, _, columns = text.partition("x")
     if not (rows.isdecimal() and columns.isdecimal() and min(int(rows), int(columns)) > 0):
@@ -36,7 +46,7 @@ class NetworkOptions(Options):
     image_size: tuple[int, int] | None = option(
         group="network",
         help="size of the input image, for a network that takes any size",
-        parse=size,
+        parse=parse_size,
         metavar="ROWSxCOLUMNS",
     )
     input_range: tuple[float, float] | None = option(
@@ -61,6 +71,11 @@ class NetworkOptions(Options):
         default="the model's, or normal",
         choices=("normal", "uniform"),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.image_size is not None:
+            object.__setattr__(self, "image_size", check_size("image_size", self.image_size))
 
 
 def load_network(model: str | Path | Graph, **options: Any) -> Graph:
@@ -128,7 +143,7 @@ def _load_defined(model: str | Path, file: str | Path | None) -> Graph:
     return graph
 
 
-def _import_onnx(path: Path, image_size: tuple[int, int] | None) -> Graph:
+def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
     try:
         import onnx  # noqa: F401 (only whether it is there)
     except ImportError:
@@ -138,7 +153,7 @@ def _import_onnx(path: Path, image_size: tuple[int, int] | None) -> Graph:
         ) from None
     from winogen.network.onnx import import_onnx
 
-    return import_onnx(path, image_size=image_size)
+    return import_onnx(path, image_size=size)
 
 
 def _ascending(values: tuple[float, float], option: str) -> tuple[float, float]:
