@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.cli.compile import compile_options
 from winogen.cli.device import add_device, choose_device
+from winogen.cli.options import option_parser
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
 from winogen.common.progress import Progress
+from winogen.compiler.options import CompileOptions
 from winogen.reports.tables import cost_summary, cost_table
 
 #: Images of one run, by default and at most, and the largest magnification of the sheet: what
@@ -28,7 +29,7 @@ def add(commands: Any) -> None:
     """Add the command to the command line (argparse's sub-parsers)."""
     run = commands.add_parser(
         "run",
-        parents=[compile_options()],
+        parents=[option_parser(CompileOptions)],
         help="generate images",
         description="Run a network on a device and write a sheet of its images (PNG), or its "
         "output as an array (.npy).",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from winogen.compiler.shape import ConvShape
 from winogen.network import reference
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import TensorFormat, as_batch, input_bits
-from winogen.quality.measure import LayerReport
 from winogen.target import numerics
 from winogen.target.numerics import Requantiser
 
@@ -64,9 +63,6 @@ class QuantNetwork:
     input_format: TensorFormat
     output_range: tuple[float, float] | None
     layers: list[QuantLayer]
-    report: list[LayerReport] = field(default_factory=list)
-    #: Whether the report's inputs are others than those of the calibration.
-    held_out: bool = False
 
     @property
     def output_format(self) -> TensorFormat:

@@ -16,15 +16,9 @@ from numpy.typing import NDArray
 from winogen.common.errors import InputError, QuantisationError
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed, observe
 from winogen.compiler.fold import Block
-from winogen.compiler.integers import (
-    QuantLayer,
-    QuantNetwork,
-    integer_activations,
-    sums_of_products,
-)
+from winogen.compiler.integers import QuantLayer, QuantNetwork, sums_of_products
 from winogen.network.graph import Graph
 from winogen.program.formats import LATENT_SIGMAS, TensorFormat, input_bits
-from winogen.quality.measure import measure
 from winogen.target import numerics
 from winogen.target.numerics import Requantiser, int_range
 
@@ -73,30 +67,14 @@ def quantise_observed(
     formats = _formats(graph, blocks, observed.values, data_width, calibration)
     say("quantising")
     layers = [_quantise_block(observed, b, formats, data_width) for b in blocks]
-    network = QuantNetwork(
+    return QuantNetwork(
         graph.name,
         data_width,
         graph.input,
         formats[Graph.INPUT_NAME],
         graph.output_range,
         layers,
-        held_out=observed.held_out,
     )
-    say("measuring")
-    q = network.quantise_input(observed.checked)
-    for layer, (name, integers) in zip(layers, integer_activations(network, q)):
-        network.report.append(
-            measure(
-                layer.label,
-                integers,
-                layer.format.dequantise(integers),
-                observed.expected[name],
-                layer.format.scale,
-                int_range(data_width),
-                graph.output_range if layer is layers[-1] else None,
-            )
-        )
-    return network
 
 
 def _formats(

@@ -19,7 +19,7 @@ from winogen.compiler.quantise import quantise, quantise_observed
 from winogen.network import reference, zoo
 from winogen.program.formats import sample_inputs
 from winogen.quality import verdict as av
-from winogen.quality.measure import LayerReport, measure, psnr
+from winogen.quality.measure import LayerReport, Quality, measure, measure_network, psnr
 from winogen.quality.ssim import ssim
 from winogen.reports.tables import quality_table
 
@@ -89,7 +89,7 @@ def test_the_table_shows_what_is_defined():
         LayerReport("flat", 0, 0, 0.1, 0, 40, -math.inf, None),
         LayerReport("image", -1, 1, 0.1, 0, 40, 31.26, 0.98765),
     ]
-    small, flat, image = quality_table(rows).splitlines()[2:]
+    small, flat, image = quality_table(Quality(tuple(rows), True)).splitlines()[2:]
     assert small.split()[-5:] == ["3", "of", "40", "exact", "-"]
     assert flat.split()[-2:] == ["-", "-"]
     assert image.split()[-2:] == ["31.3", "0.9877"]
@@ -104,9 +104,11 @@ def test_drawn_inputs_are_checked_on_others():
     given = observe(graph, drawn.checked)
     assert not given.held_out
     assert np.array_equal(given.checked, drawn.checked)
-    assert quantise_observed(drawn).held_out
-    assert "did not see" in av.verdict_text(quantise_observed(drawn))
-    assert "on the calibration inputs" in av.verdict_text(quantise_observed(given))
+    for observed, words in ((drawn, "did not see"), (given, "on the calibration inputs")):
+        network = quantise_observed(observed)
+        quality = measure_network(network, observed)
+        assert quality.held_out == observed.held_out
+        assert words in av.verdict_text(network, quality)
 
 
 # --- biases --------------------------------------------------------------------------------------
@@ -144,10 +146,12 @@ def quantise_without_correction(graph, x) -> QuantNetwork:
 def test_corrected_biases_make_the_hard_network_good():
     """BN after ReLU, heavy tails: 27.7 dB without the correction of biases."""
     graph = shared_model("dcgan_anime64_keras")
-    network = quantise(graph)
-    assert network.report[-1].psnr > 31
-    assert av.grade(network.report[-1]) == "good"
-    assert av.steepest_drop(network).label == "deconv5"
+    observed = observe(graph)
+    network = quantise_observed(observed)
+    quality = measure_network(network, observed)
+    assert quality.output.psnr > 31
+    assert av.grade(quality.output) == "good"
+    assert av.steepest_drop(network, quality).label == "deconv5"
 
 
 # --- the verdict ---------------------------------------------------------------------------------
@@ -179,17 +183,18 @@ def test_grades(psnr, ssim, word):
 def digits():
     """The digits network observed, and quantised with far too low a percentile."""
     observed = observe(zoo.load_model("digits"), samples=32)
-    return observed, quantise_observed(observed, calibration=Calibration(70))
+    network = quantise_observed(observed, calibration=Calibration(70))
+    return observed, network, measure_network(network, observed)
 
 
 def test_a_bad_calibration_is_named_and_a_better_one_suggested(digits):
-    observed, network = digits
-    assert av.grade(network.report[-1]) != "good"
-    trials = av.improvements(observed, network, Calibration(70))
-    text = av.verdict_text(network, trials)
+    observed, network, quality = digits
+    assert av.grade(quality.output) != "good"
+    trials = av.improvements(observed, network, quality, Calibration(70))
+    text = av.verdict_text(network, quality, trials)
     first, drop, *tried, last = text.splitlines()
-    assert first.startswith(f"verdict: {av.grade(network.report[-1])}: ")
-    assert drop == f"the quality drops most in layer '{av.steepest_drop(network).label}'"
+    assert first.startswith(f"verdict: {av.grade(quality.output)}: ")
+    assert drop == f"the quality drops most in layer '{av.steepest_drop(network, quality).label}'"
     assert len(tried) == len(trials) == 6  # four percentiles, a 16-bit input, 16 bits
     best = max(
         (t for t in trials if (t.option or "").startswith("--percentile")),
@@ -199,32 +204,33 @@ def test_a_bad_calibration_is_named_and_a_better_one_suggested(digits):
     # What is suggested is what the compiler then does.
     percentile = float(best.option.split()[1])
     again = quantise_observed(observed, calibration=Calibration(percentile))
-    assert again.report[-1] == best.result
+    assert measure_network(again, observed).output == best.result
 
 
 def test_what_no_option_betters_is_said(digits):
-    _, network = digits
-    psnr = network.report[-1].psnr
+    *_, quality = digits
+    psnr = quality.output.psnr
     worse = [av.Trial("--bits 16", result(psnr - 1), "--bits 16"), av.Trial("x", result(99))]
-    assert "no option" in av.suggestion(network, worse)
+    assert "no option" in av.suggestion(quality, worse)
     better = [av.Trial("--bits 16", result(psnr + 1), "--bits 16")]
-    assert "--bits 16 (the 16-bit build" in av.suggestion(network, better)
+    assert "--bits 16 (the 16-bit build" in av.suggestion(quality, better)
 
 
 def test_the_percentile_with_the_best_images_is_chosen(digits):
-    observed, _ = digits
+    observed, *_ = digits
     said: list[str] = []
     best, trials = av.search_percentile(observed, 8, 1.0, said.append)
     assert {t.option for t in trials} == {f"--percentile {p:g}" for p in av.PERCENTILES}
     assert len(said) == len(trials)
     top = max(trials, key=lambda t: t.result.psnr)
     assert top.option == f"--percentile {best.percentile:g}"
-    assert quantise_observed(observed, calibration=best).report[-1] == top.result
+    again = quantise_observed(observed, calibration=best)
+    assert measure_network(again, observed).output == top.result
 
 
 def test_a_wide_input_is_what_a_finer_step_comes_to(digits):
     """Steps and ranges of the last input far finer and wider: the same integers, but for ties."""
-    observed, network = digits
+    observed, network, _ = digits
     last = network.layers[-1]
     wide = av.run_with_wide_input(network, last.name, observed.checked)
     narrow = run_integer(network, network.quantise_input(observed.checked))

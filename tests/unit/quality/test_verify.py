@@ -13,7 +13,6 @@ from support.onnx_oracle import to_onnx
 from support.random_graphs import random_graph
 from winogen.cli.main import main
 from winogen.common.errors import InputError
-from winogen.compiler.calibrate import Calibration
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.compiler.integers import integer_activations
 from winogen.network import zoo
@@ -176,9 +175,7 @@ def test_a_device_that_computes_wrong_is_told_from_a_program_that_is_other(digit
 def test_a_program_of_other_calibration_is_compared_with_the_float_network(digits):
     """Its scales are not known, and found by fitting."""
     graph, built = digits
-    other = compile_graph(
-        graph, load_board("pynq-z2"), batch=1, calibration=Calibration(99.99, 1.1)
-    )
+    other = compile_graph(graph, load_board("pynq-z2"), batch=1, percentile=99.99, headroom=1.1)
     x = sample_inputs(graph.input, 4, 1)
     found = verify(other.program, graph, built.network, x)
     assert not found.same_program
