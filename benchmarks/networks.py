@@ -32,13 +32,14 @@ from winogen.common.files import write_atomically  # noqa: E402
 from winogen.common.folders import cache_folder  # noqa: E402
 from winogen.compiler.compile import Compiled, compile_graph  # noqa: E402
 from winogen.compiler.integers import run_integer  # noqa: E402
+from winogen.compiler.window import choose_window  # noqa: E402
 from winogen.cost import simulate as cost  # noqa: E402
 from winogen.network import reference, zoo  # noqa: E402
 from winogen.network.graph import Graph  # noqa: E402
 from winogen.program.formats import sample_inputs  # noqa: E402
 from winogen.quality.measure import psnr  # noqa: E402
 from winogen.runtime.generator import Generator  # noqa: E402
-from winogen.runtime.windows import choose_window, image_spans  # noqa: E402
+from winogen.runtime.windows import image_spans  # noqa: E402
 from winogen.target.board import Board, load_board  # noqa: E402
 
 BOARD = "pynq-z2"

@@ -114,7 +114,7 @@ def test_the_generator_flushes_each_new_input_and_only_then_starts(monkeypatch):
     with Generator(small().program) as generator:
         z = generator.latents(2)
         generator.generate(z)
-        names = {b.device_address: n for n, b in generator._buffers.items()}
+        names = {b.device_address: n for n, b in generator._runner.buffers.items()}
         for method in ("flush", "invalidate"):
             original = getattr(pynq.buffer.PynqBuffer, method)
 

@@ -142,13 +142,13 @@ def test_two_devices_of_one_name_are_one(name):
     with generator(name) as one, generator(name) as two:
         z = one.latents(2)
         np.testing.assert_array_equal(one.generate(z), two.generate(z))
-        assert one._session is two._session
+        assert one._runner.session is two._runner.session
     assert_free(name)
 
 
 def test_a_private_device_has_no_lock():
     with Generator(small().program) as one:
-        assert one._session.lock is None
+        assert one._runner.session.lock is None
 
 
 def test_a_real_board_is_locked(monkeypatch, name):

@@ -270,15 +270,15 @@ def test_a_stream_that_hangs_is_told_in_full(waiting, active, program, wanted):
 
 def test_a_failed_stream_names_the_layer(program, wanted):
     with Generator(program, device_of(EmulatedCore)) as generator:
-        weights = generator._buffers["weights"]
-        generator._buffers["weights"] = type("Nowhere", (), {"device_address": 1 << 31})
+        weights = generator._runner.buffers["weights"]
+        generator._runner.buffers["weights"] = type("Nowhere", (), {"device_address": 1 << 31})
         with pytest.raises(DeviceError) as error:
             generator.generate(generator.latents(1))
         text = str(error.value)
         assert "AXI_DECERR in the load engine at instruction " in text
         assert f" of layer '{program.layers[0].name}', bus address 0x80" in text
         assert "\n" not in text and error.value.state
-        generator._buffers["weights"] = weights
+        generator._runner.buffers["weights"] = weights
         assert_usable(generator, wanted)
 
 
@@ -301,8 +301,8 @@ def test_what_memory_owes_is_told(program):
 
 
 def test_the_deadline_says_where_it_comes_from(program, monkeypatch):
-    monkeypatch.setattr("winogen.runtime.generator._MIN_SECONDS", 0.01)
-    monkeypatch.setattr("winogen.runtime.generator._DEADLINE_FACTOR", 3)
+    monkeypatch.setattr("winogen.runtime.runner._MIN_SECONDS", 0.01)
+    monkeypatch.setattr("winogen.runtime.runner._DEADLINE_FACTOR", 3)
     generator = Generator(program, device_of(Endless))
     with generator, pytest.raises(DeviceTimeoutError) as error:
         generator.generate(generator.latents(2))
@@ -320,7 +320,7 @@ def test_memory_of_a_device_that_cannot_be_stopped_stays_taken(program, monkeypa
                 super()._control(command)
 
     monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 0.01)
-    monkeypatch.setattr("winogen.runtime.generator._lost", {})
+    monkeypatch.setattr("winogen.runtime.runner._lost", {})
     device = device_of(Dead)
 
     def forgotten() -> None:  # as a notebook's cell that does not close

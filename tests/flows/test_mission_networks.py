@@ -94,7 +94,7 @@ def test_the_plan_is_what_is_taken():
     memory = program.memory()
     with Generator(program) as generator:
         generator.generate(generator.latents(1))
-        held = {name: -(-b.nbytes // 4096) * 4096 for name, b in generator._buffers.items()}
+        held = {name: -(-b.nbytes // 4096) * 4096 for name, b in generator._runner.buffers.items()}
     assert held == {
         "weights": memory.weights, "stream-1": memory.streams, "input": memory.input,
         "output": memory.output, "scratch": memory.scratch,

@@ -113,7 +113,7 @@ def test_what_is_wrong_is_said_before_what_follows_from_it(monkeypatch):
     """A generator that cannot be closed, because of dead memory, does not hide the reason."""
     device = rtl_device(TINY, max_cycles=60_000)
     monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 0.05)
-    monkeypatch.setattr("winogen.runtime.generator._lost", {})
+    monkeypatch.setattr("winogen.runtime.runner._lost", {})
     generator = Generator(small().program, device, timeout=0.05)
     generator.core.set("WATCHDOG", 0)
     kill_memory(device.core, Channel.R, 700, monkeypatch)
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_said_before_what_follows_from_it(monkeypatch):
 def test_a_failed_stream_names_its_layer(wanted):
     device = rtl_device(TINY)
     with Generator(small().program, device) as generator:
-        address = generator._buffers["weights"].device_address
+        address = generator._runner.buffers["weights"].device_address
         device.core.set_error(address, 64)
         with pytest.raises(DeviceError) as error:
             generator.generate(generator.latents(1))

@@ -85,13 +85,13 @@ def test_a_device_that_somebody_has(program, output, monkeypatch, capsys):
 RUN = """
     import signal, sys
     from winogen.cli import main as cli
-    from winogen.runtime import generator
+    from winogen.runtime import generator, runner
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    real = generator.Generator._run
+    real = runner.Runner.run
     def run(self, *arguments):
         print("running", flush=True)
         return real(self, *arguments)
-    generator.Generator._run = run
+    runner.Runner.run = run
     real_reset = generator.Generator.close
     def close(self):
         real_reset(self)

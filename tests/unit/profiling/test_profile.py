@@ -141,13 +141,13 @@ def test_others_wait_for_all_runs_of_a_profile(monkeypatch):
     monkeypatch.setattr(trace, "windows", lambda n, w=trace.windows: w(n, 7))
     with Generator(small().program, emulated_device(TINY)) as generator:
         turns: list[float] = []
-        real = generator._session.turn
+        real = generator._runner.session.turn
 
         def turn(what, seconds, *stop):
             turns.append(seconds)
             return real(what, seconds, *stop)
 
-        monkeypatch.setattr(generator._session, "turn", turn)
+        monkeypatch.setattr(generator._runner.session, "turn", turn)
         generator.generate(generator.latents(1), profile=True)
         generator.generate(generator.latents(1))
         runs = len(trace.windows(generator.program.streams[0].length))
@@ -161,7 +161,7 @@ def test_the_trace_is_the_simulations_own_rtl():
     network = small()
     with Generator(network.program, device) as generator:
         generator.generate(generator.latents(2), profile=True)
-        stream = generator._fitting[-1]
+        stream = generator._runner.streams[-1]
         everything = range(stream.length)
         trace.record(generator.core, everything)
         run_integers(generator, random_inputs(network, 2))

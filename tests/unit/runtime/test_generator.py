@@ -207,11 +207,11 @@ def test_memory_comes_back(program):
     before = free_bytes(device)
     with Generator(program, device) as generator:
         generator.generate(generator.latents(1))
-        kept = list(generator._buffers.values())  # else garbage collection would free them
+        kept = list(generator._runner.buffers.values())  # else garbage collection would free them
         generator.generate(generator.latents(15))  # larger buffers take their place
-        kept += generator._buffers.values()
+        kept += generator._runner.buffers.values()
         assert free_bytes(device) == before - sum(
-            -(-b.nbytes // 4096) * 4096 for b in generator._buffers.values()
+            -(-b.nbytes // 4096) * 4096 for b in generator._runner.buffers.values()
         )
     assert free_bytes(device) == before
     generator.close()  # twice is once

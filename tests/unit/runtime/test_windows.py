@@ -16,13 +16,14 @@ from winogen.common.images import to_pixels
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.compiler.integers import QuantNetwork, run_integer
 from winogen.compiler.quantise import quantise
+from winogen.compiler.window import SIDES, choose_window, window_length
 from winogen.network import reference, zoo
 from winogen.network.graph import Graph
 from winogen.network.locality import AxisLocality, locality
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.runtime.generator import Generator
-from winogen.runtime.windows import SIDES, choose_window, image_spans, spans, window_length
+from winogen.runtime.windows import image_spans, spans
 from winogen.target.board import load_board
 
 RANDOM_NETWORKS = 30
