@@ -1,10 +1,11 @@
-// How tests/rtl/test_slang.py reads the logic with slang: everything that slang warns of is an
-// error, but for these, each with its reason. tests/rtl/benches.f adds what test benches need.
+// How tests/repository/test_slang.py reads the logic with slang: everything that slang warns of is
+// an error, but for these, each with its reason. tests/support/rtl/benches.f adds what test benches
+// need.
 -Weverything
 
-// Signs are checked in tests/rtl/signs.py, which tells where one is lost (a signed value filled up
-// with zeros, compared or multiplied as unsigned) from where the same bits go on under another name;
-// these warn of both, and the two in the middle of factors of different widths as well.
+// tests/support/rtl/signs.py checks signs: it tells where one is lost (a signed value filled up with
+// zeros, compared or multiplied as unsigned) from where the same bits go on under another name.
+// These warn of both, and the two in the middle of factors of different widths as well.
 -Wno-sign-conversion
 -Wno-arith-op-mismatch
 -Wno-bitwise-op-mismatch

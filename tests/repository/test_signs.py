@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from signs import signs, size_casts
-from slang import Design, Top, benches, builds, single_modules
+
+from support.rtl.signs import signs, size_casts
+from support.rtl.slang import Design, Top, benches, builds, single_modules
 
 #: What is said of the wrong places, and of the right ones.
 PORTS = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slang import Design, Place
+from support.rtl.slang import Design, Place
 
 
 def size_casts(design: Design) -> set[Place]:

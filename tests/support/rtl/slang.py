@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner import HERE, REPOSITORY, RTL
 
+from support.places import FAKES, HARDWARE, RTL, TESTS
 from winogen.common.errors import BoardError
 from winogen.fpga.settings import top_parameters
 from winogen.target.board import CoreConfig, board_names, load_board
 from winogen.target.hardware import parameters
 
-HARDWARE = REPOSITORY / "hw_src"
 OPEN = HARDWARE / "open"
 FORMAL = HARDWARE / "formal"
 OPTIONS = HARDWARE / "slang.f"
-BENCHES = HERE / "benches.f"
+BENCHES = Path(__file__).with_name("benches.f")
 PACKAGES = sorted(RTL.rglob("*_pkg.sv"))
 WRAPPER = next(RTL.rglob("winogen.v"))
 #: The processing system: ports, and nothing behind them.
-PS7 = HERE / "ps7_model.sv"
+PS7 = FAKES / "ps7_model.sv"
 _MODULE = re.compile(r"^module (\w+)", re.M)
 #: Parameters, of the logic and of its wrapper, that tell builds apart.
 _NAMING = ("DataWidth", "Lanes", "TileLanes", "ReadPorts", "DATA_WIDTH", "LANES", "TILE_LANES",
@@ -115,12 +114,12 @@ def benches() -> list[Top]:
     """The test benches and the harnesses of the proofs."""
     options = (OPTIONS, BENCHES)
     needed = {
-        "tb_winogen": (HERE / "standin_core.sv", WRAPPER),
-        "tb_open": (HERE / "standin_core.sv", *modules(OPEN), PS7),
+        "tb_winogen": (FAKES / "standin_core.sv", WRAPPER),
+        "tb_open": (FAKES / "standin_core.sv", *modules(OPEN), PS7),
     }
     tops = [
         Top(path.stem, (path, *needed.get(path.stem, modules(OPEN, "wg_*.sv"))), (), options)
-        for path in modules(HERE, "tb_*.sv")
+        for path in modules(TESTS, "tb_*.sv")
     ]
     proofs = [
         Top(path.stem, (path,), (), options, ("FORMAL",)) for path in modules(FORMAL, "fv_*.sv")

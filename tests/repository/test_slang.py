@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from slang import BENCHES, OPTIONS, Design, Top, benches, builds, single_modules
+
+from support.rtl.slang import BENCHES, OPTIONS, Design, Top, benches, builds, single_modules
 
 #: What slang has to find in a module that is otherwise without fault.
 FAULTS = {
