@@ -115,6 +115,8 @@ module winogen_core
   logic [11:0] aw_q;
   logic [31:0] w_q, read_data;
   logic [63:0] cycles_q;
+  logic aw_done_q, w_done_q, finish, failing, drop_q;
+  logic stop_q, ar_held_q;  // a soft reset waits for the end of the burst, and writes wait for it
 
   assign dead = mode_q[7:4] == 7 && busy_q;
   assign s_axil_awready_o = !aw_held_q && !dead;
@@ -179,23 +181,21 @@ module winogen_core
   logic [3:0] beat_q;
   logic [15:0][63:0] buffer_q;
   logic [Ports-1:0][31:0] asked_q, got_q;
-  logic aw_done_q, w_done_q, finish, failing, drop_q;
-  logic stop_q, ar_held_q;  // a soft reset waits for the end of the burst, and writes wait for it
+  logic [Ports-1:0] bad;
   logic [63:0] offset;
 
   assign offset = 64'(index_q) * BurstBytes;
   assign finish = state_q inside {Address, Flood} && !ar_held_q &&
       ((index_q == length_q && !mode_q[1]) || (stop_q && state_q == Address));
   assign failing = (m_axi_wr_bvalid_i && m_axi_wr_bresp_i != 0) || |(r_valid & bad);
-  logic [Ports-1:0] bad;
 
   always_comb begin
-    for (int p = 0; p < int'(Ports); p++) begin
+    for (int unsigned p = 0; p < Ports; p++) begin
       bad[p] = r_resp[p] != 0;
       ar_valid[p] = state_q == Address && port_q == $bits(port_q)'(p) && !finish && !drop_q;
       ar_addr[p] = AddrWidth'(64'(source_q) + offset + (mode_q[7:4] == 3 ? 64'd4032 : 64'd0));
       if (state_q == Flood) begin
-        ar_valid[p] = asked_q[p] != length_q && p != int'(ReadPorts);
+        ar_valid[p] = asked_q[p] != length_q && p != ReadPorts;
         ar_addr[p] = AddrWidth'(64'(source_q) + (64'(asked_q[p]) * Ports + 64'(p)) * BurstBytes);
       end
     end
@@ -251,7 +251,7 @@ module winogen_core
           if (ar_valid[p] && ar_ready[p]) asked_q[p] <= asked_q[p] + 1;
           if (r_valid[p] && r_last[p]) got_q[p] <= got_q[p] + 1;
         end
-        if (got_q[ReadPorts-1:0] == {ReadPorts{length_q}}) index_q <= length_q;
+        if ({got_q[ReadPorts-1:0]} == {ReadPorts{length_q}}) index_q <= length_q;
       end
       default: ;
     endcase
