@@ -23,6 +23,8 @@ language = "en_GB"
 
 root_doc = "docs/index"
 include_patterns = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "docs/*.md",
     "docs/**/*.md",
     "notebooks/*.ipynb",

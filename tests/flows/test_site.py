@@ -75,6 +75,8 @@ def check_every_page(site: Path) -> None:
     made = {p.relative_to(site / "docs") for p in (site / "docs").rglob("*.html")}
     written = {p.relative_to(DOCS).with_suffix(".html") for p in DOCS.rglob("*.md")}
     assert made == written - {Path("README.html")}
+    for guide in ("CONTRIBUTING", "CHANGELOG"):
+        assert (site / f"{guide}.html").is_file()
     for folder in ELSEWHERE:
         written = {p.stem for s in ("*.ipynb", "README.md") for p in (ROOT / folder).glob(s)}
         assert {p.stem for p in (site / folder).glob("*.html")} == written

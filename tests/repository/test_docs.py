@@ -25,7 +25,9 @@ else:
     import tomli as tomllib
 
 DOCS = ROOT / "docs"
-PAGES = sorted(p for p in [ROOT / "README.md", *DOCS.rglob("*.md")])
+PAGES = sorted(
+    [*(ROOT / f"{n}.md" for n in ("README", "CONTRIBUTING", "CHANGELOG")), *DOCS.rglob("*.md")]
+)
 NAMES = [str(p.relative_to(ROOT)) for p in PAGES]
 
 _FENCE = re.compile(r"^ *```(?P<info>[^\n`]*)\n(?P<body>.*?)^ *```$", re.M | re.S)
