@@ -104,16 +104,19 @@ def run(model: onnx.ModelProto, x: NDArray[Any]) -> NDArray[np.float32]:
     return session.run(None, {session.get_inputs()[0].name: x})[0]
 
 
-def random_model(seed: int) -> tuple[onnx.ModelProto, tuple[int, ...]]:
-    """A model and the shape of one input of it, without the batch."""
-    return _Random(seed).build()
+def random_model(seed: int, rng: Any = None) -> tuple[onnx.ModelProto, tuple[int, ...]]:
+    """A model and the shape of one input of it, without the batch.
+
+    ``rng`` chooses layers and sizes: by default the seed does, as it does the parameters' values.
+    """
+    return _Random(seed, rng).build()
 
 
 class _Random:
     """Appends random layers; ``shape`` is (C, H, W) of the current value."""
 
-    def __init__(self, seed: int):
-        self.rng = np.random.default_rng((seed, 7))
+    def __init__(self, seed: int, rng: Any):
+        self.rng = rng or np.random.default_rng((seed, 7))
         self.net = Net(seed, int(self.rng.choice((11, 13, 15, 17, 18))))
         self.value = "z"
         self.shape: tuple[int, int, int] = (0, 0, 0)

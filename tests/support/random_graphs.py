@@ -108,12 +108,13 @@ def _edges(value: Any) -> tuple[int, int, int, int]:
     return (value,) * 4 if isinstance(value, int) else value
 
 
-def random_graph(seed: int) -> Graph:
+def random_graph(seed: int, rng: Any = None) -> Graph:
     """A small network of any operation but ``quant_relu``.
 
-    That one rounds, so a difference in the last bit can become a whole step.
+    That one rounds, so a difference in the last bit can become a whole step. ``rng`` chooses
+    layers and sizes: by default the seed does, as it does the values of parameters.
     """
-    rng = np.random.default_rng((seed, 1))
+    rng = rng or np.random.default_rng((seed, 1))
     latent = rng.random() < 0.4
     shape = (
         (int(rng.integers(1, 7)), 1, 1) if latent else tuple(int(n) for n in rng.integers(1, 7, 3))
@@ -129,7 +130,7 @@ def random_graph(seed: int) -> Graph:
     return b.graph(f"random-{seed}")
 
 
-def _random_layer(b: GraphBuilder, rng: np.random.Generator, activations: list[str]) -> None:
+def _random_layer(b: GraphBuilder, rng: Any, activations: list[str]) -> None:
     cout = int(rng.integers(1, 6))
     rows, columns = b.shapes[b.last][1:]
     small = max(rows, columns) * 3 <= MAX_SIDE

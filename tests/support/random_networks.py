@@ -5,6 +5,8 @@ The same seed gives the same network. Every network fits the ``tiny`` board.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from support.random_graphs import GraphBuilder
@@ -17,9 +19,12 @@ _LARGEST = 26
 ACTIVATIONS = ("relu", "leaky_relu", "prelu", "clamp", "tanh", "sigmoid")
 
 
-def random_network(seed: int) -> Graph:
-    """One to four layers of any operation, with batch-norm and activations strewn in."""
-    rng = np.random.default_rng((seed, 77))
+def random_network(seed: int, rng: Any = None) -> Graph:
+    """One to four layers of any operation, with batch-norm and activations strewn in.
+
+    ``rng`` chooses layers and sizes: by default the seed does, as it does the parameters' values.
+    """
+    rng = rng or np.random.default_rng((seed, 77))
     latent = rng.random() < 0.4
     side = (1, 1) if latent else (_side(rng), _side(rng))
     b = GraphBuilder(seed, (_channels(rng), *side), "latent" if latent else "image")
@@ -36,7 +41,7 @@ def random_network(seed: int) -> Graph:
 
 
 def random_deconv(
-    b: GraphBuilder, rng: np.random.Generator, kernel: tuple[int, int], stride: tuple[int, int]
+    b: GraphBuilder, rng: Any, kernel: tuple[int, int], stride: tuple[int, int]
 ) -> None:
     """A deconvolution with random crops (negative ones too) whose output is not empty."""
     crop: list[int] = []
@@ -48,19 +53,19 @@ def random_deconv(
     b.deconv(_channels(rng), kernel, stride, tuple(crop), _coin(rng))
 
 
-def _channels(rng: np.random.Generator) -> int:
+def _channels(rng: Any) -> int:
     return int(rng.integers(1, MAX_CHANNELS + 1))
 
 
-def _side(rng: np.random.Generator) -> int:
+def _side(rng: Any) -> int:
     return int(rng.integers(1, MAX_SIDE + 1))
 
 
-def _coin(rng: np.random.Generator, chance: float = 0.5) -> bool:
+def _coin(rng: Any, chance: float = 0.5) -> bool:
     return bool(rng.random() < chance)
 
 
-def _decorate(b: GraphBuilder, rng: np.random.Generator) -> None:
+def _decorate(b: GraphBuilder, rng: Any) -> None:
     """Batch-norm and an activation, in either order, or neither."""
     steps = [b.batchnorm] if _coin(rng, 0.4) else []
     if _coin(rng, 0.7):
@@ -69,11 +74,11 @@ def _decorate(b: GraphBuilder, rng: np.random.Generator) -> None:
         step()
 
 
-def _activation(rng: np.random.Generator) -> str:
+def _activation(rng: Any) -> str:
     return str(rng.choice(ACTIVATIONS))
 
 
-def _conv(b: GraphBuilder, rng: np.random.Generator) -> None:
+def _conv(b: GraphBuilder, rng: Any) -> None:
     kernel, pad = [], []
     for n in b.shapes[b.last][1:]:
         k = int(rng.integers(1, 10))
@@ -84,14 +89,14 @@ def _conv(b: GraphBuilder, rng: np.random.Generator) -> None:
     b.conv(_channels(rng), tuple(kernel), stride, tuple(pad), _coin(rng))
 
 
-def _deconv(b: GraphBuilder, rng: np.random.Generator) -> None:
+def _deconv(b: GraphBuilder, rng: Any) -> None:
     kernel = tuple(int(k) for k in rng.integers(1, 10, 2))
     stride = tuple(int(rng.integers(1, max(1, min(4, _LARGEST // n)) + 1))
                    for n in b.shapes[b.last][1:])  # fmt: skip
     random_deconv(b, rng, kernel, stride)
 
 
-def _upsample(b: GraphBuilder, rng: np.random.Generator) -> None:
+def _upsample(b: GraphBuilder, rng: Any) -> None:
     if max(b.shapes[b.last][1:]) * 2 > _LARGEST:
         _conv(b, rng)
         return
@@ -100,7 +105,7 @@ def _upsample(b: GraphBuilder, rng: np.random.Generator) -> None:
         b.conv(_channels(rng), 3, 1, 1, _coin(rng))
 
 
-def _join(b: GraphBuilder, rng: np.random.Generator) -> None:
+def _join(b: GraphBuilder, rng: Any) -> None:
     """A residual add or a concat of the last value with something computed from it."""
     first = b.last
     op = str(rng.choice(["add", "concat"]))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from support import naive
-from support.random_graphs import GraphBuilder, random_graph
+from support.random_graphs import GraphBuilder
+from support.strategies import examples, graphs
 from winogen.common.errors import UnsupportedLayerError
 from winogen.compiler.fold import Block, fold, fold_upsample
 from winogen.network import reference
@@ -444,6 +446,7 @@ def test_strided_convolutions(kernel, stride):
     check(b.graph(), blocks=1)
 
 
-@pytest.mark.parametrize("seed", range(120))
-def test_random_networks(seed):
-    check(random_graph(seed))
+@examples(120)
+@given(graphs())
+def test_random_networks(graph):
+    check(graph)

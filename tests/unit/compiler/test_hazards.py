@@ -14,6 +14,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from support.bench import Rig, random_inputs, small
 from support.races import (
@@ -28,6 +29,7 @@ from support.races import (
     races,
 )
 from support.random_networks import random_network
+from support.strategies import examples, networks
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.compiler.hazards import Access, TokenAssigner
 from winogen.compiler.integers import run_integer
@@ -100,9 +102,20 @@ def test_every_order_gives_the_same_bytes(case):
 # Happens-before
 
 
-@pytest.mark.parametrize("case", [*CASES, *range(20, 36)])
+@pytest.mark.parametrize("case", CASES)
 def test_no_stream_has_a_race(case):
-    compiled, board = network(case)
+    assert_no_race(*network(case))
+
+
+@pytest.mark.parametrize("name", ["tiny", "pynq-z2"])
+@examples(8)
+@given(networks())
+def test_no_stream_of_any_network_has_a_race(name, graph):
+    board = load_board(name)
+    assert_no_race(compile_graph(graph, board, batch=2), board)
+
+
+def assert_no_race(compiled: Compiled, board: Board) -> None:
     for stream in compiled.program.streams:
         assert races(stream.instructions(), board, compiled.program.weights) == []
 

@@ -12,10 +12,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support import naive
+from support.strategies import examples
 from winogen.common.errors import ScheduleError
 from winogen.compiler.lower import (
     LoweredConv,
@@ -252,7 +253,7 @@ _PLAIN = {
 }  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(200)
 @given(layers)
 @example({**_PLAIN, "shape": _deconv(5, 2, 2, 4, 8)})
 @example({**_PLAIN, "shape": _deconv(4, 2, 1, 4, 8), "bits": 16, "sources": 2})
@@ -264,7 +265,7 @@ def test_every_mode_equals_the_loops(layer):
 
 
 @pytest.mark.long
-@settings(max_examples=LONG_SHAPES, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(LONG_SHAPES)
 @given(layers)
 def test_every_mode_equals_the_loops_long(layer):
     check_layer(layer)
@@ -307,7 +308,7 @@ def test_multiplies_a_tile_as_published(kernel, pad, winograd, direct, zero_padd
     }
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(shapes())
 def test_auto_takes_the_cheapest(shape):
     costs = {m: lower(shape, mode=m, max_steps=2048).cycles_per_block for m in MODES}
@@ -316,7 +317,7 @@ def test_auto_takes_the_cheapest(shape):
     assert costs[Mode.ZERO_PADDED] >= costs[Mode.DIRECT]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(shapes().filter(lambda s: s.transposed and s.input_size != (1, 1)))
 def test_zero_padding_costs_every_tap_of_every_output(shape):
     """The baseline is charged kh * kw multiplies an output, no more and no fewer."""

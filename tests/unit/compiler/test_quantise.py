@@ -7,10 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from support import naive
 from support.random_graphs import GraphBuilder, random_graph
 from support.shared_models import shared_model
+from support.strategies import SEEDS, examples, graphs
 from winogen.common.errors import InputError, QuantisationError
 from winogen.compiler.calibrate import Calibration, observe
 from winogen.compiler.integers import (
@@ -81,11 +83,11 @@ def model_layer(layer: QuantLayer, inputs: list[np.ndarray], data_width: int) ->
 
 
 @pytest.mark.parametrize("data_width", [8, 16])
-@pytest.mark.parametrize("seed", range(30))
-def test_layers_equal_the_integer_model(seed, data_width):
-    graph = random_graph(seed)
+@examples(30)
+@given(graph=graphs(), seed=SEEDS)
+def test_layers_equal_the_integer_model(graph, seed, data_width):
     network = quantise(graph, data_width, samples=4)
-    x = network.quantise_input(sample_inputs(graph.input, 1, seed + 1))
+    x = network.quantise_input(sample_inputs(graph.input, 1, seed))
     values = {Graph.INPUT_NAME: x, **dict(integer_activations(network, x))}
     low, high = -(1 << (data_width - 1)), (1 << (data_width - 1)) - 1
     for layer in network.layers:

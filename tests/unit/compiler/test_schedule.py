@@ -8,10 +8,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from support.bench import identity_graph
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
+from support.strategies import examples, networks
 from winogen.common.errors import ScheduleError
 from winogen.compiler import tiling
 from winogen.compiler.compile import batch_sizes, compile_graph
@@ -131,12 +133,13 @@ def test_digits_in_every_mode(mode):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("model", RANDOM)
-def test_random_networks_on_the_smallest_memories(model, bits):
+@examples(12)
+@given(networks())
+def test_random_networks_on_the_smallest_memories(bits, graph):
     target = load_board("tiny", bits)
+    made = pack_network(quantise(graph, bits, samples=2), target.core, Mode.AUTO)
     for batch in (1, 3, 16):
-        check_stream(schedule(packed(model, "tiny", bits), target, batch),
-                     packed(model, "tiny", bits), target)  # fmt: skip
+        check_stream(schedule(made, target, batch), made, target)
 
 
 @pytest.mark.parametrize("model", ["digits", *RANDOM])

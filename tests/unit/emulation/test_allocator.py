@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from support.strategies import examples
 from winogen.common.errors import WinogenError
 from winogen.emulation.device import BufferUseError, ContiguousMemoryError
 from winogen.emulation.device.allocator import ContiguousPool, rounded
@@ -15,7 +16,7 @@ PAGES = 16
 BASE = 0x10_0000
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6 * PAGE)), max_size=60))
 def test_the_pool_agrees_with_a_map_of_pages(steps):
     pool = ContiguousPool(BASE, PAGES * PAGE)

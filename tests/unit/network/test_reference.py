@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support import naive
 from support.onnx_oracle import run_onnx
 from support.random_graphs import GraphBuilder, random_graph
 from support.shared_models import FOLDERS, shared_model
+from support.strategies import SEEDS, drawn, examples, graphs
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.network.zoo import load_model
@@ -50,7 +51,7 @@ def layers(draw: st.DrawFn, transposed: bool):
     return size, kernel, stride, tuple(edges), tuple(out), draw(st.integers(0, 2**32 - 1))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(layers(transposed=False), st.integers(1, 3), st.integers(1, 3))
 def test_conv2d_equals_the_loops(layer, cin, cout):
     size, kernel, stride, pad, out, seed = layer
@@ -62,7 +63,7 @@ def test_conv2d_equals_the_loops(layer, cin, cout):
     assert np.array_equal(got, wanted)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(layers(transposed=True), st.integers(1, 3), st.integers(1, 3))
 def test_deconv2d_equals_the_loops(layer, cin, cout):
     size, kernel, stride, crop, out, seed = layer
@@ -75,29 +76,31 @@ def test_deconv2d_equals_the_loops(layer, cin, cout):
 
 
 @pytest.mark.parametrize("op", ["conv", "deconv"])
-def test_convolutions_equal_onnxruntime(op):
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        b = GraphBuilder(seed, (int(rng.integers(1, 5)), *map(int, rng.integers(3, 8, 2))))
-        kernel, stride = (tuple(map(int, rng.integers(1, n, 2))) for n in (6, 4))
-        edges = tuple(map(int, rng.integers(1 if op == "conv" else -2, 3, 4)))
-        cout = int(rng.integers(1, 5))
-        if op == "conv":
-            b.conv(cout, kernel, stride, edges)
-        else:
-            b.deconv(cout, kernel, stride, edges)
-        check(b.graph(), rng.standard_normal((2, *b.input.shape)).astype(np.float32))
+@examples(40)
+@given(rng=drawn(), seed=SEEDS)
+def test_convolutions_equal_onnxruntime(op, rng, seed):
+    b = GraphBuilder(seed, (rng.integers(1, 5), *map(int, rng.integers(3, 8, 2))))
+    kernel, stride = (tuple(map(int, rng.integers(1, n, 2))) for n in (6, 4))
+    edges = tuple(map(int, rng.integers(1 if op == "conv" else -2, 3, 4)))
+    cout = rng.integers(1, 5)
+    if op == "conv":
+        b.conv(cout, kernel, stride, edges)
+    else:
+        b.deconv(cout, kernel, stride, edges)
+    check(b.graph(), rng.standard_normal((2, *b.input.shape)).astype(np.float32))
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_random_networks_equal_onnxruntime(seed):
-    graph = random_graph(seed)
+@examples(60)
+@given(graph=graphs(), seed=SEEDS)
+def test_random_networks_equal_onnxruntime(graph, seed):
     check(graph, sample_inputs(graph.input, 3, seed))
 
 
 def test_random_networks_have_every_operation():
     """The generator is only worth something if it draws everything (but quant_relu)."""
-    seen = {n.op for seed in range(60) for n in random_graph(seed).nodes}
+    seen: set[str] = set()
+    examples(60)(given(graphs())(lambda graph: seen.update(n.op for n in graph.nodes)))()
+    assert seen == {n.op for seed in range(60) for n in random_graph(seed).nodes}
     assert seen == {
         "conv", "deconv", "linear", "batchnorm", "prelu", "upsample", "relu", "leaky_relu",
         "clamp", "tanh", "sigmoid", "add", "concat",

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.places import ONNX_FILES
+from support.strategies import examples
 from winogen.common.errors import InputError, ModelError
 from winogen.network import reference
 from winogen.network.definition import load_definition
@@ -157,16 +160,20 @@ def test_truncation_and_damage(name, tmp_path):
     for end in range(0, len(data), 1499):
         path.write_bytes(data[:end])
         unreadable(path)
-    rng = np.random.default_rng(0)
-    for _ in range(60):
+
+    @examples(60)
+    @given(st.dictionaries(st.integers(0, len(data) - 1), st.integers(0, 255), min_size=1))
+    def damage(changes):
         damaged = bytearray(data)
-        for at in rng.integers(0, len(data), 5):
-            damaged[at] = rng.integers(256)
+        for at, value in changes.items():
+            damaged[at] = value
         path.write_bytes(damaged)
         try:
             graph(read_parameters(path))
         except ModelError as error:
             assert "\n" not in str(error)
+
+    damage()
 
 
 def archive(path: Path, content: bytes, **files: bytes) -> Path:

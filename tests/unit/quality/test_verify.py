@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from support.bench import DEVICES
 from support.onnx_oracle import to_onnx
 from support.random_graphs import random_graph
+from support.strategies import SEEDS, examples, graphs
 from winogen.cli.main import main
 from winogen.common.errors import InputError
 from winogen.compiler.compile import Compiled, compile_graph
@@ -64,10 +66,10 @@ def check_layers(built: Compiled, x: np.ndarray, device: str = "emulator") -> No
 
 
 @pytest.mark.parametrize("data_width", [8, 16])
-@pytest.mark.parametrize("seed", range(8))
-def test_every_layer_of_a_traced_program_is_the_references(seed, data_width):
+@examples(8)
+@given(graph=graphs(), seed=SEEDS)
+def test_every_layer_of_a_traced_program_is_the_references(graph, seed, data_width):
     """Branches, sums and concatenations, of scratch memory that layers take from each other."""
-    graph = random_graph(seed)
     x = sample_inputs(graph.input, 3, seed)  # in streams of 2 and 1
     check_layers(compiled(graph, data_width), x)
 

@@ -10,9 +10,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from hypothesis import given
 from PIL import Image
 
 from support.random_graphs import GraphBuilder, random_graph
+from support.strategies import examples, graphs
 from winogen.cli.main import main
 from winogen.compiler.calibrate import observe
 from winogen.compiler.compile import Compiled, compile_graph
@@ -157,11 +159,12 @@ def test_names_are_escaped():
     assert '<script>alert("1")</script>' in found.text
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_any_network_makes_a_page(seed):
+@pytest.mark.parametrize("bits", [8, 16])
+@examples(6)
+@given(graphs())
+def test_any_network_makes_a_page(bits, graph):
     """Outputs that are no images, constants, single values, odd sizes."""
-    graph = random_graph(seed)
-    found = page(graph, bits=8 if seed % 2 else 16)
+    found = page(graph, bits=bits)
     assert len(found.all("svg")) >= 4
     text = "".join(str(a) for _, a in found.elements)
     assert not re.search(r"\b(nan|inf)\b", text)

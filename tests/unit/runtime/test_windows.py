@@ -7,10 +7,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
 from numpy.typing import NDArray
 
 from support.bench import DEVICES
 from support.random_graphs import GraphBuilder
+from support.strategies import SEEDS, Drawn, drawn, examples
 from winogen.common.errors import InputError, ModelError, ProgramError
 from winogen.common.images import to_pixels
 from winogen.compiler.compile import Compiled, compile_graph
@@ -26,13 +28,9 @@ from winogen.runtime.generator import Generator
 from winogen.runtime.windows import image_spans, spans
 from winogen.target.board import load_board
 
-RANDOM_NETWORKS = 30
-LONG_NETWORKS = 1000
 
-
-def random_local_graph(seed: int) -> tuple[Graph, np.random.Generator]:
+def random_local_graph(seed: int, rng: Drawn) -> Graph:
     """Convolutions and deconvolutions of any geometry, with branches, on an image of 60 or so."""
-    rng = np.random.default_rng((seed, 9))
     shape = (int(rng.integers(1, 4)), *(int(n) for n in rng.integers(48, 73, 2)))
     b = GraphBuilder(seed, shape)
     for _ in range(int(rng.integers(1, 5))):
@@ -55,7 +53,7 @@ def random_local_graph(seed: int) -> tuple[Graph, np.random.Generator]:
             b.conv(b.channels(), 3)
             second = b.activation("leaky_relu")
             b.add(str(rng.choice(["add", "concat"])), first, second)
-    return b.graph(f"local-{seed}"), rng
+    return b.graph(f"local-{seed}")
 
 
 def integers(network: QuantNetwork, graph: Graph, size: tuple[int, int], seed: int) -> NDArray:
@@ -78,12 +76,11 @@ def by_windows(network: QuantNetwork, program: Program, q: NDArray) -> NDArray:
     return np.concatenate(lines, axis=2)
 
 
-def check_random(seed: int) -> bool:
-    """Windows of a random network against the whole; False if it cannot run in windows."""
-    graph, rng = random_local_graph(seed)
+def check_random(seed: int, rng: Drawn) -> None:
+    """Windows of a random network against the whole, unless it cannot run in windows."""
+    graph = random_local_graph(seed, rng)
     found = locality(graph)
-    if found is None:
-        return False
+    assume(found is not None)
     network = quantise(graph, 8, samples=1)
     h, w = graph.input.shape[1:]
     program = replace(
@@ -96,16 +93,19 @@ def check_random(seed: int) -> bool:
         q = integers(network, graph, size, seed)
         whole = run_integer(network.resized(larger), q)
         np.testing.assert_array_equal(by_windows(network, program, q), whole)
-    return True
 
 
-def test_random_networks_in_windows():
-    assert sum(check_random(seed) for seed in range(RANDOM_NETWORKS)) > RANDOM_NETWORKS // 2
+@examples(20)
+@given(seed=SEEDS, rng=drawn())
+def test_random_networks_in_windows(seed, rng):
+    check_random(seed, rng)
 
 
 @pytest.mark.long
-def test_many_random_networks_in_windows():
-    assert sum(check_random(1000 + seed) for seed in range(LONG_NETWORKS)) > LONG_NETWORKS // 2
+@examples(600)
+@given(seed=SEEDS, rng=drawn())
+def test_many_random_networks_in_windows(seed, rng):
+    check_random(seed, rng)
 
 
 def test_nothing_more_is_thrown_away_than_must_be():

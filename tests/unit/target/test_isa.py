@@ -6,9 +6,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from support.strategies import examples
 from winogen.target import registers
 from winogen.target.isa import (
     FIELDS,
@@ -68,7 +69,7 @@ def lowest(opcode: Opcode, **changes: int) -> Instruction:
     return Instruction(opcode, {**values, **changes})
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(instructions(), max_size=12))
 def test_round_trip(stream):
     data = encode(stream)
@@ -171,7 +172,7 @@ def test_engines():
 
 
 @pytest.mark.parametrize("table", [Table.STEP, Table.ACCUMULATOR, Table.PHASE])
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_table_round_trip(table, data):
     entry = st.fixed_dictionaries(
@@ -215,7 +216,7 @@ _PARAM_LIMITS = {
 }
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data(), channels=st.integers(0, 9))
 def test_params_round_trip(data, channels):
     columns = {
@@ -290,7 +291,7 @@ def test_pairs_are_adjacent_and_low_half_first():
             assert register.offset % 8 == 0
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data())
 def test_register_pack_and_unpack(data):
     register = data.draw(st.sampled_from([r for r in registers.REGISTERS if r.fields]))

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support import naive
+from support.strategies import examples
 from winogen.target import numerics
 from winogen.target.numerics import (
     MAX_SHIFT,
@@ -42,7 +43,7 @@ def constants(**values: int) -> Requantiser:
 
 
 @pytest.mark.parametrize("bits", [32, 48])
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(data=st.data())
 def test_requantiser_is_exact(bits, data):
     low, high = sorted(data.draw(st.tuples(*[st.integers(-32768, 32767)] * 2)))
@@ -58,7 +59,7 @@ def test_requantiser_is_exact(bits, data):
     assert got[:, 0].tolist() == [requantised(a, **fields) for a in acc]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.integers(-1000, 1000), st.integers(1, 14), st.booleans())
 def test_ties_round_up_on_both_sides_of_zero(whole, shift, mirrored):
     """acc * 1 / 2**shift lies exactly half way between ``whole`` and ``whole + 1``."""
@@ -91,7 +92,7 @@ def test_channels_have_their_own_constants():
 ratios = st.floats(2.0**-44, 2.0**14, exclude_max=True, allow_nan=False)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(ratios)
 @example(2.0**14 * (1 - 2.0**-14))
 @example(1.0 - 2.0**-53)
@@ -108,7 +109,7 @@ def test_fixed_point_error(ratio):
     assert error <= Fraction(ratio) / (1 << 15)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.floats(0.0, 2.0**-44))
 @example(2.0**-62)
 @example(2.0**-63)
@@ -150,7 +151,7 @@ def test_fixed_point_refuses_what_is_too_large(bad):
         fixed_point(np.array([1.0, bad]))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.integers(-(1 << 62), (1 << 62) - 1), min_size=1), st.sampled_from((32, 48)))
 @example([(1 << 31) - 1, 1 << 31, -(1 << 31), -(1 << 31) - 1, (1 << 47) - 1, 1 << 47], 32)
 @example([(1 << 47) - 1, 1 << 47, -(1 << 47), -(1 << 47) - 1], 48)
@@ -183,7 +184,7 @@ def table_code(function, scale: float, zero: float, data_width: int, half_range:
     return activation_table(code, half_range)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.lists(st.integers(-32768, 32767), min_size=2, max_size=30),
     st.sampled_from((8, 16)),

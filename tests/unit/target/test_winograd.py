@@ -6,11 +6,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from support import naive
+from support.strategies import examples
 from winogen.compiler.lower import Mode, lower
 from winogen.compiler.shape import ConvShape
 from winogen.target import winograd
@@ -39,7 +40,7 @@ def signed_bits(low: int, high: int) -> int:
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data())
 def test_four_times_the_correlation(bits, data):
     low, high = RANGES[bits]
@@ -147,7 +148,7 @@ def test_sums_may_wrap_in_the_winograd_domain(bits, accumulator, channels):
     assert np.array_equal(y >> 2, channels * correlate(z, g)[0].astype(np.int64))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sets(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=9))
 def test_positions_are_exactly_those_that_some_filter_reaches(taps):
     rng = np.random.default_rng(1)

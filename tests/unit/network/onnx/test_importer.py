@@ -11,11 +11,13 @@ REASON = "reading ONNX models needs the packages onnx and onnxruntime"
 onnx = pytest.importorskip("onnx", reason=REASON)
 pytest.importorskip("onnxruntime", reason=REASON)
 
+from hypothesis import given  # noqa: E402
+
 from support import onnx_cases  # noqa: E402
 from support.onnx_models import NEWEST, Net, dcgan, norm, random_model, run  # noqa: E402
 from support.onnx_oracle import to_onnx  # noqa: E402
 from support.places import ONNX_FILES, ROOT  # noqa: E402
-from support.random_graphs import random_graph  # noqa: E402
+from support.strategies import SEEDS, Drawn, drawn, examples, graphs  # noqa: E402
 from winogen.common.errors import InputError, UnsupportedLayerError  # noqa: E402
 from winogen.compiler.compile import compile_graph  # noqa: E402
 from winogen.compiler.fold import fold  # noqa: E402
@@ -58,31 +60,32 @@ def ops(graph: Graph) -> list[str]:
 # Random networks
 
 
-def check_random(seed: int) -> None:
-    model, shape = random_model(seed)
+def check_random(seed: int, rng: Drawn) -> None:
+    model, shape = random_model(seed, rng)
     try:
         check(model, shape, seed)
     except UnsupportedLayerError as error:  # an exact refusal of the geometry, not of an operator
         raise AssertionError(f"seed {seed}: {error}") from None
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_models_agree_with_onnxruntime(seed):
-    check_random(seed)
+@examples(20)
+@given(seed=SEEDS, rng=drawn())
+def test_random_models_agree_with_onnxruntime(seed, rng):
+    check_random(seed, rng)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_graphs_survive_export_and_import(seed):
-    graph = random_graph(seed)
+@examples(20)
+@given(graph=graphs(), seed=SEEDS)
+def test_graphs_survive_export_and_import(graph, seed):
     check(to_onnx(graph), graph.input.shape, seed)
 
 
 @pytest.mark.long
-def test_many_random_models_agree_with_onnxruntime():
-    for seed in range(20, 1020):
-        check_random(seed)
-        graph = random_graph(seed)
-        check(to_onnx(graph), graph.input.shape, seed)
+@examples(1000)
+@given(seed=SEEDS, rng=drawn(), graph=graphs())
+def test_many_random_models_agree_with_onnxruntime(seed, rng, graph):
+    check_random(seed, rng)
+    check(to_onnx(graph), graph.input.shape, seed)
 
 
 # Exporters
