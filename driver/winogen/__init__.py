@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from winogen.profiling.profile import Profile
     from winogen.program.file import Program
     from winogen.runtime.generator import Generator
-    from winogen.runtime.open import pick_device
+    from winogen.runtime.pick import pick_device
     from winogen.target.board import Board
 
 __all__ = [
@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
 
         return Profile
     if name == "pick_device":
-        from winogen.runtime.open import pick_device
+        from winogen.runtime.pick import pick_device
 
         return pick_device
     if name == "Program":

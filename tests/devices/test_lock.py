@@ -29,7 +29,8 @@ from winogen.runtime import lock as device_lock
 from winogen.runtime import session, waiting
 from winogen.runtime.generator import Generator
 from winogen.runtime.lock import DeviceLock
-from winogen.runtime.open import emulated_device, open_device, traits_of
+from winogen.runtime.open import emulated_device, open_device
+from winogen.runtime.pick import traits_of
 from winogen.runtime.session import Session, open_session
 from winogen.target.traits import BOARD
 

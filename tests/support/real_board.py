@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from winogen.common.errors import DeviceError
-from winogen.runtime.open import OVERLAY_NAMES, OpenDevice, open_device
+from winogen.runtime.open import OpenDevice, open_device
+from winogen.runtime.overlay import OVERLAY_NAMES
 from winogen.target.board import Board, board_folder, load_board
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from winogen.common.errors import InputError
-from winogen.runtime.open import OVERLAY_NAMES
+from winogen.runtime.overlay import OVERLAY_NAMES
 from winogen.target.board import Board, board_folder
 
 #: What pytest needs on Python 3.10 too: pip leaves out what the Python that runs it does not need.

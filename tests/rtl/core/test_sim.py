@@ -27,7 +27,8 @@ from winogen.emulation.device.emulated import DDR_BASE
 from winogen.emulation.rtl import BuildOptions, RtlCore, build_simulation
 from winogen.emulation.rtl.core import Channel
 from winogen.runtime.accelerator import WinogenCore
-from winogen.runtime.open import choose_clock_source, open_device, rtl_device
+from winogen.runtime.open import open_device, rtl_device
+from winogen.runtime.overlay import choose_clock_source
 from winogen.target import registers
 from winogen.target.board import load_board
 from winogen.target.hardware import hardware_folder, parameters, rtl_sources
@@ -351,7 +352,8 @@ def test_control_c_works_while_it_simulates(tmp_path):
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from winogen.target.board import load_board\n"
-        "from winogen.runtime.open import choose_clock_source, rtl_device\n"
+        "from winogen.runtime.open import rtl_device\n"
+        "from winogen.runtime.overlay import choose_clock_source\n"
         "d = rtl_device(load_board('pynq-z2'), sources=[Path(p) for p in sys.argv[2:]])\n"
         "o = pynq.Overlay(str(d.ensure_overlay(sys.argv[1])), device=d)\n"
         "from winogen.target.registers import Segment\n"

@@ -141,11 +141,12 @@ SIGNALS = """
     import random, signal, sys
     import numpy as np
     from support.bench import run_script, small
-    from winogen import driver, load_board
+    from winogen import load_board
+    from winogen.runtime import accelerator
     from winogen.runtime.open import rtl_device
     from winogen.runtime.generator import Generator
     from winogen.emulation.rtl.core import Channel
-    driver._RESET_SECONDS = 0.1
+    accelerator._RESET_SECONDS = 0.1
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     random.seed(2)
     struck = 0

@@ -9,8 +9,8 @@ import winogen
 from winogen.cli import main as cli
 from winogen.common.errors import DeviceError
 from winogen.emulation.device import EmulatedDevice
-from winogen.runtime import open as devices
-from winogen.runtime.open import emulated_device, open_device, pick_device
+from winogen.runtime.open import emulated_device, open_device
+from winogen.runtime.pick import DEVICES, pick_device
 from winogen.target.board import load_board
 
 
@@ -30,7 +30,7 @@ def test_a_laptop_has_the_emulator():
     assert winogen.pick_device is pick_device
 
 
-@pytest.mark.parametrize("device", devices.DEVICES)
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_variable_decides(device, monkeypatch):
     monkeypatch.setenv("BOARD", "ZCU104")
     monkeypatch.setenv("WINOGEN_DEVICE", device)

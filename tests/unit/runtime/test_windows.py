@@ -18,14 +18,13 @@ from winogen.common.images import to_pixels
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.compiler.integers import QuantNetwork, run_integer
 from winogen.compiler.quantise import quantise
-from winogen.compiler.window import SIDES, choose_window, window_length
 from winogen.network import reference, zoo
 from winogen.network.graph import Graph
-from winogen.network.locality import AxisLocality, locality
+from winogen.network.locality import AxisLocality, Locality, locality
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.runtime.generator import Generator
-from winogen.runtime.windows import image_spans, spans
+from winogen.runtime.windows import image_spans, spans, stitch
 from winogen.target.board import load_board
 
 
@@ -224,27 +223,36 @@ def test_windows_cover_every_output_once(scale, step):
         assert target == (window + extra) * enlarge // reduce
 
 
-def test_images_are_cut_into_even_parts():
-    axis = AxisLocality(2, 1, 1, 15, 16)
-    assert window_length(200, 256, axis) == 200
-    assert window_length(256, 256, axis) == 256
-    assert window_length(257, 256, axis) == 137
-    for size in range(300, 2000, 37):
-        length = window_length(size, 256, axis)
-        found = spans(size, length, 2 * length, axis, "rows")
-        assert length <= 256
-        assert len(found) * length < size + 17 * len(found)
+@examples(60)
+@given(drawn())
+def test_windows_are_stitched(rng):
+    """A network that looks one sample around, and makes two of one: each as the whole image's."""
+    channels, window, extra, largest = (int(rng.integers(1, n)) for n in (4, 5, 9, 4))
+    window += 6
+    axis = AxisLocality(2, 1, 1, 2, 2)
+    shape = (channels, window, window)
+    program = replace(
+        compile_once().program,
+        input=replace(compile_once().program.input, shape=shape),
+        output_shape=(channels, 2 * window, 2 * window),
+        locality=Locality(axis, axis),
+    )
+    batches: list[int] = []
+    as_image = bool(rng.integers(2))
 
+    def network(x: NDArray) -> NDArray:
+        rows = x + np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))[:, :, 2:]
+        both = rows + np.pad(rows, ((0, 0), (0, 0), (0, 0), (1, 1)))[:, :, :, :-2]
+        out = both.repeat(2, 2).repeat(2, 3)
+        batches.append(len(x))
+        return out.transpose(0, 2, 3, 1).astype(np.uint8) if as_image else out.astype(np.float32)
 
-def test_windows_are_as_large_as_memory_allows():
-    graph, board = fsrcnn(2, 56), load_board("pynq-z2")
-    assert choose_window(graph, board, [(64, 30)]) == (64, 30)
-    rows, columns = choose_window(graph, board, [(1080, 1920)])
-    assert 256 < rows <= SIDES[0]
-    assert 256 < columns <= SIDES[0]
-    small = replace(board, contiguous_mib=16)
-    assert max(choose_window(graph, small, [(1080, 1920)])) <= 192
-    assert choose_window(graph, board, [(900, 100), (80, 1000)]) == (80, 100)
+    image = rng.normal(30, 9, (channels, window + extra, window + 2 * extra)).round()
+    told: list[tuple[int, int]] = []
+    out = stitch(image, program, largest, network, lambda *done: told.append(done))
+    assert max(batches) <= largest and sum(batches) == told[-1][0] == told[-1][1] > 1
+    assert [done for done, _ in told] == np.cumsum(batches).tolist()
+    np.testing.assert_array_equal(out, network(image[None])[0])
 
 
 # What cannot be
@@ -259,7 +267,6 @@ def test_networks_that_see_their_whole_input():
     code.deconv(3, 16, 1, 0)
     for b in (latent, code):
         assert locality(b.graph()) is None
-        assert choose_window(b.graph(), load_board("tiny"), [(64, 64)]) is None
     compiled = compile_graph(code.graph(), load_board("pynq-z2"), batch=1)
     assert compiled.program.locality is None
     with Generator(compiled.program) as generator:
@@ -310,13 +317,6 @@ def test_program_files_with_impossible_windows(changes):
     bad = replace(program, locality=replace(program.locality, columns=axis))
     with pytest.raises(ProgramError, match=r"windows|scale of its windows"):
         Program.frombytes(bad.tobytes())
-
-
-def test_a_picture_too_narrow_for_windows_is_run_whole():
-    graph = fsrcnn(2)
-    rows, columns = choose_window(graph, load_board("pynq-z2"), [(10, 700)])
-    resized = graph.resized((rows, columns))
-    assert (rows, columns) == (10, 700) or locality(resized) is not None
 
 
 def test_a_scale_that_no_program_holds_makes_no_windows():

@@ -14,7 +14,8 @@ from pynq.bitstream import Bitstream
 
 from winogen.common.errors import BoardError, DeviceError
 from winogen.fpga.parts import find_part
-from winogen.runtime.open import choose_clock_source, emulated_device, open_device
+from winogen.runtime.open import emulated_device, open_device
+from winogen.runtime.overlay import choose_clock_source
 from winogen.target.board import board_folder, board_names, load_board
 
 REAL = [name for name in board_names() if name != "tiny"]
