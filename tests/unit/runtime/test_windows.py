@@ -16,7 +16,7 @@ from support.strategies import SEEDS, Drawn, drawn, examples
 from winogen.common.errors import InputError, ModelError, ProgramError
 from winogen.common.images import to_pixels
 from winogen.compiler.compile import Compiled, compile_graph
-from winogen.compiler.integers import QuantNetwork, run_integer
+from winogen.compiler.integers import run_integer
 from winogen.compiler.quantise import quantise
 from winogen.compiler.window import SIDES, choose_window, window_length
 from winogen.network import reference, zoo
