@@ -18,6 +18,7 @@ from winogen.common.images import to_pixels
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.compiler.integers import run_integer
 from winogen.compiler.quantise import quantise
+from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.window import SIDES, choose_window, window_length
 from winogen.network import reference, zoo
 from winogen.network.graph import Graph
