@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from winogen.compiler.compile import compile_graph
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import instruction_work
 from winogen.network import zoo
 from winogen.network.graph import Graph
 from winogen.runtime.generator import Generator
@@ -82,7 +82,7 @@ def measure(model: Graph, board: Board, batch: int, mode: str = "auto") -> list[
         end = total if number == len(program.layers) - 1 else int(ends[indices].max())
         moved = floor = 0.0
         for index in indices:
-            work = cost.instruction_work(instructions[index], board)
+            work = instruction_work(instructions[index], board)
             moved += work.read_bytes + work.written_bytes
             if instructions[index].opcode is Opcode.COMPUTE:
                 f = instructions[index].fields

@@ -33,7 +33,7 @@ from winogen.common.folders import cache_folder  # noqa: E402
 from winogen.compiler.compile import Compiled, compile_graph  # noqa: E402
 from winogen.compiler.integers import run_integer  # noqa: E402
 from winogen.compiler.window import choose_window  # noqa: E402
-from winogen.cost import simulate as cost  # noqa: E402
+from winogen.cost.simulate import simulate  # noqa: E402
 from winogen.network import reference, zoo  # noqa: E402
 from winogen.network.graph import Graph  # noqa: E402
 from winogen.program.formats import sample_inputs  # noqa: E402
@@ -115,7 +115,7 @@ def speed(compiled: Compiled) -> dict[str, Any]:
     """Predicted cycles, images a second and DRAM bytes for one image of the largest batch."""
     program = compiled.program
     stream = program.streams[-1]
-    line = cost.simulate(stream.instructions(), program.board)
+    line = simulate(stream.instructions(), program.board)
     return {
         "batch": stream.batch,
         "cycles": stream.cycles / stream.batch,

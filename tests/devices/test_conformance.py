@@ -38,8 +38,9 @@ from support.places import SHARED_WEIGHTS
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_deconv
 from winogen.compiler.compile import compile_graph
-from winogen.compiler.integers import QuantLayer, QuantNetwork, run_integer
+from winogen.compiler.integers import run_integer
 from winogen.compiler.lower import Mode
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.shape import ConvShape
 from winogen.network import zoo
 from winogen.network.graph import Graph

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from support.places import DRIVER, TESTS
 from support.random_graphs import GraphBuilder
 from winogen.compiler.compile import Compiled, compile_graph
-from winogen.compiler.integers import QuantNetwork, run_integer
+from winogen.compiler.integers import run_integer
+from winogen.compiler.quantised import QuantNetwork
 from winogen.emulation.device import EmulatedMemory
 from winogen.emulation.device.emulated import DDR_BASE
 from winogen.emulation.emulator import EmulatedCore

@@ -20,8 +20,9 @@ from support.bench import (
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
 from winogen.compiler.compile import Compiled, compile_graph
-from winogen.compiler.integers import QuantLayer, QuantNetwork, run_integer
+from winogen.compiler.integers import run_integer
 from winogen.compiler.lower import Mode
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.shape import ConvShape
 from winogen.network.graph import Graph
 from winogen.program.formats import TensorFormat

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from winogen.compilation.job import Job
 from winogen.compiler.compile import compile_network
-from winogen.compiler.integers import QuantNetwork
+from winogen.compiler.quantised import QuantNetwork
 from winogen.program.file import Program
 from winogen.quality.measure import Quality, measure_network
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.compiler.calibrate import Observed, observe
-from winogen.compiler.integers import QuantNetwork
 from winogen.compiler.options import CompileOptions
 from winogen.compiler.quantise import quantise_observed
+from winogen.compiler.quantised import QuantNetwork
 from winogen.network.graph import Graph
 from winogen.network.load import read_network
 from winogen.quality.inputs import read_calibration

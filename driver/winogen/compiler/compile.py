@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from winogen.common.errors import InputError, ScheduleError
-from winogen.compiler import lower
-from winogen.compiler.integers import QuantNetwork
-from winogen.compiler.lower import Mode
+from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
 from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
 from winogen.compiler.pack import PackedLayer, PackedNetwork, pack_network
 from winogen.compiler.quantise import quantise
+from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import schedule
 from winogen.cost.simulate import simulate
 from winogen.network.graph import Graph
@@ -197,10 +196,10 @@ def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerI
             done += tiles * len(spec.steps) * inputs * layer.channels
     kernel = "x".join(map(str, dict.fromkeys(shape.kernel)))
     stride = "x".join(map(str, dict.fromkeys(shape.stride)))
-    zero_padded = lower.zero_padded_multiplies(shape)
+    zero_padded = zero_padded_multiplies(shape)
     if shape.transposed and shape.input_size == (1, 1):
         kind = "linear"  # nothing is inserted into a single pixel
-        zero_padded = lower.useful_multiplies(shape)
+        zero_padded = useful_multiplies(shape)
     else:
         kind = f"{'deconv' if shape.transposed else 'conv'} k{kernel} s{stride}"
     return LayerInfo(
@@ -209,6 +208,6 @@ def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerI
         lowered.mode.value,
         layer.output_shape,
         done,
-        lower.useful_multiplies(shape) * pairs,
+        useful_multiplies(shape) * pairs,
         zero_padded * pairs,
     )

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ScheduleError
-from winogen.compiler.integers import QuantLayer, QuantNetwork
 from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Params, Table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from winogen.common.errors import DeviceError
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import instruction_work
 from winogen.doctor import loopback
 from winogen.doctor.bench import Bench
 from winogen.doctor.loopback import Copy
@@ -99,7 +99,7 @@ def _segments(bench: Bench) -> dict[Segment, bytes]:
 def _count(bench: Bench, stream: list[Instruction], *working: Engine) -> dict[str, int]:
     """Run a stream and hold the counters against what it must move and multiply."""
     _, counters = bench.run(stream, _segments(bench))
-    work = [cost.instruction_work(i, bench.board) for i in stream]
+    work = [instruction_work(i, bench.board) for i in stream]
     wanted = {
         "instructions": len(stream),
         "bytes_read": sum(w.read_bytes for w in work) + len(stream) * INSTRUCTION_BYTES,

@@ -13,7 +13,7 @@ from typing import Any
 
 from winogen.common.errors import InputError
 from winogen.common.files import write_atomically
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import instruction_work
 from winogen.profiling.profile import Profile
 from winogen.profiling.runs import Run
 from winogen.profiling.trace import Times
@@ -91,7 +91,7 @@ def _slices(
         if stall:
             waited = max(begin - stall, ended[engine])
             yield piece(engine, "waits for a token", waited, begin, {"instruction": index})
-        work = cost.instruction_work(instruction, profile.board)
+        work = instruction_work(instruction, profile.board)
         amounts = {
             "bytes read": work.read_bytes,
             "bytes written": work.written_bytes,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.text import table
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import instruction_work
 from winogen.profiling.runs import ENGINES, Run, busy_cycles, layer_cycles
 from winogen.program.file import Program
 from winogen.target.board import Board
@@ -118,7 +118,7 @@ class Profile:
             np.add.at(out, layer[chosen], values[chosen])
             return out
 
-        work = [cost.instruction_work(i, self.board) for i in run.instructions]
+        work = [instruction_work(i, self.board) for i in run.instructions]
         read, written, multiplies = np.array(
             [(w.read_bytes + INSTRUCTION_BYTES, w.written_bytes, w.multiplies) for w in work],
             np.int64,

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.compiler.calibrate import Observed
-from winogen.compiler.integers import QuantLayer, QuantNetwork, integer_activations
+from winogen.compiler.integers import integer_activations
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.quality.ssim import ssim
 from winogen.target.numerics import int_range
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.compiler.calibrate import Observed
-from winogen.compiler.integers import QuantNetwork
+from winogen.compiler.quantised import QuantNetwork
 from winogen.quality.measure import LayerReport, measure_layers
 from winogen.target.numerics import int_range
 

@@ -15,16 +15,9 @@ from numpy.typing import NDArray
 
 from winogen.common.text import decibels
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed
-from winogen.compiler.integers import (
-    QuantLayer,
-    QuantNetwork,
-    accumulate,
-    requantise,
-    run_layer,
-    sums_of_products,
-    with_bias,
-)
+from winogen.compiler.integers import accumulate, requantise, run_layer, sums_of_products, with_bias
 from winogen.compiler.quantise import quantise_observed
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.network.graph import Graph
 from winogen.quality.measure import LayerReport, Quality, measure_layer, measure_network
 from winogen.target import numerics

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from winogen.common.errors import InputError
 from winogen.common.text import decibels, table
 from winogen.compiler.fold import fold
-from winogen.compiler.integers import QuantNetwork, integer_activations
+from winogen.compiler.integers import integer_activations
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import pack_network
+from winogen.compiler.quantised import QuantNetwork
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.program.file import Program

@@ -10,7 +10,9 @@ from support import naive
 from support.random_graphs import GraphBuilder
 from support.strategies import examples, graphs
 from winogen.common.errors import UnsupportedLayerError
-from winogen.compiler.fold import Block, fold, fold_upsample
+from winogen.compiler.block import Block
+from winogen.compiler.convolutions import fold_upsample
+from winogen.compiler.fold import fold
 from winogen.network import reference
 from winogen.network.graph import Graph
 

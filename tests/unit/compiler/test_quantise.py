@@ -15,14 +15,9 @@ from support.shared_models import shared_model
 from support.strategies import SEEDS, examples, graphs
 from winogen.common.errors import InputError, QuantisationError
 from winogen.compiler.calibrate import Calibration, observe
-from winogen.compiler.integers import (
-    QuantLayer,
-    QuantNetwork,
-    integer_activations,
-    run_integer,
-    run_layer,
-)
+from winogen.compiler.integers import integer_activations, run_integer, run_layer
 from winogen.compiler.quantise import quantise, quantise_observed
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.network import reference
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import TensorFormat, sample_inputs

@@ -17,11 +17,11 @@ from support.strategies import examples, networks
 from winogen.common.errors import ScheduleError
 from winogen.compiler import tiling
 from winogen.compiler.compile import batch_sizes, compile_graph
-from winogen.compiler.integers import QuantNetwork
 from winogen.compiler.lower import Mode, lower, useful_multiplies, zero_padded_multiplies
 from winogen.compiler.pack import PackedNetwork, pack_network
 from winogen.compiler.places import place_tensors
 from winogen.compiler.quantise import quantise
+from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import Stream, schedule
 from winogen.network import zoo
 from winogen.network.graph import Graph

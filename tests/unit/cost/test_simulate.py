@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from winogen.compiler.integers import QuantLayer, QuantNetwork
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import pack_network
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.schedule import schedule
 from winogen.compiler.shape import ConvShape
 from winogen.cost.simulate import Timeline, instruction_work, simulate

@@ -14,8 +14,9 @@ from winogen.cli.main import main
 from winogen.compiler import integers
 from winogen.compiler import quantise as quantise_module
 from winogen.compiler.calibrate import Calibration, observe
-from winogen.compiler.integers import QuantNetwork, run_integer
+from winogen.compiler.integers import run_integer
 from winogen.compiler.quantise import quantise, quantise_observed
+from winogen.compiler.quantised import QuantNetwork
 from winogen.network import reference, zoo
 from winogen.program.formats import sample_inputs
 from winogen.quality import verdict as av

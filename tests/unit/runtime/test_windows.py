@@ -16,8 +16,9 @@ from support.strategies import SEEDS, Drawn, drawn, examples
 from winogen.common.errors import InputError, ModelError, ProgramError
 from winogen.common.images import to_pixels
 from winogen.compiler.compile import Compiled, compile_graph
-from winogen.compiler.integers import QuantNetwork, run_integer
+from winogen.compiler.integers import run_integer
 from winogen.compiler.quantise import quantise
+from winogen.compiler.quantised import QuantNetwork
 from winogen.network import reference, zoo
 from winogen.network.graph import Graph
 from winogen.network.locality import AxisLocality, Locality, locality
