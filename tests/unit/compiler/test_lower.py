@@ -345,6 +345,31 @@ def test_baselines_are_measured_on_equal_terms(transposed, n):
         assert padded.cycles_per_block == 4 * direct.cycles_per_block
 
 
+@pytest.mark.parametrize(
+    ("max_phases", "sizes"),
+    [(9, [9]), (10, [9]), (8, [8, 1]), (4, [4, 4, 1]), (1, [1] * 9)],
+)
+@pytest.mark.parametrize("mode", [Mode.WINOGRAD, Mode.DIRECT, Mode.ZERO_PADDED])
+def test_a_group_has_as_many_phases_as_the_table_and_no_more(mode, max_phases, sizes):
+    """Nine phases that are one tap each: nothing else than the table of phases splits them."""
+    lowered = lower(_deconv(3, 3, 0, 4, 12), mode=mode, max_phases=max_phases)
+    assert [len(g.phases) for g in lowered.groups] == sizes
+
+
+@pytest.mark.parametrize("sources", [2, 3])
+def test_zeros_are_inserted_once_however_many_sources(sources):
+    """A zero is no channel's: the baseline of a concatenation is not charged for each input."""
+    shape = _deconv(5, 2, 2, 4, 8)
+    (alone,), (together,) = (
+        lower(shape, mode=Mode.ZERO_PADDED, sources=n).groups for n in (1, sources)
+    )
+    zeros = [sum(s.position == ZERO for s in p.steps) for p in together.passes]
+    assert zeros == [sum(s.position == ZERO for s in p.steps) for p in alone.passes] + [0] * (
+        sources - 1
+    )
+    assert zeros[0] == 4 * 3 * 25  # of 25 multiplies each of 2x2 outputs in 4 phases, 25 are real
+
+
 def test_a_phase_that_cannot_fit_is_refused_with_the_reason():
     shape = _deconv(5, 2, 2, 4, 8)
     with pytest.raises(ScheduleError, match=r"winograd.*8\s+accumulators.*another mode"):

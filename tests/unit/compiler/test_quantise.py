@@ -302,6 +302,24 @@ def test_percentile_and_headroom_set_the_scale():
         assert rounded_up(network.layers[0].format.scale, float(wanted))
 
 
+@pytest.mark.parametrize("data_width", [8, 16])
+@pytest.mark.parametrize("percentile", [10.0, 50.0, 99.0])
+def test_a_percentile_of_zero_falls_back_to_the_largest(percentile, data_width):
+    """Of values that are nearly all zero the percentile says nothing; those that are not count."""
+    b = start(0, 1, 8, 16)
+    b.conv(1, 1)
+    b.nodes[0].params["weight"][:] = 1
+    b.nodes[0].params["bias"][:] = 0
+    b.activation("relu")
+    b.conv(1, 1)
+    graph = b.graph()
+    x = np.full((2, 1, 8, 16), -0.5, np.float32)
+    x[1, 0, 3, 5] = 0.75  # one of 256: what the ReLU leaves is zero to far beyond the percentile
+    network = quantise(graph, data_width, inputs=x, calibration=Calibration(percentile, 1.25))
+    top = (1 << (data_width - 1)) - 1
+    assert rounded_up(network.layers[0].format.scale, 0.75 * 1.25 / top)
+
+
 def test_bounded_outputs_spend_every_code():
     for function, bounds in (("tanh", (-1, 1)), ("sigmoid", (0, 1)), ("clamp", (-0.5, 1.25))):
         for data_width in (8, 16):
@@ -319,6 +337,26 @@ def test_bounded_outputs_spend_every_code():
                 b.graph(), network.input_format.dequantise(network.quantise_input(x))
             )
             assert np.abs(real - wanted).max() <= {8: 0.1, 16: 0.002}[data_width]
+
+
+@pytest.mark.parametrize(("function", "data_width"), [("tanh", 8), ("sigmoid", 8), ("tanh", 16)])
+def test_tables_are_rounded_once(function, data_width):
+    """The logic rounds an 8-bit result to the nearest: its table, of 16 bits, is rounded down."""
+    b = start()
+    b.conv(3)
+    b.activation(function)
+    network = quantise(b.graph(output_range=(-1, 1)), data_width, samples=4)
+    table = network.layers[-1].table
+    assert table is not None
+    half_range = {("tanh", 8): 4, ("sigmoid", 8): 8, ("tanh", 16): 8}[function, data_width]
+    x = [(i / 512 - 1) * half_range for i in range(1025)]
+    steps = 1 << (16 - data_width)
+    half = 0 if data_width == 8 else Fraction(1, 2)
+    low, high = -(1 << 15), (1 << 15) - steps
+    for at, entry in zip(x, table.tolist()):
+        y = math.tanh(at) if function == "tanh" else 2 / (1 + math.exp(-at)) - 1
+        code = (y * ((1 << data_width) - 1) / 2 - 0.5) * steps  # -1 to 1 is all of the codes
+        assert entry == min(max(math.floor(Fraction(code) + half), low), high), at
 
 
 def test_weights_on_a_binary_grid_keep_it():
@@ -397,6 +435,17 @@ def test_a_huge_bias(bias, data_width):
     b.conv(3)
     b.nodes[0].params["bias"][:] = bias
     close(b.graph(), data_width, 3)
+
+
+@pytest.mark.parametrize(("data_width", "bits"), [(8, 27), (16, 43)])
+def test_a_huge_bias_has_a_quarter_of_the_room_and_no_more(data_width, bits):
+    """What it leaves is for the products: of any smaller share they would lose their last bits."""
+    b = start()
+    b.conv(3)
+    b.nodes[0].params["bias"][:] = (1e8, -1e8, 0.1)
+    (layer,) = quantise(b.graph(), data_width, samples=16).layers
+    assert np.abs(np.abs(layer.bias[:2]) - (1 << bits)).max() <= 1 << (bits - 20)
+    assert abs(layer.bias[2]) < 1 << (bits - 4)
 
 
 @pytest.mark.parametrize("data_width", [8, 16])

@@ -23,8 +23,9 @@ from winogen.program.file import MAGIC, Program
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.target import isa
 from winogen.target.board import load_board
+from winogen.target.checks import dram_range
 from winogen.target.isa import Opcode
-from winogen.target.registers import MAX_STREAM_LENGTH
+from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 FIXED = len(MAGIC) + 4
 
@@ -224,6 +225,110 @@ def test_streams_that_leave_their_buffers(data):
             sections[-1] = zlib.compress(isa.encode(instructions))
 
         assert "outside" in refusal(stream_of(data, outside))
+
+
+def test_streams_reach_to_the_end_of_their_buffers_and_no_further(data):
+    program = small().program
+    stream = program.streams[-1]
+    sizes = {
+        Segment.WEIGHTS: len(program.weights),
+        Segment.INPUT: stream.input_bytes,
+        Segment.OUTPUT: stream.output_bytes,
+        Segment.SCRATCH: stream.scratch_bytes,
+    }
+    word = program.core.word_bytes
+    seen = set()
+    for index, x in enumerate(stream.instructions()):
+        span = dram_range(x, program.core)
+        if span is None:
+            continue
+        segment, start, stop = span
+        at = 64 * index + 4 * isa.FIELDS[x.opcode]["offset"].word
+        last = (start + sizes[segment] - stop) // word * word
+        seen.add((segment, x.opcode))
+        for offset in (last, last + word):
+
+            def move(info: dict, sections: list[bytes], at: int = at, offset: int = offset) -> None:
+                code = bytearray(stream.stream)
+                struct.pack_into("<I", code, at, offset)
+                sections[-1] = zlib.compress(bytes(code))
+
+            changed = stream_of(data, move)
+            if offset == last:
+                Program.frombytes(changed)
+            else:
+                text = refusal(changed)
+                assert f"instruction {index} of batch 2 reaches outside" in text
+                assert f"the {segment.name.lower()} buffer of {sizes[segment]} bytes" in text
+    assert {segment for segment, _ in seen} >= {Segment.WEIGHTS, Segment.INPUT, Segment.OUTPUT}
+    assert {opcode for _, opcode in seen} == set(Opcode) - {Opcode.COMPUTE}
+
+
+def test_bytes_that_no_section_names(data):
+    header, sections = parts(data)
+    for surplus in (b"\0", b"surplus", bytes(1 << 12)):
+        text = refusal(sealed(header, [*sections, surplus]))
+        assert "its sections do not add up to its size" in text
+    text = refusal(sealed(header, [*sections[:-1], sections[-1][:-1]]))
+    assert "its sections do not add up to its size" in text
+
+
+def test_batches_begin_with_one_and_ascend(data):
+    header, sections = parts(data)
+    one, two = header["streams"]
+    for streams, batches in (([two], [2]), ([two, one], [2, 1]), ([one, one, two], [1, 1, 2])):
+        text = refusal(sealed({**header, "streams": streams}, sections))
+        assert f"its streams are for batches {batches}, not ascending from 1" in text
+
+
+@pytest.mark.parametrize("ends", [(1.0, 1.0), (0, 0), (1.0, -1.0), (1e-9, 0)])
+def test_ranges_without_width(ends, data):
+    header, sections = parts(data)
+    for changed in (
+        {**header, "output_range": ends},
+        {**header, "input": {**header["input"], "range": ends}},
+    ):
+        text = refusal(sealed(changed, sections))
+        assert f"a range from {ends[0]} to {ends[1]} is not possible" in text
+
+
+@pytest.mark.parametrize("name", ["input_bytes", "output_bytes"])
+@pytest.mark.parametrize("words", [1, 1000])
+def test_buffers_larger_than_the_shape_says(name, words, data):
+    """They would be allocated, and only partly written or read."""
+    word = small().program.core.word_bytes
+    text = refusal(stream_of(data, lambda i, _: i.update({name: i[name] + words * word})))
+    assert "the buffer sizes of batch 2 are wrong" in text
+
+
+@pytest.mark.parametrize("way", [("input", "shape"), ("output_shape",)])
+@pytest.mark.parametrize("axis", range(3))
+def test_buffers_smaller_than_the_shape_says(way, axis, data):
+    """Whoever copies an image would go beyond them."""
+    header, sections = parts(data)
+    at: Any = header
+    for key in way:
+        at = at[key]
+    at[axis] += small().program.core.ci_lanes
+    text = refusal(sealed(header, sections))
+    assert "the buffer sizes of batch 1 are wrong" in text
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("value", [0, -1])
+def test_shapes_without_extent(axis, value, data):
+    header, sections = parts(data)
+
+    def change(shape: list[int]) -> str:
+        shape[axis] = value
+        return f"a shape of {' x '.join(map(str, shape))} is not possible"
+
+    for way in (("output_shape",), ("input", "shape"), ("layers", 0, "output")):
+        changed = deepcopy(header)
+        at: Any = changed
+        for key in way:
+            at = at[key]
+        assert change(at) in refusal(sealed(changed, sections))
 
 
 def test_streams_of_nonsense(data):
