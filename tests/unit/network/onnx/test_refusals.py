@@ -242,11 +242,11 @@ def test_several_inputs_and_outputs():
     assert "2 outputs" in message(model)
 
 
-@pytest.mark.parametrize("version", [-1, 0, 9, 10, NEWEST + 1, 2**60])
+@pytest.mark.parametrize("version", [-1, 0, 1, 6, NEWEST + 1, 2**60])
 def test_opsets(version):
     model = dcgan()
     model.opset_import[0].version = version
-    assert f"supported are 11 to {NEWEST}" in message(model)
+    assert f"supported are 7 to {NEWEST}" in message(model)
 
 
 def test_other_domains_and_functions():
@@ -368,7 +368,7 @@ def test_operators_that_cannot_run(op, attrs, part):
 def test_constants_that_differ_by_pixel():
     net = Net()
     noise = net.const(np.random.default_rng(0).normal(size=(1, 1, 6, 6)))
-    assert "pixel to pixel" in refused(net, net.node("Add", "z", noise))
+    assert "pixel to pixel" in refused(net, net.node("Mul", "z", noise))
 
 
 def test_batch_statistics():
