@@ -28,7 +28,7 @@ from winogen.network.graph import Graph
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import rtl_device
 from winogen.target.board import Board, load_board
-from winogen.target.isa import Opcode
+from winogen.target.isa import Compute
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.random_graphs import GraphBuilder
@@ -84,10 +84,10 @@ def measure(model: Graph, board: Board, batch: int, mode: str = "auto") -> list[
         for index in indices:
             work = instruction_work(instructions[index], board)
             moved += work.read_bytes + work.written_bytes
-            if instructions[index].opcode is Opcode.COMPUTE:
-                f = instructions[index].fields
-                tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
-                floor += tiles * f["blocks"] * f["steps"] / board.core.tile_lanes
+            instruction = instructions[index]
+            if isinstance(instruction, Compute):
+                tiles = instruction.images * instruction.tiles_y * instruction.tiles_x
+                floor += tiles * instruction.blocks * instruction.steps / board.core.tile_lanes
         layers.append(
             Layer(
                 info.kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -214,7 +215,7 @@ def test_illegal_descriptors(what, rig):
     opcode, change = ILLEGAL[what]
     instructions = [deepcopy(x) for x in stream()]
     index = max(i for i, x in enumerate(instructions) if x.opcode is opcode)
-    change(instructions[index])
+    instructions[index] = replace(instructions[index], **change(instructions[index]))
     rig.start(instructions)
     assert rig.get("INSTRUCTIONS") < len(instructions)
     expect_error(rig, ErrorCode.ILLEGAL_DESCRIPTOR, opcode.engine, index)
@@ -234,17 +235,17 @@ def test_no_memory_at_the_address(segment, rig):
     rig.start(stream())
     index = rig.get("ERROR_INSTRUCTION")
     failing = stream()[index]
-    assert failing["segment"] == segment
+    assert failing.segment == segment
     writes = failing.opcode is Opcode.STORE
     assert writes == (segment in (Segment.OUTPUT, Segment.SCRATCH))
-    expect_error(rig, ErrorCode.AXI_DECERR, failing.engine, index, base + failing["offset"])
+    expect_error(rig, ErrorCode.AXI_DECERR, failing.engine, index, base + failing.offset)
 
 
 def test_a_segment_that_nobody_set(rig):
     rig.set("INPUT_BASE", 0)
     rig.start(stream())
     index = next(i for i, x in enumerate(stream()) if x.opcode is Opcode.LOAD_INPUT)
-    expect_error(rig, ErrorCode.AXI_DECERR, Engine.LOAD, index, stream()[index]["offset"])
+    expect_error(rig, ErrorCode.AXI_DECERR, Engine.LOAD, index, stream()[index].offset)
 
 
 def test_a_stream_outside_the_memory(rig):
@@ -356,7 +357,7 @@ def test_the_driver_names_error_engine_instruction_and_address(driver):
     _, core = driver
     instructions = [deepcopy(x) for x in stream()]
     index = max(i for i, x in enumerate(instructions) if x.opcode is Opcode.LOAD_INPUT)
-    instructions[index].fields["offset"] = 0xF000_0000
+    instructions[index].offset = 0xF000_0000
     with pytest.raises(DeviceError) as error:
         run(driver, instructions)
     text = str(error.value)
@@ -443,10 +444,10 @@ def test_a_legal_stream_that_fuse_refuses_runs_on_the_machine():
     halves = []
     for part in (0, 1):
         half = deepcopy(store)
-        half.fields["rows"] //= 2
-        half.fields["base"] += part * half["rows"] * half["columns"]
-        half.fields["offset"] += part * half["rows"] * half["row_stride"] * TINY.core.word_bytes
-        half.fields["images"] = 1
+        half.rows //= 2
+        half.base += part * half.rows * half.columns
+        half.offset += part * half.rows * half.row_stride * TINY.core.word_bytes
+        half.images = 1
         halves.append(half)
     halves[1].wait = 0
     fused, _ = both(small(), [*instructions, *halves])
@@ -460,7 +461,7 @@ def _computes(instructions: list[Instruction], which: str) -> list[int]:
     """Indices of COMPUTEs that start (but do not end) a sum, or that end one they did not start."""
     return [
         i for i, x in enumerate(instructions)
-        if x.opcode is Opcode.COMPUTE and (x["first"], x["last"]) == {"start": (1, 0),
+        if x.opcode is Opcode.COMPUTE and (x.first, x.last) == {"start": (1, 0),
                                                                      "end": (0, 1)}[which]
     ]  # fmt: skip
 
@@ -477,8 +478,8 @@ def test_a_sum_that_goes_on_in_another_place(field, which):
     instructions = [deepcopy(x) for x in long_sums().program.streams[-1].instructions()]
     for index in _computes(instructions, which)[:3]:
         changed = deepcopy(instructions)
-        value = changed[index][field]
-        changed[index].fields[field] = value - 1 if value > 1 else value + 1
+        value = getattr(changed[index], field)
+        setattr(changed[index], field, value - 1 if value > 1 else value + 1)
         both(long_sums(), changed)
 
 
@@ -488,9 +489,9 @@ def test_a_store_over_what_another_has_stored():
     stores = [i for i, x in enumerate(instructions) if x.opcode is Opcode.STORE]
     for first, second in list(pairwise(stores))[::3]:
         changed = deepcopy(instructions)
-        changed[second].fields["offset"] = changed[first]["offset"]
+        changed[second].offset = changed[first].offset
         both(long_sums(), changed)
-        changed[second].fields["offset"] = changed[first]["offset"] + TINY.core.word_bytes
+        changed[second].offset = changed[first].offset + TINY.core.word_bytes
         both(long_sums(), changed)
 
 
@@ -508,23 +509,24 @@ def test_a_store_over_constants_that_are_loaded_already():
     store = next(i for i, x in enumerate(original) if x.opcode is Opcode.STORE)
     assert store < len(original) - 2
     for x in original[:store]:
-        if x.fields.get("segment") == Segment.WEIGHTS:
+        if getattr(x, "segment", None) == Segment.WEIGHTS:
             changed = deepcopy(original)
-            changed[store].fields.update(segment=int(Segment.WEIGHTS), offset=x["offset"])
+            changed[store] = replace(changed[store], segment=Segment.WEIGHTS, offset=x.offset)
             both(several_groups(), changed)
 
 
 def test_results_that_overlap_on_chip():
     """A result moved by a word lies over its neighbour, which may not be stored yet."""
     original = long_sums().program.streams[-1].instructions()
-    bases = {x["base"] for x in original if x.opcode is Opcode.STORE}
+    bases = {x.base for x in original if x.opcode is Opcode.STORE}
     for base in sorted(bases)[1:5]:
         for step in (-1, 1, -base):
             changed = deepcopy(original)
             for x in changed:
                 for name in ("base", "output_base"):
-                    if name in x.fields and x.opcode in (Opcode.STORE, Opcode.COMPUTE):
-                        x.fields[name] += step * (x[name] == base)
+                    value = getattr(x, name, None)
+                    if value == base and x.opcode in (Opcode.STORE, Opcode.COMPUTE):
+                        setattr(x, name, value + step)
             both(long_sums(), changed)
 
 
@@ -548,12 +550,12 @@ def test_any_change_of_a_stream_is_the_same_to_both(make):
     def change(rng):
         instructions = [deepcopy(x) for x in original]
         x = instructions[rng.integers(len(instructions))]
-        name = rng.choice(list(x.fields))
+        name = rng.choice(list(isa.operands(x)))
         f = FIELDS[x.opcode][name]
         step = 4 * rng.integers(-64, 65) if name == "offset" else rng.integers(-2, 3)
         low, high = (-(1 << f.width) // 2, (1 << f.width) // 2 - 1) if f.signed else (
             0, (1 << f.width) - 1)  # fmt: skip
-        x.fields[name] = int(np.clip(x[name] + step, low, high))
+        setattr(x, name, int(np.clip(getattr(x, name) + step, low, high)))
         weights = bytearray(compiled.program.weights)
         if rng.random() < 0.5:
             weights[rng.integers(len(weights))] ^= 1 << rng.integers(8)
@@ -576,18 +578,18 @@ def test_changed_constants_are_noticed(part, rig):
         "tables": (Opcode.LOAD_TABLE, isa.Table.PHASE),
         "activation": (Opcode.LOAD_TABLE, isa.Table.ACTIVATION),
     }[part]  # fmt: skip
-    x = next(x for x in stream() if x.opcode is opcode and table in (None, x.fields.get("table")))
+    x = next(x for x in stream() if x.opcode is opcode and (table is None or x.table == table))
     weights = bytearray(small().program.weights)
     if part == "tables":  # exchange two phases' columns
-        entries = weights[x["offset"] : x["offset"] + 16]
+        entries = weights[x.offset : x.offset + 16]
         entries[1], entries[9] = entries[9], entries[1]
-        weights[x["offset"] : x["offset"] + 16] = entries
+        weights[x.offset : x.offset + 16] = entries
     elif part == "params":  # other multipliers
-        for i in range(x["offset"] + 9, x["offset"] + 64, 16):
+        for i in range(x.offset + 9, x.offset + 64, 16):
             weights[i] ^= 0x15
     else:
         count = 2 * isa.TABLE_ENTRIES if part == "activation" else 24
-        for i in range(x["offset"], x["offset"] + count):
+        for i in range(x.offset, x.offset + count):
             weights[i] ^= 0x15
     rig.put(Segment.WEIGHTS, bytes(weights))
     assert rig.start(stream())["done"]

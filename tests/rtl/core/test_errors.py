@@ -99,11 +99,11 @@ def test_every_field_beyond_its_limit():
     for opcode in Opcode:
         index = find(opcode, -1)
         for name, f in FIELDS[opcode].items():
-            if name not in stream()[index].fields:
+            if name not in isa.operands(stream()[index]):
                 continue
             for value in {0, (1 << (f.width - f.signed)) - 1}:
                 instructions = stream()
-                instructions[index].fields[name] = value
+                setattr(instructions[index], name, value)
                 for r in (rig, model):
                     restore(r)
                 seen = []
@@ -138,7 +138,7 @@ def test_weights_beyond_their_buffer(nth, rig):
     """Direct, and Winograd, where only the phase table tells how many words there are."""
     instructions = stream()
     index = find(Opcode.LOAD_WEIGHTS, nth)
-    instructions[index].fields["base"] = TINY.core.weight_depth - (3 if nth == 0 else 35)
+    instructions[index].base = TINY.core.weight_depth - (3 if nth == 0 else 35)
     check(rig, lambda: rig.start(instructions),
           ErrorCode.ILLEGAL_DESCRIPTOR, Engine.LOAD, index)  # fmt: skip
 
@@ -197,13 +197,14 @@ def test_bus_errors_of_two_loads_are_told_in_order(rig):
 @pytest.mark.parametrize("segment", Segment)
 def test_no_memory_at_a_segment(segment, base):
     rig = rtl()
-    x, index = next((x, i) for i, x in enumerate(stream()) if x.fields.get("segment") == segment)
+    places = ((i, x) for i, x in enumerate(stream()) if isinstance(x, isa.Transfer))
+    index, x = next((i, x) for i, x in places if x.segment == segment)
 
     def provoke() -> None:
         rig.set(f"{segment.name}_BASE", base)
         rig.start(stream())
 
-    check(rig, provoke, ErrorCode.AXI_DECERR, x.engine, index, base + x["offset"])
+    check(rig, provoke, ErrorCode.AXI_DECERR, x.engine, index, base + x.offset)
 
 
 @pytest.mark.parametrize("opcode", [o for o in Opcode if o is not Opcode.COMPUTE])
@@ -218,7 +219,7 @@ def test_offsets_out_of_the_memory(opcode, rig):
         # The last bytes lie beyond the end. The first parameters there would be wrong themselves.
         inside = 8 if opcode is Opcode.LOAD_PARAMS else (size - 1) // 8 * 8
         start = MEMORY_END - inside
-        x.fields["offset"] = start - rig.BASES[span[0]]
+        x.offset = start - rig.BASES[span[0]]
 
         def provoke(instructions: list[Instruction] = instructions) -> None:
             rig.start(instructions)

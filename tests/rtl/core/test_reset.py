@@ -56,7 +56,7 @@ def test_soft_reset_while_an_error_is_on_its_way():
     rig = rtl(latency=40)
     x = find(Opcode.LOAD_INPUT, 2)
     instructions = stream()
-    instructions[x].fields["offset"] = 0xF000_0000
+    instructions[x].offset = 0xF000_0000
     rig.start(instructions)
     last = rig.get("CYCLES")
     for cycles in range(last - 40, last + 60, 4):

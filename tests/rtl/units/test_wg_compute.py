@@ -104,7 +104,7 @@ class Bench:
         """Bring tables, parameters and activation table to what the machine has."""
         dut, machine = self.dut, self.machine
         for table, columns in machine.tables.items():
-            layout = {name: lsb for name, lsb, *_ in isa.TABLE_FIELDS[table]}
+            layout = {f.name: f.lsb for f in isa.TABLE_FIELDS[table]}
             raw = sum(columns[name] << lsb for name, lsb in layout.items())
             for address, value in enumerate(raw):
                 if self.changed(table.name, address, 0, int(value)):
@@ -195,7 +195,7 @@ class Bench:
 
     def outputs(self, instruction: Instruction) -> int:
         """Words that an instruction writes to the output buffer."""
-        f = instruction.fields
+        f = isa.operands(instruction)
         place = slice(f["phase_base"], f["phase_base"] + f["phases"])
         phase = {name: v[place] for name, v in self.machine.tables[Table.PHASE].items()}
         y = f["stride_y"] * np.arange(f["tile"] * f["tiles_y"])[:, None] + phase["row"]
@@ -264,7 +264,7 @@ class Bench:
                 wanted = {name: out[-1][name] for name in shape} | {"first": 0}
             out.append(self.random.compute(**wanted))
             if wanted:
-                out[-1].fields["psum_base"] = out[-2]["psum_base"]
+                out[-1].psum_base = out[-2].psum_base
         return out
 
 
@@ -355,14 +355,14 @@ async def faults(dut) -> None:
     for number, (table, change, wanted) in enumerate(WRONG):
         batch = bench.batch(1)
         bad = bench.random.compute(**wanted)
-        place = bad[f"{BASE[table]}_base"] + rng.randrange(bad[COUNT[table]])
-        for name, value in change(bad.fields).items():
+        place = getattr(bad, f"{BASE[table]}_base") + rng.randrange(getattr(bad, COUNT[table]))
+        for name, value in change(isa.operands(bad)).items():
             machine.tables[table][name][place] = value
         await bench.refuse([*batch, bad], 10 * number)
     # Accumulators that are not in the order of their phases.
     batch = bench.batch(1)
     bad = bench.random.compute(phases=2, accumulators=3)
-    order = slice(bad["accumulator_base"], bad["accumulator_base"] + 3)
+    order = slice(bad.accumulator_base, bad.accumulator_base + 3)
     machine.tables[Table.ACCUMULATOR]["phase"][order] = rng.choice(([1, 0, 1], [0, 1, 0]))
     await bench.refuse([*batch, bad], 1000)
     await bench.fill_psums()
@@ -379,17 +379,17 @@ async def wrong_clamps(dut) -> None:
     for low, high in [(5, 4), (most, least), *wide]:
         batch = bench.batch(1)
         bad = bench.random.compute(first=1, last=1, activation=0)
-        used = bench.machine.tables[Table.PHASE]["param"][bad["phase_base"]]
-        place = bad["param_base"] + used, bench.rng.randrange(bench.core.co_lanes)
+        used = bench.machine.tables[Table.PHASE]["param"][bad.phase_base]
+        place = bad.param_base + used, bench.rng.randrange(bench.core.co_lanes)
         bench.machine.params["low"][place] = low
         bench.machine.params["high"][place] = high
-        bad.fields["last"] = 0
+        bad.last = 0
         await bench.execute([bad])
         if low <= high:
-            bad.fields |= {"last": 1, "activation": 1}
+            bad.last = bad.activation = 1
             await bench.execute([bad])
-        bad.fields |= {"last": 1, "activation": int(low > high and bench.rng.random() < 0.5)}
-        batch[0].fields["last"] = 0
+        bad.last, bad.activation = 1, int(low > high and bench.rng.random() < 0.5)
+        batch[0].last = 0
         await bench.refuse([*batch, bad], 7)
         for name, memory in bench.machine.params.items():
             memory[:] = good[name]

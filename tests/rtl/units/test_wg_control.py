@@ -21,7 +21,7 @@ from support.places import RTL
 from winogen.target import isa, registers
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem
-from winogen.target.isa import FIELDS, Instruction, Opcode
+from winogen.target.isa import CLASSES, FIELDS, Instruction, Opcode
 from winogen.target.registers import Engine, ErrorCode
 
 CORES = {
@@ -301,7 +301,7 @@ def random_instruction(rng: random.Random, core: CoreConfig, opcode: Opcode) -> 
     masks = [rng.randrange(8) & ~own for _ in range(2)]
     if rng.random() < 0.03:
         masks[rng.randrange(2)] |= own
-    return Instruction(opcode, f, *masks, rng.randrange(4096))
+    return CLASSES[opcode](**f, wait=masks[0], signal=masks[1], layer=rng.randrange(4096))
 
 
 @cocotb.test()
@@ -523,7 +523,7 @@ def plain(opcode, wait=0, signal=0, **changes):
     f |= {n: 0 for n in f if "base" in n or n in ("offset", "winograd", "table")}
     if "pitch" in f:
         f["pitch"] = 2
-    return Instruction(opcode, f | changes, wait, signal, 7)
+    return CLASSES[opcode](**f | changes, wait=wait, signal=signal, layer=7)
 
 
 _OF = (Opcode.LOAD_INPUT, Opcode.COMPUTE, Opcode.STORE)

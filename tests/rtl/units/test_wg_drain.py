@@ -61,7 +61,7 @@ class Bench:
 
     def expect(self, instruction: Instruction) -> None:
         """Random accumulators for all tiles, and the words that come of them."""
-        f = instruction.fields
+        f = isa.operands(instruction)
         number = len(self.bits_of)
         layout = FIELDS[Opcode.COMPUTE]
         bits = shift = 0
@@ -136,7 +136,7 @@ class Bench:
     def answer(self, name: str, table: Table) -> None:
         columns = self.random.machine.tables[table]
         address = int(getattr(self.dut, f"drain_{name}_raddr").value)
-        lsb = {name: lsb for name, lsb, *_ in isa.TABLE_FIELDS[table]}
+        lsb = {f.name: f.lsb for f in isa.TABLE_FIELDS[table]}
         entry = 0
         if address < len(columns["phase" if table is Table.ACCUMULATOR else "row"]):
             entry = sum(int(columns[n][address]) << lsb[n] for n in lsb)
@@ -227,7 +227,7 @@ async def wrong_accumulators(dut) -> None:
     for fields, phases, name, at, value in wrong:
         bench.random.forget_tables()
         instruction = bench.random.compute(phases=3, accumulators=3, **({"tile": 2} | fields))
-        base = instruction["accumulator_base"]
+        base = instruction.accumulator_base
         table["phase"][base : base + 3] = phases
         bench.expect(instruction)
         await bench.run(instruction)

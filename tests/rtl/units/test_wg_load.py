@@ -313,7 +313,7 @@ class Bench:
 
     def count(self, instruction: Instruction) -> int:
         """Writes that an instruction makes."""
-        f = instruction.fields
+        f = isa.operands(instruction)
         if instruction.opcode is Opcode.LOAD_INPUT:
             return f["images"] * f["blocks"] * f["rows"] * f["columns"]
         if instruction.opcode is Opcode.LOAD_PARAMS:
@@ -350,7 +350,7 @@ class Bench:
             if f["pitch"] >= columns and words <= core.input_depth:
                 last = core.input_depth - words
                 f["base"] = rng.choice((last, rng.randint(0, last)))
-                return Instruction(Opcode.LOAD_INPUT, {k: int(v) for k, v in f.items()})
+                return isa.LoadInput(**{k: int(v) for k, v in f.items()})
 
     def load_table(self, table: Table | None = None) -> Instruction:
         rng = self.rng
@@ -369,14 +369,14 @@ class Bench:
         if table is Table.ACTIVATION:
             data = rng.randbytes(2 * count)
         elif table is Table.PHASE:
-            data = isa.pack_table(table, [self.phase() for _ in range(count)])
+            data = isa.pack_table(table, [isa.PhaseEntry(**self.phase()) for _ in range(count)])
         else:
             data = rng.randbytes(8 * count)
         return self.table_from(table, base, count, data)
 
     def table_from(self, table: Table, base: int, count: int, data: bytes) -> Instruction:
         fields = {"table": int(table), "base": base, "count": count, "offset": self.put(data)}
-        return Instruction(Opcode.LOAD_TABLE, {**fields, "segment": int(Segment.SCRATCH)})
+        return isa.LoadTable(**fields, segment=Segment.SCRATCH)
 
     def phase(self, taps: int | None = None, positions: int | None = None) -> dict[str, int]:
         rng = self.rng
@@ -404,13 +404,13 @@ class Bench:
                 "base": 0,
             }
             f["taps"] = sum(int(t).bit_count() for t in self.phases(f)["taps"])
-            words = self.count(Instruction(Opcode.LOAD_WEIGHTS, f)) // (core.co_lanes // 2)
+            words = self.count(isa.LoadWeights(**f)) // (core.co_lanes // 2)
             if f["taps"] and (words <= core.weight_depth) == whole:
                 last = core.weight_depth - words
                 if whole:
                     f["base"] = rng.choice((last, rng.randint(0, last)))
                 if f["base"] + f["blocks"] <= core.weight_depth:
-                    return Instruction(Opcode.LOAD_WEIGHTS, f)
+                    return isa.LoadWeights(**f)
 
     def load_params(self, shift: int | None = None) -> Instruction:
         rng = self.rng
@@ -423,7 +423,7 @@ class Bench:
             data[16 * rng.randrange(channels) + 6] = shift
         f = {"segment": int(Segment.SCRATCH), "offset": self.put(bytes(data)), "count": count}
         f["base"] = rng.randint(0, self.core.param_depth - count)
-        return Instruction(Opcode.LOAD_PARAMS, f)
+        return isa.LoadParams(**f)
 
     def one(self) -> Instruction:
         """Any instruction, but none that changes the phases that others were made for."""
@@ -496,8 +496,8 @@ async def faults(dut) -> None:
         good = [bench.load_input(), bench.load_weights(), bench.load_weights()]
         for difference in (1, -1):
             wrong = bench.load_weights()
-            wrong.fields["taps"] += difference
-            if wrong["taps"]:
+            wrong.taps += difference
+            if wrong.taps:
                 await bench.refuse([*good, wrong], 10)
         await bench.refuse([*good, bench.load_weights(whole=False)], 20)
         for shift in (0, 63, 255):
@@ -509,10 +509,10 @@ async def faults(dut) -> None:
             bench.load_table(),
         ):
             word = bench.core.word_bytes
-            bad.fields["segment"] = int(Segment.SCRATCH)
+            bad.segment = Segment.SCRATCH
             end = BASE + SIZE - bench.bases[Segment.SCRATCH]
             # The first word of weights is still there.
-            bad.fields["offset"] = end - word * (bad.opcode is Opcode.LOAD_WEIGHTS)
+            bad.offset = end - word * (bad.opcode is Opcode.LOAD_WEIGHTS)
             await bench.refuse([*good, bad], 40)
         await bench.execute([bench.one() for _ in range(4) if round_] or good, 50)
 
@@ -529,13 +529,14 @@ async def rates(dut) -> None:
         )
         assert phase["positions"].bit_count() == positions
         blocks = bench.core.weight_depth // positions
-        table = bench.table_from(Table.PHASE, 0, 1, isa.pack_table(Table.PHASE, [phase]))
+        entry = isa.pack_table(Table.PHASE, [isa.PhaseEntry(**phase)])
+        table = bench.table_from(Table.PHASE, 0, 1, entry)
         count = taps.bit_count()
         f = {"segment": 0, "offset": 0, "base": 0, "blocks": blocks, "phase_base": 0}
         f |= {"phases": 1, "taps": count, "winograd": 1}
         bench.machine.execute(table, 0)
         bench.stamps.clear()
-        await bench.execute([table, Instruction(Opcode.LOAD_WEIGHTS, f)])
+        await bench.execute([table, isa.LoadWeights(**f)])
         ends = [
             cycle for cycle, address in bench.stamps[1::2] if address % positions == positions - 1
         ]
@@ -544,11 +545,11 @@ async def rates(dut) -> None:
         # More beats than ports can bring in the limit are not the engine's fault.
         assert cycles <= max(limit, count * lanes * beats / bench.ports)
     for columns in (16, 15):
-        f = bench.load_input().fields
+        f = isa.operands(bench.load_input())
         f |= {"segment": 0, "offset": 0, "images": 1, "blocks": 1, "rows": 16, "columns": columns}
         f |= {"pitch": 18, "column_step": 1, "row_stride": 16, "base": 0}
         bench.taken.clear()
-        await bench.execute([Instruction(Opcode.LOAD_INPUT, f)])
+        await bench.execute([isa.LoadInput(**f)])
         cycles = bench.taken[-1][0] - bench.taken[0][0] + 1
         total = sum(count for _, count in bench.taken)
         dut._log.info("rows of %d: %d beats in %d cycles", columns, total, cycles)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import cocotb
 import numpy as np
@@ -17,7 +18,7 @@ from cocotb.triggers import FallingEdge, Timer
 from support.rtl.bits import instruction_bits, unpack
 from support.rtl.random_compute import DEPTHS
 from support.rtl.units import begin, run_unit
-from winogen.target.isa import FIELDS, Instruction, Opcode, Table
+from winogen.target.isa import CLASSES, FIELDS, Instruction, Opcode, Table
 
 WIDTH, LANES = 16, 8
 WORD = LANES * WIDTH // 8
@@ -35,7 +36,7 @@ def test_wg_load_units() -> None:
 def load(opcode: Opcode, **fields: int) -> Instruction:
     every = dict.fromkeys(list(FIELDS[opcode])[4:], 0)
     assert fields.keys() <= every.keys()
-    return Instruction(opcode, every | fields)
+    return CLASSES[opcode](**every | fields)
 
 
 class Bench:
@@ -121,7 +122,7 @@ async def runs_of_loads(dut) -> None:
             expected = [(first, f["count"] * LANES * 16)]
         else:
             expected = [(first, f["count"] * (2 if f["table"] == Table.ACTIVATION else 8))]
-        await bench.start(Instruction(opcode, f), b"")
+        await bench.start(CLASSES[opcode](**f), b"")
         got: list[tuple[int, int]] = []
         for _ in range(2000):
             dut.address_run_ready.value = ready = rng.randrange(2)
@@ -229,7 +230,7 @@ async def weights(dut) -> None:
     # Taps that are not those of the phases, and words beyond the end.
     one_too_far = DEPTHS["WeightDepth"] - blocks * words + 1
     for wrong in ({"taps": taps + 1}, {"base": one_too_far}):
-        await bench.start(Instruction(Opcode.LOAD_WEIGHTS, instruction.fields | wrong), b"")
+        await bench.start(replace(instruction, **wrong), b"")
         for _ in range(20):
             await FallingEdge(dut.clk_i)
             assert not bench.port("we") and not bench.port("done")

@@ -105,7 +105,7 @@ class Sequencer:
 
     def expect(self, instruction: Instruction) -> None:
         """Queue the steps of an instruction, and its patches."""
-        f = instruction.fields
+        f = isa.operands(instruction)
         tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
         groups = -(-tiles // self.core.tile_lanes)
         rows = sum(1 << r for r in range(f["patch_row"], f["patch_row"] + f["patch_rows"]))
@@ -183,7 +183,7 @@ class Sequencer:
         dut, rng = self.dut, self.rng
         self.raddr.append(int(dut.seq_step_raddr.value))
         table, address = self.random.machine.tables[Table.STEP], self.raddr.popleft()
-        lsb = {name: lsb for name, lsb, *_ in isa.TABLE_FIELDS[Table.STEP]}
+        lsb = {f.name: f.lsb for f in isa.TABLE_FIELDS[Table.STEP]}
         if address < self.core.step_depth:
             dut.seq_step.value = sum(int(table[name][address]) << lsb[name] for name in lsb)
         fill = bool(self.fills) and self.filled - self.freed < SLOTS
@@ -236,7 +236,7 @@ async def stops_at_an_illegal_step(dut) -> None:
     for name, value in wrong * 2:
         bench.random.forget_tables()
         instruction = bench.random.compute(weight_stride=4, blocks=1)
-        f = instruction.fields
+        f = isa.operands(instruction)
         at = bench.rng.randrange(f["steps"])
         table = bench.random.machine.tables[Table.STEP]
         table["position"][f["step_base"] + at], table["word"][f["step_base"] + at] = 3, 0

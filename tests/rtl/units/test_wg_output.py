@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cocotb
 import numpy as np
 import pytest
@@ -59,25 +61,25 @@ class Bench:
         self.dut.out_par_we.value = 0
 
     def configure(self, **fields: int) -> None:
-        self.instruction.fields |= fields
+        self.instruction = replace(self.instruction, **fields)
         self.dut.start_bits.value = instruction_bits(self.instruction)
 
     def total(self, psum: int, word: np.ndarray, param: int) -> np.ndarray:
         bias = self.machine.params["bias"][param]
-        start = bias if self.instruction["first"] else self.psum[psum]
+        start = bias if self.instruction.first else self.psum[psum]
         return wrap(start + word, self.bits)
 
     def outputs(self, total: np.ndarray, param: int) -> tuple[int, ...]:
         names = ("positive", "negative", "shift", "low", "high")
         values = Requantiser(*(self.machine.params[name][param] for name in names))(total)
-        if self.instruction["activation"]:
+        if self.instruction.activation:
             table = self.machine.activation
             values = numerics.apply_table(table, values, self.core.data_width)
         return tuple(int(v) for v in values)
 
     async def word(self, psum: int, param: int, row: int, column: int, kept: bool) -> None:
         """One word, of random sums."""
-        dut, f = self.dut, self.instruction.fields
+        dut, f = self.dut, isa.operands(self.instruction)
         word = extremes(self.rng, self.bits, (self.core.co_lanes,))
         if param < self.core.param_depth:
             total = self.total(psum, word, param)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import RandomCompute, extremes
 from support.rtl.units import CORES, begin, core_of, run_units
-from winogen.target.isa import Instruction
+from winogen.target.isa import Instruction, operands
 
 TESTS = ["fetches_patches", "fetch_is_cleared", "transforms_columns"]
 SLOTS = 8
@@ -68,7 +68,7 @@ class Fetch:
         return out
 
     def expect(self, instruction: Instruction) -> None:
-        f = instruction.fields
+        f = operands(instruction)
         tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
         for first in range(0, tiles, self.core.tile_lanes):
             group = range(first, min(first + self.core.tile_lanes, tiles))

@@ -13,7 +13,7 @@ from cocotb.triggers import FallingEdge, Timer
 
 from support.places import RTL
 from support.rtl.runner import run
-from winogen.target.isa import Instruction, Opcode, encode
+from winogen.target.isa import Store, encode
 from winogen.target.registers import ErrorCode
 
 DEPTH = 1024
@@ -142,7 +142,7 @@ class Bench:
         dut.start_valid_i.value = int(starting)
         if starting:
             index, fields = self.to_start[0]
-            bits = encode([Instruction(Opcode.STORE, fields)])
+            bits = encode([Store(**fields)])
             dut.start_bits_i.value = int.from_bytes(bits, "little")
             dut.start_index_i.value = index
         run_ready = rng.random() < self.ready[0]

@@ -16,7 +16,7 @@ from cocotb.triggers import FallingEdge
 from support.rtl.bits import pack
 from support.rtl.units import begin, run_unit
 from winogen.profiling import trace
-from winogen.target.isa import Instruction, Opcode
+from winogen.target.isa import CLASSES, FIELDS, HEADER, Opcode
 
 DEPTH = 512
 PORTS = 4
@@ -51,7 +51,8 @@ async def clear(dut, first: int, length: int) -> None:
 
 async def engines(dut, rng: random.Random, count: int, busy: float):
     """Engines that begin, end and wait at random: instructions and the times of each."""
-    stream = [Instruction(rng.choice(_OPCODES), {}) for _ in range(count)]
+    kinds = [CLASSES[rng.choice(_OPCODES)] for _ in range(count)]
+    stream = [kind(*[0] * (len(FIELDS[kind.opcode]) - len(HEADER))) for kind in kinds]
     todo = [[i for i, x in enumerate(stream) if x.engine == e] for e in range(3)]
     flight: list[list[int]] = [[], [], []]
     waits = [False] * 3

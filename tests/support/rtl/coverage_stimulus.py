@@ -34,7 +34,7 @@ from winogen.emulation.rtl import BuildOptions, RtlCore
 from winogen.runtime.open import rtl_device
 from winogen.target import registers
 from winogen.target.board import load_board
-from winogen.target.isa import FIELDS, Instruction, Opcode
+from winogen.target.isa import CLASSES, FIELDS, Instruction, Opcode
 from winogen.target.numerics import activation_table
 from winogen.target.registers import BY_NAME, Segment
 
@@ -137,7 +137,7 @@ class Stimuli:
     def weights_in_turn(self) -> None:
         """Direct weights wait until Winograd weights before them are transformed and written."""
         weights = [stream()[find(Opcode.LOAD_WEIGHTS, nth)] for nth in (1, 0)]
-        assert [x["winograd"] for x in weights] == [1, 0]
+        assert [x.winograd for x in weights] == [1, 0]
         for x in weights:
             x.wait = x.signal = 0
         restore(self._rig)
@@ -161,7 +161,7 @@ class Stimuli:
                     for n, f in fields.items()
                     if n not in ("opcode", "wait", "signal", "layer")
                 }
-                self._same_end([Instruction(opcode, values)])
+                self._same_end([CLASSES[opcode](**values)])
 
     def random_bases(self) -> None:
         """Memory anywhere in 64 bits of address: nothing answers there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from support.bench import Rig, small
 from support.broken_streams import ILLEGAL, starving
@@ -105,12 +105,12 @@ ENTRIES = {
 def with_entry(wrong: Entry) -> bytes:
     """The network's constants with one wrong entry."""
     weights = bytearray(small().program.weights)
-    start = stream()[wrong.load]["offset"] + 8 * wrong.entry
+    start = stream()[wrong.load].offset + 8 * wrong.entry
     value = int.from_bytes(weights[start : start + 8], "little")
-    for name, lsb, width, _ in isa.TABLE_FIELDS[wrong.table]:
-        if name in wrong.values:
-            value &= ~(((1 << width) - 1) << lsb)
-            value |= wrong.values[name] << lsb
+    for f in isa.TABLE_FIELDS[wrong.table]:
+        if f.name in wrong.values:
+            value &= ~(((1 << f.width) - 1) << f.lsb)
+            value |= wrong.values[f.name] << f.lsb
     weights[start : start + 8] = value.to_bytes(8, "little")
     return bytes(weights)
 
@@ -118,12 +118,12 @@ def with_entry(wrong: Entry) -> bytes:
 def with_param(load: int, entry: int, lane: int, **values: int) -> bytes:
     """The network's constants with some of one channel's changed."""
     weights = bytearray(small().program.weights)
-    start = stream()[load]["offset"] + 16 * (entry * TINY.core.co_lanes + lane)
+    start = stream()[load].offset + 16 * (entry * TINY.core.co_lanes + lane)
     value = int.from_bytes(weights[start : start + 16], "little")
-    for name, lsb, width, _ in isa.PARAM_FIELDS:
-        if name in values:
-            mask = (1 << width) - 1
-            value = value & ~(mask << lsb) | (values[name] & mask) << lsb
+    for f in isa.PARAM_FIELDS:
+        if f.name in values:
+            mask = (1 << f.width) - 1
+            value = value & ~(mask << f.lsb) | (values[f.name] & mask) << f.lsb
     weights[start : start + 16] = value.to_bytes(16, "little")
     return bytes(weights)
 
@@ -194,7 +194,7 @@ def illegal_descriptor(what: str, rig: Rig) -> None:
     opcode, change = ILLEGAL[what]
     instructions = stream()
     index = max(i for i, x in enumerate(instructions) if x.opcode is opcode)
-    change(instructions[index])
+    instructions[index] = replace(instructions[index], **change(instructions[index]))
     check(rig, lambda: rig.start(instructions),
           ErrorCode.ILLEGAL_DESCRIPTOR, opcode.engine, index)  # fmt: skip
 

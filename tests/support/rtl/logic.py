@@ -108,7 +108,7 @@ def find(opcode: Opcode, nth: int, table: Table | None = None) -> int:
     """Index in the small stream of the nth instruction with this opcode (and table)."""
     found = [
         i for i, x in enumerate(stream())
-        if x.opcode is opcode and (table is None or x["table"] == table)
+        if x.opcode is opcode and (table is None or x.table == table)
     ]  # fmt: skip
     return found[nth]
 

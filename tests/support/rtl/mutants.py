@@ -57,7 +57,7 @@ def prelude() -> tuple[list[Instruction], bytes]:
         if data:
             values["offset"] = _FILL + len(blob)
             blob.extend(data + bytes(-len(data) % 64))
-        out.append(Instruction(opcode, values | fields))
+        out.append(isa.CLASSES[opcode](**values | fields))
 
     lanes = core.co_lanes * core.param_depth
     params = Params(
@@ -67,13 +67,13 @@ def prelude() -> tuple[list[Instruction], bytes]:
     )  # fmt: skip
     add(Opcode.LOAD_PARAMS, isa.pack_params(params), count=core.param_depth)
     steps = [
-        {"position": i % 16, "word": i % 4, "accumulator": i % 4, "first": int(i < 4)}
+        isa.StepEntry(position=i % 16, word=i % 4, accumulator=i % 4, first=int(i < 4))
         for i in range(core.step_depth)
     ]
     slots = 2 * core.accumulator_depth
-    accumulators = [{"phase": 4 * i // slots, "position": 0} for i in range(slots)]
+    accumulators = [isa.AccumulatorEntry(4 * i // slots, position=0) for i in range(slots)]
     phases = [
-        {"row": i // 2 % 2, "column": i % 2, "param": i % 4, "taps": 1, "positions": 1 << i % 16}
+        isa.PhaseEntry(i // 2 % 2, i % 2, param=i % 4, taps=1, positions=1 << i % 16)
         for i in range(core.phase_depth)
     ]
     for table, entries in ((Table.STEP, steps), (Table.ACCUMULATOR, accumulators),
@@ -111,8 +111,8 @@ def chain(instructions: list[Instruction]) -> None:
 def mutate_field(rng: np.random.Generator, instructions: list[Instruction]) -> str:
     index = int(rng.integers(len(instructions)))
     x = instructions[index]
-    name = str(rng.choice(list(x.fields)))
-    beyond = "offset" in x.fields and rng.random() < 0.15
+    name = str(rng.choice(list(isa.operands(x))))
+    beyond = hasattr(x, "offset") and rng.random() < 0.15
     if beyond:
         name = "offset"
     f = FIELDS[x.opcode][name]
@@ -120,25 +120,25 @@ def mutate_field(rng: np.random.Generator, instructions: list[Instruction]) -> s
     high = (1 << (f.width - f.signed)) - 1
     kind = rng.random()
     if beyond:  # the end of memory
-        value = MEMORY_END - Rig.BASES[Segment(x["segment"])] + 8 * int(rng.integers(-64, 9))
+        value = MEMORY_END - Rig.BASES[Segment(x.segment)] + 8 * int(rng.integers(-64, 9))
     elif name in ("offset", "image_stride", "block_stride", "row_stride") and kind < 0.6:
-        value = x[name] + (8 if name == "offset" else 1) * int(rng.integers(-16, 17))
+        value = getattr(x, name) + (8 if name == "offset" else 1) * int(rng.integers(-16, 17))
     elif kind < 0.5:
-        value = x[name] + int(rng.integers(-3, 4))
+        value = getattr(x, name) + int(rng.integers(-3, 4))
     elif kind < 0.7:
         value = int(rng.integers(0, 1 << min(f.width, int(rng.integers(1, 10)))))
     elif kind < 0.85:
         value = int(rng.choice([low, high, 0, 1, high - 1, high // 2]))
     else:
-        value = int(rng.choice([y[name] for y in instructions if name in y.fields]))
-    x.fields[name] = int(np.clip(value, low, high))
-    return f"{index} {x.opcode.name}.{name} = {x[name]}"
+        value = int(rng.choice([getattr(y, name) for y in instructions if hasattr(y, name)]))
+    setattr(x, name, int(np.clip(value, low, high)))
+    return f"{index} {x.opcode.name}.{name} = {getattr(x, name)}"
 
 
 def mutate_constant(
     rng: np.random.Generator, instructions: list[Instruction], weights: bytearray
 ) -> str:
-    loads = [x for x in stream() if x.fields.get("segment") == Segment.WEIGHTS]
+    loads = [x for x in stream() if getattr(x, "segment", None) == Segment.WEIGHTS]
     x = loads[int(rng.integers(len(loads)))]
     span = dram_range(x, TINY.core)
     assert span is not None
@@ -241,7 +241,7 @@ def overlaps_itself(case: Case) -> bool:
     """Whether an instruction writes a word twice: nothing says which of the values stays."""
     places = {n: np.zeros(TINY.core.phase_depth, np.int64) for n in ("row", "column")}
     for x in case.instructions():
-        f = x.fields
+        f = isa.operands(x)
         if x.opcode is Opcode.LOAD_TABLE and f["table"] == Table.PHASE:
             data = case.weights[f["offset"] : f["offset"] + 8 * f["count"]]
             for name, values in isa.unpack_table(Table.PHASE, data).items():

@@ -99,7 +99,7 @@ class RandomCompute:
         base = self.used[table]
         count = len(next(iter(columns.values())))
         assert count <= self.room(table)
-        for name, *_ in isa.TABLE_FIELDS[table]:
+        for name in (f.name for f in isa.TABLE_FIELDS[table]):
             values = columns.get(name) or [self.rng.getrandbits(8) for _ in range(count)]
             self.machine.tables[table][name][base : base + count] = values
         self.used[table] += count
@@ -112,12 +112,13 @@ class RandomCompute:
             f["winograd"] &= int(f["tile"] == 2)
             f["pitch"] = f["columns"] + (2 - f["columns"]) % 4 + self.rng.choice((0, 0, 4))
             f |= {name: 0 for name in isa.FIELDS[Opcode.COMPUTE] if "_base" in name}
-            instruction = Instruction(Opcode.COMPUTE, f)
+            instruction = isa.Compute(**f)
             free = f["phases"] <= f["stride_y"] * f["stride_x"]
             if free and descriptor_problem(instruction, self.core) is None:
                 break
         self._bases(f)
         self._tables(f)
+        instruction = isa.Compute(**f)
         assert descriptor_problem(instruction, self.core) is None
         return instruction
 

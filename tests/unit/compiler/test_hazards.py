@@ -209,14 +209,19 @@ def test_a_token_given_too_early_is_a_race():
 # The assigner by itself
 
 
+def blank(opcode: Opcode) -> Instruction:
+    """An instruction whose fields are all zero."""
+    return isa.CLASSES[opcode](*[0] * (len(isa.FIELDS[opcode]) - len(isa.HEADER)))
+
+
 def _load(assigner: TokenAssigner, *accesses: Access) -> Instruction:
-    x = Instruction(Opcode.LOAD_INPUT, {})
+    x = blank(Opcode.LOAD_INPUT)
     assigner.add(x, accesses)
     return x
 
 
 def _compute(assigner: TokenAssigner, *accesses: Access) -> Instruction:
-    x = Instruction(Opcode.COMPUTE, {})
+    x = blank(Opcode.COMPUTE)
     assigner.add(x, accesses)
     return x
 
@@ -253,7 +258,7 @@ def test_no_more_tokens_under_way_than_a_counter_holds():
     for number in range(4 * isa.MAX_TOKENS):
         place = number % (isa.MAX_TOKENS + 50)
         for opcode in (Opcode.COMPUTE, Opcode.STORE):
-            instruction = Instruction(opcode, {})
+            instruction = blank(opcode)
             access = Access("output", place, place + 1, opcode is Opcode.COMPUTE)
             assigner.add(instruction, [access])
             stream.append(instruction)

@@ -27,7 +27,7 @@ from winogen.network import zoo
 from winogen.network.graph import Graph
 from winogen.target.board import Board, CoreConfig, board_names, load_board
 from winogen.target.checks import descriptor_problem, dram_range
-from winogen.target.isa import Instruction, Opcode
+from winogen.target.isa import Instruction, Opcode, operands
 from winogen.target.registers import Segment
 
 MODELS = zoo.model_names()
@@ -71,8 +71,8 @@ def assert_no_work_is_wasted(stream: Stream, packed: PackedNetwork) -> None:
     done = [0] * len(packed.layers)
     for x in stream.instructions:
         if x.opcode is Opcode.COMPUTE:
-            tiles = x["images"] * x["tiles_y"] * x["tiles_x"]
-            done[x.layer] += tiles * x["blocks"] * x["steps"]
+            tiles = x.images * x.tiles_y * x.tiles_x
+            done[x.layer] += tiles * x.blocks * x.steps
     for layer, steps in zip(packed.layers, done):
         rows, columns = layer.lowered.tiles
         wanted = sum(
@@ -85,7 +85,7 @@ def assert_no_work_is_wasted(stream: Stream, packed: PackedNetwork) -> None:
 
 
 def stored_words(x: Instruction, board: Board) -> np.ndarray:
-    f = x.fields
+    f = operands(x)
     words = f["offset"] // board.core.word_bytes + np.add.outer(
         np.add.outer(f["image_stride"] * np.arange(f["images"]),
                      f["row_stride"] * np.arange(f["rows"])),
@@ -99,9 +99,9 @@ def assert_stored_once(stream: Stream, board: Board) -> None:
     for start, stop in pairwise([*stream.layer_starts, len(stream.instructions)]):
         stores = [x for x in stream.instructions[start:stop] if x.opcode is Opcode.STORE]
         words = np.concatenate([stored_words(x, board) for x in stores])
-        assert len({x["segment"] for x in stores}) == 1
+        assert len({x.segment for x in stores}) == 1
         assert len(np.unique(words)) == len(words) == 1 + words.max() - words.min()
-        if stores[0]["segment"] == Segment.OUTPUT:
+        if stores[0].segment == Segment.OUTPUT:
             assert len(words) * board.core.word_bytes == stream.output_bytes
             assert words.min() == 0
 
@@ -245,15 +245,15 @@ def computes(kernel: int, mode: Mode, board: str = "pynq-z2") -> list[Instructio
 )  # fmt: skip
 def test_multiplies_of_a_tile(kernel, mode, steps):
     instructions = computes(kernel, mode)
-    assert sum(x["steps"] for x in instructions) == steps
+    assert sum(x.steps for x in instructions) == steps
     for x in instructions:
-        assert (x["tiles_y"], x["tiles_x"], x["tile"], x["blocks"]) == (2, 2, 2, 1)
-        assert x["winograd"] == (mode is Mode.WINOGRAD)
+        assert (x.tiles_y, x.tiles_x, x.tile, x.blocks) == (2, 2, 2, 1)
+        assert x.winograd == (mode is Mode.WINOGRAD)
 
 
 def test_automatic_mode_takes_the_fewest_steps():
     for kernel, steps in ((5, 49), (4, 36)):
-        assert sum(x["steps"] for x in computes(kernel, Mode.AUTO)) == steps
+        assert sum(x.steps for x in computes(kernel, Mode.AUTO)) == steps
     shape = quantise(identity_graph((1, 3, 3)), samples=2).layers[0].shape  # a 1x1 convolution
     assert lower(shape).mode is Mode.DIRECT
 

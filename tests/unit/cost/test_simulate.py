@@ -21,7 +21,7 @@ from winogen.cost.units import Dram
 from winogen.network.graph import InputSpec
 from winogen.program.formats import TensorFormat
 from winogen.target.board import load_board
-from winogen.target.isa import FIELDS, MAX_TOKENS, Instruction, Opcode
+from winogen.target.isa import CLASSES, FIELDS, MAX_TOKENS, Instruction, Opcode
 from winogen.target.numerics import Requantiser
 from winogen.target.registers import Engine
 
@@ -44,7 +44,7 @@ def handed(slots: int) -> int:
 def instruction(opcode: Opcode, wait: int = 0, signal: int = 0, **fields: int) -> Instruction:
     values = {name: fields.pop(name, 0) for name in list(FIELDS[opcode])[4:]}
     assert not fields
-    return Instruction(opcode, values, wait, signal)
+    return CLASSES[opcode](**values, wait=wait, signal=signal)
 
 
 def load(words: int, rows: int = 1, **tokens: int) -> Instruction:

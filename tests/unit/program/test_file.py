@@ -221,7 +221,7 @@ def test_streams_that_leave_their_buffers(data):
         def outside(info: dict, sections: list[bytes], opcode: Opcode = opcode) -> None:
             instructions = small().program.streams[-1].instructions()
             x = next(x for x in instructions if x.opcode is opcode)
-            x.fields["offset"] = 1 << 24
+            x.offset = 1 << 24
             sections[-1] = zlib.compress(isa.encode(instructions))
 
         assert "outside" in refusal(stream_of(data, outside))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,21 +13,27 @@ from hypothesis import strategies as st
 from support.strategies import examples
 from winogen.target import registers
 from winogen.target.isa import (
+    CLASSES,
     FIELDS,
+    HEADER,
     INSTRUCTION_BYTES,
     PARAM_BYTES,
     PARAM_FIELDS,
     TABLE_ENTRY_BYTES,
     TABLE_FIELDS,
+    AccumulatorEntry,
     BadOpcodeError,
     EncodingError,
     Instruction,
     InstructionField,
     Opcode,
     Params,
+    PhaseEntry,
+    StepEntry,
     Table,
     decode,
     encode,
+    operands,
     pack_activation,
     pack_params,
     pack_table,
@@ -34,14 +41,6 @@ from winogen.target.isa import (
     unpack_table,
 )
 from winogen.target.registers import Engine
-
-HEADER = ("opcode", "wait", "signal", "layer")
-
-
-def limits(f: InstructionField) -> tuple[int, int]:
-    if f.signed:
-        return -(1 << (f.width - 1)), (1 << (f.width - 1)) - 1
-    return 0, (1 << f.width) - 1
 
 
 def body(opcode: Opcode) -> dict[str, InstructionField]:
@@ -53,20 +52,16 @@ def instructions(draw: st.DrawFn) -> Instruction:
     opcode = draw(st.sampled_from(Opcode))
     values = {}
     for name, f in body(opcode).items():
-        low, high = limits(f)
+        low, high = f.limits
         values[name] = draw(st.sampled_from((low, high)) | st.integers(low, high))
-    return Instruction(
-        opcode,
-        values,
-        draw(st.integers(0, 7)),
-        draw(st.integers(0, 7)),
-        draw(st.integers(0, 4095)),
-    )
+    for name in ("wait", "signal", "layer"):
+        values[name] = draw(st.integers(*FIELDS[opcode][name].limits))
+    return CLASSES[opcode](**values)
 
 
 def lowest(opcode: Opcode, **changes: int) -> Instruction:
-    values = {name: limits(f)[0] for name, f in body(opcode).items()}
-    return Instruction(opcode, {**values, **changes})
+    values = {name: f.limits[0] for name, f in body(opcode).items()}
+    return CLASSES[opcode](**{**values, **changes})
 
 
 @examples(200)
@@ -98,7 +93,7 @@ def test_every_field_lands_on_its_own_bits(opcode):
     """The stream read as one big number, in which a field starts at bit 32 * word + lsb."""
     base = int.from_bytes(encode([lowest(opcode)]), "little")
     for name, f in body(opcode).items():
-        low, high = limits(f)
+        low, high = f.limits
         for value in (low, high):
             number = int.from_bytes(encode([lowest(opcode, **{name: value})]), "little")
             mask = ((1 << f.width) - 1) << (32 * f.word + f.lsb)
@@ -109,7 +104,7 @@ def test_every_field_lands_on_its_own_bits(opcode):
 @pytest.mark.parametrize("opcode", Opcode)
 def test_a_value_that_does_not_fit_names_its_field(opcode):
     for name, f in body(opcode).items():
-        low, high = limits(f)
+        low, high = f.limits
         for value in (low - 1, high + 1):
             with pytest.raises(EncodingError, match=rf"{opcode.name}: {name} = {value} "):
                 encode([lowest(opcode, **{name: value})])
@@ -122,13 +117,32 @@ def test_a_value_that_does_not_fit_names_its_field(opcode):
 
 @pytest.mark.parametrize("opcode", Opcode)
 def test_unknown_and_missing_fields_are_named(opcode):
-    with pytest.raises(EncodingError, match=rf"{opcode.name}.*'bogus'"):
-        encode([lowest(opcode, bogus=1)])
-    missing = next(iter(body(opcode)))
-    instruction = lowest(opcode)
-    del instruction.fields[missing]
-    with pytest.raises(EncodingError, match=rf"{opcode.name}.*'{missing}'"):
-        encode([instruction])
+    with pytest.raises(TypeError, match="bogus"):
+        lowest(opcode, bogus=1)
+    values = operands(lowest(opcode))
+    for missing in values:
+        with pytest.raises(TypeError, match=f"'{missing}'"):
+            CLASSES[opcode](**{name: v for name, v in values.items() if name != missing})
+
+
+@pytest.mark.parametrize("opcode", Opcode)
+def test_an_instruction_has_no_other_attributes(opcode):
+    with pytest.raises(AttributeError):
+        lowest(opcode).bogus = 1
+    with pytest.raises(TypeError):
+        lowest(opcode)["layer"]
+
+
+def test_the_first_instruction_that_does_not_fit_is_named():
+    """Whatever their opcodes; of its fields it is the first."""
+    good, early = lowest(Opcode.STORE), lowest(Opcode.STORE, images=-1, base=-1)
+    late = lowest(Opcode.LOAD_INPUT, rows=1 << 12)
+    with pytest.raises(EncodingError, match="STORE: base = -1 does not fit"):
+        encode([good, early, late])
+    with pytest.raises(EncodingError, match="LOAD_INPUT: rows = 4096 does not fit"):
+        encode([good, late, early])
+    with pytest.raises(EncodingError, match=f"STORE: offset = {1 << 70} "):
+        encode([lowest(Opcode.STORE, offset=1 << 70)])
 
 
 @pytest.mark.parametrize("bad", [0, 7, 15])
@@ -171,32 +185,36 @@ def test_engines():
     assert lowest(Opcode.STORE).engine is Engine.STORE
 
 
-@pytest.mark.parametrize("table", [Table.STEP, Table.ACCUMULATOR, Table.PHASE])
+ENTRIES = {
+    Table.STEP: StepEntry,
+    Table.ACCUMULATOR: AccumulatorEntry,
+    Table.PHASE: PhaseEntry,
+}
+
+
+@pytest.mark.parametrize("table", ENTRIES)
 @examples(100)
 @given(data=st.data())
 def test_table_round_trip(table, data):
-    entry = st.fixed_dictionaries(
-        {
-            n: st.sampled_from((0, (1 << w) - 1)) | st.integers(0, (1 << w) - 1)
-            for n, _, w, _ in TABLE_FIELDS[table]
-        }
+    entry = st.builds(
+        ENTRIES[table],
+        **{f.name: st.sampled_from(f.limits) | st.integers(*f.limits) for f in TABLE_FIELDS[table]},
     )
     entries = data.draw(st.lists(entry, max_size=20))
     packed = pack_table(table, entries)
     assert len(packed) == TABLE_ENTRY_BYTES[table] * len(entries)
     columns = unpack_table(table, packed)
-    assert [dict(zip(columns, row)) for row in zip(*(c.tolist() for c in columns.values()))] == (
-        entries
-    )
+    rows = zip(*(c.tolist() for c in columns.values()))
+    assert [ENTRIES[table](**dict(zip(columns, row))) for row in rows] == entries
 
 
-@pytest.mark.parametrize("table", [Table.STEP, Table.ACCUMULATOR, Table.PHASE])
+@pytest.mark.parametrize("table", ENTRIES)
 def test_table_values_that_do_not_fit_are_named(table):
-    for name, _, width, _ in TABLE_FIELDS[table]:
-        entry = {n: 0 for n, *_ in TABLE_FIELDS[table]}
-        for value in (-1, 1 << width):
-            with pytest.raises(EncodingError, match=f"{table.name} table: {name} = {value} "):
-                pack_table(table, [{**entry, name: value}])
+    zero = ENTRIES[table](**{f.name: 0 for f in TABLE_FIELDS[table]})
+    for f in TABLE_FIELDS[table]:
+        for value in (-1, 1 << f.width):
+            with pytest.raises(EncodingError, match=f"{table.name} table: {f.name} = {value} "):
+                pack_table(table, [replace(zero, **{f.name: value})])
 
 
 @pytest.mark.parametrize(
@@ -204,16 +222,19 @@ def test_table_values_that_do_not_fit_are_named(table):
     [*((TABLE_FIELDS[t], 64) for t in TABLE_FIELDS), (PARAM_FIELDS, 8 * PARAM_BYTES)],
 )
 def test_table_and_parameter_fields_do_not_overlap(fields, bits):
-    ranges = [range(lsb, lsb + width) for _, lsb, width, _ in fields]
+    ranges = [range(f.lsb, f.lsb + f.width) for f in fields]
     assert all(r.stop <= bits for r in ranges)
     assert not any(set(a) & set(b) for a, b in combinations(ranges, 2))
     assert all(r.start // 64 == (r.stop - 1) // 64 for r in ranges)
 
 
-_PARAM_LIMITS = {
-    name: (0, 255) if name == "shift" else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
-    for name, _, width, _ in PARAM_FIELDS
-}
+_PARAM_LIMITS = {f.name: f.limits for f in PARAM_FIELDS}
+
+
+def test_only_shifts_have_no_sign():
+    assert [f.name for f in PARAM_FIELDS if not f.signed] == ["shift"]
+    assert _PARAM_LIMITS["shift"] == (0, 255)
+    assert _PARAM_LIMITS["bias"] == (-(1 << 47), (1 << 47) - 1)
 
 
 @examples(200)
@@ -239,8 +260,8 @@ def test_params_lie_where_the_layout_says():
     number = int.from_bytes(
         pack_params(Params(**{n: np.array([v], np.int64) for n, v in values.items()})), "little"
     )
-    for name, lsb, width, _ in PARAM_FIELDS:
-        assert (number >> lsb) % (1 << width) == values[name] % (1 << width)
+    for f in PARAM_FIELDS:
+        assert (number >> f.lsb) % (1 << f.width) == values[f.name] % (1 << f.width)
 
 
 @pytest.mark.parametrize("name", list(_PARAM_LIMITS))
