@@ -23,7 +23,8 @@ from winogen.compilation.job import read_job
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.lower import Mode
 from winogen.compiler.options import CompileOptions
-from winogen.network.load import NetworkOptions, load_network
+from winogen.network.load import load_network
+from winogen.network.options import NetworkOptions
 from winogen.program.file import Program
 from winogen.target.board import board_folder, load_board
 
