@@ -16,6 +16,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_another_process_is_named(name):
         begin = time.monotonic()
         with pytest.raises(DeviceBusyError) as error:
             generator(name, 0.2)
-        assert 0.2 < time.monotonic() - begin < 5
+        assert time.monotonic() - begin > 0.2
         assert re.match(
             rf"the device is in use by process {other.pid} \('python\S* -W ignore -c .*', since "
             r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\), which has not let go of it within 0.2 s: close its "
@@ -344,31 +345,37 @@ def test_threads_wait_in_order_and_not_for_ever():
     assert order == list(range(5))
 
 
-def test_a_thread_that_keeps_the_device_is_named():
+def test_a_thread_that_keeps_the_device_is_named(monkeypatch):
+    """Others wait as long as it said, and all of them together no longer."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(
+        "winogen.runtime.session.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
     session = Session(None)
     go = threading.Event()
 
     def keep() -> None:
         with session.turn("network 'slow'", 0.5):
-            go.wait(30)
+            go.wait(60)
 
     thread = threading.Thread(target=keep)
     thread.start()
     while not session._queue:
         time.sleep(0.001)
-    for least in (0.3, 0):  # that somebody has waited does not give the other more time
-        begin = time.monotonic()
+    clock.now = 0.4  # it still has time
+    looks = iter([False, False, True])
+    with (
+        pytest.raises(DeviceError, match="stopped before it had its turn"),
+        session.turn("mine", 1, stop=lambda: next(looks)),
+    ):
+        pass
+    clock.now = 0.6
+    for _ in range(2):  # that somebody has waited does not give it more
         with (
             pytest.raises(DeviceBusyError, match=r"'slow' for longer than the 0\.5 s that"),
             session.turn("mine", 1),
         ):
             pass
-        assert least <= time.monotonic() - begin < (0.4 if not least else 10)
-    with (
-        pytest.raises(DeviceError, match="stopped before it had its turn"),
-        session.turn("mine", 1, stop=lambda: True),
-    ):
-        pass
     go.set()
     thread.join(10)
     with session.turn("mine", 1):

@@ -96,6 +96,7 @@ def test_a_driver_binds_to_the_vlnv(device, tmp_path, monkeypatch):
     assert type(pynq.Overlay(path, device=device).winogen_0) is Driver
 
 
+@pytest.mark.benchmark
 def test_loading_is_fast(device, tmp_path):
     path = str(device.ensure_overlay(tmp_path))
     pynq.Overlay(path, device=device)

@@ -281,6 +281,7 @@ def test_coverage_and_waves(tmp_path):
         plain.core.waves(tmp_path / "none")
 
 
+@pytest.mark.benchmark
 def test_speed():
     bench = Bench()
     bench.start(1, mode=3)

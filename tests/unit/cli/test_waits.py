@@ -123,7 +123,7 @@ def test_a_signal_ends_it_in_good_order(number, code, said, program, output):
     for _ in range(10):  # Python ignores what strikes in a __del__, and says so
         process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
-            out, err = process.communicate(timeout=5)
+            out, err = process.communicate(timeout=30)
             break
     assert process.returncode == code
     assert out.endswith("closed\n")
