@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from runner import HERE, REPOSITORY, RTL
+from runner import HERE, REPOSITORY
+
+from winogen.target.hardware import hardware_folder, rtl_sources
 
 PACKAGE = "winogen_pkg"  # no module; test_rtlgen.py compares it with Python
-OPEN = RTL.parent / "open"
+OPEN = hardware_folder() / "open"
 #: winogen.emulation.rtl simulates the whole core; its tests drive it by registers and memory.
 CORE = "winogen_core"
 SIMULATED = re.compile(r"\b(?:run|run_unit|simulate)\(\s*(?:monkeypatch,\s*)?\"(\w+)\"")
@@ -31,7 +33,7 @@ def all_subjects() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", sorted(p.stem for d in (RTL, OPEN) for p in d.glob("*.sv") if p.stem != PACKAGE)
+    "module", sorted(p.stem for p in [*rtl_sources(), *OPEN.glob("*.sv")] if p.stem != PACKAGE)
 )
 def test_every_module_has_a_test(module: str) -> None:
     if module == CORE:
@@ -51,7 +53,7 @@ def test_a_module_without_a_test_is_seen() -> None:
     wire wg_wire;
     """
     assert subjects(text) == {"wg_top", "wg_plain"}
-    assert subjects('run("wg_a", [RTL / "wg_b.sv"])\nsimulate(monkeypatch, "wg_c", x)') == {
+    assert subjects('run("wg_a", [HERE / "wg_b.sv"])\nsimulate(monkeypatch, "wg_c", x)') == {
         "wg_a",
         "wg_c",
     }

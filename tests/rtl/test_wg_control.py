@@ -23,8 +23,6 @@ from winogen.target.checks import descriptor_problem
 from winogen.target.isa import FIELDS, Instruction, Opcode
 from winogen.target.registers import Engine, ErrorCode
 
-RTL = Path(__file__).resolve().parents[2] / "hw_src" / "rtl"
-
 CORES = {
     "small": CoreConfig(8, 8, 8, 2, 600, 90, 300, 200, 40, 24, 12, 6, 1),
     "large": CoreConfig(16, 4, 4, 1, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 4095, 128, 255, 255, 1),
@@ -212,8 +210,7 @@ def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) 
 
 @pytest.mark.parametrize("core", CORES)
 def test_descriptor_check_agrees_with_python(monkeypatch, core):
-    source = RTL / "wg_descriptor_check.sv"
-    simulate(monkeypatch, "wg_descriptor_check", core, ["check_descriptors"], [source])
+    simulate(monkeypatch, "wg_descriptor_check", core, ["check_descriptors"], [])
 
 
 def test_registers_control_fetch_and_issue(tmp_path, monkeypatch):

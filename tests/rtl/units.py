@@ -7,13 +7,12 @@ build for each data width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from bits import instruction_bits
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from random_compute import core_config, parameters
-from runner import HERE, RTL, run
+from runner import HERE, run
 
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Instruction
@@ -29,8 +28,8 @@ def run_unit(
 
     ``top`` is a module of hw_src/rtl or, with the name tb_*, of this folder.
     """
-    folder: Path = HERE if top.startswith("tb_") else RTL
-    run(top, [folder / f"{top}.sv"], test_module, dict(parameters), testcase=list(tests))
+    sources = [HERE / f"{top}.sv"] if top.startswith("tb_") else []
+    run(top, sources, test_module, dict(parameters), testcase=list(tests))
 
 
 def run_units(core: tuple[int, int, int], test_module: str, tests: Sequence[str]) -> None:
