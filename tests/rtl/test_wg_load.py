@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
-from runner import run
+from runner import HERE, run
 
 from winogen.emulation.device.errors import BusError
 from winogen.emulation.device.memory import EmulatedMemory
@@ -43,7 +43,7 @@ BASE, SIZE = 0x1_0000_0000, 1 << 18
 )
 def test_wg_load(data_width: int, lanes: int, ports: int) -> None:
     parameters = {"DataWidth": data_width, "Lanes": lanes, "ReadPorts": ports, **DEPTHS}
-    run("wg_load", [], "test_wg_load", parameters)
+    run("tb_load", [HERE / "tb_load.sv"], "test_wg_load", parameters)
 
 
 class Bench:

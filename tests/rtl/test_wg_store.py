@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
-from runner import run
+from runner import HERE, run
 
 from winogen.target.isa import Instruction, Opcode, encode
 from winogen.target.registers import ErrorCode
@@ -29,7 +29,7 @@ def test_store(width, lanes, address):
         "OutputDepth": DEPTH,
         "AddrWidth": address,
     }
-    run("wg_store", [], "test_wg_store", parameters)
+    run("tb_store", [HERE / "tb_store.sv"], "test_wg_store", parameters)
 
 
 class Bench:

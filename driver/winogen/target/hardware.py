@@ -7,7 +7,9 @@ from pathlib import Path
 from winogen.common.folders import shipped_folder
 from winogen.target.board import CoreConfig
 
+#: The top level, with flat ports, and the instance in it that all of the logic lies in.
 TOP = "winogen_core"
+CORE = "u_core"
 
 
 def hardware_folder() -> Path:
