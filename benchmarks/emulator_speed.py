@@ -30,7 +30,7 @@ def main() -> int:
         print("needs onnx and onnxruntime: pip install -e '.[test]'", file=sys.stderr)
         return 2
 
-    from onnx_oracle import to_onnx
+    from support.onnx_oracle import to_onnx
     from winogen.compiler.compile import compile_graph
     from winogen.network.zoo import load_model
     from winogen.runtime.generator import Generator

@@ -22,16 +22,16 @@ from pathlib import Path
 import numpy as np
 
 from winogen.compiler.compile import compile_graph
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import instruction_work
 from winogen.network import zoo
 from winogen.network.graph import Graph
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import rtl_device
 from winogen.target.board import Board, load_board
-from winogen.target.isa import Opcode
+from winogen.target.isa import Compute
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from random_graphs import GraphBuilder
+from support.random_graphs import GraphBuilder
 
 PARTS = ("dcgan", "batch1", "vta", "modes")
 #: The largest difference of a layer's cycles from the prediction.
@@ -82,12 +82,12 @@ def measure(model: Graph, board: Board, batch: int, mode: str = "auto") -> list[
         end = total if number == len(program.layers) - 1 else int(ends[indices].max())
         moved = floor = 0.0
         for index in indices:
-            work = cost.instruction_work(instructions[index], board)
+            work = instruction_work(instructions[index], board)
             moved += work.read_bytes + work.written_bytes
-            if instructions[index].opcode is Opcode.COMPUTE:
-                f = instructions[index].fields
-                tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
-                floor += tiles * f["blocks"] * f["steps"] / board.core.tile_lanes
+            instruction = instructions[index]
+            if isinstance(instruction, Compute):
+                tiles = instruction.images * instruction.tiles_y * instruction.tiles_x
+                floor += tiles * instruction.blocks * instruction.steps / board.core.tile_lanes
         layers.append(
             Layer(
                 info.kind,

@@ -1,7 +1,7 @@
 """Every network end to end: what is exact, how good the images are, how fast it runs.
 
-    python benchmarks/networks.py                 # all networks, then the table in docs/networks.md
-    python benchmarks/networks.py discogan        # some of them
+    python benchmarks/networks.py           # all, then the table in docs/use/networks.md
+    python benchmarks/networks.py discogan  # some of them
 
 For each network: the float reference against onnxruntime; the program on the emulated device
 against the simulated logic (int8 and int16, one image, whole range of inputs), both against the
@@ -26,24 +26,25 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path += [str(REPOSITORY / "driver"), str(REPOSITORY / "tests")]
 
-from bench import DEVICES, random_inputs, run_integers  # noqa: E402
-from onnx_oracle import run_onnx  # noqa: E402
+from support.bench import DEVICES, random_inputs, run_integers  # noqa: E402
+from support.onnx_oracle import run_onnx  # noqa: E402
 from winogen.common.files import write_atomically  # noqa: E402
 from winogen.common.folders import cache_folder  # noqa: E402
 from winogen.compiler.compile import Compiled, compile_graph  # noqa: E402
 from winogen.compiler.integers import run_integer  # noqa: E402
-from winogen.cost import simulate as cost  # noqa: E402
+from winogen.compiler.window import choose_window  # noqa: E402
+from winogen.cost.simulate import simulate  # noqa: E402
 from winogen.network import reference, zoo  # noqa: E402
 from winogen.network.graph import Graph  # noqa: E402
 from winogen.program.formats import sample_inputs  # noqa: E402
 from winogen.quality.measure import psnr  # noqa: E402
 from winogen.runtime.generator import Generator  # noqa: E402
-from winogen.runtime.windows import choose_window, image_spans  # noqa: E402
+from winogen.runtime.windows import image_spans  # noqa: E402
 from winogen.target.board import Board, load_board  # noqa: E402
 
 BOARD = "pynq-z2"
 SHARED = REPOSITORY.parent / "shared" / "weights"
-DOCUMENT = REPOSITORY / "docs" / "networks.md"
+DOCUMENT = REPOSITORY / "docs" / "use" / "networks.md"
 MARKERS = ("<!-- begin table -->", "<!-- end table -->")
 #: Rows and columns of the picture for which networks that take any size are timed.
 PICTURE = (1080, 1920)
@@ -114,7 +115,7 @@ def speed(compiled: Compiled) -> dict[str, Any]:
     """Predicted cycles, images a second and DRAM bytes for one image of the largest batch."""
     program = compiled.program
     stream = program.streams[-1]
-    line = cost.simulate(stream.instructions(), program.board)
+    line = simulate(stream.instructions(), program.board)
     return {
         "batch": stream.batch,
         "cycles": stream.cycles / stream.batch,

@@ -23,7 +23,10 @@ language = "en_GB"
 
 root_doc = "docs/index"
 include_patterns = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "docs/*.md",
+    "docs/**/*.md",
     "notebooks/*.ipynb",
     "hw_src/README.md",
     "overlay/README.md",
@@ -35,7 +38,10 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinxarg.ext", "docstrings", "d
 
 # What is not ours cannot be looked up without asking the network. What is ours must be found, but
 # for types of the inside that signatures name.
-_INSIDE = r"device\.(core|memory)|doctor\.bench|isa|model_yaml|numerics|registers|rtl\.core"
+_INSIDE = (
+    r"doctor\.bench|emulation\.device\.(core|memory)|emulation\.rtl\.core|network\.definition"
+    r"|target\.(isa|numerics|registers)"
+)
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!winogen).*"), ("py:class", rf"winogen\.({_INSIDE})\..*")]
 

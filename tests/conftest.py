@@ -55,8 +55,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError("there is one board: run its tests in one process, without -n")
     if config.option.collectonly:
         return
-    from bench import DEVICES, OWN_BUILD
-    from real_board import RealBoard
+    from support.bench import DEVICES, OWN_BUILD
+    from support.real_board import RealBoard
     from winogen.common.errors import one_line
 
     try:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from winogen.target.board import load_board
 from winogen.version import __version__
 
 if TYPE_CHECKING:
+    from winogen.network.graph import Graph
     from winogen.profiling.profile import Profile
     from winogen.program.file import Program
     from winogen.runtime.generator import Generator
-    from winogen.runtime.open import pick_device
+    from winogen.runtime.pick import pick_device
+    from winogen.target.board import Board
 
 __all__ = [
     "Generator",
@@ -34,17 +37,34 @@ __all__ = [
 
 
 def compile_model(
-    model: str | Path, board: str = "pynq-z2", bits: int = 8, **options: Any
+    model: str | Path | Graph,
+    board: str | Path | Board = "pynq-z2",
+    *,
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> Program:
-    """Compile a network of the zoo, or a folder with layers.yaml and weights.npz.
+    """Compile a network for a board, as ``winogen compile`` does.
 
-    ``options`` are ``mode``, ``batch``, ``calibration``, ``inputs``, ``seed`` and ``progress`` of
-    :func:`winogen.compiler.compile.compile_graph`.
+    Parameters
+    ----------
+    model : a name of the zoo, a folder with layers.yaml and weights.npz, an ONNX file, or a
+        :class:`winogen.network.graph.Graph`
+    board : a name, a board YAML file, or what :func:`winogen.load_board` gives
+    progress : called with the name of each stage
+    options : those of :class:`winogen.compiler.options.CompileOptions`
+
+    Raises
+    ------
+    ModelError, UnsupportedLayerError : there is no such network, or it cannot run
+    QuantisationError, ScheduleError : a layer does not fit the hardware, which it names
+    BoardError, InputError : the board or an option is unknown, or not possible here
     """
-    from winogen.compiler.compile import compile_graph
-    from winogen.network.zoo import load_model
+    from winogen.compilation.compile import compile_job
+    from winogen.compilation.job import read_job
+    from winogen.compiler.options import CompileOptions
 
-    return compile_graph(load_model(model), load_board(board, bits), **options).program
+    asked = CompileOptions.of("compile_model", {"board": board, **options}).with_board()
+    return compile_job(read_job(model, asked, progress), progress).program
 
 
 def __getattr__(name: str) -> Any:
@@ -58,7 +78,7 @@ def __getattr__(name: str) -> Any:
 
         return Profile
     if name == "pick_device":
-        from winogen.runtime.open import pick_device
+        from winogen.runtime.pick import pick_device
 
         return pick_device
     if name == "Program":

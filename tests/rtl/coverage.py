@@ -18,8 +18,8 @@ from pathlib import Path
 from winogen.common.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from coverage_report import Point, figures, modules, read, text
-from coverage_stimulus import Stimuli
+from support.rtl.coverage_report import Point, figures, modules, read, text
+from support.rtl.coverage_stimulus import Stimuli
 
 
 def main() -> int:

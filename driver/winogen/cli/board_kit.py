@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from winogen.common.errors import InputError
-from winogen.runtime.open import OVERLAY_NAMES
+from winogen.runtime.overlay import OVERLAY_NAMES
 from winogen.target.board import Board, board_folder
 
 #: What pytest needs on Python 3.10 too: pip leaves out what the Python that runs it does not need.
@@ -24,11 +24,13 @@ PYTHON = "3.10"
 #: The conformance suite, of the source tree's ``tests``.
 SUITE = (
     "conftest.py",
-    "bench.py",
-    "random_graphs.py",
-    "random_networks.py",
-    "real_board.py",
-    "test_conformance.py",
+    "support/places.py",
+    "support/bench.py",
+    "support/conformance.py",
+    "support/random_graphs.py",
+    "support/random_networks.py",
+    "support/real_board.py",
+    "devices/test_conformance.py",
 )
 #: What a wheel is built from.
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "driver", "hw_src", "notebooks", "overlay")
@@ -38,7 +40,8 @@ _PYTEST_INI = """\
 [pytest]
 minversion = 8.4
 testpaths = tests
-addopts = --disable-plugin-autoload -p no:cacheprovider -m "not long"
+pythonpath = tests
+addopts = --import-mode=importlib --disable-plugin-autoload -p no:cacheprovider -m "not long"
 markers = long: thousands of random cases; run with -m long
 """
 _README = """\
@@ -127,8 +130,8 @@ def _fill(
     shutil.rmtree(packages / "bin", ignore_errors=True)  # scripts for the Python of this machine
     stage("copying")
     tests = kit / "tests"
-    tests.mkdir()
     for name in SUITE:
+        (tests / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tree / "tests" / name, tests / name)
     for name, data in programs.items():
         (kit / name).write_bytes(data)

@@ -28,7 +28,7 @@ def choose_device(options: argparse.Namespace, *, compiled: bool) -> None:
 
     Raises InputError if there is an overlay and no board for it.
     """
-    from winogen.runtime.open import AUTO, DEVICE_VARIABLE, pick_device
+    from winogen.runtime.pick import AUTO, DEVICE_VARIABLE, pick_device
 
     if options.device in (None, AUTO):
         picked = pick_device()

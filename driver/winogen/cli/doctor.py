@@ -63,7 +63,7 @@ def _pick(options: argparse.Namespace) -> str:
     """Fill in device and board where they are not given; the line that says which they are."""
     given = "" if options.device == "auto" else options.device
     try:
-        from winogen.runtime.open import pick_device
+        from winogen.runtime.pick import pick_device
     except Exception:  # pynq is broken: the checks say how
         options.device, options.board = given or "emulator", options.board or "pynq-z2"
         return f"{options.device}, as board {options.board}"

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
         "disasm",
         help="print the instructions of a program file",
         description="One instruction a line: index, layer, opcode, tokens taken (<), operands, "
-        "tokens given (>). docs/instructions.md says what the operands mean.",
+        "tokens given (>). docs/reference/instructions.md says what the operands mean.",
     )
     disasm.add_argument("program", type=Path, help="program file (.wg)")
     disasm.add_argument("--batch", type=int, help="which stream (default: the smallest)")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from winogen import compile_model
 from winogen.common.errors import BoardError, InputError
 from winogen.common.progress import Progress
 from winogen.program.file import Program
@@ -79,11 +80,7 @@ def _read(path: Path, board: str) -> bytes:
 
 
 def _compile(builds: list[Board]) -> dict[str, bytes]:
-    from winogen.compiler.compile import compile_graph
-    from winogen.network.load import load_network
-
-    graph = load_network(_MODEL)
     return {
-        f"{_MODEL}-int{board.core.data_width}.wg": compile_graph(graph, board).program.tobytes()
+        f"{_MODEL}-int{board.core.data_width}.wg": compile_model(_MODEL, board).tobytes()
         for board in builds
     }

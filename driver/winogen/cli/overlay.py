@@ -113,7 +113,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _explore(options: argparse.Namespace) -> None:
     from winogen.common.progress import Progress
-    from winogen.compiler.compile import MAX_BATCH
+    from winogen.compiler.options import MAX_BATCH
     from winogen.fpga.explore import Explorer
     from winogen.fpga.explore_report import explore_dict, explore_plot, explore_text
     from winogen.fpga.parts import find_part

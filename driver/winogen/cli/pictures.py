@@ -13,6 +13,7 @@ from winogen.common.errors import InputError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import encode_png
 from winogen.common.progress import Progress
+from winogen.compiler.window import choose_window
 from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.reports.tables import cost_summary, cost_table
@@ -24,10 +25,8 @@ from winogen.runtime.pictures import (
     read_size,
     transform,
 )
-from winogen.runtime.windows import choose_window, image_spans
+from winogen.runtime.windows import image_spans
 from winogen.target.board import Board
-
-#: Files of a folder that are taken to be pictures.
 
 
 @dataclass(frozen=True)

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 
-from winogen.cli.compile import COMPILE_ONLY, compile_model
+from winogen.cli.compile import compile_with_progress
+from winogen.cli.job import prepare
+from winogen.cli.options import compile_options, refuse
 from winogen.common.errors import InputError
+from winogen.compiler.options import CompileOptions
 from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.target.board import Board, load_board
 
 MAX_SCALE = 64
+#: Options that a program is checked against; it has the others fixed.
+_CHECKED = ("board", "bits")
 
 
 def load_or_compile(
     options: argparse.Namespace,
     choose_window: Callable[[Graph, Board], tuple[int, int] | None] | None = None,
 ) -> Program:
-    """The program that the options name; ``choose_window`` as :func:`compile_model` takes it."""
+    """The program that the options name, compiled if it is none yet.
+
+    ``choose_window`` decides on the size of the input where ``--window`` does not.
+    """
     if not options.model.endswith(".wg"):
-        return compile_model(options, choose_window).program
-    given = [f"--{n.replace('_', '-')}" for n in COMPILE_ONLY if getattr(options, n) is not None]
-    if given:
-        raise InputError(f"{', '.join(given)} cannot change a compiled program; compile it anew")
+        return _compile(options, choose_window)
+    fixed = [name for name in CompileOptions.described if name not in _CHECKED]
+    refuse(options, fixed, "cannot change a compiled program; compile it anew")
     program = Program.load(options.model)
     if options.board or options.bits:
         bits = options.bits or program.data_width
         program.check_board(load_board(options.board or program.board.name, bits))
     return program
+
+
+def _compile(
+    options: argparse.Namespace,
+    choose_window: Callable[[Graph, Board], tuple[int, int] | None] | None,
+) -> Program:
+    asked = compile_options(options).with_board()
+    job = prepare(options.model, asked)
+    if asked.window is None and choose_window:
+        window = choose_window(job.graph, asked.target)
+        job = replace(job, options=replace(job.options, window=window))
+    return compile_with_progress(job).program
 
 
 def check_no_latents(options: argparse.Namespace) -> None:

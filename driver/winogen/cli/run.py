@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.cli.compile import compile_options
 from winogen.cli.device import add_device, choose_device
+from winogen.cli.options import option_parser
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
 from winogen.common.progress import Progress
+from winogen.compiler.options import CompileOptions
 from winogen.reports.tables import cost_summary, cost_table
 
 #: Images of one run, by default and at most, and the largest magnification of the sheet: what
@@ -28,7 +29,7 @@ def add(commands: Any) -> None:
     """Add the command to the command line (argparse's sub-parsers)."""
     run = commands.add_parser(
         "run",
-        parents=[compile_options()],
+        parents=[option_parser(CompileOptions)],
         help="generate images",
         description="Run a network on a device and write a sheet of its images (PNG), or its "
         "output as an array (.npy).",
@@ -69,7 +70,7 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from winogen.common.images import encode_png, save_array, sheet
-    from winogen.profiling.perfetto import check_name
+    from winogen.profiling import perfetto
     from winogen.runtime.generator import Generator
 
     choose_device(options, compiled=options.model.endswith(".wg"))
@@ -97,7 +98,7 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     check_writable(options.output)
     if options.trace:
-        check_name(options.trace)
+        perfetto.check_name(options.trace)
         check_writable(options.trace)
     inputs = _read_inputs(options.input) if options.input else None
     program = load_or_compile(options)
@@ -133,7 +134,7 @@ def _run(options: argparse.Namespace) -> None:
         write_atomically(options.output, encode_png(sheet(out), options.scale))
     stream = program.streams[-1]
     if profile and options.trace:
-        profile.save_trace(options.trace)
+        perfetto.save(profile, options.trace)
     print(profile if profile and options.profile else cost_table(program, stream))
     print(cost_summary(program, stream))
     print(

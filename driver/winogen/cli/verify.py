@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.cli.compile import compile_options
 from winogen.cli.device import add_device, choose_device
-from winogen.cli.job import read_job
+from winogen.cli.job import prepare
+from winogen.cli.options import compile_options, option_parser, refuse
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError
 from winogen.common.progress import Progress
 from winogen.compiler.lower import Mode
-from winogen.compiler.quantise import quantise_observed
+from winogen.compiler.options import CompileOptions
 from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
@@ -24,13 +24,15 @@ from winogen.quality.inputs import MAX_INPUTS, read_calibration
 
 #: Inputs to compare on, by default.
 DEFAULT_NUMBER = 4
+#: Options of a compilation that the program answers.
+_OF_THE_PROGRAM = ("board", "bits", "batch", "window")
 
 
 def add(commands: Any) -> None:
     """Add the command to the command line (argparse's sub-parsers)."""
     verify = commands.add_parser(
         "verify",
-        parents=[compile_options()],
+        parents=[option_parser(CompileOptions)],
         help="compare a program with the float network, layer by layer",
         description="Run a program on a device so that every layer's output is kept, and compare: "
         "with the float network (PSNR, SSIM), and bit by bit with what the model compiles to. "
@@ -62,18 +64,12 @@ def add(commands: Any) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from winogen.quality.verify import check_layers, verify
 
-    given = [
-        f"--{name}"
-        for name in ("board", "bits", "batch", "window")
-        if getattr(options, name) is not None
-    ]
-    if given:
-        raise InputError(f"{', '.join(given)} cannot change a compiled program; leave it out")
+    refuse(options, _OF_THE_PROGRAM, "cannot change a compiled program; leave it out")
     if options.input and (options.number is not None or options.seed is not None):
         raise InputError("--input brings its own inputs: leave -n and --seed out")
     choose_device(options, compiled=True)
     program = Program.load(options.program)
-    job = read_job(options, program.data_width)
+    job = prepare(options.model, compile_options(options, bits=program.data_width))
     graph = job.graph
     images = graph.input.kind == program.input.kind == "image"
     if images and graph.input.shape[1:] != program.input_shape[1:]:
@@ -83,16 +79,14 @@ def _verify(options: argparse.Namespace) -> int:
     with Progress(f"verifying {program.name}") as progress:
         progress.stage("running the float network")
         observed = job.observe()
-        network = quantise_observed(
-            observed, program.data_width, calibration=job.calibration, progress=progress.stage
-        )
+        network = job.quantise(observed, progress.stage)
         result = verify(
             program,
             graph,
             network.resized(graph),
             x,
             options.device,
-            mode=Mode(options.mode or "auto"),
+            mode=Mode(job.options.mode),
             overlay=options.overlay,
             **wait_options(options),
             progress=progress.stage,

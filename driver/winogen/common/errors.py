@@ -14,6 +14,10 @@ class WinogenError(Exception):
     """Base class of every error winogen raises on purpose: one clear sentence each."""
 
 
+class WinogenWarning(UserWarning):
+    """What winogen chose, dropped, clipped or converted without being asked to."""
+
+
 def one_line(error: BaseException, limit: int = 200) -> str:
     """What an error says, on one line of printable characters and bounded length."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -31,7 +35,14 @@ class ModelError(WinogenError):
 
 
 class UnsupportedLayerError(ModelError):
-    """A layer that the accelerator cannot run (names the layer, the reason, what would work)."""
+    """A layer that the accelerator cannot run (names the layer, the reason, what would work).
+
+    Attributes
+    ----------
+    problems : where several layers cannot run, one sentence for each kind; empty for a single one
+    """
+
+    problems: tuple[str, ...] = ()
 
 
 class QuantisationError(WinogenError):

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import InputError
-from winogen.compiler.fold import Block, fold
+from winogen.compiler.block import Block
+from winogen.compiler.fold import fold
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.program.formats import as_batch, sample_inputs

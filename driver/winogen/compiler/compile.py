@@ -8,20 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import Any
 
 from winogen.common.errors import InputError, ScheduleError
-from winogen.compiler import lower
-from winogen.compiler.calibrate import Calibration
-from winogen.compiler.integers import QuantNetwork
-from winogen.compiler.lower import Mode
+from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
+from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
 from winogen.compiler.pack import PackedLayer, PackedNetwork, pack_network
 from winogen.compiler.quantise import quantise
+from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import schedule
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import simulate
 from winogen.network.graph import Graph
+from winogen.network.load import read_network
 from winogen.network.locality import locality
 from winogen.program.file import Program
 from winogen.program.memory_plan import MemoryPlan, plan
@@ -31,9 +30,6 @@ from winogen.target.board import Board
 from winogen.target.checks import descriptor_problem
 from winogen.target.isa import Instruction
 
-#: Images of the largest stream unless asked otherwise.
-DEFAULT_BATCH = 16
-MAX_BATCH = 1024
 #: Input pixels of a batch unless asked otherwise: large images keep the array busy alone.
 BATCH_PIXELS = 1 << 16
 
@@ -48,69 +44,69 @@ class Compiled:
 
 def compile_graph(
     graph: Graph,
-    board: Board,
+    board: str | Path | Board,
     *,
-    mode: Mode | str = Mode.AUTO,
-    batch: int | None = None,
-    window: tuple[int, int] | None = None,
-    calibration: Calibration | None = None,
-    inputs: NDArray[np.float32] | None = None,
-    seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> Compiled:
-    """Compile a network for a board.
+    """Compile a network that is read already.
 
-    Parameters
-    ----------
-    mode : how multiplies are arranged; a :class:`Mode` or its name: ``auto``, ``winograd``,
-        ``direct`` (TDC) or ``zero-padded``
-    batch : images of the largest stream; streams for all powers of two below are made too, so
-        that any number of images can be run. Default: 16, or fewer for large images
-        and where the board's contiguous memory does not hold their buffers
-    window : rows and columns of the input, where the network takes images of any size;
-        calibration is for the network's own size
-    calibration, inputs, seed : see :func:`winogen.compiler.quantise.quantise`
-    progress : called with the name of each stage
+    ``options`` are those of :class:`winogen.compiler.options.CompileOptions`, but that
+    calibration inputs are arrays (N, C, H, W), and no percentile is searched for: both are up to
+    :func:`winogen.compile_model`. ``progress`` is called with the name of each stage.
 
     Raises
     ------
     UnsupportedLayerError, QuantisationError, ScheduleError : naming the layer and the reason
-    InputError : where an argument is wrong
+    InputError : an argument is wrong
     """
-    if window and min(window) < 1:
-        raise InputError(f"a window of {window[0]} x {window[1]} is not possible")
-    largest = batch
+    chosen = CompileOptions.of("compile_graph", {"board": board, **options})
+    if chosen.searches or isinstance(chosen.inputs, (str, Path)):
+        raise InputError(
+            "compile_graph neither searches for a percentile nor reads files of calibration "
+            "inputs: use winogen.compile_model"
+        )
+    graph = read_network(graph, chosen)
+    network = quantise(
+        graph,
+        chosen.data_width,
+        calibration=chosen.calibration,
+        inputs=chosen.inputs,
+        seed=chosen.seed or 0,
+        progress=progress,
+    )
+    return compile_network(graph, network, chosen, progress)
+
+
+def compile_network(
+    graph: Graph,
+    network: QuantNetwork,
+    options: CompileOptions,
+    progress: Callable[[str], None] | None = None,
+) -> Compiled:
+    """Compile what a graph was quantised to, for the board of the options.
+
+    Of the options, those of calibration no longer matter. The rest is as for
+    :func:`compile_graph`.
+    """
+    say = progress or (lambda _: None)
+    board, window = options.target, options.window
+    largest = options.batch
     if largest is None:
         pixels = math.prod(window or graph.input.shape[1:])
         largest = min(max(BATCH_PIXELS // pixels, 1), DEFAULT_BATCH)
-    if not 1 <= largest <= MAX_BATCH:
-        raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
-    try:
-        mode = Mode(mode)
-    except ValueError:
-        known = ", ".join(m.value for m in Mode)
-        raise InputError(f"unknown mode {mode!r}; choose one of {known}") from None
-    say = progress or (lambda _: None)
-    network = quantise(
-        graph,
-        board.core.data_width,
-        calibration=calibration,
-        inputs=inputs,
-        seed=seed,
-        progress=progress,
-    )
     if window and window != graph.input.shape[1:]:
         graph = graph.resized(window)
         network = network.resized(graph)
     say("packing weights")
-    packed = pack_network(network, board.core, mode)
+    packed = pack_network(network, board.core, Mode(options.mode))
     streams: list[StreamInfo] = []
     for size in batch_sizes(largest):
         say(f"scheduling batch {size}")
         stream = _stream(packed, board, size)
         memory = plan(len(packed.segment), [*streams, stream])
         if not memory.fits(board.contiguous_mib):
-            if size == 1 or batch is not None:
+            if size == 1 or options.batch is not None:
                 raise ScheduleError(_does_not_fit(graph, board, size, memory))
             break
         streams.append(stream)
@@ -155,7 +151,7 @@ def _stream(packed: PackedNetwork, board: Board, batch: int) -> StreamInfo:
         problem = descriptor_problem(instruction, board.core)
         if problem:  # the scheduler must never emit what the hardware refuses
             raise ScheduleError(f"instruction {index} of batch {batch} is illegal: {problem}")
-    line = cost.simulate(stream.instructions, board)
+    line = simulate(stream.instructions, board)
     if line.deadlock is not None:
         raise ScheduleError(f"instruction {line.deadlock} of batch {batch} would wait for ever")
     ends = []
@@ -200,10 +196,10 @@ def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerI
             done += tiles * len(spec.steps) * inputs * layer.channels
     kernel = "x".join(map(str, dict.fromkeys(shape.kernel)))
     stride = "x".join(map(str, dict.fromkeys(shape.stride)))
-    zero_padded = lower.zero_padded_multiplies(shape)
+    zero_padded = zero_padded_multiplies(shape)
     if shape.transposed and shape.input_size == (1, 1):
         kind = "linear"  # nothing is inserted into a single pixel
-        zero_padded = lower.useful_multiplies(shape)
+        zero_padded = useful_multiplies(shape)
     else:
         kind = f"{'deconv' if shape.transposed else 'conv'} k{kernel} s{stride}"
     return LayerInfo(
@@ -212,6 +208,6 @@ def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerI
         lowered.mode.value,
         layer.output_shape,
         done,
-        lower.useful_multiplies(shape) * pairs,
+        useful_multiplies(shape) * pairs,
         zero_padded * pairs,
     )

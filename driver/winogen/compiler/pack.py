@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ScheduleError
-from winogen.compiler.integers import QuantLayer, QuantNetwork
 from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
-from winogen.target.isa import Params, Table
+from winogen.target.isa import AccumulatorEntry, Params, PhaseEntry, StepEntry, Table
 from winogen.target.numerics import storage_dtype
 
 _ALIGNMENT = 64
@@ -224,19 +224,19 @@ def _store_steps(spec: Pass, writer: SegmentWriter) -> StoredTable:
     entries = []
     for step in spec.steps:
         entries.append(
-            {
-                "position": step.position,
-                "word": step.word,
-                "accumulator": step.accumulator,
-                "first": int(step.accumulator not in seen),
-            }
+            StepEntry(
+                position=step.position,
+                word=step.word,
+                accumulator=step.accumulator,
+                first=int(step.accumulator not in seen),
+            )
         )
         seen.add(step.accumulator)
     return StoredTable(Table.STEP, writer.add(isa.pack_table(Table.STEP, entries)), len(entries))
 
 
 def _store_accumulators(spec: Pass, writer: SegmentWriter) -> StoredTable:
-    entries = [{"phase": a.phase, "position": a.position} for a in spec.accumulators]
+    entries = [AccumulatorEntry(a.phase, a.position) for a in spec.accumulators]
     data = isa.pack_table(Table.ACCUMULATOR, entries)
     return StoredTable(Table.ACCUMULATOR, writer.add(data), len(entries))
 
@@ -248,13 +248,13 @@ def _store_phases(
     for index, ((row, column), taps) in enumerate(zip(phases, spec.taps)):
         window = [(t.wy, t.wx) for t in taps]
         entries.append(
-            {
-                "row": row,
-                "column": column,
-                "param": index if by_pixel else 0,
-                "taps": sum(1 << (winograd.TAPS * y + x) for y, x in window),
-                "positions": sum(1 << p for p in winograd.positions(window)),
-            }
+            PhaseEntry(
+                row=row,
+                column=column,
+                param=index if by_pixel else 0,
+                taps=sum(1 << (winograd.TAPS * y + x) for y, x in window),
+                positions=sum(1 << p for p in winograd.positions(window)),
+            )
         )
     data = isa.pack_table(Table.PHASE, entries)
     return StoredTable(Table.PHASE, writer.add(data), len(entries))

@@ -14,17 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, QuantisationError
+from winogen.compiler.block import Block
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed, observe
-from winogen.compiler.fold import Block
-from winogen.compiler.integers import (
-    QuantLayer,
-    QuantNetwork,
-    integer_activations,
-    sums_of_products,
-)
+from winogen.compiler.integers import sums_of_products
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
+from winogen.compiler.scales import choose_formats, image_bounds
 from winogen.network.graph import Graph
-from winogen.program.formats import LATENT_SIGMAS, TensorFormat, input_bits
-from winogen.quality.measure import measure
+from winogen.program.formats import TensorFormat, input_bits
 from winogen.target import numerics
 from winogen.target.numerics import Requantiser, int_range
 
@@ -69,121 +65,18 @@ def quantise_observed(
         raise InputError(f"data width must be 8 or 16 bits, not {data_width}")
     calibration = calibration or DEFAULT_CALIBRATION[data_width]
     say = progress or (lambda _: None)
-    graph, blocks = observed.graph, observed.blocks
-    formats = _formats(graph, blocks, observed.values, data_width, calibration)
+    graph = observed.graph
+    formats = choose_formats(observed, data_width, calibration)
     say("quantising")
-    layers = [_quantise_block(observed, b, formats, data_width) for b in blocks]
-    network = QuantNetwork(
+    layers = [_quantise_block(observed, b, formats, data_width) for b in observed.blocks]
+    return QuantNetwork(
         graph.name,
         data_width,
         graph.input,
         formats[Graph.INPUT_NAME],
         graph.output_range,
         layers,
-        held_out=observed.held_out,
     )
-    say("measuring")
-    q = network.quantise_input(observed.checked)
-    for layer, (name, integers) in zip(layers, integer_activations(network, q)):
-        network.report.append(
-            measure(
-                layer.label,
-                integers,
-                layer.format.dequantise(integers),
-                observed.expected[name],
-                layer.format.scale,
-                int_range(data_width),
-                graph.output_range if layer is layers[-1] else None,
-            )
-        )
-    return network
-
-
-def _formats(
-    graph: Graph,
-    blocks: list[Block],
-    kept: dict[str, NDArray],
-    data_width: int,
-    calibration: Calibration,
-) -> dict[str, TensorFormat]:
-    """The format of the input and of every block's output."""
-    top = int_range(data_width)[1]
-    spec = graph.input
-    if spec.scale is not None:
-        formats = {Graph.INPUT_NAME: TensorFormat(spec.scale)}
-    elif spec.distribution == "normal":
-        formats = {Graph.INPUT_NAME: TensorFormat(LATENT_SIGMAS / top)}
-    else:
-        formats = {Graph.INPUT_NAME: TensorFormat(max(map(abs, spec.range or (0, 1))) / top)}
-    for block in blocks:
-        if block.step is not None:
-            formats[block.name] = TensorFormat(block.step)
-            if block.high.max() / block.step > top:
-                raise QuantisationError(
-                    f"layer '{block.label}': its {block.high.max() / block.step:.0f} trained steps "
-                    f"do not fit {data_width} bits"
-                )
-        elif block.function:
-            formats[block.name] = TensorFormat(1 / top)
-        else:
-            # All zero: any scale holds it, and its inputs' keeps the requantiser in range.
-            reach = _magnitude(kept[block.name], calibration)
-            scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
-            formats[block.name] = TensorFormat(scale)
-    # Values that meet in one sum must share a scale: the coarsest of them.
-    for _ in blocks:
-        for block in blocks:
-            scale = max(formats[s].scale for s in block.sources)
-            for source in block.sources:
-                formats[source] = TensorFormat(scale)
-    formats[blocks[-1].name] = _output_format(graph, blocks[-1], formats, data_width)
-    return formats
-
-
-def _short(scale: float) -> float:
-    """``scale`` rounded up to 12 significant bits.
-
-    Calibration is in floating point, whose last bits differ between processors; this keeps them
-    out of the program, so that the same seed gives the same program nearly everywhere.
-    """
-    mantissa, exponent = np.frexp(scale)
-    return float(np.ldexp(np.ceil(mantissa * 4096) / 4096, exponent))
-
-
-def _magnitude(values: NDArray, calibration: Calibration) -> float:
-    magnitude = np.abs(values).ravel()
-    if calibration.percentile == 100:
-        reach = float(magnitude.max())
-    else:
-        rank = int(np.ceil(calibration.percentile / 100 * len(magnitude))) - 1
-        reach = float(np.partition(magnitude, rank)[rank])
-        if reach == 0:
-            reach = float(magnitude.max())
-    return reach * calibration.headroom
-
-
-def _image_bounds(graph: Graph, block: Block) -> tuple[float, float] | None:
-    """The real range of an output that is bounded, so that all codes can be spent on it."""
-    if block.function == "tanh":
-        return (-1.0, 1.0)
-    if block.function == "sigmoid":
-        return (0.0, 1.0)
-    low, high = float(block.low.min()), float(block.high.max())
-    bounded = np.isfinite(low) and np.isfinite(high) and low < high
-    if graph.output_range and bounded and block.step is None:
-        return low, high
-    return None
-
-
-def _output_format(
-    graph: Graph, block: Block, formats: dict[str, TensorFormat], data_width: int
-) -> TensorFormat:
-    bounds = _image_bounds(graph, block)
-    if bounds is None:
-        return formats[block.name]
-    low, high = int_range(data_width)
-    scale = (bounds[1] - bounds[0]) / (high - low)
-    return TensorFormat(scale, low - bounds[0] / scale)
 
 
 def _quantise_block(
@@ -193,7 +86,7 @@ def _quantise_block(
     low, high = int_range(data_width)
     input_scale = formats[block.sources[0]].scale
     out = formats[block.name]
-    bounds = _image_bounds(graph, block) if block is observed.blocks[-1] else None
+    bounds = image_bounds(graph, block) if block is observed.blocks[-1] else None
     table = None
     target_scale, target_low, target_high = out.scale, low, high
     if block.function or bounds is not None:

@@ -20,7 +20,16 @@ from winogen.compiler.places import TensorPlace, place_tensors
 from winogen.compiler.tiling import Tiling, choose_tiling, tile_groups
 from winogen.target import isa
 from winogen.target.board import Board
-from winogen.target.isa import Instruction, Opcode, Table
+from winogen.target.isa import (
+    Compute,
+    Instruction,
+    LoadInput,
+    LoadParams,
+    LoadTable,
+    LoadWeights,
+    Store,
+    Table,
+)
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 
@@ -151,19 +160,20 @@ class _Emitter:
                     done += 1
         place = self._places[layer.layer.name]
         self._emit(
-            Opcode.STORE,
+            Store(
+                segment=int(place.segment),
+                offset=place.address(tiles.image, block, y, x),
+                base=output,
+                images=tiles.images,
+                rows=rows,
+                columns=columns,
+                image_stride=place.image_words,
+                row_stride=place.columns,
+            ),
             [
                 Access("output", output, output + words, False),
                 place.access(tiles.image, tiles.images, True),
             ],
-            segment=int(place.segment),
-            offset=place.address(tiles.image, block, y, x),
-            base=output,
-            images=tiles.images,
-            rows=rows,
-            columns=columns,
-            image_stride=place.image_words,
-            row_stride=place.columns,
         )
 
     def _compute(
@@ -206,55 +216,57 @@ class _Emitter:
             Access("output", output_base, output_base + output_words, True),
         ]
         self._emit(
-            Opcode.COMPUTE,
+            Compute(
+                winograd=int(winograd),
+                first=int(first),
+                last=int(last),
+                activation=int(last and layer.activation is not None),
+                input_base=input_base,
+                rows=region.rows,
+                columns=region.columns,
+                pitch=region.pitch,
+                images=tiles.images,
+                blocks=len(chunk),
+                origin_y=region.origin[0],
+                origin_x=region.origin[1],
+                tiles_y=tiles.rows,
+                tiles_x=tiles.columns,
+                tile=lowered.tile,
+                patch_row=rows[0],
+                patch_rows=rows[1] - rows[0] + 1,
+                patch_column=columns[0],
+                patch_columns=columns[1] - columns[0] + 1,
+                weight_base=weight_base,
+                weight_stride=spec.words,
+                step_base=steps,
+                steps=len(spec.steps),
+                accumulator_base=accumulators,
+                accumulators=len(spec.accumulators),
+                phase_base=phases,
+                phases=len(spec.taps),
+                psum_base=0,
+                param_base=params,
+                output_base=output_base,
+                output_rows=output_rows,
+                output_columns=output_columns,
+                stride_y=lowered.stride[0],
+                stride_x=lowered.stride[1],
+            ),
             accesses,
-            winograd=int(winograd),
-            first=int(first),
-            last=int(last),
-            activation=int(last and layer.activation is not None),
-            input_base=input_base,
-            rows=region.rows,
-            columns=region.columns,
-            pitch=region.pitch,
-            images=tiles.images,
-            blocks=len(chunk),
-            origin_y=region.origin[0],
-            origin_x=region.origin[1],
-            tiles_y=tiles.rows,
-            tiles_x=tiles.columns,
-            tile=lowered.tile,
-            patch_row=rows[0],
-            patch_rows=rows[1] - rows[0] + 1,
-            patch_column=columns[0],
-            patch_columns=columns[1] - columns[0] + 1,
-            weight_base=weight_base,
-            weight_stride=spec.words,
-            step_base=steps,
-            steps=len(spec.steps),
-            accumulator_base=accumulators,
-            accumulators=len(spec.accumulators),
-            phase_base=phases,
-            phases=len(spec.taps),
-            psum_base=0,
-            param_base=params,
-            output_base=output_base,
-            output_rows=output_rows,
-            output_columns=output_columns,
-            stride_y=lowered.stride[0],
-            stride_x=lowered.stride[1],
         )
 
     def _load_table(self, stored: StoredTable) -> int:
         base, held = self._tables[stored.table].take(stored.offset, stored.count)
         if not held:
             self._emit(
-                Opcode.LOAD_TABLE,
+                LoadTable(
+                    segment=int(Segment.WEIGHTS),
+                    offset=stored.offset,
+                    table=int(stored.table),
+                    base=base,
+                    count=stored.count,
+                ),
                 [Access(stored.table.name, base, base + stored.count, True)],
-                segment=int(Segment.WEIGHTS),
-                offset=stored.offset,
-                table=int(stored.table),
-                base=base,
-                count=stored.count,
             )
         return base
 
@@ -264,12 +276,13 @@ class _Emitter:
         base, held = self._param.take(offset, count)
         if not held:
             self._emit(
-                Opcode.LOAD_PARAMS,
+                LoadParams(
+                    segment=int(Segment.WEIGHTS),
+                    offset=offset,
+                    base=base,
+                    count=count,
+                ),
                 [Access("param", base, base + count, True)],
-                segment=int(Segment.WEIGHTS),
-                offset=offset,
-                base=base,
-                count=count,
             )
         return base
 
@@ -288,16 +301,17 @@ class _Emitter:
         base, held = self._weight.take(key, len(chunk) * spec.words)
         if not held:
             self._emit(
-                Opcode.LOAD_WEIGHTS,
+                LoadWeights(
+                    segment=int(Segment.WEIGHTS),
+                    offset=offset,
+                    base=base,
+                    blocks=len(chunk),
+                    phase_base=phase_base,
+                    phases=len(spec.taps),
+                    taps=spec.tap_count,
+                    winograd=int(winograd),
+                ),
                 [Access("weight", base, base + len(chunk) * spec.words, True)],
-                segment=int(Segment.WEIGHTS),
-                offset=offset,
-                base=base,
-                blocks=len(chunk),
-                phase_base=phase_base,
-                phases=len(spec.taps),
-                taps=spec.tap_count,
-                winograd=int(winograd),
             )
         return base
 
@@ -322,27 +336,28 @@ class _Emitter:
         base, held = self._input.take(key, words)
         if not held:
             self._emit(
-                Opcode.LOAD_INPUT,
+                LoadInput(
+                    segment=int(place.segment),
+                    offset=offset,
+                    base=base,
+                    images=tiles.images,
+                    blocks=len(chunk),
+                    rows=region.rows,
+                    columns=region.columns,
+                    pitch=region.pitch,
+                    column_step=step[1],
+                    image_stride=place.image_words,
+                    block_stride=place.rows * place.columns,
+                    row_stride=place.columns * step[0],
+                ),
                 [
                     Access("input", base, base + words, True),
                     place.access(tiles.image, tiles.images, False),
                 ],
-                segment=int(place.segment),
-                offset=offset,
-                base=base,
-                images=tiles.images,
-                blocks=len(chunk),
-                rows=region.rows,
-                columns=region.columns,
-                pitch=region.pitch,
-                column_step=step[1],
-                image_stride=place.image_words,
-                block_stride=place.rows * place.columns,
-                row_stride=place.columns * step[0],
             )
         return base
 
-    def _emit(self, opcode: Opcode, accesses: list[Access], **fields: int) -> None:
-        instruction = Instruction(opcode, fields, layer=self._number)
+    def _emit(self, instruction: Instruction, accesses: list[Access]) -> None:
+        instruction.layer = self._number
         self.instructions.append(instruction)
         self._tokens.add(instruction, accesses)

@@ -15,17 +15,24 @@ from dataclasses import dataclass, field
 from winogen.cost.units import (
     QUEUE_DEPTH,
     TOKEN_CYCLES,
-    Compute,
+    ComputeUnit,
     Dram,
-    Fetch,
-    Load,
-    Store,
+    FetchUnit,
+    LoadUnit,
+    StoreUnit,
     load_bytes,
     store_bytes,
     tile_groups,
 )
 from winogen.target.board import Board
-from winogen.target.isa import INSTRUCTION_BYTES, MAX_TOKENS, Instruction, Opcode
+from winogen.target.isa import (
+    INSTRUCTION_BYTES,
+    MAX_TOKENS,
+    Compute,
+    Instruction,
+    Store,
+    Transfer,
+)
 from winogen.target.registers import Engine
 
 _ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
@@ -43,11 +50,12 @@ class Work:
 
 def instruction_work(instruction: Instruction, board: Board) -> Work:
     """Bytes and multiplies of one instruction."""
-    if instruction.opcode is Opcode.COMPUTE:
+    if isinstance(instruction, Compute):
         groups, _, blocks = tile_groups(instruction, board.core.tile_lanes)
-        return Work(multiplies=groups * blocks * instruction["steps"] * board.core.multipliers)
-    if instruction.opcode is Opcode.STORE:
+        return Work(multiplies=groups * blocks * instruction.steps * board.core.multipliers)
+    if isinstance(instruction, Store):
         return Work(written_bytes=store_bytes(instruction, board)[0])
+    assert isinstance(instruction, Transfer)
     return Work(read_bytes=load_bytes(instruction, board)[0])
 
 
@@ -111,9 +119,10 @@ class _Run:
         count = len(instructions)
         self._instructions = instructions
         self._board = board
-        self._dram, self._fetch = Dram(board), Fetch(board)
-        self._load, self._compute, self._store = Load(board), Compute(board), Store(board)
-        self._units: dict[Engine, Load | Compute | Store] = {
+        self._dram, self._fetch = Dram(board), FetchUnit(board)
+        self._load, self._compute = LoadUnit(board), ComputeUnit(board)
+        self._store = StoreUnit(board)
+        self._units: dict[Engine, LoadUnit | ComputeUnit | StoreUnit] = {
             Engine.LOAD: self._load, Engine.COMPUTE: self._compute, Engine.STORE: self._store
         }  # fmt: skip
         self._handed = 0
@@ -224,12 +233,13 @@ class _Run:
         line.multiplies += work.multiplies
         line.bytes_read += work.read_bytes
         line.bytes_written += work.written_bytes
-        if engine is Engine.COMPUTE:
+        if isinstance(instruction, Compute):
             self._end(engine, index, self._compute.begin(instruction, at))
-        elif engine is Engine.LOAD:
-            self._load.begin(index, instruction, at)
-        else:
+        elif isinstance(instruction, Store):
             self._store.begin(index, instruction, at)
+        else:
+            assert isinstance(instruction, Transfer)
+            self._load.begin(index, instruction, at)
 
     def _end(self, engine: Engine, index: int, end: int) -> None:
         line, instruction = self.line, self._instructions[index]

@@ -1,9 +1,10 @@
 """Cycles of the accelerator's units, for the cost model: DRAM, fetch and the three engines.
 
-The formulas are those of the logic (``hw_src/rtl``; docs/hardware.md follows one tile through it).
-An engine here knows when it may begin its next instruction, which bytes that moves, and when it
-ends. None of them knows data; where timing depends on tables, the mean is taken. Instructions that
-the hardware refuses (counts of zero) get some time too. Times are cycles since the stream began.
+The formulas are those of the logic (``hw_src/rtl``; docs/design/hardware.md follows one tile
+through it). An engine here knows when it may begin its next instruction, which bytes that moves,
+and when it ends. None of them knows data; where timing depends on tables, the mean is taken.
+Instructions that the hardware refuses (counts of zero) get some time too. Times are cycles since
+the stream began.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from dataclasses import dataclass
 
 from winogen.target import isa
 from winogen.target.board import BEAT_BYTES, Board
-from winogen.target.isa import INSTRUCTION_BYTES, Instruction, Opcode, Table
+from winogen.target.isa import (
+    INSTRUCTION_BYTES,
+    Compute,
+    LoadInput,
+    LoadParams,
+    LoadTable,
+    LoadWeights,
+    Opcode,
+    Store,
+    Table,
+    Transfer,
+)
 from winogen.target.registers import Engine
 
 #: The longest AXI burst, and bursts that a port may have outstanding (wg_axi_read, wg_axi_write).
@@ -111,7 +123,7 @@ class _Transfer:
     rate: float = 0.0
 
 
-class Fetch:
+class FetchUnit:
     """wg_fetch: reads the stream ahead, handles one instruction after the other."""
 
     def __init__(self, board: Board):
@@ -139,7 +151,7 @@ class Fetch:
         return self._free + 2  # the head of the queue, then go_q of wg_issue
 
 
-class Load:
+class LoadUnit:
     """wg_load: a front that asks for bytes, and a back that writes the memories."""
 
     #: Instructions that the front may be ahead.
@@ -150,7 +162,7 @@ class Load:
         self._front = 0.0
         self._taken: deque[float] = deque([0.0] * self.AHEAD, maxlen=self.AHEAD)
         #: Instructions whose data have not all come: index, when it began, first data, bytes.
-        self._waiting: deque[tuple[int, Instruction, int, float, int, Runs]] = deque()
+        self._waiting: deque[tuple[int, Transfer, int, float, int, Runs]] = deque()
         #: When the back can take beats again, and when all it took has been written.
         self._back = self._settled = 0.0
         #: Cycles of a burst of the latest transfer, and when the port can announce one more.
@@ -166,14 +178,14 @@ class Load:
         # The one that was AHEAD before it has made room.
         return max(self._front, self._taken[len(self._waiting)] + 1)
 
-    def begin(self, index: int, instruction: Instruction, at: int) -> None:
+    def begin(self, index: int, instruction: Transfer, at: int) -> None:
         """The front takes an instruction."""
-        f = instruction.fields
         factor = rows = 1
-        if instruction.opcode is Opcode.LOAD_INPUT:
-            factor, rows = f["column_step"], f["images"] * f["blocks"] * f["rows"]
-        elif instruction.opcode is Opcode.LOAD_WEIGHTS:
-            factor = f["blocks"]
+        if isinstance(instruction, LoadInput):
+            factor = instruction.column_step
+            rows = instruction.images * instruction.blocks * instruction.rows
+        elif isinstance(instruction, LoadWeights):
+            factor = instruction.blocks
         # The size of a run by shifting and adding, a bit a cycle; then a run a cycle, which goes
         # through wg_burst_split and the port's register.
         sized = at + 1 + factor.bit_length()
@@ -199,27 +211,27 @@ class Load:
 
     def finish(self, last: float) -> tuple[int, int]:
         """The transfer has ended: the instruction and its end."""
-        index, instruction, at, _, size, _ = self._waiting.popleft()
-        f, core = instruction.fields, self._board.core
+        index, f, at, _, size, _ = self._waiting.popleft()
+        core = self._board.core
         port_bytes = BEAT_BYTES * core.read_ports
         # Cycles before the first beat is taken, for all beats, and from the last to the end.
         setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
         free = self._settled
-        if instruction.opcode is Opcode.LOAD_INPUT:
-            rows = f["images"] * f["blocks"] * f["rows"]  # each ends with a beat of its own
+        if isinstance(f, LoadInput):
+            rows = f.images * f.blocks * f.rows  # each ends with a beat of its own
             beats = rows * math.ceil(size / max(rows, 1) / port_bytes)
-        elif instruction.opcode is Opcode.LOAD_WEIGHTS:
+        elif isinstance(f, LoadWeights):
             free = self._back  # the transform of the one before may still run
-            setup = f["phases"] + f["blocks"].bit_length() + 5  # counts taps and words first
-            if f["winograd"]:
+            setup = f.phases + f.blocks.bit_length() + 5  # counts taps and words first
+            if f.winograd:
                 # A phase of r x c taps has (r + 1) (c + 1) positions, two cycles each; the last
                 # phase's are transformed when its taps are complete.
-                taps = f["taps"] / max(f["phases"], 1)
+                taps = f.taps / max(f.phases, 1)
                 phase = 2 * (math.sqrt(taps) + 1) ** 2
-                beats = max(beats, math.ceil(f["blocks"] * f["phases"] * phase))
+                beats = max(beats, math.ceil(f.blocks * f.phases * phase))
                 tail = phase + 8
-        elif instruction.opcode is Opcode.LOAD_TABLE and f["table"] == Table.ACTIVATION:
-            beats = f["count"]  # an entry a cycle
+        elif isinstance(f, LoadTable) and f.table == Table.ACTIVATION:
+            beats = f.count  # an entry a cycle
         else:
             beats = size // BEAT_BYTES  # one beat a cycle, however many ports
         taken = max(at + 2.0, free)
@@ -231,7 +243,7 @@ class Load:
         return index, math.ceil(self._settled)
 
 
-class Compute:
+class ComputeUnit:
     """wg_compute: patches, multipliers and drain, each with its own instruction."""
 
     #: Instructions that wait for the drain, and patches of a group and block (slots).
@@ -250,24 +262,24 @@ class Compute:
         """When the next instruction can begin."""
         return max(self._fetch, self._taken[0] + 1)
 
-    def begin(self, instruction: Instruction, at: int) -> int:
+    def begin(self, f: Compute, at: int) -> int:
         """Run an instruction; returns its end."""
-        f, core = instruction.fields, self._core
-        groups, last_tiles, blocks = tile_groups(instruction, core.tile_lanes)
+        core = self._core
+        groups, last_tiles, blocks = tile_groups(f, core.tile_lanes)
         tiles = core.tile_lanes if groups > 1 else last_tiles
-        rows, steps, setup = f["patch_rows"], f["steps"], 6 + core.tile_lanes
-        if not f["winograd"] and f["patch_columns"] <= 2:
+        rows, steps, setup = f.patch_rows, f.steps, 6 + core.tile_lanes
+        if not f.winograd and f.patch_columns <= 2:
             rows = -(-rows // 2)  # squares: two rows a read
         reads, work = tiles * rows, blocks * steps  # of a block and of a group
         to_sums = 8 + core.ci_lanes  # from a step to its sum in the accumulators
-        accumulators = f["accumulators"] / max(f["phases"], 1)
+        accumulators = f.accumulators / max(f.phases, 1)
 
         # The drain takes a phase's accumulators and one cycle more, or as long as the words of the
         # phase before need to leave; two more cycles to take a group. Phases are taken to be alike.
         # The first figure is the time of a group alone, the second after another group.
         def drain(tiles: int) -> tuple[float, float]:
-            words = tiles * f["tile"] ** 2
-            others = (f["phases"] - 1) * max(accumulators + 1, words)
+            words = tiles * f.tile**2
+            others = (f.phases - 1) * max(accumulators + 1, words)
             return accumulators + 3 + others, max(accumulators + 3, words) + others
 
         taken = self._end + 1
@@ -293,12 +305,12 @@ class Compute:
             self._array - self.SLOTS * steps,
         )
         # The last words go through the requantiser and the activation, or to the partial sums.
-        out = newer + rest + last_tiles * f["tile"] ** 2
-        self._end = math.ceil(out + (22 if f["last"] else 5))
+        out = newer + rest + last_tiles * f.tile**2
+        self._end = math.ceil(out + (22 if f.last else 5))
         return self._end
 
 
-class Store:
+class StoreUnit:
     """wg_store and wg_axi_write: announces rows, sends words, waits for the responses."""
 
     #: Instructions whose data may wait.
@@ -314,10 +326,9 @@ class Store:
         """When the next instruction can begin; infinity while too many wait."""
         return math.inf if len(self._waiting) == self.AHEAD else self._free
 
-    def begin(self, index: int, instruction: Instruction, at: int) -> None:
+    def begin(self, index: int, instruction: Store, at: int) -> None:
         """The engine takes an instruction."""
-        f = instruction.fields
-        rows = f["images"] * f["rows"]
+        rows = instruction.images * instruction.rows
         size, runs = store_bytes(instruction, self._board)
         self._free = at + 3 + max(rows, size // BEAT_BYTES)
         self._waiting.append((index, at, size, runs))
@@ -335,39 +346,39 @@ class Store:
         return index, math.ceil(last + self._board.dram_latency)
 
 
-def tile_groups(instruction: Instruction, lanes: int) -> tuple[int, int, int]:
+def tile_groups(f: Compute, lanes: int) -> tuple[int, int, int]:
     """Groups of tiles, tiles of the last group, and blocks of input channels of a COMPUTE."""
-    f = instruction.fields
-    tiles = f["images"] * f["tiles_y"] * f["tiles_x"]
+    tiles = f.images * f.tiles_y * f.tiles_x
     groups = max(-(-tiles // lanes), 1)
-    return groups, tiles - (groups - 1) * lanes, f["blocks"]
+    return groups, tiles - (groups - 1) * lanes, f.blocks
 
 
-def load_bytes(instruction: Instruction, board: Board) -> tuple[int, Runs]:
+def load_bytes(f: Transfer, board: Board) -> tuple[int, Runs]:
     """Bytes that a LOAD_* reads, and the runs that they lie in."""
-    f, core = instruction.fields, board.core
-    if instruction.opcode is Opcode.LOAD_INPUT:
+    core = board.core
+    if isinstance(f, LoadInput):
         # Every pixel between the first and last of a row crosses the bus; the step drops some.
-        span = max((f["columns"] - 1) * f["column_step"] + 1, 0)
-        strides = (f["row_stride"], f["block_stride"], f["image_stride"])
-        counts = (f["rows"], f["blocks"], f["images"])
+        span = max((f.columns - 1) * f.column_step + 1, 0)
+        strides = (f.row_stride, f.block_stride, f.image_stride)
+        counts = (f.rows, f.blocks, f.images)
         size = math.prod(counts) * span * core.word_bytes
         return size, _runs(span, zip(counts, strides), core.word_bytes)
-    if instruction.opcode is Opcode.LOAD_PARAMS:
-        size = f["count"] * core.co_lanes * isa.PARAM_BYTES
-    elif instruction.opcode is Opcode.LOAD_TABLE:
-        size = f["count"] * isa.TABLE_ENTRY_BYTES[Table(f["table"])]
+    if isinstance(f, LoadParams):
+        size = f.count * core.co_lanes * isa.PARAM_BYTES
+    elif isinstance(f, LoadTable):
+        size = f.count * isa.TABLE_ENTRY_BYTES[Table(f.table)]
     else:
-        size = f["blocks"] * f["taps"] * core.weight_word_bytes
+        assert isinstance(f, LoadWeights)
+        size = f.blocks * f.taps * core.weight_word_bytes
     return size, Runs(1, -(-size // BEAT_BYTES))
 
 
-def store_bytes(instruction: Instruction, board: Board) -> tuple[int, Runs]:
+def store_bytes(f: Store, board: Board) -> tuple[int, Runs]:
     """Bytes that a STORE writes, and the runs that they lie in."""
-    f, word_bytes = instruction.fields, board.core.word_bytes
-    size = f["images"] * f["rows"] * f["columns"] * word_bytes
-    box = ((f["rows"], f["row_stride"]), (f["images"], f["image_stride"]))
-    return size, _runs(f["columns"], box, word_bytes)
+    word_bytes = board.core.word_bytes
+    size = f.images * f.rows * f.columns * word_bytes
+    box = ((f.rows, f.row_stride), (f.images, f.image_stride))
+    return size, _runs(f.columns, box, word_bytes)
 
 
 @dataclass(frozen=True)

@@ -63,14 +63,12 @@ class Bench:
     def _opened(self) -> tuple[Any, Any, Any]:
         import pynq  # here, so that a broken pynq fails its own check and no other
 
-        from winogen.runtime.open import emulated_device, open_device, rtl_device
+        from winogen.runtime.open import open_device
 
-        device = self.made or self.kind
-        if device in ("emulator", "rtl"):
-            device = (emulated_device if device == "emulator" else rtl_device)(self.board)
-        if not isinstance(device, str):  # pynq looks for clocks and interrupts there only
-            pynq.Device.active_device = device
-        return open_device(device, self.board, self.overlay)
+        # pynq looks for clocks and interrupts at its active device only.
+        if self.made:
+            pynq.Device.active_device = self.made
+        return open_device(self.made or self.kind, self.board, self.overlay, active=True)
 
     @contextmanager
     def buffer(self, data: bytes) -> Iterator[Any]:

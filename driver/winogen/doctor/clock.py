@@ -34,7 +34,7 @@ def clock(bench: Bench) -> str:
         raise Failed(
             f"the logic runs at {found:g} MHz instead of {wanted:g}: right, but slower",
             "load the overlay with winogen (winogen.Generator, winogen.runtime.open.open_device) "
-            "and not with pynq.Overlay alone: docs/boards.md says why",
+            "and not with pynq.Overlay alone: docs/use/boards.md says why",
         )
     if bench.kind != "board":  # an emulated clock has nothing to do with real time
         return f"{found:g} MHz"

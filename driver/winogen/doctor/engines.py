@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from winogen.common.errors import DeviceError
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import instruction_work
 from winogen.doctor import loopback
 from winogen.doctor.bench import Bench
 from winogen.doctor.loopback import Copy
 from winogen.doctor.result import Failed
 from winogen.target import isa, registers
-from winogen.target.isa import INSTRUCTION_BYTES, Instruction, Opcode
+from winogen.target.isa import INSTRUCTION_BYTES, Instruction, LoadTable, Opcode
 from winogen.target.registers import Engine, ErrorCode, Segment
 
 #: Cycles without progress after which the watchdog is to end a stream.
@@ -47,11 +49,11 @@ def compute_engine(bench: Bench) -> str:
 
 def errors(bench: Bench) -> str:
     """Streams that are wrong are refused with the right code, at the right instruction."""
-    loads = [i for i in _copies(bench) if i.engine is Engine.LOAD][:2]
+    loads = [i for i in _copies(bench) if isinstance(i, LoadTable)][:2]
     for load in loads:
         load.wait = load.signal = 0
     good = isa.encode(loads)
-    illegal = Instruction(Opcode.LOAD_TABLE, {**loads[0].fields, "count": 0})
+    illegal = replace(loads[0], count=0)
     cases = {
         ErrorCode.BAD_OPCODE: (good + bytes(INSTRUCTION_BYTES), Engine.FETCH, len(loads)),
         ErrorCode.ILLEGAL_DESCRIPTOR: (good + isa.encode([illegal]), Engine.LOAD, len(loads)),
@@ -99,7 +101,7 @@ def _segments(bench: Bench) -> dict[Segment, bytes]:
 def _count(bench: Bench, stream: list[Instruction], *working: Engine) -> dict[str, int]:
     """Run a stream and hold the counters against what it must move and multiply."""
     _, counters = bench.run(stream, _segments(bench))
-    work = [cost.instruction_work(i, bench.board) for i in stream]
+    work = [instruction_work(i, bench.board) for i in stream]
     wanted = {
         "instructions": len(stream),
         "bytes_read": sum(w.read_bytes for w in work) + len(stream) * INSTRUCTION_BYTES,

@@ -14,11 +14,11 @@ def overlay(bench: Bench) -> str:
     try:
         core = bench.core
     except (DeviceError, BoardError) as error:
-        raise Failed(str(error), "see docs/troubleshooting.md") from None
+        raise Failed(str(error), "see docs/use/troubleshooting.md") from None
     except (OSError, RuntimeError, ValueError) as error:  # what pynq says
         raise Failed(
             f"the overlay cannot be loaded: {one_line(error)}",
-            "run as root (sudo -E), and see docs/troubleshooting.md",
+            "run as root (sudo -E), and see docs/use/troubleshooting.md",
         ) from None
     name = bench.loaded.bitfile_name.rpartition("/")[2]
     return f"{name} is loaded, the accelerator answers at 0x{core.mmio.base_addr:08x}"

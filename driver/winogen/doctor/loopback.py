@@ -15,15 +15,28 @@ from numpy.typing import NDArray
 from winogen.compiler.hazards import Access, TokenAssigner
 from winogen.target import isa
 from winogen.target.board import CoreConfig
-from winogen.target.isa import Instruction, Opcode, Params, Table
+from winogen.target.isa import (
+    AccumulatorEntry,
+    Compute,
+    Instruction,
+    LoadInput,
+    LoadParams,
+    LoadTable,
+    LoadWeights,
+    Params,
+    PhaseEntry,
+    StepEntry,
+    Store,
+    Table,
+)
 from winogen.target.numerics import int_range, storage_dtype
 from winogen.target.registers import Segment
 
 _ALIGNMENT = 64  # of each part of the weight segment, bytes
 _TABLES = (
-    (Table.STEP, {"position": 0, "word": 0, "accumulator": 0, "first": 1}),
-    (Table.ACCUMULATOR, {"phase": 0, "position": 0}),
-    (Table.PHASE, {"row": 0, "column": 0, "param": 0, "taps": 1, "positions": 0}),
+    (Table.STEP, StepEntry(position=0, word=0, accumulator=0, first=1)),
+    (Table.ACCUMULATOR, AccumulatorEntry(phase=0, position=0)),
+    (Table.PHASE, PhaseEntry(row=0, column=0, param=0, taps=1, positions=0)),
 )
 
 
@@ -120,14 +133,12 @@ class _Writer:
         weights, params, *tables = offsets
         ready = [Access("constants", 0, 1, write=True)]
         for (table, _), place in zip(_TABLES, tables):
-            self._add(
-                Opcode.LOAD_TABLE, ready, segment=0, offset=place, table=table, base=0, count=1
-            )
-        self._add(Opcode.LOAD_PARAMS, ready, segment=0, offset=params, base=0, count=1)
-        self._add(
-            Opcode.LOAD_WEIGHTS, ready,
-            segment=0, offset=weights, base=0, blocks=1, phase_base=0, phases=1, taps=1, winograd=0,
-        )  # fmt: skip
+            self._add(LoadTable(segment=0, offset=place, table=table, base=0, count=1), ready)
+        self._add(LoadParams(segment=0, offset=params, base=0, count=1), ready)
+        load_weights = LoadWeights(
+            segment=0, offset=weights, base=0, blocks=1, phase_base=0, phases=1, taps=1, winograd=0
+        )
+        self._add(load_weights, ready)
 
     def copy(self, copy: Copy, half: int) -> None:
         core = self._core
@@ -136,30 +147,26 @@ class _Writer:
         if copy.rows * pitch > core.input_depth // 2 or words > largest_row(core):
             raise ValueError(f"{copy} does not fit the build")
         source, target = half * (core.input_depth // 2), half * (core.output_depth // 2)
-        box = {"images": 1, "rows": copy.rows, "columns": copy.columns}
         self._add(
-            Opcode.LOAD_INPUT,
+            LoadInput(
+                segment=Segment.INPUT,
+                offset=copy.source * core.word_bytes,
+                base=source,
+                images=1,
+                rows=copy.rows,
+                columns=copy.columns,
+                blocks=1,
+                pitch=pitch,
+                column_step=copy.step,
+                image_stride=0,
+                block_stride=0,
+                row_stride=copy.source_pitch or copy.columns * copy.step,
+            ),
             [Access("input", half, half + 1, write=True)],
-            segment=Segment.INPUT,
-            offset=copy.source * core.word_bytes,
-            base=source,
-            **box,
-            blocks=1,
-            pitch=pitch,
-            column_step=copy.step,
-            image_stride=0,
-            block_stride=0,
-            row_stride=copy.source_pitch or copy.columns * copy.step,
         )
-        self._add(
-            Opcode.COMPUTE,
-            [
-                Access("constants", 0, 1, write=False),
-                Access("input", half, half + 1, write=False),
-                Access("output", half, half + 1, write=True),
-            ],
-            **box, pitch=pitch, input_base=source, output_base=target,
-            tiles_y=copy.rows, tiles_x=copy.columns,
+        compute = Compute(
+            images=1, rows=copy.rows, columns=copy.columns, pitch=pitch,
+            input_base=source, output_base=target, tiles_y=copy.rows, tiles_x=copy.columns,
             output_rows=copy.rows, output_columns=copy.columns,
             winograd=0, first=1, last=1, activation=0, blocks=1, origin_y=0, origin_x=0, tile=1,
             patch_row=0, patch_rows=1, patch_column=0, patch_columns=1,
@@ -168,17 +175,27 @@ class _Writer:
             psum_base=0, param_base=0, stride_y=1, stride_x=1,
         )  # fmt: skip
         self._add(
-            Opcode.STORE,
+            compute,
+            [
+                Access("constants", 0, 1, write=False),
+                Access("input", half, half + 1, write=False),
+                Access("output", half, half + 1, write=True),
+            ],
+        )
+        self._add(
+            Store(
+                segment=Segment.OUTPUT,
+                offset=copy.target * core.word_bytes,
+                base=target,
+                images=1,
+                rows=copy.rows,
+                columns=copy.columns,
+                image_stride=0,
+                row_stride=copy.target_pitch or copy.columns,
+            ),
             [Access("output", half, half + 1, write=False)],
-            segment=Segment.OUTPUT,
-            offset=copy.target * core.word_bytes,
-            base=target,
-            **box,
-            image_stride=0,
-            row_stride=copy.target_pitch or copy.columns,
         )
 
-    def _add(self, opcode: Opcode, accesses: list[Access], **fields: int) -> None:
-        instruction = Instruction(opcode, {k: int(v) for k, v in fields.items()})
+    def _add(self, instruction: Instruction, accesses: list[Access]) -> None:
         self.instructions.append(instruction)
         self._tokens.add(instruction, accesses)

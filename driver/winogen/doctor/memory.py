@@ -25,7 +25,7 @@ def contiguous(bench: Bench) -> str:
     wanted = bench.board.contiguous_mib * _MIB // _SHARE
     advice = (
         "shut down other notebooks and programs that hold buffers, or give the kernel more "
-        "contiguous memory (cma= in its arguments, see docs/boards.md)"
+        "contiguous memory (cma= in its arguments, see docs/use/boards.md)"
     )
     try:
         buffer = pynq.allocate((wanted,), np.uint8, target=bench.device)

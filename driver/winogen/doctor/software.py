@@ -79,7 +79,8 @@ def image(bench: Bench) -> str:
     if name.lower() not in board_names():
         raise Failed(
             f"winogen has no board {name}",
-            f"boards that it knows: {', '.join(board_names())}; docs/boards.md says how to add one",
+            f"boards that it knows: {', '.join(board_names())}; docs/use/boards.md says how to add "
+            "one",
         )
     if not os.environ.get("XILINX_XRT"):
         raise Failed(

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 
 from winogen.common.errors import BoardError, ScheduleError
-from winogen.compiler.integers import QuantNetwork
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import PackedNetwork, pack_network
 from winogen.compiler.quantise import quantise
+from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import schedule
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import simulate
 from winogen.fpga.area import Area
 from winogen.fpga.estimate import estimate
 from winogen.fpga.parts import Part
@@ -137,7 +137,7 @@ class Explorer:
                 stream = schedule(packed, board, self._batch)
             except ScheduleError:
                 return None
-            line = cost.simulate(stream.instructions, board)
+            line = simulate(stream.instructions, board)
             frames[name] = self._batch * hertz / line.cycles
             cycles += line.cycles
             multiplies += line.multiplies

@@ -9,24 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from winogen.common.errors import InputError
 from winogen.common.files import write_atomically
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import instruction_work
+from winogen.profiling.profile import Profile
+from winogen.profiling.runs import Run
 from winogen.profiling.trace import Times
 from winogen.target.registers import Engine
-
-if TYPE_CHECKING:
-    from winogen.profiling.profile import Profile
-    from winogen.profiling.runs import Run
 
 _TRACKS = {Engine.LOAD: "load", Engine.COMPUTE: "compute", Engine.STORE: "store"}
 _LAYERS = len(_TRACKS)  # the track of the layers
 
 
-def save(profile: Profile, path: Path) -> None:
-    """Write the timeline; InputError if the name is no .json, or the file cannot be written."""
+def save(profile: Profile, path: str | Path) -> None:
+    """Write the timeline for Perfetto.
+
+    Raises InputError if the name does not end in .json, or the file cannot be written.
+    """
+    path = Path(path)
     check_name(path)
     write_atomically(path, json.dumps(events(profile)).encode())
 
@@ -38,7 +40,7 @@ def check_name(path: Path) -> None:
 
 
 def events(profile: Profile) -> dict[str, Any]:
-    """The timeline; ``ts`` and ``dur`` are microseconds at the board's clock."""
+    """The timeline as in the file; ``ts`` and ``dur`` are microseconds at the board's clock."""
     processes = [(0, f"{profile.device}, measured", "measured")] if profile.is_measured else []
     processes.append((len(processes), f"{profile.board.name}, predicted", "predicted"))
     out: list[dict[str, Any]] = []
@@ -89,7 +91,7 @@ def _slices(
         if stall:
             waited = max(begin - stall, ended[engine])
             yield piece(engine, "waits for a token", waited, begin, {"instruction": index})
-        work = cost.instruction_work(instruction, profile.board)
+        work = instruction_work(instruction, profile.board)
         amounts = {
             "bytes read": work.read_bytes,
             "bytes written": work.written_bytes,

@@ -9,15 +9,12 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.text import table
-from winogen.cost import simulate as cost
-from winogen.profiling import perfetto
+from winogen.cost.simulate import instruction_work
 from winogen.profiling.runs import ENGINES, Run, busy_cycles, layer_cycles
 from winogen.program.file import Program
 from winogen.target.board import Board
@@ -121,7 +118,7 @@ class Profile:
             np.add.at(out, layer[chosen], values[chosen])
             return out
 
-        work = [cost.instruction_work(i, self.board) for i in run.instructions]
+        work = [instruction_work(i, self.board) for i in run.instructions]
         read, written, multiplies = np.array(
             [(w.read_bytes + INSTRUCTION_BYTES, w.written_bytes, w.multiplies) for w in work],
             np.int64,
@@ -189,17 +186,6 @@ class Profile:
     def _repr_html_(self) -> str:
         """The table, for notebooks."""
         return f"<pre>{html.escape(str(self))}</pre>"
-
-    def events(self) -> dict[str, Any]:
-        """The timeline in Chrome's trace event format, which Perfetto opens."""
-        return perfetto.events(self)
-
-    def save_trace(self, path: str | Path) -> None:
-        """Write the timeline for Perfetto.
-
-        Raises InputError if the name does not end in .json, or the file cannot be written.
-        """
-        perfetto.save(self, Path(path))
 
 
 _NUMBERS = [f.name for f in fields(LayerProfile)][3:]

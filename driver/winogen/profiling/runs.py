@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.cost import simulate as cost
+from winogen.cost.simulate import simulate
 from winogen.profiling import trace
 from winogen.profiling.trace import Times
 from winogen.program.file import Program
@@ -93,4 +93,4 @@ def profile_run(program: Program, stream: StreamInfo, core: Any, run: Callable[[
 def _prediction(stream: StreamInfo, board: Board) -> tuple[list[Instruction], Times]:
     """A stream's instructions and their predicted times: most calls run one stream many times."""
     instructions = stream.instructions()
-    return instructions, trace.predicted(cost.simulate(instructions, board))
+    return instructions, trace.predicted(simulate(instructions, board))

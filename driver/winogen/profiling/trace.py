@@ -1,9 +1,9 @@
 """The hardware's trace: when each instruction of a stream began, ended, and waited before that.
 
 The accelerator writes a record for every cycle in which an engine begins or ends an instruction, or
-begins or ceases to wait for a token (``TRACE_DATA`` in docs/registers.md). A record does not name
-instructions: each engine takes its own in the order of the stream. The emulator makes the same
-records from its cost model, so that a profile of it is a prediction.
+begins or ceases to wait for a token (``TRACE_DATA`` in docs/reference/registers.md). A record does
+not name instructions: each engine takes its own in the order of the stream. The emulator makes the
+same records from its cost model, so that a profile of it is a prediction.
 """
 
 from __future__ import annotations

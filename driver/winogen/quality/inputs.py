@@ -1,4 +1,4 @@
-"""Calibration inputs from the user's files: arrays, or a folder of images."""
+"""Calibration inputs from the user: arrays, their files, or a folder of images."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ MAX_BYTES = 1 << 32
 
 
 def read_calibration(
-    path: Path, graph: Graph, progress: Callable[[str], None] | None = None
+    source: str | Path | NDArray[Any],
+    graph: Graph,
+    progress: Callable[[str], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Inputs (N, C, H, W) for ``graph`` from ``.npy``, ``.npz`` or a folder of images.
+    """Inputs (N, C, H, W) for ``graph`` from an array, ``.npy``, ``.npz`` or a folder of images.
 
     Of more inputs than calibration can hold, some are taken at even distances. Arrays hold real
     values, (N, C, H, W), (N, H, W, C) or (N, latent), or pixels 0 to 255 as uint8; images are
@@ -40,34 +42,44 @@ def read_calibration(
     spec = graph.input
     layers = sum(math.prod(shape) for shape in graph.shapes.values())
     most = max(1, min(MAX_INPUTS, MAX_KEPT // layers))
-    if path.is_dir():
-        return _read_folder(path, spec, most, progress or (lambda _: None))
-    inputs = _read_array(path, spec)
+    if isinstance(source, (str, Path)):
+        if Path(source).is_dir():
+            return _read_folder(Path(source), spec, most, progress or (lambda _: None))
+        what = f"calibration inputs in {source}"
+        inputs = _as_batch(what, _read_array(Path(source)), spec)
+        if not len(inputs):
+            raise InputError(f"calibration file {source} holds no inputs")
+    else:
+        what = "calibration inputs"
+        inputs = _as_batch(what, np.asarray(source), spec)
+        if not len(inputs):
+            raise InputError("calibration inputs are empty: give at least one")
     kept = np.unique(np.linspace(0, len(inputs) - 1, most).round().astype(int))
     inputs = np.asarray(inputs[kept])
     if inputs.dtype == np.uint8 and spec.kind == "image":
         return _from_pixels(inputs, spec)
     if not np.issubdtype(inputs.dtype, np.floating):
-        raise InputError(f"calibration inputs in {path} are {inputs.dtype} values, not floats")
+        raise InputError(f"{what} are {inputs.dtype} values, not floats")
     with np.errstate(over="ignore"):
         inputs = inputs.astype(np.float32)
     if not np.all(np.isfinite(inputs)):
-        raise InputError(f"calibration inputs in {path} hold NaN or infinity")
-    _check_range(path, spec, inputs)
+        raise InputError(f"{what} hold NaN or infinity")
+    _check_range(what, spec, inputs)
     return inputs
 
 
-def _read_array(path: Path, spec: InputSpec) -> NDArray[Any]:
-    """All inputs (N, C, H, W) of an array file, in its own type."""
+def _read_array(path: Path) -> NDArray[Any]:
+    """The array of a file, in its own type."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"calibration file {path} has over {MAX_BYTES:,} bytes; take fewer")
         if path.suffix == ".npz":
-            array = _from_archive(path)
-        else:  # mapped, so that a damaged header cannot ask for memory
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            if not isinstance(array, np.ndarray):
-                raise ValueError("its name must end in .npz")
+            return _from_archive(path)
+        # Mapped, so that a damaged header cannot ask for memory.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("its name must end in .npz")
+        return array
     except FileNotFoundError:
         raise InputError(
             f"calibration inputs {path} do not exist; give a .npy or .npz file, or a folder of "
@@ -78,6 +90,10 @@ def _read_array(path: Path, spec: InputSpec) -> NDArray[Any]:
             f"cannot read calibration inputs from {path}: {one_line(error)}; give a .npy or .npz "
             "file, or a folder of images"
         ) from None
+
+
+def _as_batch(what: str, array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
+    """All inputs of an array, (N, C, H, W)."""
     c, h, w = spec.shape
     if array.ndim == 2 and (h, w) == (1, 1):
         array = array[:, :, None, None]
@@ -85,11 +101,7 @@ def _read_array(path: Path, spec: InputSpec) -> NDArray[Any]:
         array = array.transpose(0, 3, 1, 2)
     if array.ndim != 4 or array.shape[1:] != spec.shape:
         wanted = f"(N, {c})" if (h, w) == (1, 1) else f"(N, {c}, {h}, {w})"
-        raise InputError(
-            f"calibration inputs in {path} have shape {array.shape}, the network takes {wanted}"
-        )
-    if not len(array):
-        raise InputError(f"calibration file {path} holds no inputs")
+        raise InputError(f"{what} have shape {array.shape}, the network takes {wanted}")
     return array
 
 
@@ -140,7 +152,7 @@ def _from_pixels(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float
     return (low + (high - low) * (pixels / 255)).astype(np.float32)
 
 
-def _check_range(path: Path, spec: InputSpec, inputs: NDArray[np.float32]) -> None:
+def _check_range(what: str, spec: InputSpec, inputs: NDArray[np.float32]) -> None:
     """Refuse inputs that the integers of the input would clip."""
     if spec.scale is not None:
         return
@@ -149,7 +161,7 @@ def _check_range(path: Path, spec: InputSpec, inputs: NDArray[np.float32]) -> No
         beyond = float(np.mean(np.abs(inputs) > 1.01 * reach))
         if beyond > MAX_CLIPPED:
             raise InputError(
-                f"of the calibration inputs in {path}, {beyond:.0%} are beyond the {reach:g} that "
+                f"of the {what}, {beyond:.0%} are beyond the {reach:g} that "
                 f"{spec.distribution} latents reach; draw them from a standard normal "
                 "distribution, or from -1 to 1 and say --latents uniform"
             )
@@ -160,6 +172,6 @@ def _check_range(path: Path, spec: InputSpec, inputs: NDArray[np.float32]) -> No
     low, high = float(inputs.min()), float(inputs.max())
     if max(-low, high) > 1.01 * reach:
         raise InputError(
-            f"calibration inputs in {path} reach from {low:.4g} to {high:.4g}, but the network's "
+            f"{what} reach from {low:.4g} to {high:.4g}, but the network's "
             f"input is set to {reach:g} at most; say what black and white are with --input-range"
         )

@@ -19,7 +19,7 @@ from winogen.program.formats import TensorFormat
 from winogen.program.parts import StreamInfo
 from winogen.runtime.generator import Generator
 from winogen.target import isa
-from winogen.target.isa import Opcode
+from winogen.target.isa import LoadInput, Store
 from winogen.target.registers import Segment
 
 
@@ -107,15 +107,15 @@ def _traced_stream(program: Program, stream: StreamInfo) -> StreamInfo:
     starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
     places: dict[int, _Place] = {}
     for i in instructions:  # the first word of an output is its lowest address
-        if i.opcode is Opcode.STORE and i.layer < len(sizes):
-            first = places[i.layer].start if i.layer in places else i["offset"]
-            start = min(first, i["offset"])
-            places[i.layer] = _Place(i["segment"], start, start + sizes[i.layer])
+        if isinstance(i, Store) and i.layer < len(sizes):
+            first = places[i.layer].start if i.layer in places else i.offset
+            start = min(first, i.offset)
+            places[i.layer] = _Place(i.segment, start, start + sizes[i.layer])
     for number, i in enumerate(instructions):
-        if i.opcode is Opcode.STORE:
+        if isinstance(i, Store):
             source = i.layer
-        elif i.opcode is Opcode.LOAD_INPUT and i["segment"] != Segment.INPUT:
-            source = _writer(places, i["segment"], i["offset"], i.layer)
+        elif isinstance(i, LoadInput) and i.segment != Segment.INPUT:
+            source = _writer(places, i.segment, i.offset, i.layer)
         else:
             continue
         if source not in places:
@@ -123,8 +123,8 @@ def _traced_stream(program: Program, stream: StreamInfo) -> StreamInfo:
                 f"instruction {number} of batch {stream.batch} belongs to no layer's output, so "
                 "the program cannot be traced; compile it again"
             )
-        i.fields["offset"] += starts[source] - places[source].start
-        i.fields["segment"] = int(Segment.OUTPUT)
+        i.offset += starts[source] - places[source].start
+        i.segment = Segment.OUTPUT
     try:
         code = isa.encode(instructions)
     except isa.EncodingError as error:

@@ -1,13 +1,18 @@
-"""How close integers come to the float network: PSNR, SSIM and saturation of a layer."""
+"""How close integers come to the float network: PSNR, SSIM and saturation of its layers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from winogen.compiler.calibrate import Observed
+from winogen.compiler.integers import integer_activations
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.quality.ssim import ssim
+from winogen.target.numerics import int_range
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,55 @@ class LayerReport:
     values: int
     psnr: float
     ssim: float | None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Quality of a quantised network.
+
+    Attributes
+    ----------
+    layers : of every layer, in the network's order
+    held_out : whether it was measured on other inputs than those of the calibration
+    """
+
+    layers: tuple[LayerReport, ...]
+    held_out: bool
+
+    @property
+    def output(self) -> LayerReport:
+        """That of the network's output, the last layer."""
+        return self.layers[-1]
+
+
+def measure_network(network: QuantNetwork, observed: Observed) -> Quality:
+    """Quality of a quantised network on the inputs that ``observed`` keeps to check with."""
+    layers = tuple(report for report, _ in measure_layers(network, observed))
+    return Quality(layers, observed.held_out)
+
+
+def measure_layers(
+    network: QuantNetwork, observed: Observed
+) -> Iterator[tuple[LayerReport, NDArray[np.int64]]]:
+    """Quality and integers (N, C, H, W) of every layer's output, in order."""
+    q = network.quantise_input(observed.checked)
+    for layer, (_, integers) in zip(network.layers, integer_activations(network, q)):
+        yield measure_layer(network, layer, integers, observed.expected[layer.name]), integers
+
+
+def measure_layer(
+    network: QuantNetwork, layer: QuantLayer, integers: NDArray[np.int64], exact: NDArray
+) -> LayerReport:
+    """Quality of a network's layer for output integers and float values (N, C, H, W)."""
+    return measure(
+        layer.label,
+        integers,
+        layer.format.dequantise(integers),
+        exact,
+        layer.format.scale,
+        int_range(network.data_width),
+        network.output_range if layer is network.layers[-1] else None,
+    )
 
 
 def measure(

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.compiler.calibrate import Observed
-from winogen.compiler.integers import QuantNetwork, run_integer
-from winogen.quality.measure import LayerReport
+from winogen.compiler.quantised import QuantNetwork
+from winogen.quality.measure import LayerReport, measure_layers
 from winogen.target.numerics import int_range
 
 #: Bars of a histogram.
@@ -59,26 +59,30 @@ class Study:
 
 def study(observed: Observed, networks: dict[int, QuantNetwork]) -> Study:
     """Compare quantised networks, by data width, with the float network on its checked inputs."""
-    outputs = {}
+    outputs: dict[int, NDArray[np.float32]] = {}
+    reports: dict[int, list[LayerReport]] = {}
     for width, network in networks.items():
-        q = run_integer(network, network.quantise_input(observed.checked))
-        outputs[width] = network.output_format.dequantise(q)
+        reports[width] = []
+        for layer, (report, q) in zip(network.layers, measure_layers(network, observed)):
+            reports[width].append(report)
+            if layer is network.layers[-1]:
+                outputs[width] = layer.format.dequantise(q)
     first = next(iter(networks.values()))
     layers = []
     for number, layer in enumerate(first.layers):
         values = observed.expected[layer.name]
-        widths = {w: _width(n, number, values) for w, n in networks.items()}
+        widths = {w: _width(n, number, reports[w][number], values) for w, n in networks.items()}
         histogram = _histogram(values)
         layers.append(LayerStudy(layer.label, layer.output_shape, histogram, widths))
     return Study(observed.expected[first.layers[-1].name], outputs, layers)
 
 
-def _width(network: QuantNetwork, number: int, values: NDArray) -> Width:
+def _width(network: QuantNetwork, number: int, report: LayerReport, values: NDArray) -> Width:
     ends = np.array(int_range(network.data_width))
     low, high = map(float, network.layers[number].format.dequantise(ends))
     half = network.layers[number].format.scale / 2
     beyond = np.count_nonzero((values < low - half) | (values > high + half))
-    return Width(network.report[number], (low, high), beyond / values.size)
+    return Width(report, (low, high), beyond / values.size)
 
 
 def _histogram(values: NDArray) -> Histogram:

@@ -15,18 +15,11 @@ from numpy.typing import NDArray
 
 from winogen.common.text import decibels
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed
-from winogen.compiler.integers import (
-    QuantLayer,
-    QuantNetwork,
-    accumulate,
-    requantise,
-    run_layer,
-    sums_of_products,
-    with_bias,
-)
+from winogen.compiler.integers import accumulate, requantise, run_layer, sums_of_products, with_bias
 from winogen.compiler.quantise import quantise_observed
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.network.graph import Graph
-from winogen.quality.measure import LayerReport, measure
+from winogen.quality.measure import LayerReport, Quality, measure_layer, measure_network
 from winogen.target import numerics
 from winogen.target.numerics import int_range
 
@@ -58,7 +51,7 @@ def grade(result: LayerReport) -> str:
     return "good" if reaches(GOOD) else "visible errors" if reaches(USABLE) else "broken"
 
 
-def quality(result: LayerReport) -> str:
+def in_words(result: LayerReport) -> str:
     """PSNR and SSIM of an output in words."""
     similar = "" if result.ssim is None else f", SSIM {result.ssim:.3f}"
     if result.psnr == math.inf:
@@ -66,9 +59,9 @@ def quality(result: LayerReport) -> str:
     return f"{decibels(result.psnr)} dB{similar}"
 
 
-def steepest_drop(network: QuantNetwork) -> QuantLayer:
+def steepest_drop(network: QuantNetwork, quality: Quality) -> QuantLayer:
     """The layer whose PSNR is the furthest below that of what it reads."""
-    psnr = {layer.name: row.psnr for layer, row in zip(network.layers, network.report)}
+    psnr = {layer.name: row.psnr for layer, row in zip(network.layers, quality.layers)}
 
     def drop(layer: QuantLayer) -> float:
         before = [psnr[s] for s in layer.sources if s != Graph.INPUT_NAME]
@@ -105,18 +98,19 @@ def _percentiles(
         calibration = Calibration(percentile, headroom)
         network = quantise_observed(observed, data_width, calibration=calibration)
         option = f"--percentile {percentile:g}"
-        yield calibration, Trial(option, network.report[-1], option)
+        yield calibration, Trial(option, measure_network(network, observed).output, option)
 
 
 def improvements(
     observed: Observed,
     network: QuantNetwork,
+    quality: Quality,
     calibration: Calibration,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Trial]:
     """What other calibration, 16 bits, or a 16-bit input to the steepest drop's layer would give.
 
-    Every figure is measured with integers on the inputs that the report was measured on.
+    Every figure is measured with integers on the inputs that ``quality`` was measured on.
     """
     trials = [
         trial
@@ -128,42 +122,43 @@ def improvements(
             [p for p in PERCENTILES if p != calibration.percentile],
         )
     ]
-    layer = steepest_drop(network)
+    layer = steepest_drop(network, quality)
     say(f"trying a 16-bit input to {layer.label}")
     q = run_with_wide_input(network, layer.name, observed.checked)
-    trials.append(Trial(f"a 16-bit input to '{layer.label}' alone", _result(observed, network, q)))
+    last = network.layers[-1]
+    result = measure_layer(network, last, q, observed.expected[last.name])
+    trials.append(Trial(f"a 16-bit input to '{layer.label}' alone", result))
     if network.data_width == 8:
         say("trying 16 bits")
-        wide = quantise_observed(observed, 16)
-        trials.append(Trial("--bits 16", wide.report[-1], "--bits 16"))
+        wide = measure_network(quantise_observed(observed, 16), observed)
+        trials.append(Trial("--bits 16", wide.output, "--bits 16"))
     return trials
 
 
-def suggestion(network: QuantNetwork, trials: list[Trial]) -> str:
+def suggestion(quality: Quality, trials: list[Trial]) -> str:
     """The cheapest change that makes the images good, or the best one, in a sentence."""
-    now = network.report[-1]
-    options = [t for t in trials if t.option and t.result.psnr > now.psnr]
+    options = [t for t in trials if t.option and t.result.psnr > quality.output.psnr]
     if not options:
         return "no option of the compiler does better; the network itself is hard to quantise"
     good = [t for t in options if grade(t.result) == "good"]
     same_build = [t for t in good if t.option != "--bits 16"]
     best = max(same_build or good or options, key=lambda t: t.result.psnr)
     other = " (the 16-bit build of the accelerator)" if best.option == "--bits 16" else ""
-    return f"compile with {best.option}{other}: {quality(best.result)}, {grade(best.result)}"
+    return f"compile with {best.option}{other}: {in_words(best.result)}, {grade(best.result)}"
 
 
-def verdict_text(network: QuantNetwork, trials: list[Trial] | None = None) -> str:
+def verdict_text(network: QuantNetwork, quality: Quality, trials: list[Trial] | None = None) -> str:
     """The verdict in words; with what was tried and a suggestion, unless the images are good."""
-    result = network.report[-1]
-    inputs = "inputs that calibration did not see" if network.held_out else "the calibration inputs"
-    lines = [f"verdict: {grade(result)}: {quality(result)} against the float network, on {inputs}"]
+    result = quality.output
+    inputs = "inputs that calibration did not see" if quality.held_out else "the calibration inputs"
+    lines = [f"verdict: {grade(result)}: {in_words(result)} against the float network, on {inputs}"]
     if grade(result) == "good":
         return lines[0]
-    lines.append(f"the quality drops most in layer '{steepest_drop(network).label}'")
+    lines.append(f"the quality drops most in layer '{steepest_drop(network, quality).label}'")
     for trial in trials or ():
-        lines.append(f"  {trial.change}: {quality(trial.result)}")
+        lines.append(f"  {trial.change}: {in_words(trial.result)}")
     if trials is not None:
-        lines.append(f"suggestion: {suggestion(network, trials)}")
+        lines.append(f"suggestion: {suggestion(quality, trials)}")
     return "\n".join(lines)
 
 
@@ -207,16 +202,3 @@ def _unrounded(layer: QuantLayer, inputs: list[NDArray[np.int64]], bits: int) ->
     # A clamp at the end of the integer range is the format's, any other the activation's.
     bounds = (np.where(r.low > low, r.low, -np.inf), np.where(r.high < high, r.high, np.inf))
     return np.moveaxis(np.clip(exact, *bounds), -1, 1)
-
-
-def _result(observed: Observed, network: QuantNetwork, q: NDArray[np.int64]) -> LayerReport:
-    last = network.layers[-1]
-    return measure(
-        last.label,
-        q,
-        last.format.dequantise(q),
-        observed.expected[last.name],
-        last.format.scale,
-        int_range(network.data_width),
-        network.output_range,
-    )

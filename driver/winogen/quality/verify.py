@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from winogen.common.errors import InputError
 from winogen.common.text import decibels, table
 from winogen.compiler.fold import fold
-from winogen.compiler.integers import QuantNetwork, integer_activations
+from winogen.compiler.integers import integer_activations
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import pack_network
+from winogen.compiler.quantised import QuantNetwork
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.program.formats import TensorFormat
 from winogen.quality.layer_outputs import run_layers, traced
 from winogen.quality.measure import LayerReport, measure
-from winogen.quality.verdict import GOOD, grade, quality
+from winogen.quality.verdict import GOOD, grade, in_words
 from winogen.runtime.generator import Generator
 from winogen.target.numerics import int_range
 
@@ -112,12 +113,12 @@ class Verification:
         low = next((layer for layer in self.layers if layer.psnr < GOOD[0]), None)
         if low:
             lines.append(
-                f"float: the first layer under {GOOD[0]:g} dB is '{low.name}': {quality(low)}"
+                f"float: the first layer under {GOOD[0]:g} dB is '{low.name}': {in_words(low)}"
             )
         else:
             lines.append(f"float: no layer is under {GOOD[0]:g} dB")
         last = self.layers[-1]
-        lines.append(f"output: {quality(last)} against the float network: {grade(last)}")
+        lines.append(f"output: {in_words(last)} against the float network: {grade(last)}")
         return lines
 
     def _wrong(self, what: str, found: list[Difference | None], wanted: str) -> str:

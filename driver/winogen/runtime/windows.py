@@ -7,17 +7,15 @@ spoilt is kept. What results is, bit for bit, the network run on the whole image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from winogen.common.errors import InputError
-from winogen.network.graph import Graph
-from winogen.network.locality import AxisLocality, locality
-from winogen.program.file import Program
-from winogen.target.board import Board
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-#: Sides of square windows to choose from.
-SIDES = (512, 384, 256, 192, 128, 96, 64)
+from winogen.common.errors import InputError
+from winogen.network.locality import AxisLocality
+from winogen.program.file import Program
 
 
 @dataclass(frozen=True)
@@ -93,53 +91,54 @@ def image_spans(size: tuple[int, ...], program: Program) -> tuple[list[Span], li
     return rows, columns
 
 
-def choose_window(
-    graph: Graph, board: Board, sizes: Sequence[tuple[int, int]]
-) -> tuple[int, int] | None:
-    """Rows and columns of the windows for images of these sizes.
+def stitch(
+    image: ArrayLike,
+    program: Program,
+    largest: int,
+    generate: Callable[[NDArray], NDArray],
+    progress: Callable[[int, int], object] | None = None,
+) -> NDArray:
+    """The network's output for an image of any size, from its outputs for windows.
 
-    None if the network sees its whole input: then images must be resized to its own size. The
-    larger the windows, the less is computed twice; the smallest image and a part of the board's
-    contiguous memory are the limits. An image alone is cut into even parts.
+    Parameters
+    ----------
+    image : float array (C, H, W), at least as large as the compiled input
+    largest : windows of one call of ``generate``
+    generate : the network on windows (N, C, H, W): uint8 images (N, H', W', C'), or float32
+        (N, C', H', W')
+    progress : called with the number of windows done and of all windows
+
+    Returns
+    -------
+    uint8 image (H', W', C'), or float32 (C', H', W'), as ``generate`` does.
+
+    Raises
+    ------
+    InputError : the image has the wrong shape, or the network sees its whole input
     """
-    found = locality(graph)
-    if found is None:
-        return None
-    smallest = tuple(min(size[axis] for size in sizes) for axis in (0, 1))
-    side = next((s for s in SIDES if _activations(graph, board, s) <= _share(board)), SIDES[-1])
-    if len(set(sizes)) > 1:
-        return min(smallest[0], side), min(smallest[1], side)
-    rows, columns = (
-        window_length(n, side, axis) for n, axis in zip(smallest, (found.rows, found.columns))
-    )
-    if locality(graph.resized((rows, columns))) is None:
-        return smallest[0], smallest[1]  # its edges would take too much of a window
-    return rows, columns
-
-
-def _share(board: Board) -> int:
-    """Bytes that the activations of a window may take: a quarter of the contiguous memory."""
-    return board.contiguous_mib << 18
-
-
-def _activations(graph: Graph, board: Board, side: int) -> int:
-    """Bytes of the largest layer's inputs and output for a window of ``side`` x ``side``."""
-    graph = graph.resized((side, side))
-    lanes = board.core.ci_lanes
-
-    def size(name: str) -> int:
-        channels, rows, columns = graph.shapes[name]
-        return -(-channels // lanes) * rows * columns * board.core.word_bytes
-
-    return max(size(n.name) + sum(size(i) for i in n.inputs) for n in graph.nodes)
-
-
-def window_length(size: int, limit: int, axis: AxisLocality) -> int:
-    """The window for an image of ``size`` samples: even parts of at most ``limit``, or all."""
-    if size <= limit:
-        return size
-    halo = -(-(axis.before + axis.after) * axis.reduce // axis.enlarge)
-    parts = -(-(size - halo) // max(limit - halo, 1))
-    length = -(-(size - halo) // parts) + halo
-    length += (size - length) % axis.step  # windows at both borders must keep the strides' phase
-    return min(length, size)
+    whole = np.asarray(image)
+    if whole.ndim != 3 or whole.shape[0] != program.input_shape[0]:
+        raise InputError(
+            f"an image for network '{program.name}' has shape {whole.shape}, expected "
+            f"({program.input_shape[0]}, rows, columns)"
+        )
+    rows, columns = image_spans(whole.shape[1:], program)
+    windows = [(r, c) for r in rows for c in columns]
+    height, width = (s[-1].target + s[-1].stop - s[-1].first for s in (rows, columns))
+    size = program.input_shape[1:]
+    out: NDArray | None = None
+    for start in range(0, len(windows), largest):
+        batch = windows[start : start + largest]
+        cut = [whole[:, r.start : r.start + size[0], c.start : c.start + size[1]] for r, c in batch]
+        made = generate(np.stack(cut))
+        pixels = made.dtype == np.uint8  # then channels are last
+        made = made if pixels else made.transpose(0, 2, 3, 1)
+        if out is None:
+            out = np.empty((height, width, made.shape[3]), made.dtype)
+        for (r, c), part in zip(batch, made):
+            kept = part[r.first : r.stop, c.first : c.stop]
+            out[r.target : r.target + len(kept), c.target : c.target + kept.shape[1]] = kept
+        if progress:
+            progress(start + len(batch), len(windows))
+    assert out is not None
+    return out if out.dtype == np.uint8 else out.transpose(2, 0, 1)

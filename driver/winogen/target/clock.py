@@ -6,35 +6,19 @@ from dataclasses import dataclass
 
 from winogen.target.registers import Field
 
+#: The SLCR's registers, and of the first clock of the logic among them (FPGA0_CLK_CTRL).
 SLCR_BASE = 0xF800_0000
-
-
 SLCR_SIZE = 0x1000  # bytes
-
-
-#: FPGA0_CLK_CTRL, the register of the logic's first clock.
 FCLK0_OFFSET = 0x170
-
-
+#: Clocks of the logic.
 PL_CLOCKS = 4
-
-
 CRYSTAL_MHZ = 50.0
-
-
 IO_PLL_MHZ = 1000.0
-
-
 #: PLLs that can clock the logic: SRCSEL of FPGAn_CLK_CTRL, and their frequency in MHz.
 PLLS = {"IO PLL": (0, IO_PLL_MHZ), "DDR PLL": (3, 1050.0)}
-
-
+#: Fields of FPGAn_CLK_CTRL.
 DIVISOR0 = Field("DIVISOR0", 8, 6, "first divisor of a clock")
-
-
 DIVISOR1 = Field("DIVISOR1", 20, 6, "second divisor of a clock")
-
-
 SRCSEL = Field("SRCSEL", 4, 2, "PLL of a clock")
 
 

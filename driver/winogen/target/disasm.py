@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from winogen.target.isa import Instruction
+from winogen.target.isa import Instruction, Transfer, operands
 from winogen.target.registers import Engine, Segment
 
 
@@ -17,7 +17,7 @@ def disassemble(instructions: Iterable[Instruction], first: int = 0) -> Iterator
     for index, instruction in enumerate(instructions, first):
         takes = _engines("<", instruction.wait)
         gives = _engines(">", instruction.signal)
-        operands = " ".join(_operands(instruction))
+        operands = " ".join(_words(instruction))
         yield (
             f"{index:6}  L{instruction.layer:<3} {instruction.opcode.name:<12} "
             f"{takes:<16} {operands} {gives}"
@@ -27,11 +27,11 @@ def disassemble(instructions: Iterable[Instruction], first: int = 0) -> Iterator
 _FLAGS = ("winograd", "first", "last", "activation")
 
 
-def _operands(instruction: Instruction) -> Iterator[str]:
-    fields = dict(instruction.fields)
-    if "segment" in fields:
-        segment = Segment(fields.pop("segment")).name.lower()
-        yield f"{segment}+0x{fields.pop('offset'):x}"
+def _words(instruction: Instruction) -> Iterator[str]:
+    fields = operands(instruction)
+    if isinstance(instruction, Transfer):
+        del fields["segment"], fields["offset"]
+        yield f"{Segment(instruction.segment).name.lower()}+0x{instruction.offset:x}"
     for name, value in fields.items():
         if name in _FLAGS:
             if value:

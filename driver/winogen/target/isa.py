@@ -9,18 +9,23 @@ executes, then gives one token to every engine named in ``signal``.
 DRAM addresses are a segment (its base is a register) plus a byte offset. Activations lie in DRAM
 as [image][channel block][row][column][channel in block]; a *word* is one block of channels at one
 pixel (``ci_lanes`` activations), and strides count words.
+
+Each instruction and each table entry is a class. Its annotations are the encoding: what is derived
+from them are the layouts here, the SystemVerilog package, the reference and the disassembler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from operator import attrgetter
+from typing import Annotated, ClassVar, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.target.numerics import TABLE_ENTRIES
+from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
 from winogen.target.registers import Engine
 
 ISA_VERSION = 1
@@ -43,9 +48,7 @@ class Opcode(IntEnum):
     @property
     def engine(self) -> Engine:
         """The engine that executes it."""
-        if self is Opcode.COMPUTE:
-            return Engine.COMPUTE
-        return Engine.STORE if self is Opcode.STORE else Engine.LOAD
+        return CLASSES[self].engine
 
 
 class Table(IntEnum):
@@ -64,6 +67,24 @@ PARAM_BYTES = 16
 
 
 @dataclass(frozen=True)
+class Bits:
+    """The encoding of a field: its width, its meaning, and whether it has a sign.
+
+    Fields follow each other from bit 0 up. ``lsb`` leaves room before one (table entries only).
+    """
+
+    width: int
+    doc: str
+    signed: bool = False
+    lsb: int | None = None
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The lowest and the highest value."""
+        return _limits(self.width, self.signed)
+
+
+@dataclass(frozen=True)
 class InstructionField:
     """A bit field of an instruction: 32-bit word index, lowest bit, width, signedness."""
 
@@ -74,161 +95,280 @@ class InstructionField:
     word: int = 0
     lsb: int = 0
 
-
-def _layout(
-    *specs: tuple[str, int, str] | tuple[str, int, str, bool],
-) -> dict[str, InstructionField]:
-    """Place fields one after the other; a field that would cross a word starts the next one."""
-    fields = {}
-    word, lsb = 0, 0
-    for name, width, doc, *signed in specs:
-        if lsb + width > 32:
-            word, lsb = word + 1, 0
-        fields[name] = InstructionField(name, width, doc, bool(signed), word, lsb)
-        lsb += width
-    assert word < _WORDS
-    return fields
-
-
-_HEADER = (
-    ("opcode", 4, "see the opcodes"),
-    ("wait", 3, "engines to take a token from: bit 0 load, 1 compute, 2 store"),
-    ("signal", 3, "engines to give a token to, likewise"),
-    ("layer", 12, "layer number, for profiles and error messages"),
-)
-_DRAM = (("segment", 2, "DRAM segment"), ("offset", 32, "bytes from the segment's base"))
-
-FIELDS: dict[Opcode, dict[str, InstructionField]] = {
-    Opcode.LOAD_INPUT: _layout(
-        *_HEADER,
-        *_DRAM,
-        ("base", 20, "first input-buffer word"),
-        ("images", 12, "images to load"),
-        ("blocks", 12, "channel blocks to load"),
-        ("rows", 12, "rows to load"),
-        ("columns", 12, "columns to load"),
-        ("pitch", 12, "input-buffer words a row, at least columns; 2 more than a multiple of 4"),
-        ("column_step", 8, "keep every column_step-th pixel of a row"),
-        ("image_stride", 32, "words between images"),
-        ("block_stride", 32, "words between channel blocks"),
-        ("row_stride", 24, "words between rows"),
-    ),
-    Opcode.LOAD_WEIGHTS: _layout(
-        *_HEADER,
-        *_DRAM,
-        ("base", 20, "first weight-buffer word"),
-        ("blocks", 12, "blocks of input channels to load"),
-        ("phase_base", 8, "first phase-table entry"),
-        ("phases", 8, "phases of the pass"),
-        ("taps", 12, "taps (words in DRAM) a block, over all phases"),
-        ("winograd", 1, "transform the filters while loading"),
-    ),
-    Opcode.LOAD_PARAMS: _layout(
-        *_HEADER,
-        *_DRAM,
-        ("base", 8, "first parameter-buffer entry"),
-        ("count", 8, "entries (blocks of output channels) to load"),
-    ),
-    Opcode.LOAD_TABLE: _layout(
-        *_HEADER,
-        *_DRAM,
-        ("table", 2, "0 step, 1 accumulator, 2 phase, 3 activation"),
-        ("base", 12, "first entry"),
-        ("count", 12, "entries to load"),
-    ),
-    Opcode.COMPUTE: _layout(
-        *_HEADER,
-        ("winograd", 1, "transform patches, divide the result by four"),
-        ("first", 1, "start the partial sums from the bias"),
-        ("last", 1, "requantise the partial sums into the output buffer"),
-        ("activation", 1, "pass the requantised value through the activation table"),
-        ("input_base", 20, "first input-buffer word of the region"),
-        ("rows", 12, "rows of the region; reads outside it give zero"),
-        ("columns", 12, "columns of the region"),
-        ("pitch", 12, "input-buffer words a row of the region"),
-        ("images", 12, "images of the region"),
-        ("blocks", 12, "blocks of input channels"),
-        ("origin_y", 16, "region row of the first tile's patch", True),
-        ("origin_x", 16, "region column of the first tile's patch", True),
-        ("tiles_y", 12, "rows of tiles"),
-        ("tiles_x", 12, "columns of tiles"),
-        ("tile", 2, "base-grid points a side of a tile: 1 or 2"),
-        ("patch_row", 2, "first patch row that is read; the others are zero"),
-        ("patch_rows", 3, "patch rows that are read"),
-        ("patch_column", 2, "first patch column that is read"),
-        ("patch_columns", 3, "patch columns that are read"),
-        ("weight_base", 20, "first weight-buffer word"),
-        ("weight_stride", 12, "weight-buffer words a block of input channels"),
-        ("step_base", 12, "first step-table entry"),
-        ("steps", 12, "steps a block of input channels"),
-        ("accumulator_base", 12, "first accumulator-table entry"),
-        ("accumulators", 8, "accumulators in use"),
-        ("phase_base", 8, "first phase-table entry"),
-        ("phases", 8, "output phases of the pass"),
-        ("psum_base", 20, "first word of the partial-sum memory"),
-        ("param_base", 8, "parameter-buffer entry of this block of output channels"),
-        ("output_base", 20, "first output-buffer word of the region"),
-        ("output_rows", 12, "rows of the output region; outputs beyond it are dropped"),
-        ("output_columns", 12, "columns of the output region"),
-        ("stride_y", 8, "output rows a base-grid row"),
-        ("stride_x", 8, "output columns a base-grid column"),
-    ),
-    Opcode.STORE: _layout(
-        *_HEADER,
-        *_DRAM,
-        ("base", 20, "first output-buffer word"),
-        ("images", 12, "images to store"),
-        ("rows", 12, "rows to store"),
-        ("columns", 12, "columns to store"),
-        ("image_stride", 32, "words between images"),
-        ("row_stride", 24, "words between rows"),
-    ),
-}
-
-#: Encodings of the 64-bit table entries, (name, lowest bit, width, meaning).
-TABLE_FIELDS: dict[Table, tuple[tuple[str, int, int, str], ...]] = {
-    Table.STEP: (
-        ("position", 0, 5, "patch position 4 * row + column; 16 reads zero"),
-        ("word", 5, 12, "weight word within the block"),
-        ("accumulator", 17, 8, "accumulator that takes the product"),
-        ("first", 25, 1, "in the tile's first block: overwrite instead of add"),
-    ),
-    Table.ACCUMULATOR: (
-        ("phase", 0, 8, "phase of the pass that the accumulator belongs to"),
-        ("position", 8, 4, "Winograd position, or (direct) output 2 * row + column of the tile"),
-    ),
-    Table.PHASE: (
-        ("row", 0, 8, "output row within the stride"),
-        ("column", 8, 8, "output column within the stride"),
-        ("param", 16, 8, "parameter-buffer entry of the phase, relative to COMPUTE's"),
-        ("taps", 24, 9, "taps present, bit 3 * row + column of the window"),
-        ("positions", 40, 16, "Winograd positions that can be nonzero"),
-    ),
-}
-
-
-@dataclass
-class Instruction:
-    """One decoded instruction; ``fields`` holds everything but the header."""
-
-    opcode: Opcode
-    fields: dict[str, int]
-    wait: int = 0
-    signal: int = 0
-    layer: int = 0
-    reserved: int = field(default=0, repr=False)
-
-    def __getitem__(self, name: str) -> int:
-        return self.fields[name]
-
     @property
-    def engine(self) -> Engine:
-        """The engine that executes it."""
-        return self.opcode.engine
+    def limits(self) -> tuple[int, int]:
+        """The lowest and the highest value."""
+        return _limits(self.width, self.signed)
+
+
+def _numbered(members: type[IntEnum]) -> str:
+    return ", ".join(f"{member.value} {member.name.lower()}" for member in members)
+
+
+def _limits(width: int, signed: bool) -> tuple[int, int]:
+    return (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
+
+
+@dataclass(slots=True)
+class Instruction:
+    """What every instruction has: its tokens and its layer; one class for each opcode follows.
+
+    ``reserved`` tells whether the decoded words had bits set that belong to no field.
+    """
+
+    opcode: ClassVar[Opcode]
+    #: The engine that executes it.
+    engine: ClassVar[Engine]
+
+    wait: Annotated[
+        int, Bits(3, "engines to take a token from: bit 0 load, 1 compute, 2 store")
+    ] = field(default=0, kw_only=True)
+    signal: Annotated[int, Bits(3, "engines to give a token to, likewise")] = field(
+        default=0, kw_only=True
+    )
+    layer: Annotated[int, Bits(12, "layer number, for profiles and error messages")] = field(
+        default=0, kw_only=True
+    )
+    reserved: int = field(default=0, kw_only=True, repr=False)
+
+
+@dataclass(slots=True)
+class Transfer(Instruction):
+    """An instruction that reads or writes DRAM."""
+
+    segment: Annotated[int, Bits(2, "DRAM segment")]
+    offset: Annotated[int, Bits(32, "bytes from the segment's base")]
+
+
+@dataclass(slots=True)
+class LoadInput(Transfer):
+    """A box of activations from DRAM to the input buffer."""
+
+    opcode = Opcode.LOAD_INPUT
+    engine = Engine.LOAD
+
+    base: Annotated[int, Bits(20, "first input-buffer word")]
+    images: Annotated[int, Bits(12, "images to load")]
+    blocks: Annotated[int, Bits(12, "channel blocks to load")]
+    rows: Annotated[int, Bits(12, "rows to load")]
+    columns: Annotated[int, Bits(12, "columns to load")]
+    pitch: Annotated[
+        int, Bits(12, "input-buffer words a row, at least columns; 2 more than a multiple of 4")
+    ]
+    column_step: Annotated[int, Bits(8, "keep every column_step-th pixel of a row")]
+    image_stride: Annotated[int, Bits(32, "words between images")]
+    block_stride: Annotated[int, Bits(32, "words between channel blocks")]
+    row_stride: Annotated[int, Bits(24, "words between rows")]
+
+
+@dataclass(slots=True)
+class LoadWeights(Transfer):
+    """Weights from DRAM to the weight buffer, transformed on the way in Winograd mode."""
+
+    opcode = Opcode.LOAD_WEIGHTS
+    engine = Engine.LOAD
+
+    base: Annotated[int, Bits(20, "first weight-buffer word")]
+    blocks: Annotated[int, Bits(12, "blocks of input channels to load")]
+    phase_base: Annotated[int, Bits(8, "first phase-table entry")]
+    phases: Annotated[int, Bits(8, "phases of the pass")]
+    taps: Annotated[int, Bits(12, "taps (words in DRAM) a block, over all phases")]
+    winograd: Annotated[int, Bits(1, "transform the filters while loading")]
+
+
+@dataclass(slots=True)
+class LoadParams(Transfer):
+    """Requantisation constants from DRAM to the parameter buffer."""
+
+    opcode = Opcode.LOAD_PARAMS
+    engine = Engine.LOAD
+
+    base: Annotated[int, Bits(8, "first parameter-buffer entry")]
+    count: Annotated[int, Bits(8, "entries (blocks of output channels) to load")]
+
+
+@dataclass(slots=True)
+class LoadTable(Transfer):
+    """Entries from DRAM to one of the tables."""
+
+    opcode = Opcode.LOAD_TABLE
+    engine = Engine.LOAD
+
+    table: Annotated[int, Bits(2, _numbered(Table))]
+    base: Annotated[int, Bits(12, "first entry")]
+    count: Annotated[int, Bits(12, "entries to load")]
+
+
+@dataclass(slots=True)
+class Compute(Instruction):
+    """What a box of tiles adds to the partial sums, and their requantisation."""
+
+    opcode = Opcode.COMPUTE
+    engine = Engine.COMPUTE
+
+    winograd: Annotated[int, Bits(1, "transform patches, divide the result by four")]
+    first: Annotated[int, Bits(1, "start the partial sums from the bias")]
+    last: Annotated[int, Bits(1, "requantise the partial sums into the output buffer")]
+    activation: Annotated[int, Bits(1, "pass the requantised value through the activation table")]
+    input_base: Annotated[int, Bits(20, "first input-buffer word of the region")]
+    rows: Annotated[int, Bits(12, "rows of the region; reads outside it give zero")]
+    columns: Annotated[int, Bits(12, "columns of the region")]
+    pitch: Annotated[int, Bits(12, "input-buffer words a row of the region")]
+    images: Annotated[int, Bits(12, "images of the region")]
+    blocks: Annotated[int, Bits(12, "blocks of input channels")]
+    origin_y: Annotated[int, Bits(16, "region row of the first tile's patch", signed=True)]
+    origin_x: Annotated[int, Bits(16, "region column of the first tile's patch", signed=True)]
+    tiles_y: Annotated[int, Bits(12, "rows of tiles")]
+    tiles_x: Annotated[int, Bits(12, "columns of tiles")]
+    tile: Annotated[int, Bits(2, "base-grid points a side of a tile: 1 or 2")]
+    patch_row: Annotated[int, Bits(2, "first patch row that is read; the others are zero")]
+    patch_rows: Annotated[int, Bits(3, "patch rows that are read")]
+    patch_column: Annotated[int, Bits(2, "first patch column that is read")]
+    patch_columns: Annotated[int, Bits(3, "patch columns that are read")]
+    weight_base: Annotated[int, Bits(20, "first weight-buffer word")]
+    weight_stride: Annotated[int, Bits(12, "weight-buffer words a block of input channels")]
+    step_base: Annotated[int, Bits(12, "first step-table entry")]
+    steps: Annotated[int, Bits(12, "steps a block of input channels")]
+    accumulator_base: Annotated[int, Bits(12, "first accumulator-table entry")]
+    accumulators: Annotated[int, Bits(8, "accumulators in use")]
+    phase_base: Annotated[int, Bits(8, "first phase-table entry")]
+    phases: Annotated[int, Bits(8, "output phases of the pass")]
+    psum_base: Annotated[int, Bits(20, "first word of the partial-sum memory")]
+    param_base: Annotated[int, Bits(8, "parameter-buffer entry of this block of output channels")]
+    output_base: Annotated[int, Bits(20, "first output-buffer word of the region")]
+    output_rows: Annotated[
+        int, Bits(12, "rows of the output region; outputs beyond it are dropped")
+    ]
+    output_columns: Annotated[int, Bits(12, "columns of the output region")]
+    stride_y: Annotated[int, Bits(8, "output rows a base-grid row")]
+    stride_x: Annotated[int, Bits(8, "output columns a base-grid column")]
+
+
+@dataclass(slots=True)
+class Store(Transfer):
+    """A box of the output buffer to DRAM."""
+
+    opcode = Opcode.STORE
+    engine = Engine.STORE
+
+    base: Annotated[int, Bits(20, "first output-buffer word")]
+    images: Annotated[int, Bits(12, "images to store")]
+    rows: Annotated[int, Bits(12, "rows to store")]
+    columns: Annotated[int, Bits(12, "columns to store")]
+    image_stride: Annotated[int, Bits(32, "words between images")]
+    row_stride: Annotated[int, Bits(24, "words between rows")]
+
+
+@dataclass(frozen=True, slots=True)
+class StepEntry:
+    """What the multipliers do in one cycle."""
+
+    position: Annotated[int, Bits(5, "patch position 4 * row + column; 16 reads zero")]
+    word: Annotated[int, Bits(12, "weight word within the block")]
+    accumulator: Annotated[int, Bits(8, "accumulator that takes the product")]
+    first: Annotated[int, Bits(1, "in the tile's first block: overwrite instead of add")]
+
+
+@dataclass(frozen=True, slots=True)
+class AccumulatorEntry:
+    """What an accumulator stands for."""
+
+    phase: Annotated[int, Bits(8, "phase of the pass that the accumulator belongs to")]
+    position: Annotated[
+        int, Bits(4, "Winograd position, or (direct) output 2 * row + column of the tile")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEntry:
+    """An output phase of a pass."""
+
+    row: Annotated[int, Bits(8, "output row within the stride")]
+    column: Annotated[int, Bits(8, "output column within the stride")]
+    param: Annotated[int, Bits(8, "parameter-buffer entry of the phase, relative to COMPUTE's")]
+    taps: Annotated[int, Bits(9, "taps present, bit 3 * row + column of the window")]
+    positions: Annotated[int, Bits(16, "Winograd positions that can be nonzero", lsb=40)]
+
+
+TableEntry = StepEntry | AccumulatorEntry | PhaseEntry
+
+
+@dataclass(frozen=True)
+class Params:
+    """Requantisation constants of some output channels, each of shape (channels,), int64."""
+
+    bias: Annotated[
+        NDArray[np.int64], Bits(48, "start value of the partial sum, signed", signed=True, lsb=0)
+    ]
+    positive: Annotated[
+        NDArray[np.int64], Bits(16, "multiplier of sums >= 0, signed", signed=True, lsb=64)
+    ]
+    negative: Annotated[
+        NDArray[np.int64], Bits(16, "multiplier of sums < 0, signed", signed=True, lsb=80)
+    ]
+    shift: Annotated[
+        NDArray[np.int64], Bits(8, f"right shift of the requantiser, 1 to {MAX_SHIFT}", lsb=48)
+    ]
+    low: Annotated[NDArray[np.int64], Bits(16, "lower clamp, signed", signed=True, lsb=96)]
+    high: Annotated[NDArray[np.int64], Bits(16, "upper clamp, signed", signed=True, lsb=112)]
+
+
+def _bits_of(cls: type) -> list[tuple[str, Bits]]:
+    """Names and encodings of a class's fields in their order, without those that have none."""
+    hints = get_type_hints(cls, include_extras=True)
+    annotated = [(f.name, get_args(hints[f.name])[1:]) for f in fields(cls)]
+    return [(name, extras[0]) for name, extras in annotated if extras]
+
+
+def _layout(cls: type[Instruction]) -> dict[str, InstructionField]:
+    """Place fields one after the other; a field that would cross a word starts the next one."""
+    layout = {}
+    word, lsb = 0, 0
+    for name, bits in [("opcode", Bits(4, "see the opcodes")), *_bits_of(cls)]:
+        if lsb + bits.width > 32:
+            word, lsb = word + 1, 0
+        layout[name] = InstructionField(name, bits.width, bits.doc, bits.signed, word, lsb)
+        lsb += bits.width
+    assert word < _WORDS
+    return layout
+
+
+def _packed(cls: type) -> tuple[InstructionField, ...]:
+    """The bits of a table entry or of a channel's parameters, lowest first."""
+    placed, at = [], 0
+    for name, bits in _bits_of(cls):
+        at = at if bits.lsb is None else bits.lsb
+        placed.append(InstructionField(name, bits.width, bits.doc, bits.signed, lsb=at))
+        at += bits.width
+    return tuple(sorted(placed, key=lambda f: f.lsb))
+
+
+#: The class of each opcode.
+CLASSES: dict[Opcode, type[Instruction]] = {
+    cls.opcode: cls for cls in (LoadInput, LoadWeights, LoadParams, LoadTable, Compute, Store)
+}
+#: Fields of each instruction, those of the header first.
+FIELDS: dict[Opcode, dict[str, InstructionField]] = {o: _layout(CLASSES[o]) for o in Opcode}
+#: The fields that every instruction begins with.
+HEADER: tuple[str, ...] = ("opcode", *(name for name, _ in _bits_of(Instruction)))
+#: Fields of the 64-bit table entries.
+TABLE_FIELDS: dict[Table, tuple[InstructionField, ...]] = {
+    Table.STEP: _packed(StepEntry),
+    Table.ACCUMULATOR: _packed(AccumulatorEntry),
+    Table.PHASE: _packed(PhaseEntry),
+}
+#: Fields of Params in DRAM: bias and shift share the first 64-bit word.
+PARAM_FIELDS: tuple[InstructionField, ...] = _packed(Params)
+_OPERANDS = {opcode: tuple(FIELDS[opcode])[len(HEADER) :] for opcode in Opcode}
+
+
+def operands(instruction: Instruction) -> dict[str, int]:
+    """The fields after the header by name, in the order of the encoding."""
+    return {name: getattr(instruction, name) for name in _OPERANDS[instruction.opcode]}
 
 
 class EncodingError(ValueError):
-    """A field is unknown, missing, or does not fit its bits."""
+    """A field does not fit its bits."""
 
 
 class BadOpcodeError(ValueError):
@@ -243,29 +383,38 @@ class BadOpcodeError(ValueError):
 def encode(instructions: Sequence[Instruction]) -> bytes:
     """The stream of ``instructions``; EncodingError names a field that does not fit."""
     words = np.zeros((len(instructions), _WORDS), "<u4")
+    places: dict[Opcode, list[int]] = {opcode: [] for opcode in Opcode}
     for index, instruction in enumerate(instructions):
-        layout = FIELDS[instruction.opcode]
-        values = {
-            "opcode": int(instruction.opcode),
-            "wait": instruction.wait,
-            "signal": instruction.signal,
-            "layer": instruction.layer,
-            **instruction.fields,
-        }
-        if values.keys() != layout.keys():
-            wrong = sorted(values.keys() ^ layout.keys())
-            raise EncodingError(f"{instruction.opcode.name}: unknown or missing fields {wrong}")
-        row = words[index]
-        for name, value in values.items():
-            f = layout[name]
-            low = -(1 << (f.width - 1)) if f.signed else 0
-            high = (1 << (f.width - f.signed)) - 1
-            if not low <= value <= high:
-                raise EncodingError(
-                    f"{instruction.opcode.name}: {name} = {value} does not fit {low}..{high}"
-                )
-            row[f.word] |= (int(value) & ((1 << f.width) - 1)) << f.lsb
+        places[instruction.opcode].append(index)
+    wrong = []
+    for opcode, rows in places.items():
+        if not rows:
+            continue
+        layout = [f for f in FIELDS[opcode].values() if f.name != "opcode"]
+        read = attrgetter(*(f.name for f in layout))
+        columns = list(zip(*(read(instructions[row]) for row in rows)))
+        words[rows, 0] = opcode
+        for f, column in zip(layout, columns):
+            low, high = f.limits
+            if min(column) < low or max(column) > high:
+                wrong.append(min(row for row, v in zip(rows, column) if not low <= v <= high))
+                continue
+            values = np.array(column, np.int64) & ((1 << f.width) - 1)
+            words[rows, f.word] |= (values << f.lsb).astype("<u4")
+    if wrong:
+        raise EncodingError(_misfit(instructions[min(wrong)]))
     return words.tobytes()
+
+
+def _misfit(instruction: Instruction) -> str:
+    """The first field of an instruction that does not fit its bits, in words."""
+    name = instruction.opcode.name
+    for f in FIELDS[instruction.opcode].values():
+        value = getattr(instruction, f.name)
+        low, high = f.limits
+        if not low <= value <= high:
+            return f"{name}: {f.name} = {value} does not fit {low}..{high}"
+    raise AssertionError("every field fits")
 
 
 def decode(stream: bytes | NDArray[np.uint8], start: int = 0) -> list[Instruction]:
@@ -281,37 +430,40 @@ def decode(stream: bytes | NDArray[np.uint8], start: int = 0) -> list[Instructio
         index = int(np.argmin(known))
         raise BadOpcodeError(start + index, int(opcodes[index]))
     out: list[Instruction | None] = [None] * len(words)
-    for opcode in Opcode:
+    for opcode, cls in CLASSES.items():
         rows = np.flatnonzero(opcodes == opcode)
         if not len(rows):
             continue
         layout = FIELDS[opcode]
         used = np.zeros(_WORDS, np.uint32)
-        columns = []
+        columns = {}
         for f in layout.values():
             mask = (1 << f.width) - 1
             used[f.word] |= np.uint32(mask << f.lsb)
             value = ((words[rows, f.word] >> np.uint32(f.lsb)) & np.uint32(mask)).astype(np.int64)
             if f.signed:
                 value -= (value >> (f.width - 1)) << f.width
-            columns.append(value.tolist())
-        reserved = np.any(words[rows] & ~used, axis=1).tolist()
-        names = list(layout)[4:]
-        for row, bad, _, wait, signal, layer, *values in zip(rows.tolist(), reserved, *columns):
-            out[row] = Instruction(opcode, dict(zip(names, values)), wait, signal, layer, int(bad))
+            columns[f.name] = value.tolist()
+        reserved = np.any(words[rows] & ~used, axis=1).astype(np.int64).tolist()
+        header = zip(columns["wait"], columns["signal"], columns["layer"], reserved)
+        operands = zip(*(columns[name] for name in _OPERANDS[opcode]))
+        for row, (wait, signal, layer, bad), values in zip(rows.tolist(), header, operands):
+            out[row] = cls(*values, wait=wait, signal=signal, layer=layer, reserved=bad)
     return [i for i in out if i is not None]
 
 
-def pack_table(table: Table, entries: Iterable[Mapping[str, int]]) -> bytes:
+def pack_table(table: Table, entries: Iterable[TableEntry]) -> bytes:
     """Entries of a step, accumulator or phase table as they lie in DRAM."""
     out = []
     for entry in entries:
         value = 0
-        for name, lsb, width, _ in TABLE_FIELDS[table]:
-            v = entry[name]
-            if not 0 <= v < 1 << width:
-                raise EncodingError(f"{table.name} table: {name} = {v} does not fit {width} bits")
-            value |= v << lsb
+        for f in TABLE_FIELDS[table]:
+            v = getattr(entry, f.name)
+            if not 0 <= v < 1 << f.width:
+                raise EncodingError(
+                    f"{table.name} table: {f.name} = {v} does not fit {f.width} bits"
+                )
+            value |= v << f.lsb
         out.append(value)
     return np.array(out, "<u8").tobytes()
 
@@ -320,8 +472,8 @@ def unpack_table(table: Table, data: bytes | NDArray[np.uint8]) -> dict[str, NDA
     """Columns of a table, each of shape (entries,)."""
     values = np.frombuffer(bytes(data), "<u8")
     return {
-        name: ((values >> np.uint64(lsb)) & np.uint64((1 << width) - 1)).astype(np.int64)
-        for name, lsb, width, _ in TABLE_FIELDS[table]
+        f.name: ((values >> np.uint64(f.lsb)) & np.uint64((1 << f.width) - 1)).astype(np.int64)
+        for f in TABLE_FIELDS[table]
     }
 
 
@@ -331,42 +483,15 @@ def pack_activation(table: NDArray[np.int16]) -> bytes:
     return table.astype("<i2").tobytes()
 
 
-@dataclass(frozen=True)
-class Params:
-    """Requantisation constants of some output channels, each of shape (channels,), int64."""
-
-    bias: NDArray[np.int64]
-    positive: NDArray[np.int64]
-    negative: NDArray[np.int64]
-    shift: NDArray[np.int64]
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-
-
-#: Layout of Params in DRAM: bias (48 bits, signed) and shift share the first 64-bit word.
-PARAM_FIELDS: tuple[tuple[str, int, int, str], ...] = (
-    ("bias", 0, 48, "start value of the partial sum, signed"),
-    ("shift", 48, 8, "right shift of the requantiser, 1 to 62"),
-    ("positive", 64, 16, "multiplier of sums >= 0, signed"),
-    ("negative", 80, 16, "multiplier of sums < 0, signed"),
-    ("low", 96, 16, "lower clamp, signed"),
-    ("high", 112, 16, "upper clamp, signed"),
-)
-
-
 def pack_params(params: Params) -> bytes:
     """``channels`` x 16 bytes as they lie in DRAM."""
     words = np.zeros((len(params.bias), 2), np.int64)
-    for name, lsb, width, _ in PARAM_FIELDS:
-        value = np.asarray(getattr(params, name), np.int64)
-        low, high = (
-            (0, (1 << width) - 1)
-            if name == "shift"
-            else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
-        )
+    for f in PARAM_FIELDS:
+        value = np.asarray(getattr(params, f.name), np.int64)
+        low, high = f.limits
         if np.any((value < low) | (value > high)):
-            raise EncodingError(f"parameter {name} does not fit {width} bits")
-        words[:, lsb // 64] |= (value & ((1 << width) - 1)) << (lsb % 64)
+            raise EncodingError(f"parameter {f.name} does not fit {f.width} bits")
+        words[:, f.lsb // 64] |= (value & ((1 << f.width) - 1)) << (f.lsb % 64)
     return words.astype("<i8").tobytes()
 
 
@@ -374,9 +499,9 @@ def unpack_params(data: bytes | NDArray[np.uint8]) -> Params:
     """Inverse of :func:`pack_params`."""
     words = np.frombuffer(bytes(data), "<i8").reshape(-1, 2)
     out = {}
-    for name, lsb, width, _ in PARAM_FIELDS:
-        value = (words[:, lsb // 64] >> (lsb % 64)) & ((1 << width) - 1)
-        if name != "shift":
-            value = value - ((value >> (width - 1)) << width)
-        out[name] = value
+    for f in PARAM_FIELDS:
+        value = (words[:, f.lsb // 64] >> (f.lsb % 64)) & ((1 << f.width) - 1)
+        if f.signed:
+            value = value - ((value >> (f.width - 1)) << f.width)
+        out[f.name] = value
     return Params(**out)

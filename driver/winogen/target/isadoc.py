@@ -1,8 +1,8 @@
 """The register and instruction references, generated from their definitions.
 
-``python -m winogen.target.isadoc docs`` writes ``docs/registers.md`` and
-``docs/instructions.md`` from :mod:`winogen.target.registers` and :mod:`winogen.target.isa`; a test
-fails while the files there differ.
+``python -m winogen.target.isadoc docs/reference`` writes ``registers.md`` and ``instructions.md``
+there, from :mod:`winogen.target.registers` and :mod:`winogen.target.isa`; a test fails while the
+files differ.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from winogen.target.isa import Opcode, Table
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
 from winogen.target.registers import Engine, ErrorCode, Segment
 
-COMMAND = "python -m winogen.target.isadoc docs"
-
-_HEADER_FIELDS = ("opcode", "wait", "signal", "layer")
+COMMAND = "python -m winogen.target.isadoc docs/reference"
 
 _ACCESS = {
     "ro": "read-only: writes are ignored",
@@ -39,7 +37,7 @@ and the next read of the high half returns the latched value. So the two halves 
 even if the quantity changes between the two reads.
 
 A reset value of "build" is fixed by the build configuration of the accelerator (see
-[boards](boards.md)). Soft reset leaves registers with access `rw` as they are."""
+[boards](../use/boards.md)). Soft reset leaves registers with access `rw` as they are."""
 
 _RUN_RULES = f"""\
 1. Write the four segment bases, `STREAM_BASE` and `STREAM_LENGTH` (in instructions, at most
@@ -83,9 +81,9 @@ zero. Opcode 0 is no instruction, so memory that was never written stops the cor
 instruction-set version is {isa.ISA_VERSION}; it is part of the configuration hash.
 
 `ci_lanes`, `co_lanes` and the depths of the memories come from the build configuration (see
-[boards](boards.md)). `ci_lanes` and `co_lanes` are equal; where only `lanes` is written, either is
-meant. A *word* of activations is one block of `lanes` channels at one pixel. Activations lie in
-DRAM as [image][channel block][row][column][channel in block], and all strides count words."""
+[boards](../use/boards.md)). `ci_lanes` and `co_lanes` are equal; where only `lanes` is written,
+either is meant. A *word* of activations is one block of `lanes` channels at one pixel. Activations
+lie in DRAM as [image][channel block][row][column][channel in block]. All strides count words."""
 
 _TOKEN_RULES = f"""\
 Three engines execute the stream: load, compute and store. Each takes its own instructions in the
@@ -107,7 +105,7 @@ leaves no token over (`compiler/hazards.py`).
 
 Instructions are handed out in stream order and an engine's queue holds 16, so an instruction must
 not need a token from one that lies more than 16 beyond it; compiled streams take tokens from
-earlier instructions only (see [hardware](hardware.md#a-limit-on-tokens))."""
+earlier instructions only (see [hardware](../design/hardware.md#a-limit-on-tokens))."""
 
 _REFUSALS = """\
 The core stops with ILLEGAL_DESCRIPTOR, before the instruction changes any memory, if
@@ -197,7 +195,7 @@ Adds the contribution of some blocks of input channels to the partial sums of a 
    phases have the same row and column, which of their outputs stays is undefined.
 
 Sums are modulo 2^32 (8-bit data) or 2^48 (16-bit data); `B`, `G`, `A`, the requantiser and the
-table are defined in [numerics](numerics.md).""",
+table are defined in [numerics](../design/numerics.md).""",
     Opcode.STORE: """\
 Writes a box of the output buffer, one block of channels, to DRAM. For every image n, row y and
 column x,
@@ -235,7 +233,7 @@ def registers_page() -> str:
             parts += [
                 f"### {register.name}",
                 f"{_sentence(register.doc)} Offset `0x{register.offset:03X}`, `{register.access}`.",
-                _bit_table((f.name, f.lsb, f.width, f.doc) for f in register.fields),
+                _bit_table(register.fields),
             ]
     parts += [
         "## Error codes",
@@ -276,7 +274,8 @@ def registers_page() -> str:
         _TRACE_RULES,
         "## Counters",
         "64-bit counters of the last stream. Starting a stream and soft reset clear them. On the "
-        "emulated device they come from the cost model (see [architecture](architecture.md)).",
+        "emulated device they come from the cost model (see "
+        "[architecture](../design/architecture.md)).",
         _table(
             ["offset", "counter", "meaning"],
             [
@@ -306,12 +305,12 @@ def instructions_page() -> str:
         ),
         "## Header",
         "The first fields of word 0 are the same in every instruction.",
-        _field_table(header[name] for name in _HEADER_FIELDS),
+        _field_table(header[name] for name in isa.HEADER),
         "## Tokens",
         _TOKEN_RULES,
     ]
     for opcode in Opcode:
-        fields = [f for f in isa.FIELDS[opcode].values() if f.name not in _HEADER_FIELDS]
+        fields = [f for f in isa.FIELDS[opcode].values() if f.name not in isa.HEADER]
         parts += [f"## {opcode.name}", _MEANING[opcode], _field_table(fields)]
     parts += [
         "## Table entries",
@@ -329,7 +328,7 @@ def instructions_page() -> str:
             parts.append(
                 f"Table {int(table)}, {size} bytes an entry: {TABLE_ENTRIES} signed 16-bit values. "
                 "The core interpolates linearly between neighbouring entries (see "
-                "[numerics](numerics.md))."
+                "[numerics](../design/numerics.md))."
             )
     parts += [
         "## Parameters",
@@ -370,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _title(title: str, source: str) -> str:
     return (
         f"# {title}\n\n<!-- Generated: do not edit. -->\n\n"
-        f"Generated from [`{source}`](../{source}) by `{COMMAND}`."
+        f"Generated from [`{source}`](../../{source}) by `{COMMAND}`."
     )
 
 
@@ -387,10 +386,10 @@ def _bits(lsb: int, width: int) -> str:
     return str(lsb) if width == 1 else f"{lsb + width - 1}:{lsb}"
 
 
-def _bit_table(fields: Iterable[tuple[str, int, int, str]]) -> str:
+def _bit_table(fields: Iterable[registers.Field | isa.InstructionField]) -> str:
     return _table(
         ["bits", "field", "width", "meaning"],
-        [[_bits(lsb, width), f"`{name}`", str(width), doc] for name, lsb, width, doc in fields],
+        [[_bits(f.lsb, f.width), f"`{f.name}`", str(f.width), f.doc] for f in fields],
     )
 
 

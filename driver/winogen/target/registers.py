@@ -1,7 +1,7 @@
 """The AXI4-Lite register map of the accelerator: the one home of every offset and bit.
 
 The emulated core answers from this table, ``pynq``'s register map is described from it (through
-the ``.hwh``), ``docs/registers.md`` is generated from it, and the SystemVerilog package will be.
+the ``.hwh``), ``docs/reference/registers.md`` and the SystemVerilog package are generated from it.
 All registers are 32 bits wide; a 64-bit quantity is a ``_LO``/``_HI`` pair whose low half is read
 first (the read of the low half latches the high half).
 """

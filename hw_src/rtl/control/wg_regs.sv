@@ -1,4 +1,4 @@
-// The AXI4-Lite slave with the register map of docs/registers.md.
+// The AXI4-Lite slave with the register map of docs/reference/registers.md.
 //
 // Counters, status and error come from wg_control; here are only what the host writes, the pending
 // interrupts, and the latched high halves of 64-bit quantities.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from pynq.buffer import PynqBuffer
 from winogen.emulation.device.allocator import ContiguousPool, rounded
 from winogen.emulation.device.errors import BufferUseError
 from winogen.emulation.device.memory import EmulatedMemory
-
-if TYPE_CHECKING:
-    from winogen.emulation.device.emulated import EmulatedDevice
 
 
 class Allocation:
@@ -55,8 +52,23 @@ class Allocation:
         return self.address + offset
 
 
+class Caches(Protocol):
+    """What a buffer asks of the device that it belongs to: to copy between host and device."""
+
+    def flush(self, bo: Allocation, offset: int, vaddr: int, nbytes: int) -> None:
+        """Let the core see ``nbytes`` of a buffer from ``offset`` on."""
+
+    def invalidate(self, bo: Allocation, offset: int, vaddr: int, nbytes: int) -> None:
+        """Let the host see ``nbytes`` of a buffer from ``offset`` on."""
+
+
 class MemoryBank:
     """The processing system's DDR, as ``device.default_memory`` and ``overlay.PSDDR``.
+
+    Parameters
+    ----------
+    device : whose flushes and invalidates its buffers use
+    memory : the DDR
 
     Attributes
     ----------
@@ -64,9 +76,7 @@ class MemoryBank:
         What is left, and where.
     """
 
-    def __init__(
-        self, device: EmulatedDevice, memory: EmulatedMemory, pool: ContiguousPool
-    ) -> None:
+    def __init__(self, device: Caches, memory: EmulatedMemory, pool: ContiguousPool) -> None:
         self.device = device
         self.pool = pool
         self._memory = memory

@@ -15,8 +15,11 @@ from winogen.emulation.device.memory import EmulatedMemory
 class Core(Protocol):
     """An accelerator as its AXI4-Lite port shows it.
 
-    A core may also have ``interrupt() -> bool``, the level of its interrupt pin; without it the
-    pin is low for ever.
+    A core may also have
+
+    - ``interrupt() -> bool``, the level of its interrupt pin; without it the pin is low for ever
+    - ``is_measured``, False where its counters and traces are predictions and not those of logic
+    - ``max_seconds``, to be set to how long a run may take in one register access, or to None
     """
 
     def read(self, offset: int) -> int:

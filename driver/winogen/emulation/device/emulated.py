@@ -39,12 +39,17 @@ from winogen.target import bitfile
 from winogen.target.clock import SLCR_BASE, SLCR_SIZE, PlClock
 from winogen.target.hwh import INTC_BASE, INTC_NAME, INTC_RANGE, IP_BASE, IP_NAME, hwh_text
 from winogen.target.registers import ADDRESS_RANGE, ErrorCode
+from winogen.target.traits import Traits
 
 MIB = 1 << 20
 
 #: Where the emulated DDR begins. The first MiB of a Zynq is on-chip memory and the kernel's, and
 #: never holds a buffer; left out, it turns a base register that nobody set into a DECERR.
 DDR_BASE = MIB
+
+#: How long a run may keep other threads from the device: it takes what it takes, within a register
+#: access.
+TURN_SECONDS = 24 * 3600.0
 
 
 class _Registers(Protocol):
@@ -217,6 +222,23 @@ class EmulatedDevice(Device):
 
     def close(self) -> None:
         """Nothing to do; ``Overlay.free()`` of pynq 3 calls it."""
+
+    # What it is
+
+    @property
+    def traits(self) -> Traits:
+        """How it differs from other devices; the core that is in the logic has a say in it."""
+        return Traits(
+            is_real=False,
+            is_measured=getattr(self.core, "is_measured", True),
+            takes_limit=hasattr(self.core, "max_seconds"),
+            turn_seconds=TURN_SECONDS,
+            lock_name=self.lock_name,
+        )
+
+    def limit_run(self, seconds: float | None) -> None:
+        """Let a run of the core take so long, None: as long as it takes; see ``takes_limit``."""
+        self.core.max_seconds = seconds  # type: ignore[union-attr]
 
     # Registers
 

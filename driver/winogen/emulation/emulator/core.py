@@ -55,6 +55,9 @@ class EmulatedCore:
         every instruction by itself
     """
 
+    #: Its time is that of the cost model.
+    is_measured = False
+
     def __init__(self, memory: EmulatedMemory, board: Board, *, fuse: bool = True):
         self._memory = memory
         self._board = board

@@ -307,7 +307,7 @@ class FastJobs:
         return Params(
             **{
                 name: getattr(params, name).reshape(len(raw), entries, lanes)
-                for name, *_ in isa.PARAM_FIELDS
+                for name in (f.name for f in isa.PARAM_FIELDS)
             }
         )
 

@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
-from winogen.target.isa import Instruction, Opcode, Table
+from winogen.target.isa import (
+    Compute,
+    Instruction,
+    LoadInput,
+    LoadParams,
+    LoadTable,
+    LoadWeights,
+    Store,
+    Table,
+    Transfer,
+)
 from winogen.target.registers import Segment
 from winogen.target.winograd import ZERO_POSITION
 
@@ -204,7 +214,7 @@ class _Walk:
         self._read = read
         self._input, self._weight, self._param = _Memory(), _Memory(), _Memory()
         self._tables = {
-            table: {name: np.zeros(1 << 13, np.int64) for name, *_ in fields}
+            table: {f.name: np.zeros(1 << 13, np.int64) for f in fields}
             for table, fields in isa.TABLE_FIELDS.items()
         }
         self._activation: int | None = None
@@ -217,27 +227,42 @@ class _Walk:
         self.jobs: list[Job] = []
 
     def step(self, instruction: Instruction) -> None:
-        f = instruction.fields
-        opcode = instruction.opcode
-        if opcode is Opcode.LOAD_INPUT:
-            names = list(InputView.__dataclass_fields__)[1:]
-            view = InputView(self._address(f), *(f[name] for name in names))
-            self._note_read(_view_span(view, self._core), constant=False)
-            self._input.put(f["base"], f["images"] * f["blocks"] * f["rows"] * f["pitch"], view)
-        elif opcode is Opcode.LOAD_WEIGHTS:
-            self._load_weights(f)
-        elif opcode is Opcode.LOAD_PARAMS:
-            entry = self._core.co_lanes * isa.PARAM_BYTES
-            start = self._address(f)
-            self._note_read((start, start + f["count"] * entry), constant=True)
-            for i in range(f["count"]):
-                self._param.put(f["base"] + i, 1, self._address(f) + i * entry)
-        elif opcode is Opcode.LOAD_TABLE:
-            self._load_table(f)
-        elif opcode is Opcode.COMPUTE:
-            self._compute(f)
-        else:
-            self._store(instruction)
+        match instruction:
+            case LoadInput():
+                self._load_input(instruction)
+            case LoadWeights():
+                self._load_weights(instruction)
+            case LoadParams():
+                self._load_params(instruction)
+            case LoadTable():
+                self._load_table(instruction)
+            case Compute():
+                self._compute(instruction)
+            case Store():
+                self._store(instruction)
+
+    def _load_input(self, f: LoadInput) -> None:
+        view = InputView(
+            self._address(f),
+            f.images,
+            f.blocks,
+            f.rows,
+            f.columns,
+            f.image_stride,
+            f.block_stride,
+            f.row_stride,
+            f.column_step,
+            f.pitch,
+        )
+        self._note_read(_view_span(view, self._core), constant=False)
+        self._input.put(f.base, f.images * f.blocks * f.rows * f.pitch, view)
+
+    def _load_params(self, f: LoadParams) -> None:
+        entry = self._core.co_lanes * isa.PARAM_BYTES
+        start = self._address(f)
+        self._note_read((start, start + f.count * entry), constant=True)
+        for i in range(f.count):
+            self._param.put(f.base + i, 1, start + i * entry)
 
     def _note_read(self, span: tuple[int, int], *, constant: bool) -> None:
         """Remember what is read from before the stream; constants may come from nowhere else."""
@@ -246,32 +271,32 @@ class _Walk:
         elif constant:
             raise NotRecognised("constants that the stream itself stores")
 
-    def _address(self, f: dict[str, int]) -> int:
-        return self._bases[Segment(f["segment"])] + f["offset"]
+    def _address(self, f: Transfer) -> int:
+        return self._bases[Segment(f.segment)] + f.offset
 
-    def _load_weights(self, f: dict[str, int]) -> None:
+    def _load_weights(self, f: LoadWeights) -> None:
         window, positions, _ = self._phase_entries(f)
-        if sum(map(len, window)) != f["taps"]:
+        if sum(map(len, window)) != f.taps:
             raise NotRecognised("taps")
-        words = sum(map(len, positions)) if f["winograd"] else f["taps"]
-        place = (self._address(f), f["blocks"])
-        self._note_read(_run_span(place, f["taps"], self._core), constant=True)
-        what = _Weights(place, window, positions, bool(f["winograd"]), words)
-        self._weight.put(f["base"], f["blocks"] * words, what)
+        words = sum(map(len, positions)) if f.winograd else f.taps
+        place = (self._address(f), f.blocks)
+        self._note_read(_run_span(place, f.taps, self._core), constant=True)
+        what = _Weights(place, window, positions, bool(f.winograd), words)
+        self._weight.put(f.base, f.blocks * words, what)
 
-    def _load_table(self, f: dict[str, int]) -> None:
-        table = Table(f["table"])
+    def _load_table(self, f: LoadTable) -> None:
+        table = Table(f.table)
         if table is Table.ACTIVATION:
-            if f["base"] or f["count"] != isa.TABLE_ENTRIES:
+            if f.base or f.count != isa.TABLE_ENTRIES:
                 raise NotRecognised("part of an activation table")
             self._activation = self._address(f)
             self._note_read(_table_span(self._activation), constant=True)
             return
-        address, nbytes = self._address(f), f["count"] * isa.TABLE_ENTRY_BYTES[table]
+        address, nbytes = self._address(f), f.count * isa.TABLE_ENTRY_BYTES[table]
         self._note_read((address, address + nbytes), constant=True)
         data = self._read(address, nbytes)
         for name, values in isa.unpack_table(table, data).items():
-            self._tables[table][name][f["base"] : f["base"] + f["count"]] = values
+            self._tables[table][name][f.base : f.base + f.count] = values
 
     def _entries(self, table: Table, start: int, count: int) -> dict[str, list[int]]:
         return {
@@ -279,17 +304,17 @@ class _Walk:
             for name, values in self._tables[table].items()
         }
 
-    def _phase_entries(self, f: dict[str, int]) -> tuple[tuple, tuple, tuple]:
-        phases = self._entries(Table.PHASE, f["phase_base"], f["phases"])
+    def _phase_entries(self, f: LoadWeights | Compute) -> tuple[tuple, tuple, tuple]:
+        phases = self._entries(Table.PHASE, f.phase_base, f.phases)
         window = tuple(tuple(i for i in range(9) if t >> i & 1) for t in phases["taps"])
         positions = tuple(tuple(i for i in range(16) if p >> i & 1) for p in phases["positions"])
         places = tuple(zip(phases["row"], phases["column"], phases["param"]))
         return window, positions, places
 
-    def _products(self, f: dict[str, int]) -> tuple[tuple, tuple]:
-        steps = self._entries(Table.STEP, f["step_base"], f["steps"])
-        products: list[list[tuple[int, int]]] = [[] for _ in range(f["accumulators"])]
-        begun = [False] * f["accumulators"]
+    def _products(self, f: Compute) -> tuple[tuple, tuple]:
+        steps = self._entries(Table.STEP, f.step_base, f.steps)
+        products: list[list[tuple[int, int]]] = [[] for _ in range(f.accumulators)]
+        begun = [False] * f.accumulators
         for position, word, target, first in zip(
             steps["position"], steps["word"], steps["accumulator"], steps["first"]
         ):
@@ -299,70 +324,69 @@ class _Walk:
             if position > ZERO_POSITION:
                 raise NotRecognised("position")
             if position != ZERO_POSITION:
-                if word >= f["weight_stride"]:
+                if word >= f.weight_stride:
                     raise NotRecognised("word")
                 products[target].append((position, word))
-        a = self._entries(Table.ACCUMULATOR, f["accumulator_base"], f["accumulators"])
+        a = self._entries(Table.ACCUMULATOR, f.accumulator_base, f.accumulators)
         accumulators = tuple(zip(a["phase"], a["position"]))
         for phase, position in accumulators:
-            outside = not f["winograd"] and max(divmod(position, 2)) >= f["tile"]
-            if phase >= f["phases"] or outside:
+            outside = not f.winograd and max(divmod(position, 2)) >= f.tile
+            if phase >= f.phases or outside:
                 raise NotRecognised("accumulator")
         if not all(begun) or [p for p, _ in accumulators] != sorted(a["phase"]):
             raise NotRecognised("accumulators that are not started or not in order")
         return tuple(map(tuple, products)), accumulators
 
-    def _compute(self, f: dict[str, int]) -> None:
+    def _compute(self, f: Compute) -> None:
         window, positions, places = self._phase_entries(f)
         products, accumulators = self._products(f)
         view = None
-        if f["rows"] * f["columns"]:
-            shape = {n: f[n] for n in ("images", "blocks", "rows", "columns", "pitch")}
-            words = shape["images"] * shape["blocks"] * shape["rows"] * shape["pitch"]
-            held = self._input.get(f["input_base"], words)
+        if f.rows * f.columns:
+            held = self._input.get(f.input_base, f.images * f.blocks * f.rows * f.pitch)
             assert isinstance(held, InputView)
             view = held
-            if any(getattr(view, name) != value for name, value in shape.items()):
+            loaded_as = (view.images, view.blocks, view.rows, view.columns, view.pitch)
+            if loaded_as != (f.images, f.blocks, f.rows, f.columns, f.pitch):
                 raise NotRecognised("a region was loaded in another shape")
         weights: tuple = ()
-        if f["weight_stride"]:
-            loaded = self._weight.get(f["weight_base"], f["blocks"] * f["weight_stride"])
+        if f.weight_stride:
+            loaded = self._weight.get(f.weight_base, f.blocks * f.weight_stride)
             assert isinstance(loaded, _Weights)
             wanted = _Weights(
-                (loaded.place[0], f["blocks"]),
+                (loaded.place[0], f.blocks),
                 window,
-                positions if f["winograd"] else loaded.positions,
-                bool(f["winograd"]),
-                f["weight_stride"],
+                positions if f.winograd else loaded.positions,
+                bool(f.winograd),
+                f.weight_stride,
             )
             if loaded != wanted:
                 raise NotRecognised("weights were loaded for another pass")
             weights = (loaded.place,)
         elif any(products):
             raise NotRecognised("a step without weights")
-        if f["winograd"]:
+        if f.winograd:
             _check_winograd(products, accumulators, window, positions)
         kernel = Kernel(
-            bool(f["winograd"]),
-            f["tile"],
-            (f["tiles_y"], f["tiles_x"]),
-            (f["origin_y"], f["origin_x"]),
-            (f["patch_row"], f["patch_rows"], f["patch_column"], f["patch_columns"]),
+            bool(f.winograd),
+            f.tile,
+            (f.tiles_y, f.tiles_x),
+            (f.origin_y, f.origin_x),
+            (f.patch_row, f.patch_rows, f.patch_column, f.patch_columns),
             products,
             accumulators,
             window,
             positions,
         )
-        if bool(f["first"]) == bool(self.open_chain):
+        if bool(f.first) == bool(self.open_chain):
             raise NotRecognised("a sum is continued that was not started, or started twice")
-        names = ("psum_base", "images", "tiles_y", "tiles_x", "tile", "phases")
-        if f["first"]:
-            self._sum = tuple(f[name] for name in names)
+        sums = (f.psum_base, f.images, f.tiles_y, f.tiles_x, f.tile, f.phases)
+        if f.first:
+            self._sum = sums
             self._biases = self._param_addresses(f, places)
-        elif self._sum != tuple(f[name] for name in names):
+        elif self._sum != sums:
             raise NotRecognised("a sum is continued in another place")
         self._extend(FusedPass(view, kernel, (weights,)))
-        if f["last"]:
+        if f.last:
             self._finish(f, places)
 
     def _extend(self, new: FusedPass) -> None:
@@ -392,16 +416,16 @@ class _Walk:
             return (*runs[:-1], (address, blocks + new[1]))
         return (*runs, new)
 
-    def _param_addresses(self, f: dict[str, int], places: tuple) -> tuple[int, ...]:
+    def _param_addresses(self, f: Compute, places: tuple) -> tuple[int, ...]:
         """Address of each phase's parameters."""
         addresses = []
         for _, _, param in places:
-            address = self._param.get(f["param_base"] + param, 1)
+            address = self._param.get(f.param_base + param, 1)
             assert isinstance(address, int)
             addresses.append(address)
         return tuple(addresses)
 
-    def _finish(self, f: dict[str, int], places: tuple) -> None:
+    def _finish(self, f: Compute, places: tuple) -> None:
         entry = self._core.co_lanes * isa.PARAM_BYTES
         addresses = self._param_addresses(f, places)
         if addresses != self._biases:
@@ -409,44 +433,43 @@ class _Walk:
         params = {address - param * entry for address, (_, _, param) in zip(addresses, places)}
         if len(params) != 1:
             raise NotRecognised("the phases' parameters do not lie together")
-        if f["activation"] and self._activation is None:
+        if f.activation and self._activation is None:
             raise NotRecognised("no activation table")
         chain = Chain(
             tuple(self.open_chain),
             places,
             (params.pop(),),
-            self._activation if f["activation"] else None,
+            self._activation if f.activation else None,
         )
         self.open_chain = []
-        shape = (f["images"], f["output_rows"], f["output_columns"])
-        stride = (f["stride_y"], f["stride_x"])
+        shape = (f.images, f.output_rows, f.output_columns)
+        stride = (f.stride_y, f.stride_x)
         for output in self.outputs:
-            if (output.start, output.shape, output.stride) == (f["output_base"], shape, stride):
+            if (output.start, output.shape, output.stride) == (f.output_base, shape, stride):
                 output.chains.append(chain)
                 return
-        new = _Output(f["output_base"], shape, stride, [chain])
+        new = _Output(f.output_base, shape, stride, [chain])
         if any(_meets(new.span, output.span) for output in self.outputs):
             raise NotRecognised("a result over another that is not stored yet")
         self.outputs.append(new)
 
-    def _store(self, instruction: Instruction) -> None:
-        f = instruction.fields
-        shape = (f["images"], f["rows"], f["columns"])
+    def _store(self, f: Store) -> None:
+        shape = (f.images, f.rows, f.columns)
         for output in self.outputs:
-            if (output.start, output.shape) == (f["base"], shape):
+            if (output.start, output.shape) == (f.base, shape):
                 break
         else:
             raise NotRecognised("a store of something else than one result")
         self.outputs.remove(output)
         _check_covers(output)
         job = Job(
-            instruction.layer,
+            f.layer,
             tuple(output.chains),
             *shape,
             output.stride,
             (self._address(f),),
-            f["image_stride"],
-            f["row_stride"],
+            f.image_stride,
+            f.row_stride,
         )
         self.jobs.append(job)
         self._forget_stored(*_store_span(job, self._core.word_bytes))

@@ -17,7 +17,18 @@ from winogen.emulation.emulator.faults import Fault
 from winogen.target import isa, numerics, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem, table_depth
-from winogen.target.isa import Instruction, Opcode, Params, Table
+from winogen.target.isa import (
+    Compute,
+    Instruction,
+    LoadInput,
+    LoadParams,
+    LoadTable,
+    LoadWeights,
+    Params,
+    Store,
+    Table,
+    Transfer,
+)
 from winogen.target.numerics import Requantiser
 from winogen.target.registers import ErrorCode, Segment
 from winogen.target.winograd import ZERO_POSITION
@@ -25,6 +36,7 @@ from winogen.target.winograd import ZERO_POSITION
 Ints = NDArray[np.int64]
 
 _POISON = 0x5A
+_PARAMS = tuple(f.name for f in isa.PARAM_FIELDS)
 
 
 def run_in_order(
@@ -56,11 +68,9 @@ class Machine:
         self.weight = np.full((core.weight_depth, lanes, lanes), _POISON, np.int64)
         self.psum = np.full((core.psum_depth, lanes), _POISON, np.int64)
         self.output = np.full((core.output_depth, lanes), _POISON, np.int64)
-        self.params = {
-            name: np.zeros((core.param_depth, lanes), np.int64) for name, *_ in isa.PARAM_FIELDS
-        }
+        self.params = {name: np.zeros((core.param_depth, lanes), np.int64) for name in _PARAMS}
         self.tables: dict[Table, dict[str, Ints]] = {
-            table: {name: np.zeros(table_depth(table, core), np.int64) for name, *_ in fields}
+            table: {f.name: np.zeros(table_depth(table, core), np.int64) for f in fields}
             for table, fields in isa.TABLE_FIELDS.items()
         }
         self.activation = np.zeros(isa.TABLE_ENTRIES, np.int16)
@@ -70,64 +80,80 @@ class Machine:
         problem = descriptor_problem(instruction, self._core)
         try:
             if problem is None:
-                problem = _HANDLERS[instruction.opcode](self, instruction.fields)
+                problem = self._do(instruction)
         except BusError as error:
             raise Fault(error.code, instruction.engine, index, error.address) from None
         if problem:
             raise Fault(ErrorCode.ILLEGAL_DESCRIPTOR, instruction.engine, index, reason=problem)
 
-    def _read(self, f: Mapping[str, int], nbytes: int) -> NDArray[np.uint8]:
-        return self._memory.device_read(self._bases[Segment(f["segment"])] + f["offset"], nbytes)
+    def _do(self, instruction: Instruction) -> str | None:
+        match instruction:
+            case LoadInput():
+                return self._load_input(instruction)
+            case LoadWeights():
+                return self._load_weights(instruction)
+            case LoadParams():
+                return self._load_params(instruction)
+            case LoadTable():
+                return self._load_table(instruction)
+            case Compute():
+                return self._compute(instruction)
+            case Store():
+                return self._store(instruction)
+        raise TypeError(f"no instruction: {instruction!r}")
 
-    def _load_input(self, f: Mapping[str, int]) -> str | None:
+    def _read(self, f: Transfer, nbytes: int) -> NDArray[np.uint8]:
+        return self._memory.device_read(self._bases[Segment(f.segment)] + f.offset, nbytes)
+
+    def _load_input(self, f: LoadInput) -> str | None:
         word = self._core.word_bytes
-        shape = (f["images"], f["blocks"], f["rows"], f["columns"])
-        strides = (f["image_stride"], f["block_stride"], f["row_stride"], f["column_step"])
+        shape = (f.images, f.blocks, f.rows, f.columns)
+        strides = (f.image_stride, f.block_stride, f.row_stride, f.column_step)
         words = sum((n - 1) * s for n, s in zip(shape, strides)) + 1
         data = self._read(f, words * word)
         view = np.lib.stride_tricks.as_strided(
             data, (*shape, word), (*(s * word for s in strides), 1)
         )
         values = np.ascontiguousarray(view).view(self._dtype)
-        rows = f["images"] * f["blocks"] * f["rows"]
-        place = self.input[f["base"] : f["base"] + rows * f["pitch"]]
-        place = place.reshape(rows, f["pitch"], -1)
-        place[:, : f["columns"]] = values.reshape(rows, f["columns"], -1)
+        rows = f.images * f.blocks * f.rows
+        place = self.input[f.base : f.base + rows * f.pitch]
+        place = place.reshape(rows, f.pitch, -1)
+        place[:, : f.columns] = values.reshape(rows, f.columns, -1)
         return None
 
-    def _load_weights(self, f: Mapping[str, int]) -> str | None:
+    def _load_weights(self, f: LoadWeights) -> str | None:
         core = self._core
         phases = self._phase_entries(f)
         window = [np.flatnonzero(taps >> np.arange(9) & 1) for taps in phases["taps"]]
-        if sum(map(len, window)) != f["taps"]:
+        if sum(map(len, window)) != f.taps:
             return "its taps are not those of the phase table"
         lanes = core.ci_lanes
-        data = self._read(f, f["blocks"] * f["taps"] * core.weight_word_bytes)
+        data = self._read(f, f.blocks * f.taps * core.weight_word_bytes)
         raw = np.ascontiguousarray(data).view(self._dtype).astype(np.int64)
-        raw = raw.reshape(f["blocks"], f["taps"], lanes, lanes)
-        if not f["winograd"]:
+        raw = raw.reshape(f.blocks, f.taps, lanes, lanes)
+        if not f.winograd:
             words = raw
         else:
             words = np.concatenate(_transformed(raw, window, phases["positions"]), axis=1)
-        stop = f["base"] + words.shape[0] * words.shape[1]
+        stop = f.base + words.shape[0] * words.shape[1]
         if stop > core.weight_depth:
             return f"it reaches word {stop} of the weight buffer, which has {core.weight_depth}"
-        self.weight[f["base"] : stop] = words.reshape(-1, lanes, lanes)
+        self.weight[f.base : stop] = words.reshape(-1, lanes, lanes)
         return None
 
-    def _load_params(self, f: Mapping[str, int]) -> str | None:
+    def _load_params(self, f: LoadParams) -> str | None:
         lanes = self._core.co_lanes
-        params = isa.unpack_params(self._read(f, f["count"] * lanes * isa.PARAM_BYTES))
+        params = isa.unpack_params(self._read(f, f.count * lanes * isa.PARAM_BYTES))
         if params.shift.min() < 1 or params.shift.max() > numerics.MAX_SHIFT:
             return f"a requantisation shift is not 1 to {numerics.MAX_SHIFT}"
         for name, memory in self.params.items():
-            memory[f["base"] : f["base"] + f["count"]] = getattr(params, name).reshape(-1, lanes)
+            memory[f.base : f.base + f.count] = getattr(params, name).reshape(-1, lanes)
         return None
 
-    def _load_table(self, f: Mapping[str, int]) -> str | None:
-        table = Table(f["table"])
-        data = self._read(f, f["count"] * isa.TABLE_ENTRY_BYTES[table])
-        place = slice(f["base"], f["base"] + f["count"])
+    def _load_table(self, f: LoadTable) -> str | None:
+        table = Table(f.table)
+        data = self._read(f, f.count * isa.TABLE_ENTRY_BYTES[table])
+        place = slice(f.base, f.base + f.count)
         if table is Table.ACTIVATION:
             self.activation[place] = np.ascontiguousarray(data).view("<i2")
             return None
@@ -135,11 +161,11 @@ class Machine:
             self.tables[table][name][place] = values
         return None
 
-    def _phase_entries(self, f: Mapping[str, int]) -> dict[str, Ints]:
-        place = slice(f["phase_base"], f["phase_base"] + f["phases"])
+    def _phase_entries(self, f: LoadWeights | Compute) -> dict[str, Ints]:
+        place = slice(f.phase_base, f.phase_base + f.phases)
         return {name: values[place] for name, values in self.tables[Table.PHASE].items()}
 
-    def _compute(self, f: Mapping[str, int]) -> str | None:
+    def _compute(self, f: Compute) -> str | None:
         accumulators = self._accumulate(f)
         if isinstance(accumulators, str):
             return accumulators
@@ -147,18 +173,18 @@ class Machine:
         if isinstance(contribution, str):
             return contribution
         tiles, phases = contribution.shape[:2]
-        side = f["tile"]
-        params = f["param_base"] + self._phase_entries(f)["param"]
+        side = f.tile
+        params = f.param_base + self._phase_entries(f)["param"]
         if params.max() >= self._core.param_depth:
             return "a phase's parameters lie outside the parameter buffer"
-        place = slice(f["psum_base"], f["psum_base"] + tiles * phases * side * side)
-        if f["first"]:
+        place = slice(f.psum_base, f.psum_base + tiles * phases * side * side)
+        if f.first:
             start = self.params["bias"][params][None, :, None, None, :]
         else:
             start = self.psum[place].reshape(contribution.shape)
         total = numerics.wrap(start + contribution, self._bits)
-        if f["last"]:
-            reach = numerics.int_range(16 if f["activation"] else self._core.data_width)
+        if f.last:
+            reach = numerics.int_range(16 if f.activation else self._core.data_width)
             low, high = self.params["low"][params], self.params["high"][params]
             if low.min() < reach[0] or high.max() > reach[1] or np.any(low > high):
                 return "a clamp is empty or reaches beyond the width of its output"
@@ -167,29 +193,29 @@ class Machine:
             self.psum[place] = total.reshape(-1, total.shape[-1])
         return None
 
-    def _accumulate(self, f: Mapping[str, int]) -> Ints | str:
+    def _accumulate(self, f: Compute) -> Ints | str:
         """Accumulators (tiles, accumulators, lanes) after all blocks of input channels."""
         steps = {
-            name: values[f["step_base"] : f["step_base"] + f["steps"]]
+            name: values[f.step_base : f.step_base + f.steps]
             for name, values in self.tables[Table.STEP].items()
         }
-        if steps["accumulator"].max() >= f["accumulators"]:
+        if steps["accumulator"].max() >= f.accumulators:
             return "a step names an accumulator beyond those in use"
         if steps["position"].max() > ZERO_POSITION:
             return "a step reads a patch position that does not exist"
         real = steps["position"] != ZERO_POSITION
-        if np.any(steps["word"][real] >= f["weight_stride"]):
+        if np.any(steps["word"][real] >= f.weight_stride):
             return "a step reads a weight word beyond its block"
         address, inside = _patch_addresses(f)
-        acc = np.zeros((len(address), f["accumulators"], self._core.co_lanes), np.int64)
-        for block in range(f["blocks"]):
-            at = address + block * f["rows"] * f["pitch"]
+        acc = np.zeros((len(address), f.accumulators, self._core.co_lanes), np.int64)
+        for block in range(f.blocks):
+            at = address + block * f.rows * f.pitch
             patch = np.where(inside[..., None], self.input[np.where(inside, at, 0)], 0)
-            if f["winograd"]:
+            if f.winograd:
                 z = patch.transpose(1, 0, 2).reshape(4, 4, *patch.shape[::2])
                 patch = winograd.transform_input(z).reshape(16, *patch.shape[::2])
                 patch = patch.transpose(1, 0, 2)
-            base = f["weight_base"] + block * f["weight_stride"]
+            base = f.weight_base + block * f.weight_stride
             for position, word, target, first in zip(
                 steps["position"], steps["word"], steps["accumulator"], steps["first"]
             ):
@@ -202,19 +228,19 @@ class Machine:
             acc = numerics.wrap(acc, self._bits)
         return acc
 
-    def _drain(self, f: Mapping[str, int], acc: Ints) -> Ints | str:
+    def _drain(self, f: Compute, acc: Ints) -> Ints | str:
         """Outputs (tiles, phases, rows, columns, lanes) of a tile from its accumulators."""
-        place = slice(f["accumulator_base"], f["accumulator_base"] + f["accumulators"])
+        place = slice(f.accumulator_base, f.accumulator_base + f.accumulators)
         phase = self.tables[Table.ACCUMULATOR]["phase"][place]
         position = self.tables[Table.ACCUMULATOR]["position"][place]
-        if phase.max() >= f["phases"]:
+        if phase.max() >= f.phases:
             return "an accumulator belongs to a phase beyond those of the pass"
         if np.any(np.diff(phase) < 0):  # the outputs of a phase leave once its last one is read
             return "the accumulators are not in the order of their phases"
-        side = f["tile"]
-        out = np.zeros((len(acc), f["phases"], 2, 2, acc.shape[-1]), np.int64)
-        for index in range(f["accumulators"]):
-            if f["winograd"]:
+        side = f.tile
+        out = np.zeros((len(acc), f.phases, 2, 2, acc.shape[-1]), np.int64)
+        for index in range(f.accumulators):
+            if f.winograd:
                 coefficients = winograd.output_coefficients(int(position[index]))
                 out[:, phase[index]] += coefficients[..., None] * acc[:, index, None, None]
             else:
@@ -223,9 +249,9 @@ class Machine:
                     return "an accumulator is an output outside its tile"
                 out[:, phase[index], i, j] += acc[:, index]
         out = numerics.wrap(out[:, :, :side, :side], self._bits)
-        return out >> winograd.OUTPUT_SHIFT if f["winograd"] else out
+        return out >> winograd.OUTPUT_SHIFT if f.winograd else out
 
-    def _finish(self, f: Mapping[str, int], total: Ints, params: Ints) -> None:
+    def _finish(self, f: Compute, total: Ints, params: Ints) -> None:
         """Requantise sums (tiles, phases, rows, columns, lanes) into the output buffer."""
         p = Params(**{name: memory[params] for name, memory in self.params.items()})
         constants = [
@@ -233,37 +259,27 @@ class Machine:
             for name in ("positive", "negative", "shift", "low", "high")
         ]
         values = Requantiser(*constants)(total)
-        if f["activation"]:
+        if f.activation:
             values = numerics.apply_table(self.activation, values, self._core.data_width)
         phases = self._phase_entries(f)
         n, ty, tx = _tile_indices(f)
-        side = np.arange(f["tile"])
-        y = f["stride_y"] * (f["tile"] * ty[:, None, None] + side) + phases["row"][None, :, None]
-        x = f["stride_x"] * (f["tile"] * tx[:, None, None] + side) + phases["column"][None, :, None]
-        kept = (y < f["output_rows"])[..., :, None] & (x < f["output_columns"])[..., None, :]
-        row = n[:, None, None] * f["output_rows"] + y
-        word = f["output_base"] + row[..., :, None] * f["output_columns"] + x[..., None, :]
+        side = np.arange(f.tile)
+        y = f.stride_y * (f.tile * ty[:, None, None] + side) + phases["row"][None, :, None]
+        x = f.stride_x * (f.tile * tx[:, None, None] + side) + phases["column"][None, :, None]
+        kept = (y < f.output_rows)[..., :, None] & (x < f.output_columns)[..., None, :]
+        row = n[:, None, None] * f.output_rows + y
+        word = f.output_base + row[..., :, None] * f.output_columns + x[..., None, :]
         self.output[word[kept]] = values[kept]
 
-    def _store(self, f: Mapping[str, int]) -> str | None:
+    def _store(self, f: Store) -> str | None:
         word = self._core.word_bytes
-        count = f["images"] * f["rows"] * f["columns"]
-        values = self.output[f["base"] : f["base"] + count].astype(self._dtype)
-        rows = values.reshape(f["images"], f["rows"], f["columns"], -1)
-        strides = (f["image_stride"] * word, f["row_stride"] * word, word, values.itemsize)
-        base = self._bases[Segment(f["segment"])] + f["offset"]
+        count = f.images * f.rows * f.columns
+        values = self.output[f.base : f.base + count].astype(self._dtype)
+        rows = values.reshape(f.images, f.rows, f.columns, -1)
+        strides = (f.image_stride * word, f.row_stride * word, word, values.itemsize)
+        base = self._bases[Segment(f.segment)] + f.offset
         self._memory.device_write_strided(base, rows, strides)
         return None
-
-
-_HANDLERS = {
-    Opcode.LOAD_INPUT: Machine._load_input,
-    Opcode.LOAD_WEIGHTS: Machine._load_weights,
-    Opcode.LOAD_PARAMS: Machine._load_params,
-    Opcode.LOAD_TABLE: Machine._load_table,
-    Opcode.COMPUTE: Machine._compute,
-    Opcode.STORE: Machine._store,
-}
 
 
 def _transformed(raw: Ints, window: list[NDArray[np.intp]], positions: Ints) -> list[Ints]:
@@ -279,24 +295,24 @@ def _transformed(raw: Ints, window: list[NDArray[np.intp]], positions: Ints) -> 
     return parts
 
 
-def _tile_indices(f: Mapping[str, int]) -> tuple[Ints, Ints, Ints]:
+def _tile_indices(f: Compute) -> tuple[Ints, Ints, Ints]:
     """Image, tile row and tile column of every tile, each (tiles,)."""
-    shape = (f["images"], f["tiles_y"], f["tiles_x"])
+    shape = (f.images, f.tiles_y, f.tiles_x)
     n, ty, tx = np.unravel_index(np.arange(int(np.prod(shape))), shape)
     return n, ty, tx
 
 
-def _patch_addresses(f: Mapping[str, int]) -> tuple[Ints, NDArray[np.bool_]]:
+def _patch_addresses(f: Compute) -> tuple[Ints, NDArray[np.bool_]]:
     """Input-buffer word of every patch position (tiles, 16) in block 0, and whether it is read."""
     n, ty, tx = _tile_indices(f)
     offset = np.arange(4)
-    y = f["origin_y"] + f["tile"] * ty[:, None] + offset
-    x = f["origin_x"] + f["tile"] * tx[:, None] + offset
-    used_y = (offset >= f["patch_row"]) & (offset < f["patch_row"] + f["patch_rows"])
-    used_x = (offset >= f["patch_column"]) & (offset < f["patch_column"] + f["patch_columns"])
-    inside_y = (y >= 0) & (y < f["rows"]) & used_y
-    inside_x = (x >= 0) & (x < f["columns"]) & used_x
-    image = f["input_base"] + n * f["blocks"] * f["rows"] * f["pitch"]
-    address = image[:, None, None] + y[:, :, None] * f["pitch"] + x[:, None, :]
+    y = f.origin_y + f.tile * ty[:, None] + offset
+    x = f.origin_x + f.tile * tx[:, None] + offset
+    used_y = (offset >= f.patch_row) & (offset < f.patch_row + f.patch_rows)
+    used_x = (offset >= f.patch_column) & (offset < f.patch_column + f.patch_columns)
+    inside_y = (y >= 0) & (y < f.rows) & used_y
+    inside_x = (x >= 0) & (x < f.columns) & used_x
+    image = f.input_base + n * f.blocks * f.rows * f.pitch
+    address = image[:, None, None] + y[:, :, None] * f.pitch + x[:, None, :]
     inside = inside_y[:, :, None] & inside_x[:, None, :]
     return address.reshape(len(n), 16), inside.reshape(len(n), 16)

@@ -86,6 +86,9 @@ class RtlCore:
     Every access raises DeviceError once the logic has broken the AXI protocol or an assertion.
     """
 
+    #: Its time is that of the logic.
+    is_measured = True
+
     def __init__(
         self,
         memory: EmulatedMemory,

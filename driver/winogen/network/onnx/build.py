@@ -39,6 +39,11 @@ class Builder:
     _sizes: dict[str, Shape] = field(default_factory=dict)
     _values: int = 0
     _rearranged: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    _constants: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    #: What the layers always give that do not depend on the input: (C, H, W).
+    _known: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    #: Values picked from another one: its name, and the channel there of each channel.
+    _picked: dict[str, tuple[str, NDArray[np.int64]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._sizes[Graph.INPUT_NAME] = self.input_size
@@ -109,6 +114,17 @@ class Builder:
             return value.source
         return self._rearrange(op, value)
 
+    def with_channels(self, op: Op, value: View, axis: int) -> View:
+        """The view, of a value whose channels are the dimension ``axis`` (1 or 3) where it can."""
+        if len(value.dims) == 4 and axis == 3:
+            plain = self.image_view(self.image(op, value.transpose((0, 3, 1, 2))))
+            return plain.transpose((0, 2, 3, 1))
+        if len(value.dims) == 4:
+            return self.image_view(self.image(op, value))
+        if len(value.dims) == 2 and axis == 1 and value.dims[0] == self._batch_dim:
+            return self.vector_view(self.chosen(op, value, value.offsets().ravel()))
+        return value
+
     def settled(self, op: Op, value: View) -> View:
         """The view with its zeros around the image added by a layer."""
         if not any(value.pads):
@@ -123,21 +139,118 @@ class Builder:
         return value.follow(source, self._sizes[source])
 
     def cut(self, op: Op, value: View, cuts: dict[str, tuple[int, int]]) -> View:
-        """The view with (before, after) taken off the axes C, H and W of its source."""
-        first, last = cuts.get("C", (0, 0))
-        kept = np.arange(first, value.size[0] - last)[:, None, None]
+        """The view with (before, after) taken off the axes H and W of its source."""
+        every = np.arange(value.size[0])[:, None, None]
         (top, bottom), (left, right) = (cuts.get(axis, (0, 0)) for axis in "HW")
         source = self.add(
-            op, "deconv", value.source, weight=self._one_hot(op, kept, value.size[0]),
+            op, "deconv", value.source, weight=self._one_hot(op, every, value.size[0]),
             kernel=(1, 1), stride=(1, 1), crop=(top, bottom, left, right),
         )  # fmt: skip
+        return value.follow(source, self._sizes[source])
+
+    def picked(self, op: Op, source: str, channels: NDArray[np.int64]) -> str:
+        """A value that has these channels of ``source``, in this order."""
+        if np.array_equal(channels, np.arange(self._sizes[source][0])):
+            return source
+        origin, inside = self.origin(source)
+        channels = inside[channels]
+        if np.array_equal(channels, np.arange(self._sizes[origin][0])):
+            return origin
+        name = self._depth_to_space(op, origin, channels[:, None, None])
+        self._picked[name] = (origin, channels)
+        return name
+
+    def chosen(self, op: Op, value: View, offsets: NDArray[np.int64]) -> str:
+        """A vector of some values of the source of ``value``: a linear layer by ones."""
+        inputs = math.prod(value.size)
+        self.check_sparse(op, inputs * len(offsets))
+        weight = np.zeros((len(offsets), inputs), np.float32)
+        weight[np.arange(len(offsets)), offsets] = 1
+        return self.add(op, "linear", value.source, weight=weight, shape=(len(offsets), 1, 1))
+
+    def origin(self, source: str) -> tuple[str, NDArray[np.int64]]:
+        """The value that ``source`` is picked from, and the channel there of each of its own."""
+        return self._picked.get(source, (source, np.arange(self._sizes[source][0])))
+
+    # Values that do not depend on the input
+
+    def constant(self, op: Op, values: NDArray[np.float64], like: str) -> str:
+        """A layer that always gives ``values`` (C, H, W).
+
+        Where all pixels of a channel are equal it is a convolution by zeros with a bias, of the
+        value ``like`` (of as many rows and columns); otherwise a linear layer by zeros.
+        """
+        plain = bool(np.all(values == values[:, :1, :1]))
+        key = (like if plain else "", values.tobytes() + bytes(str(values.shape), "ascii"))
+        if key in self._constants:
+            return self._constants[key]
+        count = math.prod(values.shape)
+        if plain and self._sizes[like][1:] == values.shape[1:]:
+            weight = np.zeros((len(values), self._sizes[like][0], 1, 1), np.float32)
+            name = self.add(
+                op, "conv", like, weight=weight, bias=values[:, 0, 0], kernel=(1, 1),
+                stride=(1, 1), pad=(0, 0, 0, 0),
+            )  # fmt: skip
+        else:
+            source = self._one_pixel(op)
+            inputs = self._sizes[source][0]
+            self.check_sparse(op, count * inputs)
+            name = self.add(
+                op, "linear", source, weight=np.zeros((count, inputs), np.float32),
+                bias=values.ravel(), shape=values.shape,
+            )  # fmt: skip
+        self._constants[key] = name
+        self._known[name] = values
+        return name
+
+    def known(self, name: str) -> NDArray[np.float64] | None:
+        """What a value always is (C, H, W), or None if it depends on the input."""
+        return self._known.get(name)
+
+    def _one_pixel(self, op: Op) -> str:
+        """A vector of few values, whatever they are: the input, or a pixel of it."""
+        channels, rows, columns = self.input_size
+        if (rows, columns) == (1, 1):
+            return Graph.INPUT_NAME
+        weight = np.zeros((channels, 1, 1, 1), np.float32)
+        weight[0] = 1
+        return self.add(
+            op, "deconv", Graph.INPUT_NAME, weight=weight, kernel=(1, 1), stride=(1, 1),
+            crop=(0, rows - 1, 0, columns - 1),
+        )  # fmt: skip
+
+    def stand_in(self, size: Shape) -> View:
+        """An image of this size in the place of what could not be made; the graph is not used."""
+        name = self._unique("?")
+        self._sizes[name] = size
+        return self.image_view(name)
+
+    def size(self, name: str) -> Shape:
+        """The shape of a value."""
+        return self._sizes[name]
+
+    def every(self, op: Op, value: View, first: tuple[int, int], step: tuple[int, int]) -> View:
+        """The view with the rows and columns of its source that are ``step`` apart from ``first``.
+
+        A strided convolution whose only tap is at ``first``.
+        """
+        channels = value.size[0]
+        kernel = (first[0] + 1, first[1] + 1)
+        self.check_sparse(op, channels * channels * math.prod(kernel))
+        weight = np.zeros((channels, channels, *kernel), np.float32)
+        weight[:, :, first[0], first[1]] = np.eye(channels)
+        source = self.add(
+            op, "conv", value.source, weight=weight, kernel=kernel, stride=step, pad=(0, 0, 0, 0)
+        )
+        if 1 in value.size[1:]:
+            return self.image_view(source)
         return value.follow(source, self._sizes[source])
 
     def diagonal(
         self, op: Op, channels: int, kernel: tuple[int, int], value: float
     ) -> NDArray[np.float32]:
         """Weight (channels, channels, *kernel) that treats every channel by itself, alike."""
-        self._check_sparse(op, channels * channels * math.prod(kernel))
+        self.check_sparse(op, channels * channels * math.prod(kernel))
         return np.broadcast_to(
             np.float32(value) * np.eye(channels, dtype=np.float32)[:, :, None, None],
             (channels, channels, *kernel),
@@ -184,7 +297,7 @@ class Builder:
             offsets.append(fast)
         if any(f.stride % area for f in depth):
             return self._space_to_depth(op, value)
-        self._check_sparse(op, math.prod(f.size for dim in (depth, *offsets) for f in dim))
+        self.check_sparse(op, math.prod(f.size for dim in (depth, *offsets) for f in dim))
         repeats = all(f.stride == 0 for dim in offsets for f in dim)
         if repeats and block[0] == block[1] > 1:
             once = [(f,) if f.size > 1 else () for f in plain]
@@ -226,9 +339,30 @@ class Builder:
             params = {k: v[rows] for k, v in node.params.items()}
             shape = tuple(int(n) for n in order.shape)
             return self._add(node.name, "linear", node.inputs, {**params, "shape": shape}, where)
+        alone = order.shape[1:] == (1, 1)
+        if alone and node.op == "linear":
+            whole = tuple(node.attrs["shape"])
+            rows = np.arange(math.prod(whole)).reshape(whole)[order.ravel()].ravel()
+            params = {k: v[rows] for k, v in node.params.items()}
+            return self._add(
+                node.name, "linear", node.inputs,
+                {**params, "shape": (order.size, *whole[1:])}, where,
+            )  # fmt: skip
+        if node.op == "add":
+            inner_names = [self._produce(i, order, depth - 1) for i in node.inputs]
+            if None in inner_names:
+                return None
+            return self._add(node.name, "add", tuple(n for n in inner_names if n), {}, where)
+        if alone and node.op in ("conv", "deconv"):  # channels in another order
+            channels = order.ravel()
+            axis = int(node.op == "deconv")
+            pick: dict[str, Any] = {"weight": node.params["weight"].take(channels, axis)}
+            if "bias" in node.params:
+                pick["bias"] = node.params["bias"][channels]
+            return self._add(node.name, node.op, node.inputs, {**node.attrs, **pick}, where)
         if node.op == "conv" and node.attrs["stride"] == (1, 1):
             return self._sub_pixel(node, order)
-        if node.op in _UNIFORM:
+        if node.op in _UNIFORM or (alone and node.op == "upsample"):
             inner = self._produce(node.inputs[0], order, depth - 1)
             if inner is None:
                 return None
@@ -310,7 +444,7 @@ class Builder:
             )
         offsets = View(value.source, value.size, (depth,)).offsets()
         weight = np.zeros((len(offsets), channels, *block), np.float32)
-        self._check_sparse(op, weight.size)
+        self.check_sparse(op, weight.size)
         channel, rest = np.divmod(offsets, area)
         row, column = np.divmod(rest, columns)
         weight[np.arange(len(offsets)), channel, row, column] = 1
@@ -320,13 +454,14 @@ class Builder:
 
     def _one_hot(self, op: Op, order: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
         """Scatter weight (channels, cout, r, s) that copies channel ``order[c, dy, dx]``."""
-        self._check_sparse(op, channels * order.size)
+        self.check_sparse(op, channels * order.size)
         weight = np.zeros((channels, *order.shape), np.float32)
         c, dy, dx = np.indices(order.shape)
         weight[order, c, dy, dx] = 1
         return weight
 
-    def _check_sparse(self, op: Op, size: int) -> None:
+    def check_sparse(self, op: Op, size: int) -> None:
+        """Refuse a layer of so many weights, nearly all zero."""
         if size > MAX_SPARSE:
             raise UnsupportedLayerError(
                 f"{op.where}: the accelerator would need a layer of {size:,} weights, nearly all "

@@ -138,9 +138,37 @@ def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
     if min(pad) < 0:  # Pad takes rows away that the convolution does not put back
         value = b.settled(op, value)
         pad = (*rows, *columns)
-    parts: dict[str, Any] = {"weight": _dense(b, op, weight, group, False), "kernel": kernel}
-    parts |= {"stride": stride, "pad": pad, **_bias(op, inputs, weight.shape[0])}
-    return b.image_view(b.add(op, "conv", value.source, **parts))
+    dense, bias = _dense(b, op, weight, group, False), _bias(op, inputs, weight.shape[0])
+    source = value.source
+    if not any(pad):  # then a plane of one value adds the same everywhere
+        source, dense, bias = _without_planes(b, op, source, dense, bias)
+    parts: dict[str, Any] = {"weight": dense, "kernel": kernel}
+    parts |= {"stride": stride, "pad": pad, **bias}
+    return b.image_view(b.add(op, "conv", source, **parts))
+
+
+def _without_planes(
+    b: Builder, op: Op, source: str, weight: NDArray, bias: dict[str, NDArray]
+) -> tuple[str, NDArray, dict[str, NDArray]]:
+    """Source, weight and bias of a convolution with joined planes of constants in the bias."""
+    node = b.node(source)
+    if node is None or not _constant_inputs(b, source):
+        return source, weight, bias
+    kept, weights_kept, added = [], [], np.zeros(len(weight))
+    first = 0
+    for name in node.inputs:
+        part = weight[:, first : first + b.size(name)[0]]
+        first += b.size(name)[0]
+        values = b.known(name)
+        if values is None:
+            kept.append(name)
+            weights_kept.append(part)
+        elif np.all(values == values[:, :1, :1]):
+            added += part.astype(np.float64).sum((2, 3)) @ values[:, 0, 0]
+        else:
+            return source, weight, bias
+    joined = kept[0] if len(kept) == 1 else b.add(op, "concat", *kept)
+    return joined, np.concatenate(weights_kept, 1), {"bias": bias.get("bias", 0) + added}
 
 
 def _conv_transpose(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -169,12 +197,58 @@ def _conv_transpose(b: Builder, op: Op, inputs: Inputs) -> View:
         ]
         # What output_shape asks for beyond the full output is added at the end.
         crops = tuple(_split(t, mode) if t >= 0 else (0, t) for t in totals)
+    _check_beyond(op, "output_padding", extra, stride)
     (top, bottom), (left, right) = crops
     crop = (top, bottom - extra[0], left, right - extra[1])
+    if wanted is not None:
+        _check_beyond(op, "output_shape", (-top - crop[1], -left - crop[3]), stride)
     outputs = weight.shape[1] * group
-    parts: dict[str, Any] = {"weight": _dense(b, op, weight, group, True), "kernel": kernel}
-    parts |= {"stride": stride, "crop": crop, **_bias(op, inputs, outputs)}
+    bias = _bias(op, inputs, outputs)
+    dense = _dense(b, op, weight, group, True)
+    if value.is_vector and _constant_inputs(b, value.source):
+        return _as_linear(b, op, value, dense, crop, bias.get("bias"))
+    parts: dict[str, Any] = {"weight": dense, "kernel": kernel}
+    parts |= {"stride": stride, "crop": crop, **bias}
     return b.image_view(b.add(op, "deconv", value.source, **parts))
+
+
+def _check_beyond(op: Op, what: str, rows_columns: Pair, stride: Pair) -> None:
+    """Refuse outputs so far beyond the last tap that ONNX calls the node invalid."""
+    dilations = op.attrs.get("dilations", (1, 1))
+    if any(n >= max(s, d) for n, s, d in zip(rows_columns, stride, dilations)):
+        asked = list(op.attrs.get(what, ()))[:8]
+        raise ModelError(
+            f"{op.where}: its {what} {asked} reaches {max(rows_columns)} rows or columns beyond "
+            f"what the input fills, and ONNX allows fewer than the stride ({stride[0]} x "
+            f"{stride[1]}); export it again with a smaller one"
+        )
+
+
+def _constant_inputs(b: Builder, source: str) -> bool:
+    """Whether a value is joined from parts of which some are known now."""
+    node = b.node(source)
+    return bool(node and node.op == "concat" and any(b.known(i) is not None for i in node.inputs))
+
+
+def _as_linear(
+    b: Builder, op: Op, value: View, weight: NDArray, crop: tuple[int, ...], bias: NDArray | None
+) -> View:
+    """A transposed convolution of one pixel as the linear layer that it is.
+
+    So constants that are joined to the pixel become a bias, which differs from output to output.
+    """
+    top, bottom, left, right = crop
+    grow = [(max(-a, 0), max(-c, 0)) for a, c in ((top, bottom), (left, right))]
+    taps = np.pad(weight, ((0, 0), (0, 0), *grow))
+    rows, columns = taps.shape[2:]
+    taps = taps[:, :, max(top, 0) : rows - max(bottom, 0), max(left, 0) : columns - max(right, 0)]
+    if 0 in taps.shape:
+        raise ModelError(f"{op.where}: its output would have no rows or columns")
+    shape = taps.shape[1:]
+    full = np.zeros(shape) if bias is None else np.broadcast_to(bias[:, None, None], shape)
+    flat = taps.reshape(len(taps), -1).T
+    vector = View(value.source, value.size, b.vector_view(value.source).dims)
+    return b.image_view(linear(b, op, vector, flat, bias=full.ravel(), shape=shape).source)
 
 
 def _average(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -204,7 +278,14 @@ def _average(b: Builder, op: Op, inputs: Inputs) -> View:
     )
 
 
-def _linear(b: Builder, op: Op, value: View, weight: NDArray, **bias: NDArray) -> View:
+def linear(
+    b: Builder,
+    op: Op,
+    value: View,
+    weight: NDArray,
+    bias: NDArray | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> View:
     """A view (N, features) times ``weight`` (outputs, features)."""
     value = b.settled(op, value)
     batch = ((Factor(b.batch, BATCH),) if b.batch > 1 else (),)
@@ -223,8 +304,40 @@ def _linear(b: Builder, op: Op, value: View, weight: NDArray, **bias: NDArray) -
         columns[offsets] = weight.T
     else:  # a value that the view repeats gets the sum of its weights
         np.add.at(columns, offsets, weight.T)
-    shape = (len(weight), 1, 1)
-    return b.vector_view(b.add(op, "linear", value.source, weight=columns.T, shape=shape, **bias))
+    source, columns, known = _without_constants(b, op, value.source, columns)
+    if known is not None:
+        bias = known if bias is None else known + bias
+    origin, indices = b.origin(source)
+    if origin != source and b.size(source)[1:] == (1, 1):
+        # Of a vector of which some values are picked, the others get no weight.
+        picked, columns = columns, np.zeros((b.size(origin)[0], len(weight)), columns.dtype)
+        np.add.at(columns, indices, picked)
+        source = origin
+    parts: dict[str, Any] = {} if bias is None else {"bias": bias}
+    parts["shape"] = shape or (len(weight), 1, 1)
+    return b.vector_view(b.add(op, "linear", source, weight=columns.T, **parts))
+
+
+def _without_constants(
+    b: Builder, op: Op, source: str, columns: NDArray
+) -> tuple[str, NDArray, NDArray[np.float64] | None]:
+    """Source, weights (inputs, outputs) and bias, with what is joined and known in the bias."""
+    node = b.node(source)
+    if node is None or not _constant_inputs(b, source):
+        return source, columns, None
+    kept, weights_kept, bias = [], [], np.zeros(columns.shape[1])
+    first = 0
+    for name in node.inputs:
+        last = first + math.prod(b.size(name))
+        values = b.known(name)
+        if values is None:
+            kept.append(name)
+            weights_kept.append(columns[first:last])
+        else:
+            bias += values.ravel() @ columns[first:last].astype(np.float64)
+        first = last
+    joined = kept[0] if len(kept) == 1 else b.add(op, "concat", *kept)
+    return joined, np.concatenate(weights_kept), bias
 
 
 def _gemm(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -239,12 +352,12 @@ def _gemm(b: Builder, op: Op, inputs: Inputs) -> View:
         )
     weight = weight if op.attrs.get("transB", 0) else weight.T
     alpha, beta = float(op.attrs.get("alpha", 1.0)), float(op.attrs.get("beta", 1.0))
-    bias = {}
+    bias = None
     if len(inputs) > 2 and inputs[2] is not None:
         out = View("", (len(weight), 1, 1), (value.dims[0], (Factor(len(weight), 1),)))
         added = weights(op, inputs, 2, "bias")
-        bias["bias"] = per_channel(b, op, out, added, "its bias") * beta
-    return _linear(b, op, value, weight * np.float32(alpha), **bias)
+        bias = per_channel(b, op, out, added, "its bias") * beta
+    return linear(b, op, value, weight * np.float32(alpha), bias)
 
 
 def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -261,13 +374,13 @@ def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
         )
     channels, rows, columns = value.size
     if value.is_vector and len(value.dims) == 2:
-        return _linear(b, op, value, weight.T)
+        return linear(b, op, value, weight.T)
     depth = (Factor(channels, rows * columns),) if channels > 1 else ()
     if len(value.dims) == 4 and value.dims[-1] != depth:  # channels last, not yet an image
         plain = b.image_view(b.image(op, value.transpose((0, 3, 1, 2))))
         return _matmul(b, op, [plain.transpose((0, 2, 3, 1)), weight])
     if len(value.dims) < 3 or value.dims[-1] != depth:
-        return _linear(b, op, value, weight.T)
+        return linear(b, op, value, weight.T)
     if weight.shape[0] != channels:
         raise ModelError(f"{op.where}: its weight takes {weight.shape[0]} channels, not {channels}")
     taps = np.ascontiguousarray(weight.T)[:, :, None, None]  # (N, H, W, C): a 1 x 1 convolution
@@ -275,6 +388,41 @@ def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
                    pad=(0, 0, 0, 0))  # fmt: skip
     plain = b.image_view(source)
     return View(source, plain.size, (*value.dims[:-1], plain.dims[1]))
+
+
+def _einsum(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Activations times a matrix along one dimension, as attention-free models write it."""
+    equation = str(op.attrs["equation"]).replace(" ", "")
+    left, arrow, out = equation.partition("->")
+    terms = left.split(",")
+    views = [i for i in inputs if isinstance(i, View)]
+    if len(views) > 1:
+        raise UnsupportedLayerError(
+            f"{op.where} of two activations is not supported: the accelerator multiplies by "
+            "weights only"
+        )
+    index = next(i for i, v in enumerate(inputs) if isinstance(v, View))
+    value, known = views[0], terms[1 - index] if len(terms) == 2 else ""
+    own = terms[index]
+    contracted = [c for c in own if c in known]
+    made = [c for c in known if c not in own]
+    plain = (
+        bool(arrow) and len(inputs) == 2 and len(known) == 2 and "." not in equation
+        and len(contracted) == len(made) == 1 and len(set(own)) == len(own) == len(value.dims)
+        and sorted(out) == sorted(own.replace(contracted[0], made[0]))
+    )  # fmt: skip
+    if not plain:
+        raise UnsupportedLayerError(
+            f"{op.where} computes '{equation[:40]}', which is no product of one dimension with a "
+            "constant matrix; write it as MatMul or Conv"
+        )
+    matrix = weights(op, inputs, 1 - index, "matrix")
+    matrix = matrix if known == contracted[0] + made[0] else matrix.T
+    rest = [i for i, c in enumerate(own) if c != contracted[0]]
+    last = value.transpose([*rest, own.index(contracted[0])])
+    result = _matmul(b, op, [last, matrix])
+    order = own.replace(contracted[0], "") + made[0]
+    return result.transpose([order.index(c) for c in out])
 
 
 OPERATORS: dict[str, Operator] = {
@@ -287,6 +435,7 @@ OPERATORS: dict[str, Operator] = {
     ),
     "GlobalAveragePool": Operator(_average, "a convolution by equal weights"),
     "Gemm": Operator(_gemm, "activations times a constant matrix: a linear layer"),
+    "Einsum": Operator(_einsum, "a product of one dimension with a constant matrix: as MatMul"),
     "MatMul": Operator(_matmul, "activations times a constant matrix: a linear layer, or a 1 x 1 "
                        "convolution on (N, H, W, C)"),
 }  # fmt: skip

@@ -23,15 +23,22 @@ from winogen.network.onnx.read import Op
 
 #: Operators that exporters use on shapes and weights.
 FOLDED = {
-    "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Concat", "Constant",
-    "ConstantOfShape", "Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather",
-    "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Identity", "Less",
-    "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pad",
-    "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
-    "ReduceSum", "Relu", "Reshape", "Round", "ScatterND", "Shape", "Sigmoid", "Sign", "Size",
-    "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "Transpose", "Trilu",
-    "Unsqueeze", "Where", "Xor",
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "BatchNormalization", "Cast", "CastLike", "Ceil",
+    "Clip", "Concat", "Constant", "ConstantOfShape", "Cos", "CumSum", "DepthToSpace",
+    "DequantizeLinear", "Div", "Dropout", "Einsum", "Elu", "Equal", "Erf", "Exp",
+    "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gelu",
+    "Gemm", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN",
+    "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log", "LpNormalization", "MatMul",
+    "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "PRelu", "Pad",
+    "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
+    "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
+    "ReduceSumSquare", "Relu", "Reshape", "Round", "ScatterND", "Selu",
+    "Shape", "Sigmoid", "Sign", "Sin", "Size", "Slice", "Softmax", "Softplus", "Softsign",
+    "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Swish", "Tanh", "Tile", "TopK",
+    "Transpose", "Trilu", "Unsqueeze", "Where", "Xor",
 }  # fmt: skip
+#: Operators that the evaluator knows from a later opset on, with the same meaning before.
+_EVALUATED_SINCE = {"DequantizeLinear": 19}
 #: Values that are read and made, and terms that are added, by all folding together.
 MAX_WORK = 1 << 30
 #: Constants of up to this many values take part in the inference of shapes.
@@ -51,9 +58,7 @@ class Folder:
         model = self._model(op, inputs)
         made = self._values(op, model)
         read = sum(x.size for x in inputs if x is not None)
-        first = inputs[0] if inputs else None
-        terms = first.shape[-1] if op.type == "MatMul" and first is not None and first.ndim else 1
-        self._work -= read + made * terms
+        self._work -= read + max(made, _terms(op, inputs, made))
         if self._work < 0:
             raise ModelError(f"{op.where}: folding the model's constants takes too long; simplify "
                              "the model first")  # fmt: skip
@@ -69,6 +74,24 @@ class Folder:
             raise ModelError(f"{op.where} cannot be evaluated: {one_line(error)}") from None
         assert isinstance(results, list)
         return [np.asarray(r) for r in results]
+
+    def shapes(self, op: Op, inputs: Sequence[Any]) -> list[tuple[int, ...] | None]:
+        """Shapes of a node's outputs, None where unknown; ``inputs`` are arrays or shapes."""
+        if op.problem or len(inputs) != len(op.inputs):
+            return []
+        arrays = [np.broadcast_to(np.float32(0), i) if isinstance(i, tuple) else i for i in inputs]
+        if not all(a is None or isinstance(a, np.ndarray) for a in arrays):
+            return []
+        try:
+            inferred = shape_inference.infer_shapes(self._model(op, arrays), data_prop=True)
+        except Exception:  # the node is refused already: its shape is only nice to have
+            return []
+        found: list[tuple[int, ...] | None] = []
+        for output in inferred.graph.output:
+            dims = output.type.tensor_type.shape.dim
+            known = all(d.HasField("dim_value") and d.dim_value > 0 for d in dims)
+            found.append(tuple(d.dim_value for d in dims) if known and len(dims) else None)
+        return found
 
     def _model(self, op: Op, inputs: Sequence[NDArray[Any] | None]) -> onnx.ModelProto:
         names = ["" if x is None else f"i{n}" for n, x in enumerate(inputs)]
@@ -87,7 +110,8 @@ class Folder:
         node.output.extend(f"o{n}" if o else "" for n, o in enumerate(op.outputs))
         outputs = [onnx.ValueInfoProto(name=o) for o in node.output if o]
         graph = helper.make_graph([node], "fold", infos, outputs, small)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self._opset)])
+        opset = max(self._opset, _EVALUATED_SINCE.get(op.type, 0))
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
 
     def _values(self, op: Op, model: onnx.ModelProto) -> int:
         """How many values the node would produce."""
@@ -103,3 +127,24 @@ class Folder:
                 raise ModelError(f"{op.where}: the size of its result cannot be told beforehand")
             total += math.prod(d or 0 for d in dims)
         return total
+
+
+def _terms(op: Op, inputs: Sequence[NDArray[Any] | None], made: int) -> int:
+    """How many products are added up for the ``made`` results of a node, at most."""
+    shapes = [() if x is None else x.shape for x in inputs]
+    if op.type == "MatMul":
+        return made * (shapes[0][-1] if shapes[0] else 1)
+    if op.type == "Gemm":
+        return made * max(shapes[0], default=1)
+    if op.type in ("Erf", "Gelu"):  # which the evaluator computes one by one
+        return 64 * made
+    if op.type == "Einsum":
+        letters = [part.strip() for part in str(op.attrs["equation"]).split("->")[0].split(",")]
+        if any("." in part for part in letters) or list(map(len, letters)) != list(
+            map(len, shapes)
+        ):
+            return math.prod(math.prod(s) for s in shapes)
+        return math.prod(
+            {c: n for part, shape in zip(letters, shapes) for c, n in zip(part, shape)}.values()
+        )
+    return made

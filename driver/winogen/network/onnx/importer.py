@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, ModelError, UnsupportedLayerError, one_line
 from winogen.network.graph import Graph, InputSpec, Shape
-from winogen.network.onnx import convolution, layout, pointwise
+from winogen.network.notes import tell
+from winogen.network.onnx import composites, convolution, layout, pointwise, reduce
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.folding import FOLDED, Folder
 from winogen.network.onnx.names import shown
-from winogen.network.onnx.operators import Operator, Value
+from winogen.network.onnx.operators import Operator, Repeated, Value
 from winogen.network.onnx.read import Model, Op, read_file, read_model
 from winogen.network.onnx.refusals import refusal
 from winogen.network.onnx.view import View, image
@@ -24,12 +26,22 @@ OPERATORS: dict[str, Operator] = {
     **convolution.OPERATORS,
     **pointwise.OPERATORS,
     **layout.OPERATORS,
+    **reduce.OPERATORS,
 }
 #: What stands for a batch of any size: a prime that is no size of anything else, and whose
 #: products with image sizes fit the 32-bit integers that some exporters compute shapes in.
 ANY_BATCH = 65521
-#: Longest message about a file, whatever the file holds.
+#: Longest message about a file, whatever the file holds; and about several things in it.
 _MAX_MESSAGE = 600
+_MAX_MESSAGES = 4000
+#: Most kinds of unsupported nodes that one message tells.
+_MAX_PROBLEMS = 12
+#: What a refused node gives, where not even its shape is known.
+_LOST: Any = object()
+#: Operators whose result is as large as the numbers in it say.
+_SIZED = ("ConstantOfShape", "Expand", "Range", "Tile")
+#: Operators that take one image's constant as that of every image of the batch.
+_BROADCASTING = ("Add", "Concat", "Div", "Gemm", "Max", "Mean", "Min", "Mul", "PRelu", "Sub", "Sum")
 
 
 def import_onnx(
@@ -54,6 +66,18 @@ def import_onnx(
     ModelError : the file is damaged, or is no network with one input and one output
     UnsupportedLayerError : a node cannot run on the accelerator; says which, why, and what would
     """
+    graph = read_graph(source, name=name, image_size=image_size)
+    tell(graph.notes, stacklevel=2)
+    return graph
+
+
+def read_graph(
+    source: str | Path | bytes,
+    *,
+    name: str | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Graph:
+    """As :func:`import_onnx`, without a warning: the notes are for the caller to tell."""
     if isinstance(source, bytes):
         where = name or "model"
     else:
@@ -64,15 +88,30 @@ def import_onnx(
         with np.errstate(all="ignore"):  # a layer refuses NaN and infinity when it gets them
             return _Importer(model, shown(name or "model"), image_size).run()
     except ModelError as error:
-        raise type(error)(f"{where}: {one_line(error, _MAX_MESSAGE)}") from None
+        problems = error.problems if isinstance(error, UnsupportedLayerError) else ()
+        limit = _MAX_MESSAGES if problems else _MAX_MESSAGE
+        told = type(error)(f"{where}: {one_line(ValueError(_batch_named(str(error))), limit)}")
+        if isinstance(told, UnsupportedLayerError):
+            told.problems = tuple(_batch_named(p) for p in problems)
+        raise told from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
             RuntimeError) as error:  # fmt: skip
         raise ModelError(
-            f"{where}: the file is inconsistent ({type(error).__name__}: {one_line(error, 100)}); "
-            "export it again"
+            f"{where}: the file is inconsistent ({type(error).__name__}: "
+            f"{one_line(ValueError(_batch_named(str(error))), 100)}); export it again"
         ) from None
     except MemoryError:
         raise ModelError(f"{where}: there is not enough memory to read it") from None
+
+
+def _batch_named(text: str) -> str:
+    """A message with the stand-in for a batch of any size, and its multiples, as N."""
+
+    def name(match: re.Match[str]) -> str:
+        times, rest = divmod(int(match[0]), ANY_BATCH)
+        return match[0] if rest or not times else "N" if times == 1 else f"{times}N"
+
+    return re.sub(r"(?<![\w.])\d{5,12}(?![\w.])", name, text)
 
 
 class _Importer:
@@ -81,8 +120,13 @@ class _Importer:
         self._name = name
         self._folder = Folder(model.opset)
         self._ops = _needed(model)
+        self._composites = composites.find(self._ops, model.constants)
+        #: Values inside of a function that is told as a whole.
+        self._within = {op.outputs[0] for c in self._composites.values() for op in c.nodes[:-1]}
+        self._problems: dict[tuple[str, str], tuple[UnsupportedLayerError, list[Op]]] = {}
+        self._told_quantised = False
         batch, size, order = self._input(image_size)
-        self._builder = Builder(name, size, batch)
+        self._builder = Builder(name, size, batch, list(model.notes))
         plain = image(Graph.INPUT_NAME, size, batch)
         first = View(plain.source, size, tuple(plain.dims[i] for i in order))
         self._values: dict[str, Value] = {**model.constants, model.input: first}
@@ -97,11 +141,22 @@ class _Importer:
 
     def run(self) -> Graph:
         for op in self._ops:
-            for name, value in zip(op.outputs, self._results(op)):
+            try:
+                results = self._results(op)
+            except UnsupportedLayerError as error:  # go on, so that all of them are told at once
+                self._refuse(op, error)
+                results = self._stand_ins(op)
+            except ModelError:
+                if self._problems:
+                    break  # it may be wrong only because of what stands in
+                raise
+            for name, value in zip(op.outputs, results):
                 if name in self._values:
                     raise ModelError(f"{op.where}: its output '{shown(name)}' is defined twice")
                 if name:
                     self._values[name] = value
+        if self._problems:
+            raise self._all_problems()
         output = self._values[self._model.output]
         if not isinstance(output, View):
             raise ModelError("the network's output does not depend on its input")
@@ -114,6 +169,57 @@ class _Importer:
         kind = "latent" if size[1:] == (1, 1) else "image"
         spec = InputSpec(size, kind, "normal" if kind == "latent" else "uniform")
         return Graph(self._name, spec, nodes, output_range, notes=tuple(builder.notes))
+
+    # What cannot run
+
+    def _refuse(self, op: Op, error: UnsupportedLayerError) -> None:
+        """Remember why a node cannot run, unless that is told with the function that it is of."""
+        if op.outputs[0] in self._within:
+            return
+        text = str(error)
+        reason = text.removeprefix(op.where).lstrip(": ") if text.startswith(op.where) else text
+        _, where = self._problems.setdefault((op.type, reason), (error, []))
+        where.append(op)
+
+    def _stand_ins(self, op: Op) -> list[Any]:
+        """Values in the place of what a refused node would give, as far as their shape is known."""
+        inputs = [self._values.get(name) if name else None for name in op.inputs]
+        views = [i for i in inputs if isinstance(i, View)]
+        shapes = self._folder.shapes(op, [i.shape if isinstance(i, View) else i for i in inputs])
+        out: list[Any] = []
+        for shape in shapes or [None] * len(op.outputs):
+            same = next((v for v in views if v.shape == shape), None)
+            if same is not None:
+                out.append(same)
+            elif shape and len(shape) in (2, 4) and shape[0] == self._builder.batch:
+                channels, rows, columns = [*shape[1:], 1, 1][:3]
+                view = self._builder.stand_in((channels, rows, columns))
+                out.append(view if len(shape) == 4 else self._builder.vector_view(view.source))
+            else:
+                out.append(_LOST)
+        return out
+
+    def _all_problems(self) -> UnsupportedLayerError:
+        """One error for all nodes that cannot run, each kind once."""
+        texts = []
+        for (kind, reason), (error, ops) in self._problems.items():
+            if len(ops) == 1:
+                texts.append(str(error))
+                continue
+            names = ", ".join(f"'{op.name}'" for op in ops[:3])
+            more = f" and {len(ops) - 3} more" if len(ops) > 3 else ""
+            texts.append(f"nodes {names}{more} ({kind}) {reason}")
+        if len(texts) == 1:
+            return UnsupportedLayerError(texts[0])
+        shown_texts = texts[:_MAX_PROBLEMS]
+        rest = len(texts) - len(shown_texts)
+        numbered = "; ".join(f"({i}) {text}" for i, text in enumerate(shown_texts, 1))
+        error = UnsupportedLayerError(
+            f"{len(texts)} things in it cannot run: {numbered}"
+            + (f"; and {rest} more" if rest else "")
+        )
+        error.problems = tuple(texts)
+        return error
 
     def _input(self, image_size: tuple[int, int] | None) -> tuple[int, Shape, tuple[int, ...]]:
         """Batch, shape, and the axes (of N, C, H, W) that the input's dimensions are."""
@@ -163,24 +269,35 @@ class _Importer:
         return False
 
     def _results(self, op: Op) -> list[Any]:
-        inputs: list[Value | None] = []
+        inputs: list[Any] = []
         for name in op.inputs:
-            if name and name not in self._values:
+            if name and name not in self._values and not op.problem:
                 raise ModelError(
                     f"{op.where} reads '{shown(name)}', which no earlier node makes; the graph is "
                     "cyclic, unsorted or incomplete: export it again"
                 )
-            inputs.append(self._values[name] if name else None)
+            inputs.append(self._values.get(name) if name else None)
+        if any(i is _LOST for i in inputs):
+            return [_LOST] * len(op.outputs)
+        composite = self._composites.get(op.outputs[0])
+        if composite is not None:
+            raise UnsupportedLayerError(_composite_refusal(op, composite))
+        if op.problem:
+            raise UnsupportedLayerError(op.problem)
+        if op.type == "Constant" and "value" in op.attrs:
+            return [op.attrs["value"]]
+        known = all(not isinstance(i, View) for i in inputs)
+        if known and op.type in FOLDED:
+            return self._folded(op, inputs)
         why = refusal(op.type)
         if why:
             raise UnsupportedLayerError(f"{op.where} is not supported: {why}")
-        known = [i for i in inputs if not isinstance(i, View)]
-        if op.type == "Constant" and "value" in op.attrs:
-            return [op.attrs["value"]]
-        if len(known) == len(inputs):
-            if op.type not in FOLDED:
-                raise UnsupportedLayerError(f"{op.where} of constants is not supported")
-            return self._folder.run(op, known)
+        if known:
+            raise UnsupportedLayerError(
+                f"{op.where} of constants is not supported; simplify the model first, so that "
+                "what does not depend on the input is computed (onnxsim, or onnxruntime's offline "
+                "optimisation)"
+            )
         if op.type in ("Shape", "Size"):
             return [_shape(op, inputs[0])]
         operator = OPERATORS.get(op.type)
@@ -188,7 +305,66 @@ class _Importer:
             raise UnsupportedLayerError(
                 f"{op.where} is not supported; supported are {', '.join(sorted(OPERATORS))}"
             )
-        return [operator.handler(self._builder, op, inputs)]
+        results = operator.handler(self._builder, op, [self._one_image(op, i) for i in inputs])
+        return results if isinstance(results, list) else [results]
+
+    def _folded(self, op: Op, inputs: list[Any]) -> list[Any]:
+        """The results of a node of constants."""
+        if op.type in ("Shape", "Size") and isinstance(inputs[0], Repeated):
+            return [
+                _shape(
+                    op, np.broadcast_to(inputs[0].array, (ANY_BATCH, *inputs[0].array.shape[1:]))
+                )
+            ]
+        if op.type == "DequantizeLinear" and not self._told_quantised:
+            self._told_quantised = True
+            self._builder.notes.append(
+                "weights that are stored as integers are read as the floats that they stand for, "
+                "and quantised anew"
+            )
+        if not (
+            any(isinstance(i, Repeated) for i in inputs)
+            or (op.type in _SIZED and self._builder.batch == ANY_BATCH
+                and any(i is not None and _of_batch(i).any() for i in inputs))
+        ):  # fmt: skip
+            return list(self._folder.run(op, inputs))
+        # A function of the batch: computed for batches of one and of two, which must agree.
+        one, two = (
+            self._folder.run(op, [None if i is None else _at_batch(i, n) for i in inputs])
+            for n in (1, 2)
+        )
+        results: list[Any] = []
+        for first, second in zip(one, two):
+            if first.shape == second.shape and np.array_equal(first, second):
+                results.append(first)
+            elif (
+                first.ndim and len(first) == 1 and second.shape == (2, *first.shape[1:])
+                and np.array_equal(second, np.concatenate([first, first]))
+            ):  # fmt: skip
+                results.append(Repeated(first))
+            else:
+                raise UnsupportedLayerError(
+                    f"{op.where} makes a constant that differs with the batch, or from image to "
+                    "image of it; export the model with a fixed batch of 1"
+                )
+        return results
+
+    def _one_image(self, op: Op, value: Any) -> Any:
+        """A handler's input, with constants of the batch's size as those of one image."""
+        if not isinstance(value, Repeated):
+            return value
+        if op.type not in _BROADCASTING:
+            raise UnsupportedLayerError(
+                f"{op.where} reads a constant that is made for every image of the batch; export "
+                "the model with a fixed batch of 1"
+            )
+        others = [self._values[n] for n in op.inputs if n]
+        if any(isinstance(v, View) and value.array.ndim != len(v.dims) for v in others):
+            raise ModelError(
+                f"{op.where}: a constant of the batch's size, (N, "
+                f"{', '.join(map(str, value.array.shape[1:]))}), does not fit its other input"
+            )
+        return value.array
 
     def _finish(self, value: View) -> tuple[str, tuple[float, float] | None]:
         """The name of the output, and its real range if it is an image that has one."""
@@ -248,6 +424,33 @@ def _needed(model: Model) -> list[Op]:
     if not any(model.output in op.outputs for op in needed):
         raise ModelError(f"no node makes the output '{shown(model.output)}'")
     return needed[::-1]
+
+
+def _composite_refusal(op: Op, composite: composites.Composite) -> str:
+    """Why a function in several nodes cannot run, and what would."""
+    before = len(composite.nodes) - 1
+    text = f"{op.where} and {before} node{'s' * (before > 1)} before it are {composite.name}"
+    if composite.operator:
+        return f"{text}, written out; export it as the operator {composite.operator}, which runs"
+    return f"{text}, which is not supported: {refusal('Swish')}"
+
+
+def _of_batch(value: Any) -> NDArray[np.bool_]:
+    """Which entries of a constant are the batch, or a multiple of it."""
+    if isinstance(value, Repeated) or not np.issubdtype(value.dtype, np.integer):
+        return np.zeros(1, bool)
+    return (value != 0) & (value % ANY_BATCH == 0)
+
+
+def _at_batch(value: Any, batch: int) -> NDArray[Any]:
+    """A constant as it is for a batch of this size."""
+    if isinstance(value, Repeated):
+        return np.repeat(value.array, batch, 0)
+    return (
+        np.where(_of_batch(value), value // ANY_BATCH * batch, value)
+        if (_of_batch(value).any())
+        else value
+    )
 
 
 def _shape(op: Op, value: Any) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Operators that move values: Reshape, Transpose, DepthToSpace, Pad, Resize."""
+"""Operators that move values: Reshape, Transpose, DepthToSpace, Pad, Slice, Gather, Resize."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.resize import repetition
-from winogen.network.onnx.view import Factor, View
+from winogen.network.onnx.resize import Sampling, samplings
+from winogen.network.onnx.view import BATCH, Factor, View
 
 
 def _integers(op: Op, inputs: Inputs, index: int, what: str) -> list[int] | None:
@@ -25,7 +25,7 @@ def _integers(op: Op, inputs: Inputs, index: int, what: str) -> list[int] | None
     return [int(n) for n in array.ravel()]
 
 
-def _axes(op: Op, inputs: Inputs, rank: int, index: int = 1) -> list[int] | None:
+def axes_of(op: Op, inputs: Inputs, rank: int, index: int = 1) -> list[int] | None:
     """The axes of Squeeze and the like, an attribute before opset 13 and an input since."""
     axes = _integers(op, inputs, index, "axes")
     if axes is None:
@@ -82,7 +82,7 @@ def _flatten(b: Builder, op: Op, inputs: Inputs) -> View:
 
 def _squeeze(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, data(op, inputs, 0))
-    axes = _axes(op, inputs, len(value.dims))
+    axes = axes_of(op, inputs, len(value.dims))
     if axes is None:
         axes = [i for i, n in enumerate(value.shape) if n == 1]
     if any(value.shape[a] != 1 for a in axes):
@@ -94,7 +94,7 @@ def _squeeze(b: Builder, op: Op, inputs: Inputs) -> View:
 def _unsqueeze(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, data(op, inputs, 0))
     given = _integers(op, inputs, 1, "axes") or op.attrs.get("axes", ())
-    axes = _axes(op, inputs, len(value.dims) + len(given))
+    axes = axes_of(op, inputs, len(value.dims) + len(given))
     if not axes or len(given) > 8:
         raise ModelError(f"{op.where}: its axes are wrong")
     rest = iter(value.dims)
@@ -146,7 +146,7 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     mode = op.attrs.get("mode", "constant")
     pads = _integers(op, inputs, 1, "pads") or []
     rank = len(value.dims)
-    axes = _axes(op, inputs, rank, 3) if len(inputs) > 3 else None
+    axes = axes_of(op, inputs, rank, 3) if len(inputs) > 3 else None
     axes = list(range(rank)) if axes is None else axes
     if len(pads) != 2 * len(axes) or max(map(abs, pads), default=0) > 1 << 16:
         raise ModelError(f"{op.where}: its pads {pads} are wrong for {rank} dimensions")
@@ -176,34 +176,121 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
 
 
 def _slice(b: Builder, op: Op, inputs: Inputs) -> View:
-    """Part of the rows, columns or channels; every sample of what is kept."""
+    """Part of the rows, columns or channels; of every sample, or of every n-th."""
     value = b.settled(op, data(op, inputs, 0))
-    shape, rank = value.shape, len(value.dims)
+    rank = len(value.dims)
     starts, ends = (_integers(op, inputs, i, n) or [] for i, n in ((1, "starts"), (2, "ends")))
-    axes = _axes(op, inputs, rank, 3)
+    axes = axes_of(op, inputs, rank, 3)
     axes = list(range(len(starts))) if axes is None else axes
     steps = _integers(op, inputs, 4, "steps") or [1] * len(axes)
     if not len(starts) == len(ends) == len(axes) == len(steps) or len(axes) > rank:
         raise ModelError(f"{op.where}: its starts, ends, axes and steps do not fit together")
-    if any(s != 1 for s in steps):
-        raise UnsupportedLayerError(
-            f"{op.where} takes steps of {steps}; only steps of 1 work: use a convolution with a "
-            "stride"
-        )
-    taken = {a: slice(s, e).indices(shape[a])[:2] for a, s, e in zip(axes, starts, ends)}
-    taken = {a: (s, e) for a, (s, e) in taken.items() if (s, e) != (0, shape[a])}
-    if not taken:
+    if 0 in steps:
+        raise ModelError(f"{op.where}: a step must not be 0")
+    for axis, start, end, step in zip(axes, starts, ends, steps):
+        taken = range(*slice(start, end, step).indices(value.shape[axis]))
+        if step < 0 and end < -value.shape[axis]:  # ONNX: up to and with the first
+            taken = range(*slice(start, None, step).indices(value.shape[axis]))
+        if not taken:
+            raise ModelError(f"{op.where} takes nothing of {b.shape_text(value)}")
+        value = taken_along(b, op, value, axis, taken)
+    return value
+
+
+def taken_along(b: Builder, op: Op, value: View, axis: int, indices: Sequence[int]) -> View:
+    """The view with these samples of one dimension, in this order."""
+    size = value.shape[axis]
+    if list(indices) == list(range(size)):
         return value
-    if any(s >= e for s, e in taken.values()):
-        raise ModelError(f"{op.where} takes nothing of {b.shape_text(value)}")
-    names = value.axes() or ""
-    if any(names[a : a + 1] not in ("C", "H", "W") for a in taken):
+    if any(f.stride == BATCH for f in value.dims[axis]):
         raise UnsupportedLayerError(
-            f"{op.where} cuts {b.shape_text(value)} where it is no image's rows, columns or "
-            "channels"
+            f"{op.where} takes single images out of the batch; export the model without that, or "
+            "with a batch of 1"
         )
-    cuts = {names[a]: (s, shape[a] - e) for a, (s, e) in taken.items()}
-    return b.cut(op, value, cuts)
+    if size == 1:  # one sample, several times
+        dims = list(value.dims)
+        dims[axis] = (Factor(len(indices), 0),)
+        return View(value.source, value.size, tuple(dims))
+    if value.axes() is None and len(value.dims) == 4:
+        value = b.with_channels(op, value, axis)
+    letter = (value.axes() or "")[axis : axis + 1]
+    if letter == "C":
+        name = b.picked(op, value.source, np.array(indices, np.int64))
+        return value.follow(name, b.size(name))
+    if letter in ("H", "W"):
+        return _lines(b, op, value, letter, indices)
+    batch = b.image_view(value.source).dims[:1]
+    if len(value.dims) == 2 and axis == 1 and value.dims[:1] == batch:
+        chosen = np.array(indices, np.int64)
+        return b.vector_view(b.chosen(op, value, value.offsets().ravel()[chosen]))
+    raise UnsupportedLayerError(
+        f"{op.where} cuts {b.shape_text(value)} where it is no image's rows, columns or channels; "
+        "cut before the reshape, or after it"
+    )
+
+
+def _lines(b: Builder, op: Op, value: View, letter: str, indices: Sequence[int]) -> View:
+    """Some rows or columns, at even distances."""
+    size = value.size["CHW".index(letter)]
+    step = indices[1] - indices[0] if len(indices) > 1 else 1
+    if step < 1 or list(indices) != list(range(indices[0], indices[-1] + 1, step)):
+        raise UnsupportedLayerError(
+            f"{op.where} puts rows or columns in another order, which no layer of the accelerator "
+            "can do; turn the picture before or after the network instead"
+        )
+    last = indices[-1] + 1
+    if indices[0] or last < size:
+        value = b.cut(op, value, {letter: (indices[0], size - last)})
+    if step == 1:
+        return value
+    return b.every(op, value, (0, 0), (step, 1) if letter == "H" else (1, step))
+
+
+def _gather(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Some samples of a dimension, by constant indices."""
+    value = b.settled(op, data(op, inputs, 0))
+    rank = len(value.dims)
+    axis = int(op.attrs.get("axis", 0))
+    indices = constant(op, inputs, 1, "indices")
+    if not -rank <= axis < rank or not np.issubdtype(indices.dtype, np.integer):
+        raise ModelError(f"{op.where}: its axis {axis} or its indices are wrong")
+    axis %= rank
+    size = value.shape[axis]
+    if not indices.size or np.any(indices < -size) or np.any(indices >= size):
+        raise ModelError(f"{op.where}: its indices reach outside {b.shape_text(value)}")
+    if indices.ndim > 1:
+        raise UnsupportedLayerError(
+            f"{op.where} takes indices of shape {indices.shape}; use a list of them, and reshape"
+        )
+    taken = taken_along(b, op, value, axis, [int(i) % size for i in np.atleast_1d(indices)])
+    if indices.ndim:
+        return taken
+    return View(taken.source, taken.size, taken.dims[:axis] + taken.dims[axis + 1 :])
+
+
+def _split(b: Builder, op: Op, inputs: Inputs) -> list[View]:
+    """Parts of a dimension, one an output."""
+    value = b.settled(op, data(op, inputs, 0))
+    rank, count = len(value.dims), len(op.outputs)
+    axis = int(op.attrs.get("axis", 0))
+    if not -rank <= axis < rank:
+        raise ModelError(f"{op.where}: its axis {axis} is wrong for {rank} dimensions")
+    axis %= rank
+    size = value.shape[axis]
+    given = _integers(op, inputs, 1, "split") or list(op.attrs.get("split", ()))
+    if not given:
+        each = -(-size // count)  # the last part may be smaller
+        given = [each] * (count - 1) + [size - each * (count - 1)]
+    if len(given) != count or min(given) < 1 or sum(given) != size:
+        raise ModelError(
+            f"{op.where}: its parts {given[:8]} do not make up the {size} samples of "
+            f"{b.shape_text(value)}"
+        )
+    edges = np.cumsum([0, *given])
+    return [
+        taken_along(b, op, value, axis, range(first, last)) if name else value
+        for name, first, last in zip(op.outputs, edges, edges[1:])
+    ]
 
 
 def _tile(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -231,20 +318,25 @@ def _expand(b: Builder, op: Op, inputs: Inputs) -> View:
 
 def _resize(b: Builder, op: Op, inputs: Inputs) -> View:
     value = data(op, inputs, 0)
-    factors = repetition(op, inputs, value.shape)
+    found = samplings(op, inputs, value.shape)
     value = b.settled(op, value)
-    if all(f == 1 for f in factors):
+    if all(s == Sampling() for s in found):
         return value
     axes = value.axes()
     if axes is None or "H" not in axes or "W" not in axes:
         value = b.image_view(b.image(op, value))
         axes = "NCHW"
-    named = {a: f for a, f in zip(axes, factors) if f > 1}
+    named = {a: s for a, s in zip(axes, found) if s != Sampling()}
     if set(named) - {"H", "W"}:
         raise UnsupportedLayerError(
             f"{op.where} resizes the batch or the channels; only rows and columns can be resized"
         )
-    block = (named.get("H", 1), named.get("W", 1))
+    rows, columns = named.get("H", Sampling()), named.get("W", Sampling())
+    if max(rows.step, columns.step) > 1:
+        value = b.every(op, value, (rows.first, columns.first), (rows.step, columns.step))
+    block = (rows.repeat, columns.repeat)
+    if block == (1, 1):
+        return value
     if block[0] == block[1]:
         source = b.add(op, "upsample", value.source, factor=block[0])
     else:
@@ -268,12 +360,16 @@ OPERATORS: dict[str, Operator] = {
         "convolution by ones",
     ),
     "SpaceToDepth": Operator(_space_to_depth, "a strided convolution by ones"),
-    "Slice": Operator(_slice, "part of the rows, columns or channels, in steps of 1: a layer of "
-                      "ones"),
+    "Slice": Operator(_slice, "part of the rows or columns, or every n-th of them: a layer of "
+                      "ones; channels in any order, as Gather"),
+    "Gather": Operator(_gather, "channels by constant indices: the layer before gives them in that "
+                       "order, otherwise a layer of ones; rows and columns as Slice"),
+    "Split": Operator(_split, "as Gather"),
     "Tile": Operator(_tile, "repeating each pixel, as frameworks write nearest upsampling"),
     "Expand": Operator(_expand, "as Tile"),
     "Pad": Operator(_pad, "zeros around rows and columns: joined to the convolution after it, "
                     "otherwise a layer of its own"),
-    "Resize": Operator(_resize, "nearest neighbour by a whole factor: folded into the convolution "
-                       "after it"),
+    "Resize": Operator(_resize, "what repeats every pixel a whole number of times: folded into "
+                       "the convolution after it; what takes every n-th: a strided convolution of "
+                       "ones"),
 }  # fmt: skip

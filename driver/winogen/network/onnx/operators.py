@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +14,23 @@ from winogen.network.onnx.build import Builder
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.view import View
 
+
+@dataclass(frozen=True)
+class Repeated:
+    """A constant that is the same for every image of a batch of any size.
+
+    ``array`` (1, ...) stands for (N, ...).
+    """
+
+    array: NDArray[Any]
+
+
 #: An ONNX value: known now, or a view of a graph value.
 Value = NDArray[Any] | View
 #: A node's inputs; None where an optional one is left out.
 Inputs = Sequence[Value | None]
-Handler = Callable[[Builder, Op, Inputs], View]
+#: Gives the node's output, or a list of its outputs.
+Handler = Callable[[Builder, Op, Inputs], View | list[View]]
 
 
 class Operator(NamedTuple):

@@ -21,10 +21,14 @@ from winogen.network.onnx.view import BATCH, Factor, View
 _MAX_SPREAD = 1 << 24
 
 
-def per_channel(b: Builder, op: Op, value: View, constant: NDArray[Any], what: str) -> NDArray:
-    """The (channels,) float64 values that broadcasting ``constant`` to ``value`` amounts to.
+class DiffersByPixelError(UnsupportedLayerError):
+    """A constant that is not one value a channel."""
 
-    Raises UnsupportedLayerError if they differ from pixel to pixel.
+
+def of_one_image(b: Builder, op: Op, value: View, constant: NDArray[Any], what: str) -> NDArray:
+    """``constant`` of as many dimensions as ``value``, with one image for all of the batch.
+
+    Raises UnsupportedLayerError if it does not fit, or differs from image to image.
     """
     array = np.asarray(constant, np.float64)
     rank = len(value.dims)
@@ -32,16 +36,51 @@ def per_channel(b: Builder, op: Op, value: View, constant: NDArray[Any], what: s
         array = array[0]
     array = array.reshape((1,) * (rank - array.ndim) + array.shape)
     fits = array.ndim == rank and all(n in (1, m) for n, m in zip(array.shape, value.shape))
-    batch = any(
-        n > 1 and any(f.stride == BATCH for f in d) for n, d in zip(array.shape, value.dims)
-    )
-    if not fits or batch or not array.size:
+    if not fits or not array.size:
         raise UnsupportedLayerError(
             f"{op.where}: {what} of shape {constant.shape} does not fit its input of shape "
             f"{b.shape_text(value)}; only scalars and one value a channel work"
         )
+    for axis, dim in enumerate(value.dims):
+        if array.shape[axis] > 1 and any(f.stride == BATCH for f in dim):
+            one = array.take([0], axis)
+            if len(dim) > 1 or not np.array_equal(np.broadcast_to(one, array.shape), array):
+                raise UnsupportedLayerError(
+                    f"{op.where}: {what} of shape {constant.shape} differs from image to image of "
+                    "the batch; export the model with a batch of 1, and make what differs a part "
+                    "of its input"
+                )
+            array = one
     if not np.all(np.isfinite(array)):
         raise ModelError(f"{op.where}: {what} holds NaN or infinity")
+    return array
+
+
+def by_value(
+    b: Builder, op: Op, value: View, constant: NDArray[Any], what: str
+) -> NDArray[np.float64] | None:
+    """What broadcasting ``constant`` to ``value`` gives every value of its source (C, H, W).
+
+    None if the view repeats a value, with different constants for it.
+    """
+    array = of_one_image(b, op, value, constant, what)
+    if math.prod(value.size) > _MAX_SPREAD:
+        return None
+    offsets = value.offsets()
+    spread = np.broadcast_to(array, offsets.shape)
+    out = np.full(math.prod(value.size), np.nan)
+    out[offsets.ravel()] = spread.ravel()
+    if not np.array_equal(out[offsets], spread) or np.any(np.isnan(out)):
+        return None
+    return out.reshape(value.size)
+
+
+def per_channel(b: Builder, op: Op, value: View, constant: NDArray[Any], what: str) -> NDArray:
+    """The (channels,) float64 values that broadcasting ``constant`` to ``value`` amounts to.
+
+    Raises DiffersByPixelError if they differ from pixel to pixel.
+    """
+    array = of_one_image(b, op, value, constant, what)
     if np.all(array == array.flat[0]):
         return np.full(value.size[0], float(array.flat[0]))
     # Where the constant repeats, the first row and column stand for all, but every channel counts.
@@ -58,7 +97,7 @@ def per_channel(b: Builder, op: Op, value: View, constant: NDArray[Any], what: s
         out[channels.ravel()] = spread.ravel()
         if np.array_equal(out[channels], spread) and not np.any(np.isnan(out)):
             return out
-    raise UnsupportedLayerError(
+    raise DiffersByPixelError(
         f"{op.where}: {what} of shape {constant.shape} differs from pixel to pixel, which no layer "
         "of the accelerator can do; use one value a channel"
     )
@@ -131,6 +170,10 @@ def _extreme(b: Builder, op: Op, inputs: Inputs) -> View:
     if len(inputs) == 1:
         return data(op, inputs, 0)
     views = [i for i in inputs if isinstance(i, View)]
+    if len(inputs) == len(views) == 2:
+        found = _leaky_extreme(b, op, [b.settled(op, v) for v in views])
+        if found is not None:
+            return found
     if len(inputs) != 2 or len(views) != 1:
         raise UnsupportedLayerError(
             f"{op.where} of several activations is not supported, only of one and a constant"
@@ -139,6 +182,25 @@ def _extreme(b: Builder, op: Op, inputs: Inputs) -> View:
     bound = _scalar(op, inputs, index, "bound", 0.0)
     bounds = (bound, math.inf) if op.type == "Max" else (-math.inf, bound)
     return clamp(b, op, b.settled(op, views[0]), *bounds)
+
+
+def _leaky_extreme(b: Builder, op: Op, views: Sequence[View]) -> View | None:
+    """``max(x, s * x)`` with s up to 1, or the minimum with s from 1: how TensorFlow's leaky ReLU
+    is written out.
+    """
+    for value, scaled in (views, reversed(views)):
+        node = b.node(scaled.source)
+        if node is None or node.op != "batchnorm" or node.inputs != (value.source,):
+            continue
+        if (value.size, value.dims) != (scaled.size, scaled.dims):
+            continue
+        slope, shift = batchnorm_affine(node)
+        if np.any(shift) or not np.all(slope <= 1 if op.type == "Max" else slope >= 1):
+            continue
+        if np.all(slope == slope[0]):
+            return value.follow(b.add(op, "leaky_relu", value.source, slope=float(slope[0])))
+        return value.follow(b.add(op, "prelu", value.source, alpha=slope))
+    return None
 
 
 def _hard_sigmoid(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -174,21 +236,43 @@ def _batchnorm(b: Builder, op: Op, inputs: Inputs) -> View:
 def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
     """A binary operator of a view and a constant; ``first`` if the view is the first operand."""
     value = b.settled(op, value)
-    values = per_channel(b, op, value, array, "its constant")
-    ones, zeros = np.ones_like(values), np.zeros_like(values)
     if op.type == "Div" and not first:
         raise UnsupportedLayerError(
             f"{op.where} divides by an activation; divide by constants only"
         )
+    try:
+        values = per_channel(b, op, value, array, "its constant")
+        return affine(b, op, value, *_scale_shift(op, values, first))
+    except DiffersByPixelError:
+        each = by_value(b, op, value, array, "its constant")
+        if each is None:
+            raise
+        scale, shift = _scale_shift(op, each, first)
+        node = b.node(value.source)
+        if node is not None and node.op == "linear":  # every value has weights of its own
+            column = scale.ravel()
+            weight = node.params["weight"] * column[:, None]
+            bias = node.params.get("bias", np.float32(0)) * column + shift.ravel()
+            shape = node.attrs["shape"]
+            made = b.add(op, "linear", *node.inputs, weight=weight, bias=bias, shape=shape)
+            return value.follow(made)
+        if np.ptp(scale):
+            raise
+        ones = np.full(value.size[0], scale.flat[0])
+        value = affine(b, op, value, ones, 0 * ones)
+        return value.follow(b.add(op, "add", value.source, b.constant(op, shift, value.source)))
+
+
+def _scale_shift(op: Op, values: NDArray, first: bool) -> tuple[NDArray, NDArray]:
+    """The affine that Add, Sub, Mul or Div by ``values`` is."""
+    ones, zeros = np.ones_like(values), np.zeros_like(values)
     if op.type == "Div" and np.any(values == 0):
         raise ModelError(f"{op.where} divides by zero")
-    scale, shift = {
-        "Add": (ones, values),
-        "Sub": (ones, -values) if first else (-ones, values),
-        "Mul": (values, zeros),
-        "Div": (1 / np.where(values == 0, 1, values), zeros),
-    }[op.type]
-    return affine(b, op, value, scale, shift)
+    if op.type == "Add":
+        return ones, values
+    if op.type == "Sub":
+        return (ones, -values) if first else (-ones, values)
+    return (values if op.type == "Mul" else 1 / values), zeros
 
 
 def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -273,41 +357,87 @@ def _negate(b: Builder, op: Op, inputs: Inputs) -> View:
 
 
 def _concat(b: Builder, op: Op, inputs: Inputs) -> View:
-    views = []
-    for item in inputs:
-        if not isinstance(item, View):
-            raise UnsupportedLayerError(
-                f"{op.where} joins a constant to an activation, which is not supported; add a bias "
-                "or an input instead"
-            )
-        views.append(b.settled(op, item))
-    rank = len(views[0].dims)
+    first = next(b.settled(op, i) for i in inputs if isinstance(i, View))
+    rank = len(first.dims)
     axis = int(op.attrs["axis"])
-    if not -rank <= axis < rank or any(len(v.dims) != rank for v in views):
+    ranks = [len(i.dims) if isinstance(i, View) else np.asarray(i).ndim for i in inputs]
+    if not -rank <= axis < rank or any(r != rank for r in ranks):
         raise ModelError(f"{op.where}: its axis {axis} or its inputs' ranks are wrong")
-    if len(views) == 1:
-        return views[0]
+    if len(inputs) == 1:
+        return first
     axis %= rank
+    views = [b.settled(op, i) if isinstance(i, View) else None for i in inputs]
+    if None in views and first.axes() is None:  # its channels are not yet a dimension
+        views = [v and b.with_channels(op, v, axis) for v in views]
+        first = next(v for v in views if v)
+    joined = [v or _constant_part(b, op, first, np.asarray(i), axis) for v, i in zip(views, inputs)]
+    return _joined(b, op, joined, axis)
+
+
+def _joined(b: Builder, op: Op, views: list[View], axis: int) -> View:
+    """Activations joined along a dimension, which must be the channels."""
+    first, rank = views[0], len(views[0].dims)
     whole = all(
         v.dims[axis] == ((Factor(v.size[0], v.size[1] * v.size[2]),) if v.size[0] > 1 else ())
-        and v.size[1:] == views[0].size[1:]
-        and v.dims[:axis] + v.dims[axis + 1 :] == views[0].dims[:axis] + views[0].dims[axis + 1 :]
+        and v.size[1:] == first.size[1:]
+        and v.dims[:axis] + v.dims[axis + 1 :] == first.dims[:axis] + first.dims[axis + 1 :]
         for v in views
     )
     if not whole:
         if rank != 4 or axis != 1:
             raise UnsupportedLayerError(
-                f"{op.where} joins along axis {axis} of {b.shape_text(views[0])}, which is not the "
+                f"{op.where} joins along axis {axis} of {b.shape_text(first)}, which is not the "
                 "channels; only channels can be joined"
             )
         names = [b.image(op, v) for v in views]
         views = [b.image_view(n) for n in names]
-    source = b.add(op, "concat", *(v.source for v in views))
+    parts: list[str] = []
+    for view in views:  # a joint of joints is one joint
+        node = b.node(view.source)
+        inner = node.inputs if node is not None and node.op == "concat" else ()
+        parts += inner if any(b.known(i) is not None for i in inner) else [view.source]
+    origins = [b.origin(name) for name in parts]
+    if len({name for name, _ in origins}) == 1:  # parts of one value: its channels, reordered
+        source = b.picked(op, origins[0][0], np.concatenate([c for _, c in origins]))
+    else:
+        source = b.add(op, "concat", *parts)
     first = views[0]
     plain = b.image_view(source)
     dims = list(first.dims)
     dims[axis] = plain.dims[1]
     return View(source, plain.size, tuple(dims))
+
+
+def _constant_part(b: Builder, op: Op, other: View, array: NDArray[Any], axis: int) -> View:
+    """A constant that is joined to ``other`` along its channels, as a view like it."""
+    axes = other.axes()
+    channels = array.shape[axis]
+    expected = (*other.shape[:axis], channels, *other.shape[axis + 1 :])
+    if any(n not in (1, m) for n, m in zip(array.shape, expected)) or (
+        array.shape[1:] != expected[1:] or not channels
+    ):
+        raise ModelError(
+            f"{op.where} joins a constant of shape {array.shape} to {b.shape_text(other)}, which "
+            "has other sizes"
+        )
+    order = {2: (0, 1), 4: (0, axis, *(i for i in range(1, 4) if i != axis))}.get(len(expected))
+    letters = axes or ""
+    channel = letters[axis : axis + 1] == "C" or (
+        letters[axis : axis + 1] == "1" and other.size[0] == 1 and "C" not in letters
+    )
+    if not channel or "WH" in letters or axis == 0 or order is None:
+        raise UnsupportedLayerError(
+            f"{op.where} joins a constant to {b.shape_text(other)} along axis {axis}, which is not "
+            "the channels; only channels can be joined: join it before the reshape"
+        )
+    # Sized as one part of the batch is: the others are equal, or it is refused.
+    like = View(other.source, (channels, *other.size[1:]), tuple(
+        ((Factor(channels, other.size[1] * other.size[2]),) if channels > 1 else ()) if i == axis
+        else d for i, d in enumerate(other.dims)
+    ))  # fmt: skip
+    one = of_one_image(b, op, like, array, "its constant")
+    values = one.transpose(order).reshape(channels, *other.size[1:])
+    return View(b.constant(op, values, other.source), like.size, like.dims)
 
 
 def _same(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -332,7 +462,8 @@ def _cast(b: Builder, op: Op, inputs: Inputs) -> View:
         floats = np.issubdtype(like.dtype, np.floating)
     if not floats:
         raise UnsupportedLayerError(
-            f"{op.where} makes integers of an activation, which is not supported; keep float values"
+            f"{op.where} makes integers of an activation, which is not supported; end the network "
+            "before it (onnx.utils.extract_model), winogen itself writes pictures of whole pixels"
         )
     return data(op, inputs, 0)
 
@@ -346,18 +477,22 @@ OPERATORS: dict[str, Operator] = {
     "Sigmoid": Operator(_uniform("sigmoid"), "through a table"),
     "HardSigmoid": Operator(_hard_sigmoid, "an affine and a clamp"),
     "Clip": Operator(_clip, "constant bounds; folded into the layer before"),
-    "Max": Operator(_extreme, "of an activation and a constant: a clamp"),
-    "Min": Operator(_extreme, "of an activation and a constant: a clamp"),
+    "Max": Operator(_extreme, "of an activation and a constant: a clamp; of x and s * x: a leaky "
+                    "ReLU"),
+    "Min": Operator(_extreme, "as Max"),
     "BatchNormalization": Operator(_batchnorm, "on its stored statistics; folded into the weights"),
-    "Add": Operator(_arithmetic, "a constant (scalar, or one a channel) is folded; two activations "
-                    "of one shape are a residual sum"),
+    "Add": Operator(_arithmetic, "a constant (scalar, or one a channel) is folded; one that "
+                    "differs from pixel to pixel is folded into a linear layer before it, or added "
+                    "by a layer; two activations of one shape are a residual sum"),
     "Sub": Operator(_arithmetic, "as Add"),
-    "Mul": Operator(_arithmetic, "by a constant (scalar, or one a channel): folded"),
-    "Div": Operator(_arithmetic, "by a constant (scalar, or one a channel): folded"),
+    "Mul": Operator(_arithmetic, "by a constant (scalar, or one a channel; any after a linear "
+                    "layer): folded"),
+    "Div": Operator(_arithmetic, "as Mul"),
     "Neg": Operator(_negate, "folded"),
     "Sum": Operator(_sum, "as Add, of any number"),
     "Mean": Operator(_sum, "as Add, of any number"),
-    "Concat": Operator(_concat, "of activations, along the channels"),
+    "Concat": Operator(_concat, "of activations, or of them and constants, along the channels; "
+                       "constants before a linear layer are its bias"),
     "Identity": Operator(_same, "nothing"),
     "Dropout": Operator(_dropout, "nothing (evaluation mode only)"),
     "Cast": Operator(_cast, "nothing, between float types"),

@@ -13,6 +13,7 @@ from onnx import AttributeProto, defs, helper
 
 from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
 from winogen.network.definition import MAX_WEIGHTS
+from winogen.network.onnx.convert import converted
 from winogen.network.onnx.names import shown
 from winogen.network.onnx.tensors import FLOAT_TYPES, to_array, type_name
 from winogen.network.onnx.wire import check_model_bytes
@@ -21,7 +22,9 @@ from winogen.network.onnx.wire import check_model_bytes
 MAX_FILE_BYTES = 1 << 30
 #: Most nodes; generators have some hundred.
 MAX_NODES = 10_000
+#: The oldest opset whose operators are known, and the oldest that is converted to it.
 OLDEST_OPSET = 11
+OLDEST_CONVERTED = 7
 _DOMAINS = ("", "ai.onnx")
 _ATTRIBUTE_TYPES = (
     AttributeProto.FLOAT,
@@ -43,6 +46,8 @@ class Op:
     outputs: tuple[str, ...]
     attrs: dict[str, Any]
     proto: onnx.NodeProto = field(repr=False)
+    #: Why the node can never run, whatever its inputs; empty if it may.
+    problem: str = ""
 
     @property
     def where(self) -> str:
@@ -64,6 +69,8 @@ class Model:
     output: str
     constants: dict[str, NDArray[Any]]
     ops: list[Op]
+    #: What the user should know about how the file was read.
+    notes: tuple[str, ...] = ()
 
 
 def read_file(path: Path) -> Model:
@@ -88,20 +95,17 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
         raise ModelError("the file is empty; export the model again")
     if len(data) > MAX_FILE_BYTES:
         raise ModelError(f"the model has over {MAX_FILE_BYTES:,} bytes")
-    check_model_bytes(data)
-    try:
-        proto = onnx.ModelProto.FromString(data)
-    except (DecodeError, ValueError) as error:
-        raise ModelError(
-            f"the file is damaged, truncated or no ONNX model ({one_line(error, 80)}); export it "
-            "again"
-        ) from None
-    graph = proto.graph
-    if not graph.node:
-        raise ModelError("the file holds no network (no nodes); export it again")
-    if len(graph.node) > MAX_NODES:
-        raise ModelError(f"the network has {len(graph.node):,} nodes, the limit is {MAX_NODES:,}")
+    proto = _parsed(data)
     opset = _opset(proto)
+    notes: tuple[str, ...] = ()
+    if opset < OLDEST_OPSET:
+        _check_embedded(proto, opset)
+        proto = _parsed(converted(data, opset, OLDEST_OPSET))
+        notes = (
+            f"the model uses opset {opset}; onnx's version converter made it opset {OLDEST_OPSET}",
+        )
+        opset = _opset(proto)
+    graph = proto.graph
     if proto.functions:
         raise UnsupportedLayerError(
             f"the model calls functions of its own ('{shown(proto.functions[0].name)}'); inline "
@@ -120,6 +124,7 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
             raise ModelError(f"its constants take over {MAX_WEIGHTS:,} values together")
     info = _one([i for i in graph.input if i.name not in constants], "input")
     output = _one(list(graph.output), "output")
+    _check_names(graph)
     ops = [_op(node, i, opset, folder) for i, node in enumerate(graph.node)]
     kind = info.type.tensor_type.elem_type
     if not info.type.HasField("tensor_type") or kind not in FLOAT_TYPES:
@@ -128,7 +133,34 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
             "the model with a float32 input"
         )
     shape = _shape(info)
-    return Model(opset, info.name, shape, type_name(kind), output.name, constants, ops)
+    return Model(opset, info.name, shape, type_name(kind), output.name, constants, ops, notes)
+
+
+def _parsed(data: bytes) -> onnx.ModelProto:
+    """The message in the bytes of a file, which has nodes, and not too many."""
+    check_model_bytes(data)
+    try:
+        proto = onnx.ModelProto.FromString(data)
+    except (DecodeError, ValueError) as error:
+        raise ModelError(
+            f"the file is damaged, truncated or no ONNX model ({one_line(error, 80)}); export it "
+            "again"
+        ) from None
+    count = len(proto.graph.node)
+    if not count:
+        raise ModelError("the file holds no network (no nodes); export it again")
+    if count > MAX_NODES:
+        raise ModelError(f"the network has {count:,} nodes, the limit is {MAX_NODES:,}")
+    return proto
+
+
+def _check_embedded(proto: onnx.ModelProto, opset: int) -> None:
+    """Refuse to convert a model whose weights are in other files, which would be lost."""
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer):
+        raise ModelError(
+            f"the model uses opset {opset} and keeps weights in other files, so it cannot be "
+            "converted; export it again with a newer opset (opset_version=17)"
+        )
 
 
 def _opset(proto: onnx.ModelProto) -> int:
@@ -136,13 +168,24 @@ def _opset(proto: onnx.ModelProto) -> int:
     if not versions:
         raise ModelError("the file names no ONNX opset; export it again")
     newest = defs.onnx_opset_version()
-    if not OLDEST_OPSET <= versions[0] <= newest:
+    if not OLDEST_CONVERTED <= versions[0] <= newest:
         raise ModelError(
-            f"the model uses opset {versions[0]}, supported are {OLDEST_OPSET} to {newest}; "
-            "export it with one of those (opset_version=17), or convert it with "
-            "onnx.version_converter"
+            f"the model uses opset {versions[0]}, supported are {OLDEST_CONVERTED} to {newest}; "
+            "export it with one of those (opset_version=17)"
         )
     return int(versions[0])
+
+
+def _check_names(graph: onnx.GraphProto) -> None:
+    """Refuse what ONNX calls invalid and runtimes refuse: two nodes of one name."""
+    seen: set[str] = set()
+    for node in graph.node:
+        if node.name and node.name in seen:
+            raise ModelError(
+                f"two nodes are named '{shown(node.name)}', and ONNX allows a name once; give "
+                "nodes names of their own, or none, and save the model again"
+            )
+        seen.add(node.name)
 
 
 def _one(infos: list[Any], what: str) -> Any:
@@ -170,10 +213,12 @@ def _op(node: onnx.NodeProto, index: int, opset: int, folder: Path | None) -> Op
     label = node.name or next((o for o in node.output if o), f"#{index}")
     where = f"node '{shown(label)}' ({shown(node.op_type)})"
     if node.domain not in _DOMAINS:
-        raise UnsupportedLayerError(
+        problem = (
             f"{where}: operators of the domain '{shown(node.domain)}' are not supported; export "
             "with standard ONNX operators"
         )
+        return Op(shown(label), shown(node.op_type), tuple(node.input), tuple(node.output), {},
+                  node, problem)  # fmt: skip
     try:
         schema = defs.get_schema(node.op_type, opset, "")
     except defs.SchemaError:
@@ -192,21 +237,26 @@ def _op(node: onnx.NodeProto, index: int, opset: int, folder: Path | None) -> Op
         if not name and formal.option != defs.OpSchema.FormalParameterOption.Optional:
             raise ModelError(f"{where}: its input {index} is left out")
     attrs: dict[str, Any] = {}
+    problem = ""
     for attribute in node.attribute:
         known = schema.attributes.get(attribute.name)
         kind = None if known is None else known.type.value  # type: ignore[attr-defined]
         if attribute.type != kind:
             raise ModelError(f"{where}: wrong attribute '{shown(attribute.name)}'")
         if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
-            raise UnsupportedLayerError(
+            problem = (
                 f"{where} holds a network within the network, which is not supported; export the "
                 "model without control flow"
             )
+            attrs[attribute.name] = None
+            continue
         attrs[attribute.name] = _value(attribute, where, folder)
     for name, known in schema.attributes.items():
         if known.required and name not in attrs:
             raise ModelError(f"{where}: its attribute '{name}' is missing")
-    return Op(shown(label), node.op_type, tuple(node.input), tuple(node.output), attrs, node)
+    return Op(
+        shown(label), node.op_type, tuple(node.input), tuple(node.output), attrs, node, problem
+    )
 
 
 def _value(attribute: onnx.AttributeProto, where: str, folder: Path | None) -> Any:

@@ -15,9 +15,23 @@ _QUANTISED = (
     "calibration inputs with --calib"
 )
 _CONTROL = "there is no control flow on the accelerator; export the model without it"
-_PRODUCT = "the accelerator multiplies by weights only, not one activation by another"
+_PRODUCT = (
+    "the accelerator multiplies by weights only, not one activation by another; use convolutions "
+    "and linear layers, and Add or Concat where values meet"
+)
 _POOL = "replace it by a convolution with a stride"
-_REDUCE = "there is no reduction over an image; replace it by a convolution with a stride"
+_ROUNDING = (
+    "there is no rounding between layers; end the network before it (onnx.utils.extract_model), "
+    "winogen itself writes pictures of whole pixels"
+)
+_CHOICE = (
+    "what is chosen would depend on the image, and layers treat all images alike; export the "
+    "model without it"
+)
+_REDUCE = (
+    "over an image there are only averages and sums; use ReduceMean, GlobalAveragePool or a "
+    "convolution with a stride"
+)
 
 _REFUSALS: dict[str, str] = {
     **dict.fromkeys(
@@ -64,7 +78,44 @@ _REFUSALS: dict[str, str] = {
         _QUANTISED,
     ),
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap", "Optional"), _CONTROL),
-    **dict.fromkeys(("Attention", "Einsum", "RNN", "LSTM", "GRU"), _PRODUCT),
+    **dict.fromkeys(
+        ("Cos", "Exp", "Hardmax", "Log", "Pow", "Reciprocal", "Sign", "Sin", "Sqrt"), _FUNCTION
+    ),
+    **dict.fromkeys(("Ceil", "Floor", "Mod", "Round"), _ROUNDING),
+    **dict.fromkeys(
+        (
+            "ArgMax",
+            "ArgMin",
+            "Compress",
+            "Equal",
+            "GatherElements",
+            "GatherND",
+            "Greater",
+            "GreaterOrEqual",
+            "Less",
+            "LessOrEqual",
+            "NonZero",
+            "ScatterElements",
+            "ScatterND",
+            "TopK",
+            "Where",
+        ),
+        _CHOICE,
+    ),
+    **dict.fromkeys(
+        (
+            "ReduceL1",
+            "ReduceL2",
+            "ReduceLogSum",
+            "ReduceLogSumExp",
+            "ReduceMax",
+            "ReduceMin",
+            "ReduceProd",
+            "ReduceSumSquare",
+        ),
+        _REDUCE,
+    ),
+    **dict.fromkeys(("Attention", "RNN", "LSTM", "GRU"), _PRODUCT),
     **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool", "GlobalLpPool"), _POOL),
     "DeformConv": "its taps move with the input; use Conv",
     "GridSample": "its samples move with the input; use ConvTranspose or nearest Resize",

@@ -1,9 +1,14 @@
-"""Resize: whether it repeats every pixel a whole number of times, and nothing else."""
+"""Resize: which input sample every output sample takes, and whether that is something plain.
+
+A Resize is judged by what it does, not by the names of its modes: the index map is computed as
+ONNX defines it, and what repeats every sample equally often, or takes every n-th, is taken.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +18,59 @@ from winogen.network.onnx.operators import Inputs, constant
 from winogen.network.onnx.read import Op
 
 _HINT = "only nearest neighbour by a whole factor works: use it, or ConvTranspose"
+#: Most times that a sample may be repeated, or samples of which one is taken.
+MAX_FACTOR = 64
 
 
-def repetition(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[int]:
-    """How often each dimension repeats its values; refused if that is not all it does."""
-    mode = op.attrs.get("mode", "nearest")
-    if mode != "nearest":
-        raise UnsupportedLayerError(f"{op.where} interpolates ({mode}); {_HINT}")
+class Sampling(NamedTuple):
+    """What becomes of a dimension: each sample ``repeat`` times, or from ``first`` every ``step``.
+
+    Only one of ``repeat`` and ``step`` is over 1.
+    """
+
+    repeat: int = 1
+    step: int = 1
+    first: int = 0
+
+
+def samplings(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Sampling]:
+    """What a Resize or Upsample does to each dimension; refused if that is nothing plain."""
+    mode = str(op.attrs.get("mode", "nearest"))
+    if mode not in ("nearest", "linear", "cubic"):
+        raise ModelError(f"{op.where}: unknown mode")
     sizes, scales = _target(op, inputs, shape)
-    factors = []
-    for n, size, scale in zip(shape, sizes, scales):
-        factor = size // n
-        if not 1 <= factor <= 64 or size != factor * n:
-            raise UnsupportedLayerError(f"{op.where} makes {size} of {n} samples; {_HINT}")
-        if factor > 1 and not np.array_equal(
-            _sources(op, n, size, scale), np.arange(size) // factor
-        ):
-            raise UnsupportedLayerError(
-                f"{op.where}: its coordinates do not repeat each pixel {factor} times; use "
-                "coordinate_transformation_mode=asymmetric with nearest_mode=floor"
-            )
-        factors.append(factor)
-    return factors
+    roi = _region(op, inputs, len(shape))
+    found = []
+    for axis, (n, size, scale) in enumerate(zip(shape, sizes, scales)):
+        if scale == 1 and roi[axis] == (0.0, 1.0):
+            found.append(Sampling())  # also where a batch of any size has no index map
+        elif mode == "nearest":
+            found.append(_plain(op, n, size, _sources(op, n, size, scale, roi[axis])))
+        elif n == 1 and roi[axis] == (0.0, 1.0) and size <= MAX_FACTOR:
+            found.append(Sampling(size))  # all that can be mixed is one sample
+        else:
+            raise UnsupportedLayerError(f"{op.where} interpolates ({mode}); {_HINT}")
+    return found
+
+
+def _plain(op: Op, n: int, size: int, sources: NDArray[np.int64]) -> Sampling:
+    """The sampling of an index map from ``n`` samples to ``size``."""
+    factor = size // n
+    if 1 <= factor <= MAX_FACTOR and np.array_equal(sources, np.arange(size) // max(factor, 1)):
+        return Sampling(factor)
+    if 0 < size < n:
+        first = int(sources[0])
+        step = int(sources[1]) - first if size > 1 else n
+        if 1 < step <= max(n, MAX_FACTOR) and first < step and np.array_equal(
+            sources, first + step * np.arange(size)
+        ) and (n - first - 1) // step + 1 == size:  # fmt: skip
+            return Sampling(1, step, first)
+    if factor < 1 or size != factor * n or factor > MAX_FACTOR:
+        raise UnsupportedLayerError(f"{op.where} makes {size} of {n} samples; {_HINT}")
+    raise UnsupportedLayerError(
+        f"{op.where}: its coordinates do not repeat each pixel {factor} times; use "
+        "coordinate_transformation_mode=asymmetric with nearest_mode=floor"
+    )
 
 
 def _target(op: Op, inputs: Inputs, shape: Sequence[int]) -> tuple[list[int], list[float]]:
@@ -46,6 +82,8 @@ def _target(op: Op, inputs: Inputs, shape: Sequence[int]) -> tuple[list[int], li
         else constant(op, inputs, i, name).astype(np.float64).ravel()
         for i, name in ((2, "scales"), (3, "sizes"))
     ]  # fmt: skip
+    if given[0] is not None and given[1] is not None:
+        raise ModelError(f"{op.where} has scales and sizes; ONNX wants one of them: remove one")
     values = given[1] if given[0] is None else given[0]
     if values is None or len(values) != len(axes) or not np.all(np.isfinite(values)):
         raise ModelError(f"{op.where}: its scales or sizes do not fit {rank} dimensions")
@@ -62,7 +100,23 @@ def _target(op: Op, inputs: Inputs, shape: Sequence[int]) -> tuple[list[int], li
     return sizes, scales
 
 
-def _sources(op: Op, n: int, size: int, scale: float) -> NDArray[np.int64]:
+def _region(op: Op, inputs: Inputs, rank: int) -> list[tuple[float, float]]:
+    """The part (from, to) of each dimension that is resized; of all but one mode the whole."""
+    whole = [(0.0, 1.0)] * rank
+    if op.attrs.get("coordinate_transformation_mode") != "tf_crop_and_resize":
+        return whole
+    roi = constant(op, inputs, 1, "roi").astype(np.float64).ravel()
+    axes = [a % rank for a in op.attrs.get("axes", range(rank)) if -rank <= a < rank]
+    if len(roi) != 2 * len(axes) or not np.all(np.isfinite(roi)):
+        raise ModelError(f"{op.where}: its roi does not fit {rank} dimensions")
+    for i, axis in enumerate(axes):
+        whole[axis] = (float(roi[i]), float(roi[i + len(axes)]))
+    return whole
+
+
+def _sources(
+    op: Op, n: int, size: int, scale: float, roi: tuple[float, float]
+) -> NDArray[np.int64]:
     """Index of the input sample that each output sample takes, as ONNX defines it."""
     if size > 1 << 20:
         raise ModelError(f"{op.where}: its output of {size} samples a line is too large")
@@ -72,13 +126,25 @@ def _sources(op: Op, n: int, size: int, scale: float) -> NDArray[np.int64]:
         x = i / scale
     elif mode == "half_pixel" or (mode == "pytorch_half_pixel" and size > 1):
         x = (i + 0.5) / scale - 0.5
+    elif mode == "pytorch_half_pixel":
+        x = 0 * i
     elif mode == "half_pixel_symmetric":
         adjusted = size / (scale * n)
         x = n / 2 * (1 - adjusted) + (i + 0.5) / scale - 0.5
     elif mode == "align_corners":
         x = i * (n - 1) / max(size - 1, 1)
+    elif mode == "tf_half_pixel_for_nn":  # of opset 11 and 12 only
+        x = (i + 0.5) / scale
+    elif mode == "tf_crop_and_resize":
+        start, end = (edge * (n - 1) for edge in roi)
+        x = start + i * (end - start) / (size - 1) if size > 1 else 0 * i + (start + end) / 2
+        if np.any(x < 0) or np.any(x > n - 1):
+            raise UnsupportedLayerError(
+                f"{op.where} reaches outside its input and fills in a constant there; crop and pad "
+                "before it"
+            )
     else:
-        raise UnsupportedLayerError(f"{op.where}: {mode} is not supported; {_HINT}")
+        raise ModelError(f"{op.where}: unknown coordinate_transformation_mode")
     nearest = op.attrs.get("nearest_mode", "round_prefer_floor")
     rounded = {
         "round_prefer_floor": np.ceil(x - 0.5),

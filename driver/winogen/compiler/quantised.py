@@ -1,0 +1,77 @@
+"""Quantised networks: layers in integers, and what their integers stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.compiler.fold import fold
+from winogen.compiler.shape import ConvShape
+from winogen.network.graph import Graph, InputSpec
+from winogen.program.formats import TensorFormat, as_batch, input_bits
+from winogen.target.numerics import Requantiser
+
+
+@dataclass
+class QuantLayer:
+    """One layer in integers.
+
+    Attributes
+    ----------
+    name, label : of the value that it produces; of the layer, for people
+    weight : int64 (cout, cin, kh, kw), or (sources, channels, kh, kw) if ``diagonal``
+    bias : int64 (cout,), or (cout, h, w) by phase, in the accumulator's scale
+    requantiser : constants of shape (cout,)
+    table : activation table (1025,) int16, or None
+    """
+
+    name: str
+    label: str
+    sources: tuple[str, ...]
+    shape: ConvShape
+    diagonal: bool
+    weight: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    requantiser: Requantiser
+    table: NDArray[np.int16] | None
+    format: TensorFormat
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return len(self.bias)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of the output."""
+        return (self.channels, *self.shape.output_size)
+
+
+@dataclass
+class QuantNetwork:
+    """A network in integers; ``integers.run_integer`` says what it computes, bit for bit."""
+
+    name: str
+    data_width: int
+    input: InputSpec
+    input_format: TensorFormat
+    output_range: tuple[float, float] | None
+    layers: list[QuantLayer]
+
+    @property
+    def output_format(self) -> TensorFormat:
+        """What the output's integers stand for."""
+        return self.layers[-1].format
+
+    def resized(self, graph: Graph) -> QuantNetwork:
+        """The same integers for the graph's input of another size (see ``Graph.resized``)."""
+        shapes = {block.name: block.shape for block in fold(graph)}
+        layers = [replace(layer, shape=shapes[layer.name]) for layer in self.layers]
+        return replace(self, input=graph.input, layers=layers)
+
+    def quantise_input(self, x: NDArray) -> NDArray[np.int64]:
+        """Integers (N, C, H, W) of real inputs (N, C, H, W) or (N, latent)."""
+        x = as_batch(self.input, x, "inputs")
+        return self.input_format.quantise(x, input_bits(self.input, self.data_width))

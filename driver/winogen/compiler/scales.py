@@ -1,0 +1,100 @@
+"""Scales: what the integers of every tensor stand for, from what calibration has seen."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import QuantisationError
+from winogen.compiler.block import Block
+from winogen.compiler.calibrate import Calibration, Observed
+from winogen.network.graph import Graph
+from winogen.program.formats import LATENT_SIGMAS, TensorFormat
+from winogen.target.numerics import int_range
+
+
+def choose_formats(
+    observed: Observed, data_width: int, calibration: Calibration
+) -> dict[str, TensorFormat]:
+    """The format of the input and of every block's output, by name.
+
+    Raises QuantisationError, naming the layer, where a trained scale does not fit the data width.
+    """
+    graph, blocks = observed.graph, observed.blocks
+    top = int_range(data_width)[1]
+    spec = graph.input
+    if spec.scale is not None:
+        formats = {Graph.INPUT_NAME: TensorFormat(spec.scale)}
+    elif spec.distribution == "normal":
+        formats = {Graph.INPUT_NAME: TensorFormat(LATENT_SIGMAS / top)}
+    else:
+        formats = {Graph.INPUT_NAME: TensorFormat(max(map(abs, spec.range or (0, 1))) / top)}
+    for block in blocks:
+        if block.step is not None:
+            formats[block.name] = TensorFormat(block.step)
+            if block.high.max() / block.step > top:
+                raise QuantisationError(
+                    f"layer '{block.label}': its {block.high.max() / block.step:.0f} trained steps "
+                    f"do not fit {data_width} bits"
+                )
+        elif block.function:
+            formats[block.name] = TensorFormat(1 / top)
+        else:
+            # All zero: any scale holds it, and its inputs' keeps the requantiser in range.
+            reach = _magnitude(observed.values[block.name], calibration)
+            scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
+            formats[block.name] = TensorFormat(scale)
+    # Values that meet in one sum must share a scale: the coarsest of them.
+    for _ in blocks:
+        for block in blocks:
+            scale = max(formats[s].scale for s in block.sources)
+            for source in block.sources:
+                formats[source] = TensorFormat(scale)
+    formats[blocks[-1].name] = _output_format(graph, blocks[-1], formats, data_width)
+    return formats
+
+
+def _short(scale: float) -> float:
+    """``scale`` rounded up to 12 significant bits.
+
+    Calibration is in floating point, whose last bits differ between processors; this keeps them
+    out of the program, so that the same seed gives the same program nearly everywhere.
+    """
+    mantissa, exponent = np.frexp(scale)
+    return float(np.ldexp(np.ceil(mantissa * 4096) / 4096, exponent))
+
+
+def _magnitude(values: NDArray, calibration: Calibration) -> float:
+    magnitude = np.abs(values).ravel()
+    if calibration.percentile == 100:
+        reach = float(magnitude.max())
+    else:
+        rank = int(np.ceil(calibration.percentile / 100 * len(magnitude))) - 1
+        reach = float(np.partition(magnitude, rank)[rank])
+        if reach == 0:
+            reach = float(magnitude.max())
+    return reach * calibration.headroom
+
+
+def image_bounds(graph: Graph, block: Block) -> tuple[float, float] | None:
+    """The real range of an output that is bounded, so that all codes can be spent on it."""
+    if block.function == "tanh":
+        return (-1.0, 1.0)
+    if block.function == "sigmoid":
+        return (0.0, 1.0)
+    low, high = float(block.low.min()), float(block.high.max())
+    bounded = np.isfinite(low) and np.isfinite(high) and low < high
+    if graph.output_range and bounded and block.step is None:
+        return low, high
+    return None
+
+
+def _output_format(
+    graph: Graph, block: Block, formats: dict[str, TensorFormat], data_width: int
+) -> TensorFormat:
+    bounds = image_bounds(graph, block)
+    if bounds is None:
+        return formats[block.name]
+    low, high = int_range(data_width)
+    scale = (bounds[1] - bounds[0]) / (high - low)
+    return TensorFormat(scale, low - bounds[0] / scale)

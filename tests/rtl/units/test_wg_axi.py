@@ -1,0 +1,34 @@
+"""The AXI masters against cocotbext-axi's memories: see cocotb_wg_axi.py."""
+
+import pytest
+
+from support.places import RTL_UNITS
+from support.rtl.runner import run
+
+READ = [
+    "read_random",
+    "read_shares_bursts",
+    "read_does_not_wait_for_runs",
+    "read_rounds_bytes_up",
+    "read_errors_in_order",
+    "read_flush",
+    "read_throughput",
+    "read_hides_latency",
+]
+WRITE = [
+    "write_random",
+    "write_shares_bursts_within_an_instruction",
+    "write_does_not_wait_for_runs",
+    "write_errors",
+    "write_flush",
+    "write_throughput",
+]
+
+
+@pytest.mark.parametrize("ports", [1, 2, 4])
+def test_reader(ports):
+    run("tb_reader", [RTL_UNITS / "tb_reader.sv"], "cocotb_wg_axi", {"Ports": ports}, testcase=READ)
+
+
+def test_writer():
+    run("tb_write", [RTL_UNITS / "tb_write.sv"], "cocotb_wg_axi", testcase=WRITE)

@@ -1,0 +1,118 @@
+"""Memories, queues and delay lines against lists of what went in."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+import cocotb
+import pytest
+from cocotb.triggers import FallingEdge, Timer
+
+from support.rtl.bits import pack
+from support.rtl.units import CORES, begin, run_units
+
+WIDTH = 21
+DEPTH = 13
+
+
+@pytest.mark.parametrize("core", CORES[:1])
+def test_wg_memories(core: tuple[int, int, int]) -> None:
+    run_units(core, "test_wg_memories", ["rams", "queues", "a_word_a_cycle", "delays"])
+
+
+@cocotb.test()
+async def rams(dut) -> None:
+    rng = random.Random(1)
+    await begin(dut, "mem_we")
+    memory = [rng.getrandbits(WIDTH) for _ in range(DEPTH)]
+    for address, word in enumerate(memory):
+        dut.mem_we.value, dut.mem_waddr.value, dut.mem_wdata.value = 1, address, word
+        await FallingEdge(dut.clk_i)
+    answers: deque[int] = deque()  # of the block RAM
+    for _ in range(500):
+        write, address, word = rng.randrange(2), rng.randrange(DEPTH), rng.getrandbits(WIDTH)
+        read = rng.choice((address, rng.randrange(DEPTH)))  # often the word that is written
+        dut.mem_we.value, dut.mem_waddr.value, dut.mem_wdata.value = write, address, word
+        dut.mem_raddr.value = read
+        await Timer(1, "ns")
+        assert int(dut.lutram_rdata.value) == memory[read]
+        answers.append(memory[read])
+        if write:
+            memory[address] = word
+        await FallingEdge(dut.clk_i)
+        if len(answers) == 2:
+            assert int(dut.ram_rdata.value) == answers.popleft()
+
+
+@cocotb.test()
+async def queues(dut) -> None:
+    rng = random.Random(2)
+    await begin(dut, "queue_wvalid", "queue_rready")
+    depth = {"fifo": 8, "fifo2": 2, "skid": 2}
+    held: dict[str, deque[int]] = {name: deque() for name in depth}
+    seen = {name: set() for name in depth}
+    for cycle in range(2000):
+        for name, queue in held.items():
+            seen[name].add(len(queue))
+            assert int(getattr(dut, f"{name}_wready").value) == (len(queue) < depth[name])
+            assert int(getattr(dut, f"{name}_rvalid").value) == (len(queue) > 0)
+            if queue:
+                assert int(getattr(dut, f"{name}_rdata").value) == queue[0]
+        fill = cycle // 100 % 2
+        write, read = rng.random() < 0.2 + 0.7 * fill, rng.random() < 0.9 - 0.7 * fill
+        clear, word = rng.random() < 0.01, rng.getrandbits(WIDTH)
+        dut.queue_wvalid.value, dut.queue_rready.value = int(write), int(read)
+        dut.queue_wdata.value, dut.clear_i.value = word, int(clear)
+        for name, queue in held.items():
+            room = len(queue) < depth[name]
+            if read and queue:
+                queue.popleft()
+            if write and room:
+                queue.append(word)
+            if clear and name != "skid":
+                queue.clear()
+        await FallingEdge(dut.clk_i)
+    assert seen == {name: set(range(depth[name] + 1)) for name in depth}
+    dut.rst_ni.value = dut.clear_i.value = 0
+    await FallingEdge(dut.clk_i)
+    for name in depth:
+        assert int(getattr(dut, f"{name}_wready").value)
+        assert not int(getattr(dut, f"{name}_rvalid").value)
+
+
+@cocotb.test()
+async def a_word_a_cycle(dut) -> None:
+    await begin(dut)
+    dut.queue_wvalid.value = dut.queue_rready.value = 1
+    for word in range(50):
+        dut.queue_wdata.value = word
+        for name in ("fifo", "fifo2", "skid"):
+            assert int(getattr(dut, f"{name}_wready").value)
+            if word:
+                assert int(getattr(dut, f"{name}_rdata").value) == word - 1
+        await FallingEdge(dut.clk_i)
+
+
+@cocotb.test()
+async def delays(dut) -> None:
+    rng = random.Random(3)
+    await begin(dut)
+    lanes = int(dut.Lanes.value)
+    words: list[int] = []
+    vectors: list[list[int]] = []
+    for cycle in range(100):
+        words.append(rng.getrandbits(WIDTH))
+        vectors.append([rng.getrandbits(WIDTH) for _ in range(lanes)])
+        dut.queue_wdata.value = words[-1]
+        dut.lanes_data.value = pack(vectors[-1], WIDTH)
+        await Timer(1, "ns")
+        assert int(dut.delay0_data.value) == words[-1]
+        if cycle >= 1:
+            assert int(dut.delay1_data.value) == words[-2]
+        if cycle >= 5:
+            assert int(dut.delay5_data.value) == words[-6]
+        if cycle >= lanes:
+            skewed = [vectors[-1 - lane][lane] for lane in range(lanes)]
+            assert int(dut.skew_data.value) == pack(skewed, WIDTH)
+        await FallingEdge(dut.clk_i)

