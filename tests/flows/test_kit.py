@@ -85,7 +85,7 @@ def test_a_kit(tmp_path, capsys):
     with zipfile.ZipFile(own) as file:
         names = set(file.namelist())
     for needed in (
-        "winogen/hw/rtl/winogen_core.sv", "winogen/notebooks/00_bring_up.ipynb",
+        "winogen/hw/rtl/top/winogen_core.sv", "winogen/notebooks/00_bring_up.ipynb",
         "winogen/network/zoo/digits.npz", "winogen/overlays/pynq-z2/board.yaml",
         "winogen/cli/board_kit.py",
     ):  # fmt: skip

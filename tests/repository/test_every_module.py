@@ -10,13 +10,15 @@ import re
 
 import pytest
 
-from support.places import HARDWARE, RTL, TESTS
+from support.places import HARDWARE, TESTS
+from winogen.target.hardware import rtl_sources
 
-PACKAGE = "winogen_pkg"  # no module; test_rtlgen.py compares it with Python
+#: No modules: test_rtlgen.py and test_hardware.py compare them with Python.
+PACKAGES = ("winogen_pkg", "wg_types_pkg")
 OPEN = HARDWARE / "open"
 BENCHES = TESTS / "rtl"
 #: winogen.emulation.rtl simulates the whole core; its tests drive it by registers and memory.
-CORE = "winogen_core"
+CORE = ("winogen_core", "wg_core")
 SIMULATED = re.compile(r"\b(?:run|run_unit|simulate)\(\s*(?:monkeypatch,\s*)?\"(\w+)\"")
 INSTANCE = re.compile(r"^\s*(\w+)\s+(?:#\([^;]*?\)\s*)?u_\w+\s*\(", re.M)
 
@@ -33,10 +35,10 @@ def all_subjects() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", sorted(p.stem for d in (RTL, OPEN) for p in d.glob("*.sv") if p.stem != PACKAGE)
+    "module", sorted(p.stem for p in [*rtl_sources(), *OPEN.glob("*.sv")] if p.stem not in PACKAGES)
 )
 def test_every_module_has_a_test(module: str) -> None:
-    if module == CORE:
+    if module in CORE:
         assert any("RtlCore(" in path.read_text() for path in BENCHES.rglob("test_*.py"))
     else:
         assert module in all_subjects(), f"no test drives {module} itself"

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from support.places import FAKES, RTL
-from support.rtl.runner import verilator_root
+from support.places import FAKES
+from support.rtl.runner import FOLDERS, packages, verilator_root
 from winogen.common.errors import BoardError
+from winogen.fpga.open_flow import open_sources
 from winogen.fpga.settings import top_parameters
 from winogen.target.board import CoreConfig, board_names, load_board
-from winogen.target.hardware import parameters
+from winogen.target.hardware import hardware_folder, parameters, rtl_sources, wrapper
 
-PACKAGE = RTL / "winogen_pkg.sv"
-MODULES = sorted(p.stem for p in RTL.glob("*.sv") if p != PACKAGE)
-OPEN = RTL.parent / "open"
-ADAPTERS = sorted(p.stem for p in OPEN.glob("wg_*.sv"))
+MODULES = {path.stem: path for path in rtl_sources() if path not in packages()}
+OPEN = {path.stem: path for path in open_sources()}
+ADAPTERS = sorted(name for name in OPEN if name.startswith("wg_"))
+FILES = {**MODULES, **OPEN, "winogen": wrapper()}
+OPEN_FOLDER = ("-y", str(hardware_folder() / "open"))
 PS7 = FAKES / "ps7_model.sv"
 
 
@@ -37,13 +39,12 @@ def builds() -> Iterator[tuple[str, int]]:
 CORES = list(builds())
 
 
-def lint(top: str, *arguments: str, suffix: str = ".sv") -> subprocess.CompletedProcess[str]:
+def lint(top: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = verilator_root()
-    source = next(d / f"{top}{suffix}" for d in (RTL, OPEN) if (d / f"{top}{suffix}").is_file())
-    command = [root / "bin/verilator_bin", "--lint-only", "-Wall", "-y", RTL, *arguments]
+    command = [root / "bin/verilator_bin", "--lint-only", "-Wall", *FOLDERS, *arguments]
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     return subprocess.run(
-        [*map(str, command), "--top-module", top, str(PACKAGE), str(source)],
+        [*map(str, command), "--top-module", top, *map(str, [*packages(), FILES[top]])],
         env=environment, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
@@ -66,13 +67,13 @@ def test_the_wrapper_for_vivado_is_clean_in_every_build(board, bits):
     chosen = load_board(board, bits)
     values = {"ADDR_WIDTH": "32", **top_parameters(chosen.core)}
     verilog = {n: v.replace("0x", "32'h") for n, v in values.items()}
-    result = lint("winogen", *(f"-G{n}={v}" for n, v in verilog.items()), suffix=".v")
+    result = lint("winogen", *(f"-G{n}={v}" for n, v in verilog.items()))
     assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("module", ADAPTERS)
 def test_every_adapter_of_the_open_flow_is_clean(module):
-    result = lint(module, "-y", str(OPEN))
+    result = lint(module, *OPEN_FOLDER)
     assert result.returncode == 0, result.stderr
 
 
@@ -80,7 +81,7 @@ def test_every_adapter_of_the_open_flow_is_clean(module):
 def test_the_top_level_of_the_open_flow_is_clean(board, bits):
     core: CoreConfig = load_board(board, bits).core
     values = (f"-G{n}={v}" for n, v in parameters(core).items())
-    result = lint("winogen_open", "-y", str(OPEN), str(PS7), *values)
+    result = lint("winogen_open", *OPEN_FOLDER, str(PS7), *values)
     assert result.returncode == 0, result.stderr
 
 
@@ -111,7 +112,7 @@ def test_yosys_elaborates_the_core_and_finds_no_problem():
     pytest.importorskip("pyosys")
     core = load_board("tiny").core
     values = " ".join(f"-G {n}={v}" for n, v in parameters(core).items())
-    sources = " ".join(map(str, [PACKAGE, *(RTL / f"{m}.sv" for m in MODULES)]))
+    sources = " ".join(map(str, rtl_sources()))
     commands = [
         f"read_slang --top winogen_core -D SYNTHESIS {values} {sources}",
         "hierarchy -check -top winogen_core",
@@ -127,7 +128,7 @@ def test_yosys_elaborates_the_core_and_finds_no_problem():
     assert "Latch inferred" not in result.stdout
 
 
-@pytest.mark.parametrize("path", [*RTL.glob("*.sv"), *OPEN.glob("*.sv")], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*rtl_sources(), *open_sources()], ids=lambda p: p.stem)
 def test_one_module_a_file_and_no_blanket_waiver(path: Path):
     text = path.read_text()
     names = re.findall(r"^(?:module|package) (\w+)", text, re.M)

@@ -64,8 +64,12 @@ class Netlist:
     names: Mapping[Bit, list[str]] = field(repr=False)
 
     @classmethod
-    def from_json(cls, design: Mapping[str, Any], top: str) -> Netlist:
-        """Read what ``write_json`` has written; KeyError if ``top`` is not in it."""
+    def from_json(cls, design: Mapping[str, Any], top: str, inside: str = "") -> Netlist:
+        """Read what ``write_json`` has written; KeyError if ``top`` is not in it.
+
+        What lies in the instance ``inside`` of the top level is named as if that were the top.
+        """
+        prefix = f"{inside}."
         module = design["modules"][top]
         cells = []
         for name, data in module["cells"].items():
@@ -74,7 +78,13 @@ class Netlist:
                 bits = data["connections"].get(port, [])
                 ports[direction][port] = [b if isinstance(b, int) else None for b in bits]
             cells.append(
-                Cell(name, data["type"], data["parameters"], ports["input"], ports["output"])
+                Cell(
+                    name.removeprefix(prefix),
+                    data["type"],
+                    data["parameters"],
+                    ports["input"],
+                    ports["output"],
+                )
             )
         names: dict[Bit, list[str]] = defaultdict(list)
         for name, net in module["netnames"].items():
@@ -83,7 +93,7 @@ class Netlist:
             for index, bit in enumerate(net["bits"]):
                 if isinstance(bit, int):
                     suffix = f"[{index}]" if len(net["bits"]) > 1 else ""
-                    names[bit].append(name + suffix)
+                    names[bit].append(name.removeprefix(prefix) + suffix)
         return cls(cells, dict(names))
 
     @cached_property

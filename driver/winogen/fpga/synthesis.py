@@ -23,7 +23,7 @@ from winogen.fpga import paths as timing
 from winogen.fpga.netlist import Netlist
 from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.target.board import CoreConfig
-from winogen.target.hardware import TOP, hardware_folder, parameters, rtl_sources
+from winogen.target.hardware import CORE, TOP, hardware_folder, parameters, rtl_sources
 
 _NETLIST = "netlist.json.gz"
 #: Families whose primitives Yosys has delays for.
@@ -97,7 +97,7 @@ def synthesise(
     tool = f"{yosys.name} {yosys.version}"
     try:
         design = _result(folder / _NETLIST, texts, yosys, deadline)
-        netlist = Netlist.from_json(design, TOP)
+        netlist = Netlist.from_json(design, TOP, CORE)
         if family not in _TIMED_FAMILIES:
             return Synthesis(netlist, folder / _NETLIST, None, None, None, tool)
         probe = {"probe.v": timing.probe(netlist), "delays.ys": _script("delays.ys")}

@@ -7,7 +7,9 @@ from pathlib import Path
 from winogen.common.folders import shipped_folder
 from winogen.target.board import CoreConfig
 
+#: The top level, with flat ports, and the instance in it that all of the logic lies in.
 TOP = "winogen_core"
+CORE = "u_core"
 
 
 def hardware_folder() -> Path:
@@ -17,8 +19,18 @@ def hardware_folder() -> Path:
 
 def rtl_sources() -> list[Path]:
     """All SystemVerilog files of the accelerator, packages first."""
-    files = (hardware_folder() / "rtl").glob("*.sv")
+    files = (hardware_folder() / "rtl").rglob("*.sv")
     return sorted(files, key=lambda p: (not p.stem.endswith("_pkg"), p.name))
+
+
+def rtl_folders() -> list[Path]:
+    """The folders of the accelerator's modules: one for each engine, and what they share."""
+    return sorted({path.parent for path in rtl_sources()})
+
+
+def wrapper() -> Path:
+    """The top level for Vivado, plain Verilog."""
+    return hardware_folder() / "rtl" / "top" / "winogen.v"
 
 
 def parameters(core: CoreConfig) -> dict[str, str]:

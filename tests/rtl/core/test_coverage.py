@@ -12,6 +12,7 @@ import pytest
 
 from support.places import DRIVER, ROOT
 from support.rtl.coverage_report import Module, explanations, figures, modules, read, text
+from winogen.target.hardware import rtl_sources
 
 SOURCE = """\
 always_comb begin
@@ -153,7 +154,7 @@ def test_every_line_is_covered_or_explained(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
     found = json.loads((tmp_path / "coverage.json").read_text())
-    names = {path.stem for path in (ROOT / "hw_src/rtl").glob("*.sv")}
+    names = {path.stem for path in rtl_sources()}
     assert {"winogen_core", "wg_issue", "wg_load_weights"} <= found.keys() <= names
     for name, module in found.items():
         assert all(line["reason"] for line in module["missed"]), name

@@ -21,14 +21,14 @@ from winogen.network.definition import RandomParameters, load_definition
 from winogen.runtime.open import emulated_device
 from winogen.target import registers
 from winogen.target.board import load_board
-from winogen.target.hardware import hardware_folder, rtl_sources
+from winogen.target.hardware import rtl_sources
 from winogen.target.registers import ErrorCode
 
 HERE = Path(__file__).parent
-RTL = hardware_folder() / "rtl"
 TOP = [FAKES / "ps7_model.sv", *open_sources(), HERE / "tb_open.sv"]
 #: Of the core's folder, only what the top level itself is made of.
-STANDIN = [RTL / "winogen_pkg.sv", FAKES / "standin_core.sv", RTL / "wg_skid.sv"]
+USED = ("winogen_pkg", "wg_skid")
+STANDIN = [*(p for p in rtl_sources() if p.stem in USED), FAKES / "standin_core.sv"]
 SOURCE, TARGET = DDR_BASE + (1 << 20), DDR_BASE + (2 << 20)
 BURSTS, BURST = 21, 128
 

@@ -10,7 +10,6 @@ from string import Template
 import numpy as np
 import pytest
 
-from support.places import RTL
 from winogen import Generator
 from winogen.common.errors import DeviceError
 from winogen.compiler.compile import compile_graph
@@ -24,7 +23,7 @@ from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.network.definition import RandomParameters, load_definition
 from winogen.runtime.open import rtl_device
 from winogen.target.board import CoreConfig, load_board
-from winogen.target.hardware import parameters, rtl_sources
+from winogen.target.hardware import hardware_folder, parameters, rtl_sources
 
 pyosys = pytest.importorskip("pyosys")
 TINY = load_board("tiny").core
@@ -118,7 +117,8 @@ def test_yosys_without_a_build_for_the_machine_makes_the_same(tmp_path):
 def test_the_longest_path_is_that_of_yosys(tmp_path):
     """Yosys' own timing analysis is the oracle; it names one path."""
     top = "wg_requantise"
-    sources = " ".join(str(RTL / f"{m}.sv") for m in ("winogen_pkg", top, "wg_delay"))
+    used = ("winogen_pkg", top, "wg_delay")
+    sources = " ".join(str(path) for path in rtl_sources() if path.stem in used)
     script = tmp_path / "netlist.ys"
     script.write_text(f"""
 read_slang --top {top} --no-implicit-memories {sources}
@@ -137,7 +137,7 @@ sta
     netlist = Netlist.from_json(json.loads((tmp_path / "netlist.json").read_text()), top)
     (tmp_path / "probe.v").write_text(timing.probe(netlist))
     delays = tmp_path / "delays.ys"
-    delays.write_text((RTL.parent / "synth" / "delays.ys").read_text())
+    delays.write_text((hardware_folder() / "synth" / "delays.ys").read_text())
     find_yosys().run(delays, tmp_path / "log2", 300)
     cells = timing.cell_delays(netlist, json.loads((tmp_path / "delays.json").read_text()))
     ours = timing.Timing(netlist, cells).longest(1)[0].delay
@@ -163,7 +163,7 @@ def gates(folder: Path, core: CoreConfig) -> list[Path]:
 
     Yosys has no model of a block RAM: these alone stay as they are before synthesis.
     """
-    script = Template((RTL.parent / "synth" / "netlist.ys").read_text()).substitute(
+    script = Template((hardware_folder() / "synth" / "netlist.ys").read_text()).substitute(
         top="winogen_core", threads="", family="xc7", options="",
         parameters=" ".join(f"-G {n}={v}" for n, v in parameters(core).items()),
         sources=" ".join(map(str, rtl_sources())),

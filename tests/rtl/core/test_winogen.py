@@ -12,20 +12,17 @@ import numpy as np
 import pytest
 
 from support.places import FAKES
+from support.rtl.runner import packages
 from winogen.emulation.device import EmulatedMemory
 from winogen.emulation.device.emulated import DDR_BASE
 from winogen.emulation.rtl import BuildOptions, RtlCore
 from winogen.target import registers
 from winogen.target.board import load_board
-from winogen.target.hardware import hardware_folder
+from winogen.target.hardware import wrapper
 from winogen.target.registers import ErrorCode
 
 HERE = Path(__file__).parent
-RTL = hardware_folder() / "rtl"
-SOURCES = [
-    *(RTL / "winogen_pkg.sv", FAKES / "standin_core.sv", RTL / "winogen.v"),
-    HERE / "tb_winogen.sv",
-]
+SOURCES = [*packages(), FAKES / "standin_core.sv", wrapper(), HERE / "tb_winogen.sv"]
 SOURCE, TARGET = DDR_BASE + (1 << 20), DDR_BASE + (2 << 20)
 BURSTS, BURST = 21, 128
 

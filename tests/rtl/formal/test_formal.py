@@ -47,7 +47,7 @@ def test_a_fault_has_no_proof(name, tmp_path):
     module, right, wrong = FAULTS[name]
     for folder in ("formal", "rtl"):
         shutil.copytree(HARDWARE / folder, tmp_path / folder)
-    source = tmp_path / "rtl" / f"{module}.sv"
+    [source] = (tmp_path / "rtl").rglob(f"{module}.sv")
     text = source.read_text()
     assert text.count(right) == 1
     source.write_text(text.replace(right, wrong))

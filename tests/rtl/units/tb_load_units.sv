@@ -2,7 +2,7 @@
 //
 // A unit's ports carry its prefix; beats are shared, and the unit that is started takes them.
 module tb_load_units
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter int unsigned DataWidth   = 16,
   parameter int unsigned Lanes       = 8,
@@ -66,6 +66,14 @@ module tb_load_units
   output logic [63:0] split_burst_addr,
   output logic [4:0]  split_burst_beats
 );
+  localparam config_t Config = '{
+    DataWidth: DataWidth, Lanes: Lanes, TileLanes: DefaultConfig.TileLanes,
+    InputDepth: InputDepth, WeightDepth: WeightDepth, PsumDepth: DefaultConfig.PsumDepth,
+    OutputDepth: DefaultConfig.OutputDepth, StepDepth: DefaultConfig.StepDepth,
+    AccumulatorDepth: DefaultConfig.AccumulatorDepth, PhaseDepth: PhaseDepth,
+    ParamDepth: DefaultConfig.ParamDepth, ReadPorts: Ports, ConfigHash: '0,
+    AddrWidth: DefaultConfig.AddrWidth
+  };
   header_t header;
   load_input_t box;
   load_weights_t weights;
@@ -79,17 +87,18 @@ module tb_load_units
   assign entries   = decode_load_table(start_bits);
   assign is_params = header.opcode == OpLoadParams;
 
-  wg_load_address #(.DataWidth(DataWidth), .Lanes(Lanes)) u_address (
+  run_t address_run;
+  assign address_run_valid = address_run.valid;
+  assign address_run_addr  = address_run.addr;
+  assign address_run_bytes = address_run.bytes;
+  wg_load_address #(.Config(Config)) u_address (
     .clk_i, .rst_ni, .clear_i,
     .start_valid_i(address_start_valid), .start_ready_o(address_start_ready),
     .start_bits_i(start_bits), .segment_base_i(address_segment_base),
-    .run_valid_o(address_run_valid), .run_ready_i(address_run_ready),
-    .run_addr_o(address_run_addr), .run_bytes_o(address_run_bytes)
+    .run_ready_i(address_run_ready), .run_o(address_run)
   );
 
-  wg_load_input #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .InputDepth(InputDepth), .ReadPorts(Ports)
-  ) u_input (
+  wg_load_input #(.Config(Config)) u_input (
     .clk_i, .rst_ni, .clear_i,
     .start_valid_i(input_start_valid), .start_ready_o(input_start_ready),
     .base_i((IA + 2)'(box.base)), .images_i(box.images), .blocks_i(box.blocks),
@@ -99,10 +108,7 @@ module tb_load_units
     .in_data_o(input_data), .done_o(input_done)
   );
 
-  wg_load_weights #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .WeightDepth(WeightDepth), .PhaseDepth(PhaseDepth),
-    .ReadPorts(Ports)
-  ) u_weights (
+  wg_load_weights #(.Config(Config)) u_weights (
     .clk_i, .rst_ni, .clear_i,
     .start_valid_i(weights_start_valid), .start_ready_o(weights_start_ready),
     .winograd_i(weights.winograd), .base_i(weights.base), .blocks_i(weights.blocks),
@@ -115,16 +121,24 @@ module tb_load_units
   );
 
   logic table_takes;
-  assign table_take = {1'b0, table_takes};
+  table_write_t tab;
+  param_write_t par;
+  assign table_take     = {1'b0, table_takes};
+  assign table_tab_we   = tab.we;
+  assign table_tab_id   = tab.id;
+  assign table_tab_addr = tab.addr;
+  assign table_tab_data = tab.data;
+  assign table_par_we   = par.we;
+  assign table_par_addr = par.addr;
+  assign table_par_lane = par.lane[$clog2(Lanes)-1:0];
+  assign table_par_data = par.data;
   wg_load_table #(.Lanes(Lanes)) u_table (
     .clk_i, .rst_ni, .clear_i,
     .start_valid_i(table_start_valid), .start_ready_o(table_start_ready), .params_i(is_params),
     .table_i(entries.table_id), .base_i(is_params ? 12'(params.base) : entries.base),
     .count_i(is_params ? 12'(params.count) : entries.count), .beat_valid_i(beat_count != '0),
     .beat_data_i(beat_data[63:0]), .beat_take_o(table_takes), .want_o(table_want),
-    .tab_we_o(table_tab_we), .tab_id_o(table_tab_id), .tab_addr_o(table_tab_addr),
-    .tab_data_o(table_tab_data), .par_we_o(table_par_we), .par_addr_o(table_par_addr),
-    .par_lane_o(table_par_lane), .par_data_o(table_par_data), .done_o(table_done),
+    .tab_o(tab), .par_o(par), .done_o(table_done),
     .fault_o(table_fault)
   );
 

@@ -1,5 +1,7 @@
 // wg_reader with a full AXI read interface for each port, as cocotbext-axi wants it.
-module tb_reader #(
+module tb_reader
+  import wg_types_pkg::*;
+#(
   parameter int unsigned Ports = 2,
   localparam int unsigned CountWidth = $clog2(Ports + 1)
 ) (
@@ -19,22 +21,18 @@ module tb_reader #(
   output logic [7:0]            error_code_o,
   output logic [31:0]           error_addr_o
 );
-  logic [Ports-1:0] arvalid, arready, rvalid, rready, rlast;
-  logic [Ports-1:0][31:0] araddr;
-  logic [Ports-1:0][7:0] arlen;
-  logic [Ports-1:0][63:0] rdata;
-  logic [Ports-1:0][1:0] rresp;
+  bus_error_t error;
+  assign error_valid_o = error.valid;
+  assign error_code_o  = error.code;
+  assign error_addr_o  = error.addr[31:0];
 
+  axi_read_req_t [Ports-1:0] req;
+  axi_read_rsp_t [Ports-1:0] rsp;
   wg_reader #(.Ports(Ports), .AddrWidth(32)) u_dut (
-    .m_axi_arvalid_o(arvalid),
-    .m_axi_arready_i(arready),
-    .m_axi_araddr_o (araddr),
-    .m_axi_arlen_o  (arlen),
-    .m_axi_rvalid_i (rvalid),
-    .m_axi_rready_o (rready),
-    .m_axi_rdata_i  (rdata),
-    .m_axi_rresp_i  (rresp),
-    .m_axi_rlast_i  (rlast),
+    .run_i  ('{valid: run_valid_i, addr: 64'(run_addr_i), bytes: run_bytes_i, last: 1'b0}),
+    .error_o(error),
+    .m_axi_o(req),
+    .m_axi_i(rsp),
     .*
   );
 
@@ -50,14 +48,12 @@ module tb_reader #(
     assign axi_arid    = 4'd0;
     assign axi_arsize  = 3'd3;
     assign axi_arburst = 2'd1;
-    assign axi_arvalid = arvalid[i];
-    assign axi_araddr  = araddr[i];
-    assign axi_arlen   = arlen[i];
-    assign axi_rready  = rready[i];
-    assign arready[i]  = axi_arready;
-    assign rvalid[i]   = axi_rvalid;
-    assign rdata[i]    = axi_rdata;
-    assign rresp[i]    = axi_rresp;
-    assign rlast[i]    = axi_rlast;
+    assign axi_arvalid = req[i].arvalid;
+    assign axi_araddr  = req[i].araddr[31:0];
+    assign axi_arlen   = req[i].arlen;
+    assign axi_rready  = req[i].rready;
+    assign rsp[i] = '{
+      arready: axi_arready, rvalid: axi_rvalid, rdata: axi_rdata, rresp: axi_rresp, rlast: axi_rlast
+    };
   end
 endmodule

@@ -3,7 +3,7 @@
 // A unit's ports carry its prefix. Structures of winogen_pkg come as the bits of an instruction or
 // of a table entry, as they lie in DRAM.
 module tb_units
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter int unsigned DataWidth        = 8,
   parameter int unsigned Lanes            = 8,
@@ -148,6 +148,13 @@ module tb_units
   input  logic [8:0][2*DataWidth-1:0]   filter_data,
   output logic [2*WeightWidth-1:0]      filter_u
 );
+  localparam config_t Config = '{
+    DataWidth: DataWidth, Lanes: Lanes, TileLanes: TileLanes, InputDepth: InputDepth,
+    WeightDepth: WeightDepth, PsumDepth: PsumDepth, OutputDepth: OutputDepth,
+    StepDepth: StepDepth, AccumulatorDepth: AccumulatorDepth, PhaseDepth: PhaseDepth,
+    ParamDepth: ParamDepth, ReadPorts: DefaultConfig.ReadPorts, ConfigHash: '0,
+    AddrWidth: DefaultConfig.AddrWidth
+  };
   compute_t instruction;
   assign instruction = decode_compute(start_bits);
 
@@ -183,10 +190,7 @@ module tb_units
     .clk_i, .z_i(chain_z), .w_i(chain_w), .sum_o(chain_sum)
   );
 
-  wg_mac_sequencer #(
-    .Lanes(Lanes), .StepDepth(StepDepth), .WeightDepth(WeightDepth),
-    .AccumulatorDepth(AccumulatorDepth), .Slots(8)
-  ) u_sequencer (
+  wg_mac_sequencer #(.Config(Config), .Slots(8)) u_sequencer (
     .clk_i, .rst_ni, .clear_i,
     .start_valid_i(seq_start_valid), .start_ready_o(seq_start_ready), .start_i(instruction),
     .step_raddr_o(seq_step_raddr), .step_i(decode_step_entry(seq_step)),
@@ -199,9 +203,7 @@ module tb_units
     .fault_o(seq_fault)
   );
 
-  wg_patch_fetch #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .TileLanes(TileLanes), .InputDepth(InputDepth), .Slots(8)
-  ) u_fetch (
+  wg_patch_fetch #(.Config(Config), .Slots(8)) u_fetch (
     .clk_i, .rst_ni, .clear_i,
     .start_valid_i(fetch_start_valid), .start_ready_o(fetch_start_ready), .start_i(instruction),
     .in_raddr_o(fetch_in_raddr), .in_rdata_i(fetch_in_rdata),
@@ -209,29 +211,32 @@ module tb_units
     .patch_wdata_o(fetch_wdata), .slot_filled_o(fetch_slot_filled),
     .slot_last_o(fetch_slot_last), .slot_freed_i(fetch_slot_freed)
   );
-  wg_patch_buffer #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .TileLanes(TileLanes), .Slots(8)
-  ) u_buffer (
+  wg_patch_buffer #(.Config(Config), .Slots(8)) u_buffer (
     .clk_i,
     .we_i(buffer_we), .tile_i(buffer_tile), .waddr_i(buffer_waddr), .wdata_i(buffer_wdata),
     .slot_i(buffer_slot), .position_i(buffer_position), .winograd_i(buffer_winograd),
     .rows_i(buffer_rows), .columns_i(buffer_columns), .z_o(buffer_z)
   );
 
-  wg_accumulators #(
-    .Lanes(Lanes), .TileLanes(TileLanes), .SumWidth(SumWidth), .AccWidth(AccWidth),
-    .AccumulatorDepth(AccumulatorDepth)
-  ) u_accumulators (
+  wg_accumulators #(.Config(Config)) u_accumulators (
     .clk_i, .rst_ni, .clear_i,
     .add_valid_i(acc_add_valid), .add_index_i(acc_add_index), .add_first_i(acc_add_first),
     .add_last_i(acc_add_last), .sum_i(acc_sum), .full_o(acc_full),
     .drain_index_i(acc_drain_index), .drain_o(acc_drain), .drain_done_i(acc_drain_done)
   );
 
-  wg_drain #(
-    .Lanes(Lanes), .TileLanes(TileLanes), .AccWidth(AccWidth),
-    .AccumulatorDepth(AccumulatorDepth), .PhaseDepth(PhaseDepth)
-  ) u_drain (
+  word_t drain_place, out_place;
+  assign drain_word_valid  = drain_place.valid;
+  assign drain_word_kept   = drain_place.kept;
+  assign drain_word_psum   = drain_place.psum;
+  assign drain_word_row    = drain_place.row;
+  assign drain_word_column = drain_place.column;
+  assign drain_word_param  = drain_place.param;
+  assign out_place = '{
+    valid: out_word_valid, kept: out_word_kept, psum: out_word_psum, row: out_word_row,
+    column: out_word_column, param: out_word_param
+  };
+  wg_drain #(.Config(Config)) u_drain (
     .clk_i, .rst_ni, .clear_i,
     .start_valid_i(drain_start_valid), .start_ready_o(drain_start_ready), .start_i(instruction),
     .done_o(drain_done),
@@ -239,24 +244,16 @@ module tb_units
     .accumulator_i(decode_accumulator_entry(drain_accumulator)),
     .phase_raddr_o(drain_phase_raddr), .phase_i(decode_phase_entry(drain_phase)),
     .full_i(drain_full), .drain_index_o(drain_index), .drain_i(drain_data),
-    .drain_done_o(drain_group_done), .word_valid_o(drain_word_valid), .word_o(drain_word),
-    .word_psum_o(drain_word_psum), .word_row_o(drain_word_row),
-    .word_column_o(drain_word_column), .word_kept_o(drain_word_kept),
-    .word_param_o(drain_word_param), .instruction_o(drain_instruction), .idle_i(drain_idle),
+    .drain_done_o(drain_group_done), .word_o(drain_place), .data_o(drain_word),
+    .instruction_o(drain_instruction), .idle_i(drain_idle),
     .fault_o(drain_fault)
   );
 
-  wg_output #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .AccWidth(AccWidth), .PsumDepth(PsumDepth),
-    .OutputDepth(OutputDepth), .ParamDepth(ParamDepth)
-  ) u_output (
+  wg_output #(.Config(Config)) u_output (
     .clk_i, .rst_ni, .clear_i,
     .instruction_i(instruction),
-    .word_valid_i(out_word_valid), .word_i(out_word), .word_psum_i(out_word_psum),
-    .word_row_i(out_word_row), .word_column_i(out_word_column), .word_kept_i(out_word_kept),
-    .word_param_i(out_word_param), .idle_o(out_idle), .fault_o(out_fault),
-    .par_we_i(out_par_we), .par_addr_i(out_par_addr), .par_lane_i(out_par_lane),
-    .par_i(decode_param(out_par_data)),
+    .word_i(out_place), .data_i(out_word), .idle_o(out_idle), .fault_o(out_fault),
+    .par_i('{we: out_par_we, addr: out_par_addr, lane: 8'(out_par_lane), data: out_par_data}),
     .act_we_i(out_act_we), .act_addr_i(out_act_addr), .act_data_i(out_act_data),
     .out_we_o(out_we), .out_waddr_o(out_waddr), .out_wdata_o(out_wdata)
   );

@@ -1,5 +1,7 @@
 // wg_axi_write with a full AXI write interface, as cocotbext-axi wants it.
-module tb_write (
+module tb_write
+  import wg_types_pkg::*;
+(
   input  logic        clk_i,
   input  logic        rst_ni,
   input  logic        flush_i,
@@ -40,19 +42,30 @@ module tb_write (
   assign axi_awsize  = 3'd3;
   assign axi_awburst = 2'd1;
 
+  bus_error_t error;
+  assign error_valid_o = error.valid;
+  assign error_code_o  = error.code;
+  assign error_addr_o  = error.addr[31:0];
+
+  axi_write_req_t req;
+  axi_write_rsp_t rsp;
+  assign axi_awvalid = req.awvalid;
+  assign axi_awaddr  = req.awaddr[31:0];
+  assign axi_awlen   = req.awlen;
+  assign axi_wvalid  = req.wvalid;
+  assign axi_wdata   = req.wdata;
+  assign axi_wstrb   = req.wstrb;
+  assign axi_wlast   = req.wlast;
+  assign axi_bready  = req.bready;
+  assign rsp = '{awready: axi_awready, wready: axi_wready, bvalid: axi_bvalid, bresp: axi_bresp};
+
   wg_axi_write #(.AddrWidth(32)) u_dut (
-    .m_axi_awvalid_o(axi_awvalid),
-    .m_axi_awready_i(axi_awready),
-    .m_axi_awaddr_o (axi_awaddr),
-    .m_axi_awlen_o  (axi_awlen),
-    .m_axi_wvalid_o (axi_wvalid),
-    .m_axi_wready_i (axi_wready),
-    .m_axi_wdata_o  (axi_wdata),
-    .m_axi_wstrb_o  (axi_wstrb),
-    .m_axi_wlast_o  (axi_wlast),
-    .m_axi_bvalid_i (axi_bvalid),
-    .m_axi_bready_o (axi_bready),
-    .m_axi_bresp_i  (axi_bresp),
+    .run_i('{valid: run_valid_i, addr: 64'(run_addr_i), bytes: run_bytes_i, last: run_last_i}),
+    .beat_i      ('{valid: data_valid_i, data: data_i}),
+    .beat_ready_o(data_ready_o),
+    .error_o     (error),
+    .m_axi_o     (req),
+    .m_axi_i     (rsp),
     .*
   );
 endmodule

@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from support.places import RTL
 from support.rtl.runner import run
 from winogen.target.numerics import TABLE_ENTRIES, activation_table, apply_table
 
@@ -20,7 +19,7 @@ SIDE = 7
 @pytest.mark.parametrize("width", [8, 16])
 def test_activation(width):
     parameters = {"DataWidth": width, "Lanes": LANES, "SideWidth": SIDE}
-    run("wg_activation", [RTL / "wg_activation.sv"], "test_wg_activation", parameters)
+    run("wg_activation", [], "test_wg_activation", parameters)
 
 
 def packed(values: np.ndarray, bits: int) -> int:

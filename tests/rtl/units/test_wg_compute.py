@@ -47,7 +47,7 @@ def test_wg_compute_long(core: tuple[int, int, int]) -> None:
 
 def simulate(core: tuple[int, int, int], tests: list[str]) -> None:
     values = parameters(core_config(*core))
-    run_unit("wg_compute", "test_wg_compute", values, tests)
+    run_unit("tb_compute", "test_wg_compute", values, tests)
 
 
 class Bench:

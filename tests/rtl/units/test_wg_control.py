@@ -17,7 +17,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from support.places import RTL
 from winogen.target import isa, registers
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem
@@ -44,7 +43,7 @@ CORE = CORES[os.environ.get("WG_TEST_CORE", "small")]
 
 TOP = """
 module tb
-  import winogen_pkg::*;
+  import wg_types_pkg::*;
 #(
   parameter logic [31:0] ConfigHash = '0,
   parameter int unsigned TileLanes = 1,
@@ -85,114 +84,153 @@ PARAMETERS
   output logic [31:0]   trace_first, trace_length, trace_index,
   output logic          clear, irq
 );
-  logic start, soft_reset, done_event, error_event, fetch_idle, progress, fetch_start, fetched, all;
-  logic [31:0] watchdog, stream_length, error_index;
-  logic [63:0] stream_base, error_addr;
-  logic [3:0][63:0] segment_base;
-  logic [11:0] status;
-  logic [15:0] error_code;
-  logic [10:0][63:0] counters;
-  logic [3:0][31:0] instruction;
-  logic fetch_fault_valid;
-  logic [7:0] fetch_fault_code;
-  logic [19:0] fetch_fault_index;
-  logic [63:0] fetch_fault_addr;
-  logic [2:0] queue_valid, queue_ready, busy, stall, empty, quiescent, oldest_valid, failed;
-  logic [2:0][19:0] oldest_index, failed_index;
-  logic [2:0][7:0] failed_code;
-  logic [2:0][63:0] failed_addr;
-  logic [511:0] queue_bits;
-  logic [19:0] queue_index;
-  logic queue_illegal;
-  logic [2:0][2:0] take, promise, give, available, room;
-  assign m_axi_arid = '0;
-  assign m_axi_arsize = 3'd3;
+  localparam config_t Config = '{
+    TileLanes: TileLanes, ReadPorts: 1, ConfigHash: ConfigHash, AddrWidth: 64,
+    FIELDS
+  };
+
+  axil_req_t axil_req;
+  axil_rsp_t axil_rsp;
+  assign axil_req = '{
+    awvalid: s_axil_awvalid, awaddr: s_axil_awaddr, wvalid: s_axil_wvalid, wdata: s_axil_wdata,
+    wstrb: s_axil_wstrb, bready: s_axil_bready, arvalid: s_axil_arvalid, araddr: s_axil_araddr,
+    rready: s_axil_rready
+  };
+  assign s_axil_awready = axil_rsp.awready;
+  assign s_axil_wready  = axil_rsp.wready;
+  assign s_axil_bvalid  = axil_rsp.bvalid;
+  assign s_axil_bresp   = axil_rsp.bresp;
+  assign s_axil_arready = axil_rsp.arready;
+  assign s_axil_rvalid  = axil_rsp.rvalid;
+  assign s_axil_rdata   = axil_rsp.rdata;
+  assign s_axil_rresp   = axil_rsp.rresp;
+
+  axi_read_req_t axi_req;
+  axi_read_rsp_t axi_rsp;
+  assign axi_rsp = '{
+    arready: m_axi_arready, rvalid: m_axi_rvalid, rdata: m_axi_rdata, rresp: m_axi_rresp,
+    rlast: m_axi_rlast
+  };
+  assign m_axi_arvalid = axi_req.arvalid;
+  assign m_axi_araddr  = axi_req.araddr;
+  assign m_axi_arlen   = axi_req.arlen;
+  assign m_axi_rready  = axi_req.rready;
+  assign m_axi_arid    = '0;
+  assign m_axi_arsize  = 3'd3;
   assign m_axi_arburst = 2'd1;
 
-  wg_regs #(
-    .ConfigHash(ConfigHash), .DataWidth(DataWidth), .Lanes(Lanes), .TileLanes(TileLanes),
-    .InputDepth(InputDepth), .WeightDepth(WeightDepth), .PsumDepth(PsumDepth),
-    .OutputDepth(OutputDepth), .StepDepth(StepDepth)
-  ) u_regs (
-    .clk_i, .rst_ni,
-    .s_axil_awvalid_i(s_axil_awvalid), .s_axil_awready_o(s_axil_awready),
-    .s_axil_awaddr_i(s_axil_awaddr),
-    .s_axil_wvalid_i(s_axil_wvalid), .s_axil_wready_o(s_axil_wready),
-    .s_axil_wdata_i(s_axil_wdata), .s_axil_wstrb_i(s_axil_wstrb),
-    .s_axil_bvalid_o(s_axil_bvalid), .s_axil_bready_i(s_axil_bready),
-    .s_axil_bresp_o(s_axil_bresp),
-    .s_axil_arvalid_i(s_axil_arvalid), .s_axil_arready_o(s_axil_arready),
-    .s_axil_araddr_i(s_axil_araddr),
-    .s_axil_rvalid_o(s_axil_rvalid), .s_axil_rready_i(s_axil_rready),
-    .s_axil_rdata_o(s_axil_rdata), .s_axil_rresp_o(s_axil_rresp),
-    .start_o(start), .reset_o(soft_reset), .watchdog_o(watchdog), .stream_length_o(stream_length),
-    .stream_base_o(stream_base), .segment_base_o(segment_base), .status_i(status),
-    .done_event_i(done_event), .error_event_i(error_event), .error_code_i(error_code),
-    .error_index_i(error_index), .error_addr_i(error_addr), .counters_i(counters),
-    .instruction_i(instruction), .bus_i(bus), .trace_first_o(trace_first),
-    .trace_length_o(trace_length), .trace_index_o(trace_index), .trace_count_i(trace_count),
-    .trace_data_i(trace_data), .irq_o(irq)
-  );
-
-  wg_control #(.Lanes(Lanes), .TileLanes(TileLanes)) u_control (
-    .clk_i, .rst_ni,
-    .start_i(start), .reset_i(soft_reset), .watchdog_i(watchdog), .stream_length_i(stream_length),
-    .stream_base_i(stream_base), .segment_base_i(segment_base), .status_o(status),
-    .done_event_o(done_event), .error_event_o(error_event), .error_code_o(error_code),
-    .error_index_o(error_index), .error_addr_o(error_addr), .counters_o(counters),
-    .instruction_o(instruction), .clear_o(clear), .units_idle_i(fetch_idle && masters_idle),
-    .progress_i(progress || mac_step || |done || |(start_valid & start_ready)),
-    .fetch_start_o(fetch_start), .fetched_i(fetched), .all_dispatched_i(all),
-    .fetch_fault_valid_i(fetch_fault_valid), .fetch_fault_code_i(fetch_fault_code),
-    .fetch_fault_index_i(fetch_fault_index), .fetch_fault_addr_i(fetch_fault_addr),
-    .busy_i(busy), .stall_i(stall), .empty_i(empty), .done_i(done),
-    .oldest_valid_i(oldest_valid), .oldest_index_i(oldest_index),
-    .fault_valid_i(failed), .fault_code_i(failed_code), .fault_index_i(failed_index),
-    .fault_addr_i(failed_addr),
-    .mac_step_i(mac_step), .read_valid_i(read_valid), .read_bytes_i(read_bytes),
-    .write_valid_i(write_valid), .write_bytes_i(write_bytes)
-  );
-
-  wg_fetch #(CONNECTIONS) u_fetch (
-    .clk_i, .rst_ni, .clear_i(clear), .idle_o(fetch_idle), .progress_o(progress),
-    .start_i(fetch_start), .stream_base_i(stream_base), .stream_length_i(stream_length[20:0]),
-    .fetched_o(fetched), .all_dispatched_o(all), .quiescent_i(&quiescent),
-    .fault_valid_o(fetch_fault_valid), .fault_code_o(fetch_fault_code),
-    .fault_index_o(fetch_fault_index), .fault_addr_o(fetch_fault_addr),
-    .queue_valid_o(queue_valid), .queue_ready_i(queue_ready), .queue_bits_o(queue_bits),
-    .queue_index_o(queue_index), .queue_illegal_o(queue_illegal),
-    .m_axi_arvalid_o(m_axi_arvalid), .m_axi_arready_i(m_axi_arready),
-    .m_axi_araddr_o(m_axi_araddr), .m_axi_arlen_o(m_axi_arlen),
-    .m_axi_rvalid_i(m_axi_rvalid), .m_axi_rready_o(m_axi_rready), .m_axi_rdata_i(m_axi_rdata),
-    .m_axi_rresp_i(m_axi_rresp), .m_axi_rlast_i(m_axi_rlast)
-  );
-
+  settings_t settings;
+  insight_t insight;
+  work_t work;
+  start_t [2:0] starts;
+  engine_t [2:0] engine;
+  logic progress;
+  assign trace_first  = settings.trace_first;
+  assign trace_length = settings.trace_length;
+  assign trace_index  = settings.trace_index;
+  assign insight  = '{bus: bus, trace_count: trace_count, trace_data: trace_data};
+  assign work     = '{step: mac_step, read_valid: read_valid, read_bytes: read_bytes,
+                      write_valid: write_valid, write_bytes: write_bytes};
+  assign progress = mac_step || |(start_valid & start_ready);
   for (genvar e = 0; e < 3; e++) begin : gen_engine
+    assign engine[e] = '{
+      ready: start_ready[e], done: done[e],
+      fault: '{valid: fault_valid[e], code: fault_code[8*e+:8], index: fault_index[20*e+:20],
+               addr: fault_addr[64*e+:64]}
+    };
+    assign start_valid[e]          = starts[e].valid;
+    assign start_bits[512*e+:512]  = starts[e].bits;
+    assign start_index[20*e+:20]   = starts[e].index;
+  end
+
+LOGIC
+endmodule
+""".replace(
+    "PARAMETERS", ",\n".join(f"  parameter int unsigned {n} = 8" for n in _PARAMETERS)
+).replace("FIELDS", ", ".join(f"{n}: {n}" for n in _PARAMETERS))
+
+#: The units one by one, and as the core has them.
+UNITS = """
+  logic start, soft_reset, fetch_idle, fetch_progress, fetch_start, fetched, all;
+  status_t status;
+  fault_t fetch_fault;
+  fetched_t queue;
+  logic [2:0] queue_valid, queue_ready, quiescent;
+  logic [2:0][2:0] take, promise, give, available, room;
+  fault_t [2:0] failed;
+  issue_t [2:0] issue;
+
+  wg_regs #(.Config(Config)) u_regs (
+    .clk_i, .rst_ni, .irq_o(irq), .s_axil_i(axil_req), .s_axil_o(axil_rsp),
+    .start_o(start), .reset_o(soft_reset), .settings_o(settings), .status_i(status),
+    .insight_i(insight)
+  );
+
+  wg_control #(.Config(Config)) u_control (
+    .clk_i, .rst_ni,
+    .start_i(start), .reset_i(soft_reset), .settings_i(settings), .status_o(status),
+    .clear_o(clear), .units_idle_i(fetch_idle && masters_idle),
+    .progress_i(fetch_progress || progress),
+    .fetch_start_o(fetch_start), .fetched_i(fetched), .all_dispatched_i(all),
+    .fetch_fault_i(fetch_fault), .issue_i(issue), .done_i(done), .fault_i(failed), .work_i(work)
+  );
+
+  wg_fetch #(.Config(Config)) u_fetch (
+    .clk_i, .rst_ni, .clear_i(clear), .idle_o(fetch_idle), .progress_o(fetch_progress),
+    .start_i(fetch_start), .stream_base_i(settings.stream_base),
+    .stream_length_i(settings.stream_length[20:0]),
+    .fetched_o(fetched), .all_dispatched_o(all), .quiescent_i(&quiescent),
+    .fault_o(fetch_fault),
+    .queue_valid_o(queue_valid), .queue_ready_i(queue_ready), .queue_o(queue),
+    .m_axi_o(axi_req), .m_axi_i(axi_rsp)
+  );
+
+  for (genvar e = 0; e < 3; e++) begin : gen_issue
     wg_issue #(.Engine(e)) u_issue (
       .clk_i, .rst_ni, .clear_i(clear),
-      .queue_valid_i(queue_valid[e]), .queue_ready_o(queue_ready[e]), .queue_bits_i(queue_bits),
-      .queue_index_i(queue_index), .queue_illegal_i(queue_illegal),
+      .queue_valid_i(queue_valid[e]), .queue_ready_o(queue_ready[e]), .queue_i(queue),
       .available_i(available[e]), .room_i(room[e]),
       .take_o(take[e]), .promise_o(promise[e]), .give_o(give[e]),
-      .start_valid_o(start_valid[e]), .start_ready_i(start_ready[e]),
-      .start_bits_o(start_bits[512*e+:512]), .start_index_o(start_index[20*e+:20]),
-      .done_i(done[e]), .fault_valid_i(fault_valid[e]), .fault_code_i(fault_code[8*e+:8]),
-      .fault_index_i(fault_index[20*e+:20]), .fault_addr_i(fault_addr[64*e+:64]),
-      .fault_valid_o(failed[e]), .fault_code_o(failed_code[e]), .fault_index_o(failed_index[e]),
-      .fault_addr_o(failed_addr[e]),
-      .busy_o(busy[e]), .stall_o(stall[e]), .empty_o(empty[e]), .quiescent_o(quiescent[e]),
-      .oldest_valid_o(oldest_valid[e]), .oldest_index_o(oldest_index[e])
+      .start_o(starts[e]), .engine_i(engine[e]), .fault_o(failed[e]), .state_o(issue[e])
     );
+    assign quiescent[e] = issue[e].quiescent;
   end
 
   wg_tokens u_tokens (
     .clk_i, .rst_ni, .clear_i(clear),
     .take_i(take), .promise_i(promise), .give_i(give), .available_o(available), .room_o(room)
   );
+"""
+FRONT_TESTS = ["regs_reset_values_and_access", "run_faults", "run_counters"]
+FRONT = """
+  stream_t stream;
+  assign clear = stream.clear;
+  wg_front #(.Config(Config)) u_front (
+    .clk_i, .rst_ni, .irq_o(irq), .s_axil_i(axil_req), .s_axil_o(axil_rsp),
+    .m_axi_o(axi_req), .m_axi_i(axi_rsp), .settings_o(settings), .stream_o(stream),
+    .units_idle_i(masters_idle), .progress_i(progress), .work_i(work), .insight_i(insight),
+    .start_o(starts), .engine_i(engine), .trace_o()
+  );
+"""
+CHECK = """
+module tb_check
+  import wg_types_pkg::*;
+#(
+PARAMETERS
+) (
+  input  logic         clk_i, rst_ni, clear_i, start_i,
+  input  logic [511:0] bits_i,
+  output logic         done_o, illegal_o
+);
+  localparam config_t Config = '{
+    TileLanes: 1, ReadPorts: 1, ConfigHash: '0, AddrWidth: 64,
+    FIELDS
+  };
+  wg_descriptor_check #(.Config(Config)) u_check (.*);
 endmodule
 """.replace(
     "PARAMETERS", ",\n".join(f"  parameter int unsigned {n} = 8" for n in _PARAMETERS)
-).replace("CONNECTIONS", ", ".join(f".{n}({n})" for n in _PARAMETERS))
+).replace("FIELDS", ", ".join(f"{n}: {n}" for n in _PARAMETERS))
 
 
 def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) -> None:
@@ -210,16 +248,23 @@ def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) 
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_descriptor_check_agrees_with_python(monkeypatch, core):
-    source = RTL / "wg_descriptor_check.sv"
-    simulate(monkeypatch, "wg_descriptor_check", core, ["check_descriptors"], [source])
+def test_descriptor_check_agrees_with_python(tmp_path, monkeypatch, core):
+    top = tmp_path / "tb_check.sv"
+    top.write_text(CHECK)
+    simulate(monkeypatch, "tb_check", core, ["check_descriptors"], [top])
 
 
 def test_registers_control_fetch_and_issue(tmp_path, monkeypatch):
     top = tmp_path / "tb.sv"
-    top.write_text(TOP)
+    top.write_text(TOP.replace("LOGIC", UNITS))
     tests = [n for n in globals() if n.startswith(("regs_", "run_"))]
     simulate(monkeypatch, "tb", "small", tests, [top])
+
+
+def test_the_same_as_the_core_has_it(tmp_path, monkeypatch):
+    top = tmp_path / "tb.sv"
+    top.write_text(TOP.replace("LOGIC", FRONT))
+    simulate(monkeypatch, "tb", "small", FRONT_TESTS, [top])
 
 
 # Descriptors

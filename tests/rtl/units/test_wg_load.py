@@ -16,7 +16,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from support.places import RTL
+from support.places import RTL_UNITS
 from support.rtl.runner import run
 from winogen.emulation.device.errors import BusError
 from winogen.emulation.device.memory import EmulatedMemory
@@ -44,7 +44,7 @@ BASE, SIZE = 0x1_0000_0000, 1 << 18
 )
 def test_wg_load(data_width: int, lanes: int, ports: int) -> None:
     parameters = {"DataWidth": data_width, "Lanes": lanes, "ReadPorts": ports, **DEPTHS}
-    run("wg_load", [RTL / "wg_load.sv"], "test_wg_load", parameters)
+    run("tb_load", [RTL_UNITS / "tb_load.sv"], "test_wg_load", parameters)
 
 
 class Bench:

@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from support.places import RTL
 from support.rtl.runner import run
 from winogen.target.numerics import MAX_SHIFT, Requantiser, int_range
 
@@ -18,7 +17,7 @@ A_SHIFT = 400  # values for each shift
 
 @pytest.mark.parametrize("width", [32, 48])
 def test_requantise(width):
-    run("wg_requantise", [RTL / "wg_requantise.sv"], "test_wg_requantise", {"AccWidth": width})
+    run("wg_requantise", [], "test_wg_requantise", {"AccWidth": width})
 
 
 def stimulus(width: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

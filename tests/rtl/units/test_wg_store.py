@@ -11,7 +11,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from support.places import RTL
+from support.places import RTL_UNITS
 from support.rtl.runner import run
 from winogen.target.isa import Store, encode
 from winogen.target.registers import ErrorCode
@@ -30,7 +30,7 @@ def test_store(width, lanes, address):
         "OutputDepth": DEPTH,
         "AddrWidth": address,
     }
-    run("wg_store", [RTL / "wg_store.sv"], "test_wg_store", parameters)
+    run("tb_store", [RTL_UNITS / "tb_store.sv"], "test_wg_store", parameters)
 
 
 class Bench:

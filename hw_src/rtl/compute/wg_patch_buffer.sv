@@ -4,15 +4,18 @@
 // (i, j) of B^T Z B is the sum or difference of two rows of the row-transformed patch; a direct
 // position is one of them. Rows and columns outside the patch read as zero, whatever an earlier
 // patch has left there. Latency: position_i to z_o three cycles.
-module wg_patch_buffer #(
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes     = 8,
-  parameter int unsigned TileLanes = 3,
-  parameter int unsigned Slots     = 8,
-  localparam int unsigned SlotAw   = $clog2(Slots),
-  localparam int unsigned TileAw   = TileLanes > 1 ? $clog2(TileLanes) : 1,
-  localparam int unsigned RowBits  = Lanes * (DataWidth + 1),
-  localparam int unsigned ZWidth   = DataWidth + 2
+module wg_patch_buffer
+  import wg_types_pkg::*;
+#(
+  parameter  config_t     Config    = DefaultConfig,
+  parameter  int unsigned Slots     = 8,
+  localparam int unsigned DataWidth = Config.DataWidth,
+  localparam int unsigned Lanes     = Config.Lanes,
+  localparam int unsigned TileLanes = Config.TileLanes,
+  localparam int unsigned SlotAw    = $clog2(Slots),
+  localparam int unsigned TileAw    = index_width(TileLanes),
+  localparam int unsigned RowBits   = row_bits(Config),
+  localparam int unsigned ZWidth    = z_width(Config)
 ) (
   input  logic                                   clk_i,
   input  logic [3:0]                             we_i,

@@ -5,18 +5,9 @@
 // One multiplier serves all ranges. Its result is back two cycles later, so a product takes every
 // second slot of the schedule, and two products alternate.
 module wg_descriptor_check
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes = 8,
-  parameter int unsigned InputDepth = 1024,
-  parameter int unsigned WeightDepth = 1024,
-  parameter int unsigned PsumDepth = 1024,
-  parameter int unsigned OutputDepth = 1024,
-  parameter int unsigned StepDepth = 256,
-  parameter int unsigned AccumulatorDepth = 64,
-  parameter int unsigned PhaseDepth = 64,
-  parameter int unsigned ParamDepth = 64
+  parameter config_t Config = DefaultConfig
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
@@ -31,7 +22,7 @@ module wg_descriptor_check
 );
   // A saturated product is above every depth (at most 2^20); times zero it is zero, as it must be.
   localparam int unsigned SizeBits = 21;
-  localparam int unsigned WordShift = $clog2(Lanes * DataWidth / 8);
+  localparam int unsigned WordShift = $clog2(Config.Lanes * Config.DataWidth / 8);
   localparam logic [31:0] OffsetMask = 32'((1 << WordShift) - 1);
 
   // Strides, layer and the like have no rule.
@@ -95,9 +86,9 @@ module wg_descriptor_check
   logic [SizeBits-1:0] table_depth;
   always_comb begin
     case (lt.table_id)
-      TableStep: table_depth = SizeBits'(StepDepth);
-      TableAccumulator: table_depth = SizeBits'(2 * AccumulatorDepth);
-      TablePhase: table_depth = SizeBits'(PhaseDepth);
+      TableStep: table_depth = SizeBits'(Config.StepDepth);
+      TableAccumulator: table_depth = SizeBits'(2 * Config.AccumulatorDepth);
+      TablePhase: table_depth = SizeBits'(Config.PhaseDepth);
       default: table_depth = SizeBits'(ActivationEntries);
     endcase
   end
@@ -129,7 +120,7 @@ module wg_descriptor_check
     case (h.opcode)
       OpLoadInput: begin
         base = li.base;
-        depth = SizeBits'(InputDepth);
+        depth = SizeBits'(Config.InputDepth);
         case (slot_q)
           5'd0: begin factor = li.images; first = 1'b1; end
           5'd2: factor = li.blocks;
@@ -142,9 +133,9 @@ module wg_descriptor_check
         first = 1'b1;
         check = 1'b1;
         if (slot_q == 5'd0) begin
-          factor = lw.blocks; base = lw.base; depth = SizeBits'(WeightDepth);
+          factor = lw.blocks; base = lw.base; depth = SizeBits'(Config.WeightDepth);
         end else begin
-          factor = 12'(lw.phases); base = 20'(lw.phase_base); depth = SizeBits'(PhaseDepth);
+          factor = 12'(lw.phases); base = 20'(lw.phase_base); depth = SizeBits'(Config.PhaseDepth);
           last = 1'b1;
         end
       end
@@ -154,7 +145,7 @@ module wg_descriptor_check
         last = 1'b1;
         factor = 12'(lp.count);
         base = 20'(lp.base);
-        depth = SizeBits'(ParamDepth);
+        depth = SizeBits'(Config.ParamDepth);
       end
       OpLoadTable: begin
         first = 1'b1;
@@ -171,13 +162,13 @@ module wg_descriptor_check
           5'd2: factor = c.blocks;
           5'd4: factor = c.rows;
           5'd6: begin
-            factor = c.pitch; check = 1'b1; base = c.input_base; depth = SizeBits'(InputDepth);
+            factor = c.pitch; check = 1'b1; base = c.input_base; depth = SizeBits'(Config.InputDepth);
           end
           5'd8: begin factor = c.images; first = 1'b1; end
           5'd10: factor = c.output_rows;
           5'd12: begin
             factor = c.output_columns; check = 1'b1;
-            base = c.output_base; depth = SizeBits'(OutputDepth);
+            base = c.output_base; depth = SizeBits'(Config.OutputDepth);
           end
           // Odd slots: partial sums, then weights.
           5'd1: begin factor = c.images; first = 1'b1; end
@@ -186,40 +177,40 @@ module wg_descriptor_check
           5'd7: factor = 12'(c.phases);
           5'd9: begin
             factor = 12'(tile_area); check = 1'b1;
-            base = c.psum_base; depth = SizeBits'(PsumDepth);
+            base = c.psum_base; depth = SizeBits'(Config.PsumDepth);
           end
           5'd11: begin factor = c.blocks; first = 1'b1; end
           5'd13: begin
             factor = c.weight_stride; check = 1'b1;
-            base = c.weight_base; depth = SizeBits'(WeightDepth);
+            base = c.weight_base; depth = SizeBits'(Config.WeightDepth);
           end
           // Ranges without a product.
           5'd14: begin
             factor = c.steps; first = 1'b1; check = 1'b1;
-            base = 20'(c.step_base); depth = SizeBits'(StepDepth);
+            base = 20'(c.step_base); depth = SizeBits'(Config.StepDepth);
           end
           5'd15: begin
             factor = 12'(c.accumulators); first = 1'b1; check = 1'b1;
-            base = 20'(c.accumulator_base); depth = SizeBits'(2 * AccumulatorDepth);
+            base = 20'(c.accumulator_base); depth = SizeBits'(2 * Config.AccumulatorDepth);
           end
           5'd16: begin
             factor = 12'(c.accumulators); first = 1'b1; check = 1'b1;
-            depth = SizeBits'(AccumulatorDepth);
+            depth = SizeBits'(Config.AccumulatorDepth);
           end
           5'd17: begin
             factor = 12'(c.phases); first = 1'b1; check = 1'b1;
-            base = 20'(c.phase_base); depth = SizeBits'(PhaseDepth);
+            base = 20'(c.phase_base); depth = SizeBits'(Config.PhaseDepth);
           end
           5'd18: begin
             factor = 12'd1; first = 1'b1; check = 1'b1; last = 1'b1;
-            base = 20'(c.param_base); depth = SizeBits'(ParamDepth);
+            base = 20'(c.param_base); depth = SizeBits'(Config.ParamDepth);
           end
           default: ;
         endcase
       end
       default: begin  // OpStore; other opcodes do not come here
         base = s.base;
-        depth = SizeBits'(OutputDepth);
+        depth = SizeBits'(Config.OutputDepth);
         case (slot_q)
           5'd0: begin factor = s.images; first = 1'b1; end
           5'd2: factor = s.rows;

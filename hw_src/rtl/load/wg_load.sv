@@ -5,103 +5,92 @@
 // back takes beats at a time; only weights may still be transformed while the next LOAD_WEIGHTS
 // begins. After a fault everything stands still until clear_i.
 module wg_load
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes = 8,             // a power of two, at least 4
-  parameter int unsigned InputDepth = 16384,
-  parameter int unsigned WeightDepth = 2048,
-  parameter int unsigned StepDepth = 1024,
-  parameter int unsigned AccumulatorDepth = 64,
-  parameter int unsigned PhaseDepth = 128,
-  parameter int unsigned ParamDepth = 64,
-  parameter int unsigned ReadPorts = 2,         // 1 or 2
-  parameter int unsigned AddrWidth = 64,
-  localparam int unsigned InputBits = Lanes * DataWidth,
-  localparam int unsigned PartBits = 2 * Lanes * (DataWidth + 4),
-  localparam int unsigned IA = $clog2((InputDepth + 3) / 4),
-  localparam int unsigned WA = $clog2(WeightDepth),
-  localparam int unsigned CW = $clog2(ReadPorts + 1)
+  parameter  config_t     Config    = DefaultConfig,
+  localparam int unsigned Lanes     = Config.Lanes,  // a power of two, at least 4
+  localparam int unsigned ReadPorts = Config.ReadPorts,
+  localparam int unsigned InputBits = word_bits(Config),
+  localparam int unsigned PartBits  = part_bits(Config),
+  localparam int unsigned IA        = $clog2(bank_depth(Config)),
+  localparam int unsigned WA        = $clog2(Config.WeightDepth),
+  localparam int unsigned CW        = count_width(Config)
 ) (
-  input  logic                              clk_i,
-  input  logic                              rst_ni,
-  input  logic                              clear_i,
+  input  logic                             clk_i,
+  input  logic                             rst_ni,
+  input  logic                             clear_i,
   // Engine port.
-  input  logic                              start_valid_i,
-  output logic                              start_ready_o,
-  input  logic [511:0]                      start_bits_i,
-  input  logic [19:0]                       start_index_i,
-  output logic                              done_o,
-  output logic                              fault_valid_o,
-  output logic [7:0]                        fault_code_o,
-  output logic [19:0]                       fault_index_o,
-  output logic [AddrWidth-1:0]              fault_addr_o,
-  input  logic [3:0][63:0]                  segment_base_i,
+  input  start_t                           start_i,
+  output engine_t                          engine_o,
+  input  logic [3:0][63:0]                 segment_base_i,
   // Run port and beat port.
-  output logic                              run_valid_o,
-  input  logic                              run_ready_i,
-  output logic [AddrWidth-1:0]              run_addr_o,
-  output logic [31:0]                       run_bytes_o,
-  input  logic [CW-1:0]                     beat_count_i,
-  input  logic [ReadPorts*64-1:0]           beat_data_i,
-  output logic [CW-1:0]                     beat_take_o,
-  input  logic                              error_valid_i,
-  input  logic [7:0]                        error_code_i,
-  input  logic [AddrWidth-1:0]              error_addr_i,
+  input  logic                             run_ready_i,
+  output run_t                             run_o,
+  input  logic [CW-1:0]                    beat_count_i,
+  input  logic [ReadPorts*64-1:0]          beat_data_i,
+  output logic [CW-1:0]                    beat_take_o,
+  input  bus_error_t                       error_i,
   // Input buffer: four banks by address modulo 4.
-  output logic [3:0]                        in_we_o,
-  output logic [3:0][IA-1:0]                in_addr_o,
-  output logic [3:0][InputBits-1:0]         in_data_o,
+  output logic [3:0]                       in_we_o,
+  output logic [3:0][IA-1:0]               in_addr_o,
+  output logic [3:0][InputBits-1:0]        in_data_o,
   // Weight buffer: part k holds output lanes 2k (low half) and 2k+1.
-  output logic [Lanes/2-1:0]                w_we_o,
-  output logic [WA-1:0]                     w_addr_o,
-  output logic [Lanes/2-1:0][PartBits-1:0]  w_data_o,
-  // Tables: one entry a cycle; of the activation table 16 bits.
-  output logic                              tab_we_o,
-  output logic [1:0]                        tab_id_o,
-  output logic [11:0]                       tab_addr_o,
-  output logic [63:0]                       tab_data_o,
-  // Parameters: one channel a write.
-  output logic                              par_we_o,
-  output logic [7:0]                        par_addr_o,
-  output logic [$clog2(Lanes)-1:0]          par_lane_o,
-  output logic [127:0]                      par_data_o
+  output logic [Lanes/2-1:0]               w_we_o,
+  output logic [WA-1:0]                    w_addr_o,
+  output logic [Lanes/2-1:0][PartBits-1:0] w_data_o,
+  // Tables and parameters.
+  output table_write_t                     tab_o,
+  output param_write_t                     par_o
 );
   localparam int unsigned Ahead = 4;
+  localparam int unsigned PA = index_width(Config.PhaseDepth);
 
   if (ReadPorts < 1 || ReadPorts > 2) begin : gen_check_ports
     $fatal(1, "ReadPorts must be 1 or 2");
   end
-  if (Lanes < 4 || (Lanes & (Lanes - 1)) != 0 || (Lanes * DataWidth) % 64 != 0)
+  if (Lanes < 4 || (Lanes & (Lanes - 1)) != 0 || InputBits % 64 != 0)
   begin : gen_check_lanes
     $fatal(1, "Lanes must be a power of two, at least 4, and a word whole beats");
   end
   // What the fields of an instruction can address; wg_descriptor_check holds them to the depths.
-  if (StepDepth > 4095 || AccumulatorDepth > 128 || PhaseDepth > 255 || ParamDepth > 255)
+  if (Config.StepDepth > 4095 || Config.AccumulatorDepth > 128 || Config.PhaseDepth > 255 ||
+      Config.ParamDepth > 255)
   begin : gen_check_depths
     $fatal(1, "a table is deeper than an instruction can address");
   end
 
   // ---- Front ----
-  logic front_valid, front_ready, queue_ready, run_valid, halt;
+  logic front_valid, front_ready, queue_ready, halt;
+  run_t run;
+  logic fault_valid_q, done_q, start_ready;
+  logic [7:0] fault_code_q;
+  logic [19:0] fault_index_q;
+  logic [Config.AddrWidth-1:0] fault_addr_q;
+  assign engine_o = '{
+    ready: start_ready,
+    done: done_q,
+    fault: '{
+      valid: fault_valid_q, code: fault_code_q, index: fault_index_q, addr: 64'(fault_addr_q)
+    }
+  };
 
-  assign start_ready_o = front_ready && queue_ready && !fault_valid_o;
-  assign front_valid = start_valid_i && start_ready_o;
-  assign run_valid_o = run_valid && !fault_valid_o;
-  assign halt = clear_i || fault_valid_o;
+  assign start_ready = front_ready && queue_ready && !fault_valid_q;
+  assign front_valid = start_i.valid && start_ready;
+  assign run_o = '{
+    valid: run.valid && !fault_valid_q, addr: run.addr, bytes: run.bytes, last: run.last
+  };
+  assign halt = clear_i || fault_valid_q;
 
-  wg_load_address #(.DataWidth(DataWidth), .Lanes(Lanes), .AddrWidth(AddrWidth)) u_address (
+  wg_load_address #(.Config(Config)) u_address (
     .clk_i,
     .rst_ni,
     .clear_i,
     .start_valid_i(front_valid),
     .start_ready_o(front_ready),
-    .start_bits_i,
+    .start_bits_i (start_i.bits),
     .segment_base_i,
-    .run_valid_o  (run_valid),
-    .run_ready_i  (run_ready_i && !fault_valid_o),
-    .run_addr_o,
-    .run_bytes_o
+    .run_ready_i  (run_ready_i && !fault_valid_q),
+    .run_o        (run)
   );
 
   // ---- Queue: opcode, index, and the fields that say where the data go ----
@@ -117,7 +106,7 @@ module wg_load
     .clear_i,
     .wvalid_i(front_valid),
     .wready_o(queue_ready),
-    .wdata_i ({start_bits_i[3:0], start_index_i, start_bits_i[159:64]}),
+    .wdata_i ({start_i.bits[3:0], start_i.index, start_i.bits[159:64]}),
     .rvalid_o(head_valid),
     .rready_i(head_take),
     .rdata_o ({head_opcode, head_index, head_bits})
@@ -136,7 +125,7 @@ module wg_load
   assign weights = decode_load_weights(head);
   assign params  = decode_load_params(head);
   assign entries = decode_load_table(head);
-  assign phase   = decode_phase_entry(tab_data_o);
+  assign phase   = decode_phase_entry(tab_o.data);
 
   // ---- Back ----
   logic input_ready, weights_ready, table_ready, settled;
@@ -155,12 +144,10 @@ module wg_load
   // One unit alone wants beats.
   assign beat_take_o = halt ? '0 : input_take | weights_take | CW'(table_take);
   // What is before the lost beat is written first.
-  assign bus_fault = (input_want || weights_want || table_want) && error_valid_i &&
+  assign bus_fault = (input_want || weights_want || table_want) && error_i.valid &&
                      beat_count_i == '0 && settled;
 
-  wg_load_input #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .InputDepth(InputDepth), .ReadPorts(ReadPorts)
-  ) u_input (
+  wg_load_input #(.Config(Config)) u_input (
     .clk_i,
     .rst_ni,
     .clear_i      (halt),
@@ -183,10 +170,7 @@ module wg_load
     .done_o       (input_done)
   );
 
-  wg_load_weights #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .WeightDepth(WeightDepth), .PhaseDepth(PhaseDepth),
-    .ReadPorts(ReadPorts)
-  ) u_weights (
+  wg_load_weights #(.Config(Config)) u_weights (
     .clk_i,
     .rst_ni,
     .clear_i          (halt),
@@ -196,10 +180,10 @@ module wg_load
     .base_i           (weights.base),
     .blocks_i         (weights.blocks),
     .taps_i           (weights.taps),
-    .phase_base_i     (($clog2(PhaseDepth))'(weights.phase_base)),
+    .phase_base_i     (PA'(weights.phase_base)),
     .phases_i         (weights.phases),
-    .phase_we_i       (tab_we_o && tab_id_o == TablePhase),
-    .phase_addr_i     (($clog2(PhaseDepth))'(tab_addr_o)),
+    .phase_we_i       (tab_o.we && tab_o.id == TablePhase),
+    .phase_addr_i     (PA'(tab_o.addr)),
     .phase_taps_i     (phase.taps),
     .phase_positions_i(phase.positions),
     .beat_count_i,
@@ -228,32 +212,30 @@ module wg_load
     .beat_data_i  (beat_data_i[63:0]),
     .beat_take_o  (table_take),
     .want_o       (table_want),
-    .tab_we_o,
-    .tab_id_o,
-    .tab_addr_o,
-    .tab_data_o,
-    .par_we_o,
-    .par_addr_o,
-    .par_lane_o,
-    .par_data_o,
+    .tab_o,
+    .par_o,
     .done_o       (table_done),
     .fault_o      (table_fault)
   );
+
+  // An address is narrower than its place in a struct.
+  logic unused;
+  assign unused = ^error_i.addr;
 
   always_ff @(posedge clk_i) begin
     if (head_take) index_q <= head_index;
 
     if (!rst_ni || clear_i) begin
-      done_o        <= 1'b0;
-      fault_valid_o <= 1'b0;
+      done_q        <= 1'b0;
+      fault_valid_q <= 1'b0;
     end else begin
       // An instruction that is wrong is not done, whatever the units say in this cycle.
-      done_o <= (input_done || weights_done || table_done) && !fault_valid_o;
-      if (!fault_valid_o && (weights_fault || table_fault || bus_fault)) begin
-        fault_valid_o <= 1'b1;
-        fault_code_o  <= weights_fault || table_fault ? ErrIllegalDescriptor : error_code_i;
-        fault_index_o <= index_q;
-        fault_addr_o  <= weights_fault || table_fault ? '0 : error_addr_i;
+      done_q <= (input_done || weights_done || table_done) && !fault_valid_q;
+      if (!fault_valid_q && (weights_fault || table_fault || bus_fault)) begin
+        fault_valid_q <= 1'b1;
+        fault_code_q  <= weights_fault || table_fault ? ErrIllegalDescriptor : error_i.code;
+        fault_index_q <= index_q;
+        fault_addr_q  <= weights_fault || table_fault ? '0 : error_i.addr[Config.AddrWidth-1:0];
       end
     end
   end

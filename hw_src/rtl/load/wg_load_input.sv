@@ -3,15 +3,15 @@
 //
 // Up to two words a cycle. Both are of one row, so where both are kept they are neighbours and lie
 // in different banks.
-module wg_load_input #(
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes = 8,
-  parameter int unsigned InputDepth = 16384,
-  parameter int unsigned ReadPorts = 2,
-  localparam int unsigned WordBits = Lanes * DataWidth,
-  localparam int unsigned WordBeats = WordBits / 64,
-  localparam int unsigned IA = $clog2((InputDepth + 3) / 4),
-  localparam int unsigned CW = $clog2(ReadPorts + 1)
+module wg_load_input
+  import wg_types_pkg::*;
+#(
+  parameter  config_t     Config    = DefaultConfig,
+  localparam int unsigned ReadPorts = Config.ReadPorts,
+  localparam int unsigned WordBits  = word_bits(Config),
+  localparam int unsigned WordBeats = word_beats(Config),
+  localparam int unsigned IA        = $clog2(bank_depth(Config)),
+  localparam int unsigned CW        = count_width(Config)
 ) (
   input  logic                     clk_i,
   input  logic                     rst_ni,

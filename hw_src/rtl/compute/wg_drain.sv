@@ -5,17 +5,16 @@
 // while the next phase is summed. Beside each word go its partial-sum address and where it lies in
 // the output.
 module wg_drain
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned Lanes            = 8,
-  parameter int unsigned TileLanes        = 3,
-  parameter int unsigned AccWidth         = 32,
-  parameter int unsigned AccumulatorDepth = 64,
-  parameter int unsigned PhaseDepth       = 128,
-  localparam int unsigned AccAw           = $clog2(AccumulatorDepth),
-  localparam int unsigned TableAw         = AccAw + 1,
-  localparam int unsigned PhaseAw         = $clog2(PhaseDepth),
-  localparam int unsigned TileAw          = TileLanes > 1 ? $clog2(TileLanes) : 1
+  parameter  config_t     Config    = DefaultConfig,
+  localparam int unsigned Lanes     = Config.Lanes,
+  localparam int unsigned TileLanes = Config.TileLanes,
+  localparam int unsigned AccWidth  = acc_width(Config),
+  localparam int unsigned AccAw     = $clog2(Config.AccumulatorDepth),
+  localparam int unsigned TableAw   = AccAw + 1,
+  localparam int unsigned PhaseAw   = $clog2(Config.PhaseDepth),
+  localparam int unsigned TileAw    = index_width(TileLanes)
 ) (
   input  logic                                          clk_i,
   input  logic                                          rst_ni,
@@ -36,13 +35,8 @@ module wg_drain
   input  logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] drain_i,
   output logic                                          drain_done_o,
   // Words, one a cycle at most; no back-pressure.
-  output logic                                          word_valid_o,
-  output logic [Lanes-1:0][AccWidth-1:0]                word_o,
-  output logic [19:0]                                   word_psum_o,    // partial-sum address
-  output logic [19:0]                                   word_row_o,     // output row, all images
-  output logic [19:0]                                   word_column_o,
-  output logic                                          word_kept_o,    // lies in the output
-  output logic [8:0]                                    word_param_o,   // parameter entry
+  output word_t                                         word_o,
+  output logic [Lanes-1:0][AccWidth-1:0]                data_o,
   output compute_t                                      instruction_o,  // of all these words
   input  logic                                          idle_i,         // no word is on its way
   output logic                                          fault_o         // level: a table is wrong
@@ -244,19 +238,19 @@ module wg_drain
   always_comb begin
     for (int unsigned c = 0; c < Lanes; c++) begin
       // Winograd sums are four times the convolution.
-      word_o[c] = d_q.winograd ? AccWidth'($signed(raw_q[c]) >>> 2) : raw_q[c];
+      data_o[c] = d_q.winograd ? {{2{raw_q[c][AccWidth-1]}}, raw_q[c][AccWidth-1:2]} : raw_q[c];
     end
   end
   assign y = place.y + (output_q[1] ? 22'(d_q.stride_y) : '0) + 22'(phase_entry_q.row);
   assign x = place.x + (output_q[0] ? 22'(d_q.stride_x) : '0) + 22'(phase_entry_q.column);
   always_ff @(posedge clk_i) begin
-    word_valid_o  <= emit_q && rst_ni && !clear_i;
+    word_o.valid  <= emit_q && rst_ni && !clear_i;
     raw_q         <= cap_q[tile_q][output_q];
-    word_psum_o   <= place.psum + 20'(phase_psum_q) + 20'(output_q);
-    word_row_o    <= place.image + y[19:0];
-    word_column_o <= x[19:0];
-    word_kept_o   <= y < 22'(d_q.output_rows) && x < 22'(d_q.output_columns);
-    word_param_o  <= {1'b0, d_q.param_base} + {1'b0, phase_entry_q.param};
+    word_o.psum   <= place.psum + 20'(phase_psum_q) + 20'(output_q);
+    word_o.row    <= place.image + y[19:0];
+    word_o.column <= x[19:0];
+    word_o.kept   <= y < 22'(d_q.output_rows) && x < 22'(d_q.output_columns);
+    word_o.param  <= {1'b0, d_q.param_base} + {1'b0, phase_entry_q.param};
   end
 
   // -- The instruction's end ------------------------------------------------------------------------
@@ -264,7 +258,7 @@ module wg_drain
   logic final_q, final_group, ended;
   assign final_group = take_group ? !walk_q.valid : final_q;
   // The last group is the one after which no tile is left; finished_q says so.
-  assign ended  = run_q && finished_q && !group_q && !emit_q && !word_valid_o && idle_i;
+  assign ended  = run_q && finished_q && !group_q && !emit_q && !word_o.valid && idle_i;
   assign done_o = ended;
   always_ff @(posedge clk_i) begin
     if (start_valid_i && start_ready_o) begin

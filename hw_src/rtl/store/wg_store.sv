@@ -4,46 +4,32 @@
 // the words, which lie one after the other in the output buffer. The words go through a small queue
 // (one credit a place, because the memory answers after two cycles) and leave as 64-bit beats.
 // The next STORE begins when both machines are through, responses of earlier ones may be missing.
-module wg_store #(
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes = 8,
-  parameter int unsigned OutputDepth = 1024,
-  parameter int unsigned AddrWidth = 64,
-  localparam int unsigned WordBits = Lanes * DataWidth,
-  localparam int unsigned OutputAW = $clog2(OutputDepth)
+module wg_store
+  import wg_types_pkg::*, winogen_pkg::*;
+#(
+  parameter  config_t     Config    = DefaultConfig,
+  localparam int unsigned AddrWidth = Config.AddrWidth,
+  localparam int unsigned WordBits  = word_bits(Config),
+  localparam int unsigned OutputAW  = $clog2(Config.OutputDepth)
 ) (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
-  input  logic                 clear_i,
+  input  logic                clk_i,
+  input  logic                rst_ni,
+  input  logic                clear_i,
   // Engine port.
-  input  logic                 start_valid_i,
-  output logic                 start_ready_o,
-  input  logic [511:0]         start_bits_i,
-  input  logic [19:0]          start_index_i,
-  output logic                 done_o,
-  output logic                 fault_valid_o,
-  output logic [7:0]           fault_code_o,
-  output logic [19:0]          fault_index_o,
-  output logic [AddrWidth-1:0] fault_addr_o,
-  input  logic [3:0][63:0]     segment_base_i,
+  input  start_t              start_i,
+  output engine_t             engine_o,
+  input  logic [3:0][63:0]    segment_base_i,
   // Output buffer: data two cycles after the address.
-  output logic [OutputAW-1:0]  out_raddr_o,
-  input  logic [WordBits-1:0]  out_rdata_i,
+  output logic [OutputAW-1:0] out_raddr_o,
+  input  logic [WordBits-1:0] out_rdata_i,
   // wg_axi_write.
-  output logic                 run_valid_o,
-  input  logic                 run_ready_i,
-  output logic [AddrWidth-1:0] run_addr_o,
-  output logic [31:0]          run_bytes_o,
-  output logic                 run_last_o,
-  output logic                 data_valid_o,
-  input  logic                 data_ready_i,
-  output logic [63:0]          data_o,
-  input  logic                 write_done_i,
-  input  logic                 write_error_valid_i,
-  input  logic [7:0]           write_error_code_i,
-  input  logic [AddrWidth-1:0] write_error_addr_i
+  input  logic                run_ready_i,
+  output run_t                run_o,
+  output write_beat_t         beat_o,
+  input  logic                beat_ready_i,
+  input  logic                write_done_i,
+  input  bus_error_t          write_error_i
 );
-  import winogen_pkg::*;
 
   localparam int unsigned WordBytes = WordBits / 8;
   localparam int unsigned WordBeats = WordBits / 64;
@@ -54,11 +40,15 @@ module wg_store #(
 
   logic   stop, start, runs_idle, reads_idle, index_ready, index_valid;
   store_t d;
+  logic                 fault_valid_q, start_ready, done;
+  logic [7:0]           fault_code_q;
+  logic [AddrWidth-1:0] fault_addr_q;
+  logic [19:0]          fault_index;
 
-  assign d             = decode_store(start_bits_i);
-  assign stop          = fault_valid_o || clear_i;
-  assign start_ready_o = runs_idle && reads_idle && index_ready && !fault_valid_o;
-  assign start         = start_valid_i && start_ready_o;
+  assign d             = decode_store(start_i.bits);
+  assign stop          = fault_valid_q || clear_i;
+  assign start_ready = runs_idle && reads_idle && index_ready && !fault_valid_q;
+  assign start         = start_i.valid && start_ready;
 
   // ---- Instructions whose responses are missing, and faults.
 
@@ -68,42 +58,52 @@ module wg_store #(
     .clear_i,
     .wvalid_i(start),
     .wready_o(index_ready),
-    .wdata_i (start_index_i),
+    .wdata_i (start_i.index),
     .rvalid_o(index_valid),
-    .rready_i(done_o),
-    .rdata_o (fault_index_o)
+    .rready_i(done),
+    .rdata_o (fault_index)
   );
 
   // An error that comes with the last response of an instruction is that instruction's.
-  assign done_o = write_done_i && index_valid && !fault_valid_o && !write_error_valid_i;
+  assign done = write_done_i && index_valid && !fault_valid_q && !write_error_i.valid;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
-      fault_valid_o <= 1'b0;
-    end else if (write_error_valid_i) begin
-      fault_valid_o <= 1'b1;
+      fault_valid_q <= 1'b0;
+    end else if (write_error_i.valid) begin
+      fault_valid_q <= 1'b1;
     end
-    if (write_error_valid_i && !fault_valid_o) begin
-      fault_code_o <= write_error_code_i;
-      fault_addr_o <= write_error_addr_i;
+    if (write_error_i.valid && !fault_valid_q) begin
+      fault_code_q <= write_error_i.code;
+      fault_addr_q <= write_error_i.addr[AddrWidth-1:0];
     end
   end
+
+  assign engine_o = '{
+    ready: start_ready,
+    done: done,
+    fault: '{valid: fault_valid_q, code: fault_code_q, index: fault_index, addr: 64'(fault_addr_q)}
+  };
+  // An address is narrower than its place in a struct.
+  logic unused;
+  assign unused = ^write_error_i.addr;
 
   // ---- Runs.
 
   typedef enum logic [1:0] {RunIdle, RunSetup, RunSend} run_state_e;
   run_state_e           run_state_q;
   logic [11:0]          run_rows_q, run_rows_left_q, run_images_left_q, run_columns_q;
-  logic                 run_last_row_q, run_last_image_q;
+  logic                 run_last_row_q, run_last_image_q, run_last, run_valid;
   logic [AddrWidth-1:0] run_row_q, run_image_q;  // addresses of the row and of the image's first
   logic [AddrWidth-1:0] run_row_stride_q, run_image_stride_q;
   logic [AddrWidth-1:0] run_base_q, run_offset_q, run_next;
 
   assign runs_idle   = run_state_q == RunIdle;
-  assign run_valid_o = run_state_q == RunSend && !fault_valid_o;
-  assign run_addr_o  = run_row_q;
-  assign run_bytes_o = 32'(run_columns_q) * WordBytes;
-  assign run_last_o  = run_last_row_q && run_last_image_q;
+  assign run_valid   = run_state_q == RunSend && !fault_valid_q;
+  assign run_last    = run_last_row_q && run_last_image_q;
+  assign run_o = '{
+    valid: run_valid, addr: 64'(run_row_q), bytes: 32'(run_columns_q) * WordBytes, last: run_last
+  };
 
   assign run_next = run_last_row_q ? run_image_q + run_image_stride_q
                                    : run_row_q + run_row_stride_q;
@@ -114,7 +114,7 @@ module wg_store #(
     end else begin
       unique case (run_state_q)
         RunSetup: run_state_q <= RunSend;
-        RunSend: if (run_ready_i && run_last_o) run_state_q <= RunIdle;
+        RunSend: if (run_ready_i && run_last) run_state_q <= RunIdle;
         default: if (start) run_state_q <= RunSetup;
       endcase
     end
@@ -135,7 +135,7 @@ module wg_store #(
       run_row_q   <= run_base_q + run_offset_q;
       run_image_q <= run_base_q + run_offset_q;
     end
-    if (run_valid_o && run_ready_i) begin
+    if (run_valid && run_ready_i) begin
       run_row_q <= run_next;
       if (run_last_row_q) begin
         run_image_q       <= run_next;
@@ -163,7 +163,7 @@ module wg_store #(
   logic [WordBits-1:0]    word;
 
   assign reads_idle  = !read_busy_q;
-  assign read        = read_busy_q && credit_q != '0 && !fault_valid_o;
+  assign read        = read_busy_q && credit_q != '0 && !fault_valid_q;
   assign out_raddr_o = read_addr_q;
   assign last_column = columns_left_q == 12'd1;
   assign last_row    = rows_left_q == 12'd1;
@@ -217,9 +217,8 @@ module wg_store #(
   logic [WordBits-1:0]  data_q;
 
   assign last_beat    = beat_q == BeatWidth'(WordBeats - 1);
-  assign word_ready   = !data_valid_q || (data_ready_i && last_beat);
-  assign data_valid_o = data_valid_q && !fault_valid_o;
-  assign data_o       = data_q[63:0];
+  assign word_ready   = !data_valid_q || (beat_ready_i && last_beat);
+  assign beat_o       = '{valid: data_valid_q && !fault_valid_q, data: data_q[63:0]};
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || stop) data_valid_q <= 1'b0;
@@ -228,7 +227,7 @@ module wg_store #(
     if (word_ready) begin
       data_q <= word;
       beat_q <= '0;
-    end else if (data_ready_i) begin
+    end else if (beat_ready_i) begin
       data_q <= WordBits'({64'd0, data_q} >> 64);
       beat_q <= beat_q + 1'b1;
     end

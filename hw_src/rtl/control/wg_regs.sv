@@ -3,65 +3,25 @@
 // Counters, status and error come from wg_control; here are only what the host writes, the pending
 // interrupts, and the latched high halves of 64-bit quantities.
 module wg_regs
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter logic [31:0] ConfigHash = '0,
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes = 8,
-  parameter int unsigned TileLanes = 1,
-  parameter int unsigned InputDepth = 1024,
-  parameter int unsigned WeightDepth = 1024,
-  parameter int unsigned PsumDepth = 1024,
-  parameter int unsigned OutputDepth = 1024,
-  parameter int unsigned StepDepth = 256
+  parameter config_t Config = DefaultConfig
 ) (
-  input  logic              clk_i,
-  input  logic              rst_ni,
-  // AXI4-Lite
-  input  logic              s_axil_awvalid_i,
-  output logic              s_axil_awready_o,
-  input  logic [11:0]       s_axil_awaddr_i,
-  input  logic              s_axil_wvalid_i,
-  output logic              s_axil_wready_o,
-  input  logic [31:0]       s_axil_wdata_i,
-  input  logic [3:0]        s_axil_wstrb_i,
-  output logic              s_axil_bvalid_o,
-  input  logic              s_axil_bready_i,
-  output logic [1:0]        s_axil_bresp_o,
-  input  logic              s_axil_arvalid_i,
-  output logic              s_axil_arready_o,
-  input  logic [11:0]       s_axil_araddr_i,
-  output logic              s_axil_rvalid_o,
-  input  logic              s_axil_rready_i,
-  output logic [31:0]       s_axil_rdata_o,
-  output logic [1:0]        s_axil_rresp_o,
+  input  logic      clk_i,
+  input  logic      rst_ni,
+  output logic      irq_o,
+  input  axil_req_t s_axil_i,
+  output axil_rsp_t s_axil_o,
   // to wg_control and the engines
-  output logic              start_o,          // pulse; ignored unless idle
-  output logic              reset_o,          // pulse: soft reset
-  output logic [31:0]       watchdog_o,
-  output logic [31:0]       stream_length_o,
-  output logic [63:0]       stream_base_o,
-  output logic [3:0][63:0]  segment_base_o,
-  output logic [31:0]       trace_first_o,
-  output logic [31:0]       trace_length_o,
-  output logic [31:0]       trace_index_o,
-  // from wg_control
-  input  logic [11:0]       status_i,         // as in STATUS
-  input  logic              done_event_i,     // pulse
-  input  logic              error_event_i,    // pulse
-  input  logic [15:0]       error_code_i,     // as in ERROR_CODE
-  input  logic [31:0]       error_index_i,
-  input  logic [63:0]       error_addr_i,
-  input  logic [10:0][63:0] counters_i,       // in the order of the map
-  input  logic [3:0][31:0]  instruction_i,    // LOAD_INSTRUCTION and those that follow
-  // from wg_bus_state and wg_trace
-  input  logic [31:0]       bus_i,
-  input  logic [31:0]       trace_count_i,
-  input  logic [31:0]       trace_data_i,
-  output logic              irq_o
+  output logic      start_o,     // pulse; ignored unless idle
+  output logic      reset_o,     // pulse: soft reset
+  output settings_t settings_o,
+  // what goes on
+  input  status_t   status_i,
+  input  insight_t  insight_i
 );
   localparam logic [31:0] Capability =
-      {8'(DataWidth), 8'(TileLanes), 8'(Lanes), 8'(Lanes)};
+      {8'(Config.DataWidth), 8'(Config.TileLanes), 8'(Config.Lanes), 8'(Config.Lanes)};
   localparam int unsigned Bases = 5;  // the stream and four segments
 
   function automatic logic [31:0] merge(input logic [31:0] old, input logic [31:0] data,
@@ -83,16 +43,16 @@ module wg_regs
   logic [31:0] wdata_q;
   logic [3:0]  wstrb_q;
   logic        aw_take, w_take, aw_held_d, w_held_d, awready_q, wready_q, bvalid_q;
-  assign aw_take = s_axil_awvalid_i && awready_q;
-  assign w_take = s_axil_wvalid_i && wready_q;
+  assign aw_take = s_axil_i.awvalid && awready_q;
+  assign w_take = s_axil_i.wvalid && wready_q;
   assign write = aw_held_q && w_held_q && !bvalid_q;
   assign aw_held_d = aw_take || (aw_held_q && !write);
   assign w_held_d = w_take || (w_held_q && !write);
   always_ff @(posedge clk_i) begin
-    if (aw_take) awaddr_q <= s_axil_awaddr_i[11:2];
+    if (aw_take) awaddr_q <= s_axil_i.awaddr[11:2];
     if (w_take) begin
-      wdata_q <= s_axil_wdata_i;
-      wstrb_q <= s_axil_wstrb_i;
+      wdata_q <= s_axil_i.wdata;
+      wstrb_q <= s_axil_i.wstrb;
     end
     if (!rst_ni) begin
       aw_held_q <= 1'b0;
@@ -106,13 +66,9 @@ module wg_regs
       awready_q <= !aw_held_d;
       wready_q <= !w_held_d;
       if (write) bvalid_q <= 1'b1;
-      else if (s_axil_bready_i) bvalid_q <= 1'b0;
+      else if (s_axil_i.bready) bvalid_q <= 1'b0;
     end
   end
-  assign s_axil_awready_o = awready_q;
-  assign s_axil_wready_o = wready_q;
-  assign s_axil_bvalid_o = bvalid_q;
-  assign s_axil_bresp_o = 2'b00;
 
   // What the host writes.
   logic [8:0]             wpair;
@@ -144,7 +100,7 @@ module wg_regs
       reset_q <= reset_d;
       // reset_q too: an event may meet the pulse that wg_control has yet to see.
       if (reset_d || reset_q) irq_status_q <= '0;
-      else irq_status_q <= (irq_status_q & ~irq_clear) | {error_event_i, done_event_i};
+      else irq_status_q <= (irq_status_q & ~irq_clear) | {status_i.error_event, status_i.done_event};
       irq_q <= |(irq_status_q & irq_enable_q[1:0]);
       if (write) begin
         case (awaddr_q)
@@ -168,47 +124,49 @@ module wg_regs
   assign start_o = start_q;
   assign reset_o = reset_q;
   assign irq_o = irq_q;
-  assign watchdog_o = watchdog_q;
-  assign stream_length_o = length_q;
-  assign stream_base_o = base_q[0];
-  assign segment_base_o = base_q[4:1];
-  assign trace_first_o = trace_first_q;
-  assign trace_length_o = trace_length_q;
-  assign trace_index_o = trace_index_q;
+  assign settings_o = '{
+    watchdog: watchdog_q,
+    stream_length: length_q,
+    stream_base: base_q[0],
+    segment_base: base_q[4:1],
+    trace_first: trace_first_q,
+    trace_length: trace_length_q,
+    trace_index: trace_index_q
+  };
 
   // Read channel: take the address, fetch both halves, answer with one.
   logic        ar_held_q, pair_valid_q, arready_q, rvalid_q, ar_take, answer;
   logic [9:0]  araddr_q;
   logic [63:0] pair_d, pair_q;
   logic [31:0] rdata_q;
-  assign ar_take = s_axil_arvalid_i && arready_q;
+  assign ar_take = s_axil_i.arvalid && arready_q;
   assign answer = pair_valid_q;  // nothing else is under way: rdata_q is free
   always_comb begin
     pair_d = '0;
     case ({araddr_q[9:1], 3'b0})
       RegMagic: pair_d = {VersionValue, MagicValue};
-      RegConfigHash: pair_d = {Capability, ConfigHash};
-      RegInputDepth: pair_d = {WeightDepth, InputDepth};
-      RegPsumDepth: pair_d = {OutputDepth, PsumDepth};
-      RegStepDepth: pair_d = {32'b0, StepDepth};
-      RegControl: pair_d = {20'b0, status_i, 32'b0};
+      RegConfigHash: pair_d = {Capability, Config.ConfigHash};
+      RegInputDepth: pair_d = {Config.WeightDepth, Config.InputDepth};
+      RegPsumDepth: pair_d = {Config.OutputDepth, Config.PsumDepth};
+      RegStepDepth: pair_d = {32'b0, Config.StepDepth};
+      RegControl: pair_d = {20'b0, status_i.status, 32'b0};
       RegIrqEnable: pair_d = {30'b0, irq_status_q, irq_enable_q};
-      RegErrorCode: pair_d = {error_index_i, 16'b0, error_code_i};
-      RegErrorAddressLo: pair_d = error_addr_i;
+      RegErrorCode: pair_d = {status_i.error_index, 16'b0, status_i.error_code};
+      RegErrorAddressLo: pair_d = status_i.error_addr;
       RegWatchdog: pair_d = {32'b0, watchdog_q};
       RegStreamLength: pair_d = {32'b0, length_q};
-      RegLoadInstruction: pair_d = {instruction_i[1], instruction_i[0]};
-      RegStoreInstruction: pair_d = {instruction_i[3], instruction_i[2]};
-      RegBus: pair_d = {32'b0, bus_i};
+      RegLoadInstruction: pair_d = {status_i.instruction[1], status_i.instruction[0]};
+      RegStoreInstruction: pair_d = {status_i.instruction[3], status_i.instruction[2]};
+      RegBus: pair_d = {32'b0, insight_i.bus};
       RegTraceFirst: pair_d = {trace_length_q, trace_first_q};
-      RegTraceCount: pair_d = {32'b0, trace_count_i};
-      RegTraceIndex: pair_d = {trace_data_i, trace_index_q};
+      RegTraceCount: pair_d = {32'b0, insight_i.trace_count};
+      RegTraceIndex: pair_d = {insight_i.trace_data, trace_index_q};
       default: begin
         for (int i = 0; i < Bases; i++) begin
           if (araddr_q[9:1] == RegStreamBaseLo[11:3] + 9'(i)) pair_d = base_q[i];
         end
         for (int i = 0; i < 11; i++) begin
-          if (araddr_q[9:1] == RegCyclesLo[11:3] + 9'(i)) pair_d = counters_i[i];
+          if (araddr_q[9:1] == RegCyclesLo[11:3] + 9'(i)) pair_d = status_i.counters[i];
         end
       end
     endcase
@@ -234,7 +192,7 @@ module wg_regs
     .rdata_o(latched_high)
   );
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || reset_q || (start_q && status_i[0])) begin
+    if (!rst_ni || reset_q || (start_q && status_i.status[0])) begin
       latched_q <= '0;
     end else begin
       if (write && whigh && is_wide(wpair)) latched_q[wslot] <= 1'b0;
@@ -243,7 +201,7 @@ module wg_regs
   end
 
   always_ff @(posedge clk_i) begin
-    if (ar_take) araddr_q <= s_axil_araddr_i[11:2];
+    if (ar_take) araddr_q <= s_axil_i.araddr[11:2];
     pair_q <= pair_d;
     if (answer) begin
       if (!rhigh) rdata_q <= pair_q[31:0];
@@ -258,17 +216,18 @@ module wg_regs
       ar_held_q <= ar_take;
       pair_valid_q <= ar_held_q;
       if (answer) rvalid_q <= 1'b1;
-      else if (s_axil_rready_i) rvalid_q <= 1'b0;
+      else if (s_axil_i.rready) rvalid_q <= 1'b0;
       // One read at a time: the next address is taken when this answer has gone.
-      arready_q <= !ar_take && !ar_held_q && !answer && (!rvalid_q || s_axil_rready_i);
+      arready_q <= !ar_take && !ar_held_q && !answer && (!rvalid_q || s_axil_i.rready);
     end
   end
-  assign s_axil_arready_o = arready_q;
-  assign s_axil_rvalid_o = rvalid_q;
-  assign s_axil_rdata_o = rdata_q;
-  assign s_axil_rresp_o = 2'b00;
+
+  assign s_axil_o = '{
+    awready: awready_q, wready: wready_q, bvalid: bvalid_q, bresp: 2'b00,
+    arready: arready_q, rvalid: rvalid_q, rdata: rdata_q, rresp: 2'b00
+  };
 
   // Words are accessed whole: byte addresses within one mean nothing.
   logic unused;
-  assign unused = ^{s_axil_awaddr_i[1:0], s_axil_araddr_i[1:0]};
+  assign unused = ^{s_axil_i.awaddr[1:0], s_axil_i.araddr[1:0]};
 endmodule

@@ -4,27 +4,24 @@
 // addresses come from adders that step along, and the one product (words of a row, or taps) is
 // made by shifting and adding, a bit of the multiplier a cycle.
 module wg_load_address
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes = 8,
-  parameter int unsigned AddrWidth = 64
+  parameter  config_t     Config    = DefaultConfig,
+  localparam int unsigned AddrWidth = Config.AddrWidth
 ) (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
-  input  logic                 clear_i,
-  input  logic                 start_valid_i,
-  output logic                 start_ready_o,
-  input  logic [511:0]         start_bits_i,
-  input  logic [3:0][63:0]     segment_base_i,
-  output logic                 run_valid_o,
-  input  logic                 run_ready_i,
-  output logic [AddrWidth-1:0] run_addr_o,
-  output logic [31:0]          run_bytes_o
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  input  logic             clear_i,
+  input  logic             start_valid_i,
+  output logic             start_ready_o,
+  input  logic [511:0]     start_bits_i,
+  input  logic [3:0][63:0] segment_base_i,
+  input  logic             run_ready_i,
+  output run_t             run_o
 );
-  localparam int unsigned WordShift = $clog2(Lanes * DataWidth / 8);
-  localparam int unsigned TapShift = $clog2(Lanes * Lanes * DataWidth / 8);
-  localparam int unsigned ParamShift = $clog2(Lanes * ParamBytes);
+  localparam int unsigned WordShift = $clog2(word_bits(Config) / 8);
+  localparam int unsigned TapShift = $clog2(Config.Lanes * word_bits(Config) / 8);
+  localparam int unsigned ParamShift = $clog2(Config.Lanes * ParamBytes);
 
   typedef enum logic [1:0] {Idle, Size, Issue} state_e;
   state_e state_q;
@@ -47,6 +44,7 @@ module wg_load_address
   logic [23:0] term_q, count_q;
   logic [11:0] multiplier_q;
   logic [4:0]  shift_q;
+  logic [31:0] bytes_q;
 
   // Where the next row, the next block's first row and the next image's begin.
   logic [AddrWidth-1:0] row_addr_q, block_addr_q, image_addr_q;
@@ -65,8 +63,9 @@ module wg_load_address
   assign last_image = images_left_q == 12'd1;
 
   assign start_ready_o = state_q == Idle;
-  assign run_valid_o   = state_q == Issue;
-  assign run_addr_o    = row_addr_q;
+  assign run_o         = '{
+    valid: state_q == Issue, addr: 64'(row_addr_q), bytes: bytes_q, last: 1'b0
+  };
 
   always_ff @(posedge clk_i) begin
     case (state_q)
@@ -121,7 +120,7 @@ module wg_load_address
         if (multiplier_q[0]) count_q <= count_q + term_q;
         term_q       <= term_q << 1;
         multiplier_q <= multiplier_q >> 1;
-        run_bytes_o  <= 32'(count_q) << shift_q;
+        bytes_q      <= 32'(count_q) << shift_q;
       end
       default: if (run_ready_i) begin
         rows_left_q <= last_row ? rows_q : rows_left_q - 12'd1;

@@ -1,13 +1,16 @@
 // Accumulators of TileLanes tiles in two halves: one accumulates while the other is drained.
 //
 // An accumulator that nothing was added to since its half was freed reads as zero.
-module wg_accumulators #(
-  parameter int unsigned Lanes            = 8,
-  parameter int unsigned TileLanes        = 3,
-  parameter int unsigned SumWidth         = 25,
-  parameter int unsigned AccWidth         = 32,
-  parameter int unsigned AccumulatorDepth = 64,
-  localparam int unsigned AccAw           = $clog2(AccumulatorDepth)
+module wg_accumulators
+  import wg_types_pkg::*;
+#(
+  parameter  config_t     Config           = DefaultConfig,
+  localparam int unsigned Lanes            = Config.Lanes,
+  localparam int unsigned TileLanes        = Config.TileLanes,
+  localparam int unsigned AccumulatorDepth = Config.AccumulatorDepth,
+  localparam int unsigned SumWidth         = sum_width(Config),
+  localparam int unsigned AccWidth         = acc_width(Config),
+  localparam int unsigned AccAw            = $clog2(AccumulatorDepth)
 ) (
   input  logic                                          clk_i,
   input  logic                                          rst_ni,
@@ -53,7 +56,8 @@ module wg_accumulators #(
     old = add_read[half_q];
     for (int unsigned t = 0; t < TileLanes; t++) begin
       for (int unsigned c = 0; c < Lanes; c++) begin
-        sum[t][c] = AccWidth'($signed(sum_i[t][c])) + (keep_q ? old[t][c] : '0);
+        sum[t][c] = {{(AccWidth - SumWidth){sum_i[t][c][SumWidth-1]}}, sum_i[t][c]}
+                    + (keep_q ? old[t][c] : '0);
       end
     end
   end

@@ -6,38 +6,27 @@
 //   0 word, partial-sum address   2 partial sum, parameters   3 total: written back, or
 //   3..12 wg_requantise           12..20 wg_activation        20 output buffer
 module wg_output
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned DataWidth   = 8,
-  parameter int unsigned Lanes       = 8,
-  parameter int unsigned AccWidth    = 32,
-  parameter int unsigned PsumDepth   = 2048,
-  parameter int unsigned OutputDepth = 4096,
-  parameter int unsigned ParamDepth  = 64,
-  localparam int unsigned PsumAw     = $clog2(PsumDepth),
-  localparam int unsigned OutputAw   = $clog2(OutputDepth),
-  localparam int unsigned ParamAw    = $clog2(ParamDepth),
-  localparam int unsigned LaneAw     = $clog2(Lanes)
+  parameter  config_t     Config    = DefaultConfig,
+  localparam int unsigned DataWidth = Config.DataWidth,
+  localparam int unsigned Lanes     = Config.Lanes,
+  localparam int unsigned AccWidth  = acc_width(Config),
+  localparam int unsigned PsumAw    = $clog2(Config.PsumDepth),
+  localparam int unsigned OutputAw  = $clog2(Config.OutputDepth),
+  localparam int unsigned ParamAw   = $clog2(Config.ParamDepth)
 ) (
   input  logic                            clk_i,
   input  logic                            rst_ni,
   input  logic                            clear_i,
   // Words from wg_drain, and the instruction that they are of.
   input  compute_t                        instruction_i,
-  input  logic                            word_valid_i,
-  input  logic [Lanes-1:0][AccWidth-1:0]  word_i,
-  input  logic [19:0]                     word_psum_i,
-  input  logic [19:0]                     word_row_i,
-  input  logic [19:0]                     word_column_i,
-  input  logic                            word_kept_i,
-  input  logic [8:0]                      word_param_i,
+  input  word_t                           word_i,
+  input  logic [Lanes-1:0][AccWidth-1:0]  data_i,
   output logic                            idle_o,   // no word is on its way
   output logic                            fault_o,  // level: a parameter entry is wrong
   // Parameters: one channel a write. Activation table.
-  input  logic                            par_we_i,
-  input  logic [7:0]                      par_addr_i,
-  input  logic [LaneAw-1:0]               par_lane_i,
-  input  param_t                          par_i,
+  input  param_write_t                    par_i,
   input  logic                            act_we_i,
   input  logic [10:0]                     act_addr_i,
   input  logic [15:0]                     act_data_i,
@@ -46,6 +35,9 @@ module wg_output
   output logic [OutputAw-1:0]             out_waddr_o,
   output logic [Lanes-1:0][DataWidth-1:0] out_wdata_o
 );
+  // The data width's least and greatest number, in 16 bits.
+  localparam logic signed [15:0] Highest = 16'((1 << (DataWidth - 1)) - 1);
+  localparam logic signed [15:0] Lowest = ~Highest;
   localparam int unsigned RequantiseLatency = 9;  // of wg_requantise
 
   // -- Partial sums ------------------------------------------------------------------------------
@@ -55,20 +47,20 @@ module wg_output
   logic psum_we;
   logic [19:0] psum3;
 
-  wg_ram #(.Width(Lanes * AccWidth), .Depth(PsumDepth)) u_psum (
+  wg_ram #(.Width(Lanes * AccWidth), .Depth(Config.PsumDepth)) u_psum (
     .clk_i,
     .we_i   (psum_we),
     .waddr_i(psum3[PsumAw-1:0]),
     .wdata_i(total3_q),
-    .raddr_i(word_psum_i[PsumAw-1:0]),
+    .raddr_i(word_i.psum[PsumAw-1:0]),
     .rdata_o(old2)
   );
-  wg_delay #(.Width(Lanes * AccWidth), .Depth(2)) u_word (.clk_i, .data_i(word_i), .data_o(word2));
-  wg_delay #(.Width(20), .Depth(3)) u_addr (.clk_i, .data_i(word_psum_i), .data_o(psum3));
+  wg_delay #(.Width(Lanes * AccWidth), .Depth(2)) u_word (.clk_i, .data_i, .data_o(word2));
+  wg_delay #(.Width(20), .Depth(3)) u_addr (.clk_i, .data_i(word_i.psum), .data_o(psum3));
   assign psum_we = valid_q[2] && !instruction_i.last;
 
   always_ff @(posedge clk_i) begin
-    valid_q  <= rst_ni && !clear_i ? {valid_q[1:0], word_valid_i} : '0;
+    valid_q  <= rst_ni && !clear_i ? {valid_q[1:0], word_i.valid} : '0;
     total3_q <= total;
   end
 
@@ -86,6 +78,8 @@ module wg_output
     logic signed [15:0] low;
     logic signed [15:0] high;
   } clamp_t;
+  param_t par;
+  assign par = decode_param(par_i.data);
   entry_t written;
   clamp_t written_clamp;
   entry_t [Lanes-1:0] param2, param3_q;
@@ -97,29 +91,28 @@ module wg_output
   // The clamp is checked as it is written, for all lanes in one place.
   always_ff @(posedge clk_i) begin
     written <= '{
-      bias: par_i.bias[AccWidth-1:0], shift: par_i.shift[5:0], positive: par_i.positive,
-      negative: par_i.negative, empty: par_i.low > par_i.high,
-      wide: par_i.low < -16'sd1 * 16'(2 ** (DataWidth - 1))
-            || par_i.high > 16'(2 ** (DataWidth - 1) - 1)
+      bias: par.bias[AccWidth-1:0], shift: par.shift[5:0], positive: par.positive,
+      negative: par.negative, empty: par.low > par.high,
+      wide: par.low < Lowest || par.high > Highest
     };
-    written_clamp <= '{low: par_i.low, high: par_i.high};
-    par_addr_q    <= par_addr_i[ParamAw-1:0];
+    written_clamp <= '{low: par.low, high: par.high};
+    par_addr_q    <= par_i.addr[ParamAw-1:0];
   end
   // The clamp follows when its value is there.
   wg_delay #(.Width(9), .Depth(RequantiseLatency)) u_clamp_addr (
-    .clk_i, .data_i(word_param_i), .data_o(clamp_addr)
+    .clk_i, .data_i(word_i.param), .data_o(clamp_addr)
   );
   for (genvar c = 0; c < int'(Lanes); c++) begin : g_param
-    always_ff @(posedge clk_i) par_we_q[c] <= par_we_i && par_lane_i == LaneAw'(c);
-    wg_ram #(.Width($bits(entry_t)), .Depth(ParamDepth)) u_param (
+    always_ff @(posedge clk_i) par_we_q[c] <= par_i.we && par_i.lane == 8'(c);
+    wg_ram #(.Width($bits(entry_t)), .Depth(Config.ParamDepth)) u_param (
       .clk_i,
       .we_i   (par_we_q[c]),
       .waddr_i(par_addr_q),
       .wdata_i(written),
-      .raddr_i(word_param_i[ParamAw-1:0]),
+      .raddr_i(word_i.param[ParamAw-1:0]),
       .rdata_o(param2[c])
     );
-    wg_ram #(.Width($bits(clamp_t)), .Depth(ParamDepth)) u_clamp (
+    wg_ram #(.Width($bits(clamp_t)), .Depth(Config.ParamDepth)) u_clamp (
       .clk_i,
       .we_i   (par_we_q[c]),
       .waddr_i(par_addr_q),
@@ -132,9 +125,9 @@ module wg_output
     assign bad[c] = param3_q[c].empty || (!instruction_i.activation && param3_q[c].wide);
   end
   always_ff @(posedge clk_i) begin
-    param1_q <= word_param_i;
+    param1_q <= word_i.param;
     param3_q <= param2;
-    if (valid_q[0] && param1_q >= 9'(ParamDepth)) fault_o <= 1'b1;
+    if (valid_q[0] && param1_q >= 9'(Config.ParamDepth)) fault_o <= 1'b1;
     if (valid_q[2] && instruction_i.last && |bad) fault_o <= 1'b1;
     if (!rst_ni || clear_i) fault_o <= 1'b0;
   end
@@ -145,12 +138,12 @@ module wg_output
   logic kept3, kept_r;
   logic [19:0] place_r;
   always_ff @(posedge clk_i) begin
-    row1_q    <= 20'(word_row_i * instruction_i.output_columns);
-    column1_q <= word_column_i;
+    row1_q    <= 20'(word_i.row * instruction_i.output_columns);
+    column1_q <= word_i.column;
     place2_q  <= instruction_i.output_base + row1_q + column1_q;
     place3_q  <= place2_q;
   end
-  wg_delay #(.Width(1), .Depth(3)) u_kept (.clk_i, .data_i(word_kept_i), .data_o(kept3));
+  wg_delay #(.Width(1), .Depth(3)) u_kept (.clk_i, .data_i(word_i.kept), .data_o(kept3));
   wg_delay #(.Width(21), .Depth(RequantiseLatency)) u_place (
     .clk_i, .data_i({kept3, place3_q}), .data_o({kept_r, place_r})
   );
@@ -199,13 +192,12 @@ module wg_output
   // -- Words on their way ----------------------------------------------------------------------------
 
   logic [5:0] count_q;
-  assign idle_o = count_q == '0 && !word_valid_i;
+  assign idle_o = count_q == '0 && !word_i.valid;
   always_ff @(posedge clk_i) begin
-    count_q <= count_q + 6'(word_valid_i) - 6'(finished || psum_we);
+    count_q <= count_q + 6'(word_i.valid) - 6'(finished || psum_we);
     if (!rst_ni || clear_i) count_q <= '0;
   end
 
   logic unused;
-  assign unused = ^{instruction_i, psum3, side, word_psum_i, par_i, par_addr_i, clamp_addr,
-                    requantised};
+  assign unused = ^{instruction_i, psum3, side, word_i, par_i, par, clamp_addr, requantised};
 endmodule

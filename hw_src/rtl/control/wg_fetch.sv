@@ -4,67 +4,48 @@
 // latency, and the reader runs ahead meanwhile. Fetch stops at an instruction that is none, or
 // that memory did not deliver, and reports it once the engines have done what came before.
 module wg_fetch
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned AddrWidth = 64,
+  parameter config_t     Config = DefaultConfig,
   parameter int unsigned FifoBeats = 64,
-  parameter int unsigned MaxOutstanding = 4,
-  parameter int unsigned DataWidth = 8,
-  parameter int unsigned Lanes = 8,
-  parameter int unsigned InputDepth = 1024,
-  parameter int unsigned WeightDepth = 1024,
-  parameter int unsigned PsumDepth = 1024,
-  parameter int unsigned OutputDepth = 1024,
-  parameter int unsigned StepDepth = 256,
-  parameter int unsigned AccumulatorDepth = 64,
-  parameter int unsigned PhaseDepth = 64,
-  parameter int unsigned ParamDepth = 64
+  parameter int unsigned MaxOutstanding = 4
 ) (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
-  input  logic                 clear_i,           // stays high until idle_o
-  output logic                 idle_o,            // nothing of it is on the bus
-  output logic                 progress_o,        // a beat has arrived
+  input  logic          clk_i,
+  input  logic          rst_ni,
+  input  logic          clear_i,           // stays high until idle_o
+  output logic          idle_o,            // nothing of it is on the bus
+  output logic          progress_o,        // a beat has arrived
   // wg_control
-  input  logic                 start_i,           // pulse
-  input  logic [AddrWidth-1:0] stream_base_i,     // these two hold from start_i to the end
-  input  logic [20:0]          stream_length_i,   // instructions, 1 to MaxStreamLength
-  output logic                 fetched_o,         // pulse: one more instruction has been read
-  output logic                 all_dispatched_o,
-  input  logic                 quiescent_i,       // no engine goes on
-  output logic                 fault_valid_o,
-  output logic [7:0]           fault_code_o,
-  output logic [19:0]          fault_index_o,
-  output logic [AddrWidth-1:0] fault_addr_o,
+  input  logic          start_i,           // pulse
+  input  logic [63:0]   stream_base_i,     // these two hold from start_i to the end
+  input  logic [20:0]   stream_length_i,   // instructions, 1 to MaxStreamLength
+  output logic          fetched_o,         // pulse: one more instruction has been read
+  output logic          all_dispatched_o,
+  input  logic          quiescent_i,       // no engine goes on
+  output fault_t        fault_o,
   // wg_issue, one for each engine
-  output logic [2:0]           queue_valid_o,
-  input  logic [2:0]           queue_ready_i,
-  output logic [511:0]         queue_bits_o,
-  output logic [19:0]          queue_index_o,
-  output logic                 queue_illegal_o,
+  output logic [2:0]    queue_valid_o,
+  input  logic [2:0]    queue_ready_i,
+  output fetched_t      queue_o,
   // AXI read channels
-  output logic                 m_axi_arvalid_o,
-  input  logic                 m_axi_arready_i,
-  output logic [AddrWidth-1:0] m_axi_araddr_o,
-  output logic [7:0]           m_axi_arlen_o,
-  input  logic                 m_axi_rvalid_i,
-  output logic                 m_axi_rready_o,
-  input  logic [63:0]          m_axi_rdata_i,
-  input  logic [1:0]           m_axi_rresp_i,
-  input  logic                 m_axi_rlast_i
+  output axi_read_req_t m_axi_o,
+  input  axi_read_rsp_t m_axi_i
 );
   typedef enum logic [2:0] {
     StIdle, StAsk, StRead, StDecode, StCheck, StDispatch, StFailed
   } state_e;
   state_e state_q;
 
-  logic                 run_ready, beat_valid, beat_take, error_valid;
-  logic [63:0]          beat_data;
-  logic [7:0]           error_code;
-  logic [AddrWidth-1:0] error_addr;
+  logic        run_ready, beat_valid, beat_take;
+  logic [63:0] beat_data;
+  bus_error_t  error;
+  run_t        run;
+  assign run = '{
+    valid: state_q == StAsk, addr: stream_base_i, bytes: 32'({stream_length_i, 6'b0}), last: 1'b0
+  };
   wg_reader #(
     .Ports         (1),
-    .AddrWidth     (AddrWidth),
+    .AddrWidth     (Config.AddrWidth),
     .FifoBeats     (FifoBeats),
     .MaxOutstanding(MaxOutstanding)
   ) u_reader (
@@ -73,25 +54,14 @@ module wg_fetch
     .flush_i      (clear_i),
     .idle_o,
     .progress_o,
-    .run_valid_i  (state_q == StAsk),
     .run_ready_o  (run_ready),
-    .run_addr_i   (stream_base_i),
-    .run_bytes_i  (32'({stream_length_i, 6'b0})),
+    .run_i        (run),
     .beat_count_o (beat_valid),
     .beat_data_o  (beat_data),
     .beat_take_i  (beat_take),
-    .error_valid_o(error_valid),
-    .error_code_o (error_code),
-    .error_addr_o (error_addr),
-    .m_axi_arvalid_o,
-    .m_axi_arready_i,
-    .m_axi_araddr_o,
-    .m_axi_arlen_o,
-    .m_axi_rvalid_i,
-    .m_axi_rready_o,
-    .m_axi_rdata_i,
-    .m_axi_rresp_i,
-    .m_axi_rlast_i
+    .error_o      (error),
+    .m_axi_o,
+    .m_axi_i
   );
 
   logic [511:0] bits_q;
@@ -104,18 +74,7 @@ module wg_fetch
 
   logic check_start, check_done, check_illegal;
   assign check_start = state_q == StDecode;
-  wg_descriptor_check #(
-    .DataWidth       (DataWidth),
-    .Lanes           (Lanes),
-    .InputDepth      (InputDepth),
-    .WeightDepth     (WeightDepth),
-    .PsumDepth       (PsumDepth),
-    .OutputDepth     (OutputDepth),
-    .StepDepth       (StepDepth),
-    .AccumulatorDepth(AccumulatorDepth),
-    .PhaseDepth      (PhaseDepth),
-    .ParamDepth      (ParamDepth)
-  ) u_check (
+  wg_descriptor_check #(.Config(Config)) u_check (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -135,7 +94,7 @@ module wg_fetch
   logic [2:0]           beat_q;
   logic [20:0]          index_q;  // of the instruction at hand
   logic [7:0]           fault_code_q;
-  logic [AddrWidth-1:0] fault_addr_q;
+  logic [63:0]          fault_addr_q;
   logic                 fetched_q, all_q, dispatched;
   assign dispatched = |(queue_valid_o & queue_ready_i);
 
@@ -160,10 +119,10 @@ module wg_fetch
               state_q <= StDecode;
               fetched_q <= 1'b1;
             end
-          end else if (error_valid) begin
+          end else if (error.valid) begin
             state_q <= StFailed;
-            fault_code_q <= error_code;
-            fault_addr_q <= error_addr;
+            fault_code_q <= error.code;
+            fault_addr_q <= error.addr;
           end
         end
         StDecode: state_q <= StCheck;
@@ -202,13 +161,13 @@ module wg_fetch
     end
   end
 
-  assign queue_bits_o = bits_q;
-  assign queue_index_o = index_q[19:0];
-  assign queue_illegal_o = illegal_q;
+  assign queue_o = '{illegal: illegal_q, index: index_q[19:0], bits: bits_q};
   assign fetched_o = fetched_q;
   assign all_dispatched_o = all_q;
-  assign fault_valid_o = state_q == StFailed && quiescent_i;
-  assign fault_code_o = fault_code_q;
-  assign fault_index_o = index_q[19:0];
-  assign fault_addr_o = fault_addr_q;
+  assign fault_o = '{
+    valid: state_q == StFailed && quiescent_i,
+    code: fault_code_q,
+    index: index_q[19:0],
+    addr: fault_addr_q
+  };
 endmodule

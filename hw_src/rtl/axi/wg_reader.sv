@@ -1,41 +1,31 @@
 // Reads runs of memory through several AXI ports and gives their beats in order, up to Ports a cycle.
 // Bursts go to the ports in turn, and the answers are merged in the same turn.
 // flush_i stays high until idle_o: what is on its way is thrown away.
-module wg_reader #(
+module wg_reader
+  import wg_types_pkg::*;
+#(
   parameter int unsigned Ports = 2,           // 1, 2 or 4
   parameter int unsigned AddrWidth = 64,
   parameter int unsigned FifoBeats = 128,     // in each port
   parameter int unsigned MaxOutstanding = 8,  // bursts in each port
   localparam int unsigned CountWidth = $clog2(Ports + 1)
 ) (
-  input  logic                            clk_i,
-  input  logic                            rst_ni,
-  input  logic                            flush_i,
-  output logic                            idle_o,
-  output logic                            progress_o,  // a beat has arrived
+  input  logic                      clk_i,
+  input  logic                      rst_ni,
+  input  logic                      flush_i,
+  output logic                      idle_o,
+  output logic                      progress_o,  // a beat has arrived
 
-  input  logic                            run_valid_i,
-  output logic                            run_ready_o,
-  input  logic [AddrWidth-1:0]            run_addr_i,
-  input  logic [31:0]                     run_bytes_i,
+  output logic                      run_ready_o,
+  input  run_t                      run_i,
 
-  output logic [CountWidth-1:0]           beat_count_o,
-  output logic [Ports*64-1:0]             beat_data_o,
-  input  logic [CountWidth-1:0]           beat_take_i,  // at most beat_count_o
+  output logic [CountWidth-1:0]     beat_count_o,
+  output logic [Ports*64-1:0]       beat_data_o,
+  input  logic [CountWidth-1:0]     beat_take_i,  // at most beat_count_o
+  output bus_error_t                error_o,
 
-  output logic                            error_valid_o,
-  output logic [7:0]                      error_code_o,
-  output logic [AddrWidth-1:0]            error_addr_o,
-
-  output logic [Ports-1:0]                m_axi_arvalid_o,
-  input  logic [Ports-1:0]                m_axi_arready_i,
-  output logic [Ports-1:0][AddrWidth-1:0] m_axi_araddr_o,
-  output logic [Ports-1:0][7:0]           m_axi_arlen_o,
-  input  logic [Ports-1:0]                m_axi_rvalid_i,
-  output logic [Ports-1:0]                m_axi_rready_o,
-  input  logic [Ports-1:0][63:0]          m_axi_rdata_i,
-  input  logic [Ports-1:0][1:0]           m_axi_rresp_i,
-  input  logic [Ports-1:0]                m_axi_rlast_i
+  output axi_read_req_t [Ports-1:0] m_axi_o,
+  input  axi_read_rsp_t [Ports-1:0] m_axi_i
 );
   localparam int unsigned SelWidth = Ports > 1 ? $clog2(Ports) : 1;
 
@@ -62,10 +52,10 @@ module wg_reader #(
     .clk_i,
     .rst_ni,
     .clear_i      (flush_i),
-    .run_valid_i,
+    .run_valid_i  (run_i.valid),
     .run_ready_o,
-    .run_addr_i,
-    .run_bytes_i,
+    .run_addr_i   (run_i.addr[AddrWidth-1:0]),
+    .run_bytes_i  (run_i.bytes),
     .run_last_i   (1'b0),
     .burst_valid_o(burst_valid),
     .burst_ready_i(burst_ready[ask_q]),
@@ -74,7 +64,16 @@ module wg_reader #(
     .burst_last_o (unused_last)
   );
 
+  // An address is narrower than its place in a struct, and a run of loads has no last one.
+  logic unused;
+  assign unused = ^run_i;
+
   for (genvar i = 0; i < Ports; i++) begin : gen_port
+    logic                 arvalid, rready;
+    logic [AddrWidth-1:0] araddr;
+    logic [7:0]           arlen;
+    assign m_axi_o[i] = '{arvalid: arvalid, araddr: 64'(araddr), arlen: arlen, rready: rready};
+
     wg_axi_read #(
       .AddrWidth     (AddrWidth),
       .Pack          (Ports),
@@ -98,15 +97,15 @@ module wg_reader #(
       .entry_error_o  (entry_error[i]),
       .error_code_o   (error_code[i]),
       .error_addr_o   (error_addr[i]),
-      .m_axi_arvalid_o(m_axi_arvalid_o[i]),
-      .m_axi_arready_i(m_axi_arready_i[i]),
-      .m_axi_araddr_o (m_axi_araddr_o[i]),
-      .m_axi_arlen_o  (m_axi_arlen_o[i]),
-      .m_axi_rvalid_i (m_axi_rvalid_i[i]),
-      .m_axi_rready_o (m_axi_rready_o[i]),
-      .m_axi_rdata_i  (m_axi_rdata_i[i]),
-      .m_axi_rresp_i  (m_axi_rresp_i[i]),
-      .m_axi_rlast_i  (m_axi_rlast_i[i])
+      .m_axi_arvalid_o(arvalid),
+      .m_axi_arready_i(m_axi_i[i].arready),
+      .m_axi_araddr_o (araddr),
+      .m_axi_arlen_o  (arlen),
+      .m_axi_rvalid_i (m_axi_i[i].rvalid),
+      .m_axi_rready_o (rready),
+      .m_axi_rdata_i  (m_axi_i[i].rdata),
+      .m_axi_rresp_i  (m_axi_i[i].rresp),
+      .m_axi_rlast_i  (m_axi_i[i].rlast)
     );
   end
 
@@ -142,9 +141,11 @@ module wg_reader #(
 
   assign beat_count_o  = count_q;
   assign beat_data_o   = data_q;
-  assign error_valid_o = failed_q && count_q == '0;
-  assign error_code_o  = error_code[merge_q];
-  assign error_addr_o  = error_addr[merge_q];
+  assign error_o       = '{
+    valid: failed_q && count_q == '0,
+    code: error_code[merge_q],
+    addr: 64'(error_addr[merge_q])
+  };
 
   always_ff @(posedge clk_i) if (rst_ni) assert (beat_take_i <= beat_count_o);
 endmodule

@@ -1,0 +1,224 @@
+// Runs a stream: starts it, watches for its end, a fault or the watchdog, drains the units, and
+// keeps status, error and counters.
+module wg_control
+  import wg_types_pkg::*, winogen_pkg::*;
+#(
+  parameter config_t Config = DefaultConfig
+) (
+  input  logic         clk_i,
+  input  logic         rst_ni,
+  // wg_regs
+  input  logic         start_i,
+  input  logic         reset_i,          // soft reset
+  input  settings_t    settings_i,
+  output status_t      status_o,
+  // all units
+  output logic         clear_o,          // held until units_idle_i
+  input  logic         units_idle_i,     // the AXI masters have nothing on the bus
+  input  logic         progress_i,       // something has gone on in this cycle
+  // wg_fetch
+  output logic         fetch_start_o,
+  input  logic         fetched_i,        // pulse: one more instruction has been read
+  input  logic         all_dispatched_i,
+  input  fault_t       fetch_fault_i,
+  // wg_issue and engines, in the order of engine_e
+  input  issue_t [2:0] issue_i,
+  input  logic [2:0]   done_i,           // pulse: an instruction has ended
+  input  fault_t [2:0] fault_i,
+  // for the counters
+  input  work_t        work_i
+);
+  // Cycles of clear_o before units_idle_i counts: what was under way may take some to show.
+  localparam logic [2:0] SettleCycles = 3'd7;
+
+  typedef enum logic [1:0] {StIdle, StRun, StDrain} state_e;
+  typedef enum logic [1:0] {EndNone, EndDone, EndError} end_e;
+  state_e state_q;
+  end_e   end_q;  // how the last stream ended
+
+  // A stream that cannot begin
+  logic bad_stream;
+  always_comb begin
+    bad_stream = settings_i.stream_length == '0 || settings_i.stream_length > MaxStreamLength
+        || settings_i.stream_base[5:0] != '0;
+    for (int i = 0; i < 4; i++) bad_stream |= settings_i.segment_base[i][5:0] != '0;
+  end
+  fault_t fault;  // that counts in this cycle
+  // Only alignment matters here; the index of a fault has its own place.
+  logic unused;
+  assign unused = ^{settings_i, issue_i, fault};
+
+  logic              running, clear_counters, expired;
+  logic [10:0][63:0] counters;
+  logic [20:0]       fetched;
+  logic [2:0]        oldest_valid;
+  logic [2:0][19:0]  oldest_index;
+  logic [20:0]       longest;         // under way
+  logic [1:0]        longest_engine;
+  assign running = state_q == StRun;
+
+  wg_watchdog u_watchdog (
+    .clk_i,
+    .rst_ni,
+    .running_i     (running),
+    .progress_i    (progress_i || |done_i),
+    .hold_i        (end_q == EndError),
+    .cycles_i      (settings_i.watchdog),
+    .issue_i,
+    .fetched_i     (fetched),
+    .expired_o     (expired),
+    .oldest_valid_o(oldest_valid),
+    .oldest_index_o(oldest_index),
+    .engine_o      (longest_engine),
+    .index_o       (longest)
+  );
+
+  // Draining leaves time for the last of it.
+  wg_counters #(.Multipliers(Config.Lanes * Config.Lanes * Config.TileLanes)) u_counters (
+    .clk_i,
+    .rst_ni,
+    .clear_i   (clear_counters),
+    .running_i (running),
+    .issue_i,
+    .done_i,
+    .fetched_i,
+    .work_i,
+    .counters_o(counters),
+    .fetched_o (fetched)
+  );
+
+  // The first engine's fault, else that of fetch, else the watchdog
+  logic [1:0]  fault_engine;
+  logic [20:0] fault_index;  // the watchdog may meet the end of the longest stream
+  logic        engine_fails;
+  always_comb begin
+    engine_fails = 1'b0;
+    for (int i = 0; i < 3; i++) engine_fails |= fault_i[i].valid;
+    fault = '{valid: expired, code: ErrWatchdog, index: '0, addr: '0};
+    fault_engine = longest_engine;
+    fault_index = longest;
+    if (engine_fails) begin
+      for (int i = 2; i >= 0; i--) begin
+        if (fault_i[i].valid) begin
+          fault = fault_i[i];
+          fault_engine = 2'(i);
+          fault_index = {1'b0, fault_i[i].index};
+        end
+      end
+    end else if (fetch_fault_i.valid) begin
+      fault = fetch_fault_i;
+      fault_engine = EngineFetch;
+      fault_index = {1'b0, fetch_fault_i.index};
+    end
+  end
+
+  logic [2:0]  settle_q;
+  logic        fetch_start_q, done_event_q, error_event_q, empty;
+  logic [7:0]  code_q;
+  logic [1:0]  engine_q;
+  logic [20:0] index_q;
+  logic [63:0] addr_q;
+  assign empty = issue_i[0].empty && issue_i[1].empty && issue_i[2].empty;
+  assign clear_counters = reset_i || (state_q == StIdle && start_i);
+
+  always_ff @(posedge clk_i) begin
+    fetch_start_q <= 1'b0;
+    done_event_q <= 1'b0;
+    error_event_q <= 1'b0;
+    if (!rst_ni || clear_counters) begin
+      end_q <= EndNone;
+      code_q <= ErrNone;
+      engine_q <= '0;
+      index_q <= '0;
+      addr_q <= '0;
+    end
+    if (!rst_ni) begin
+      state_q <= StIdle;
+      settle_q <= '0;
+    end else if (reset_i) begin
+      // Units of an idle core are clear already.
+      if (state_q == StRun) begin
+        state_q <= StDrain;
+        settle_q <= SettleCycles;
+      end
+    end else begin
+      case (state_q)
+        StIdle: begin
+          if (start_i) begin
+            settle_q <= SettleCycles;
+            if (bad_stream) begin
+              state_q <= StDrain;
+              end_q <= EndError;
+              code_q <= ErrBadStream;
+              engine_q <= EngineFetch;
+            end else begin
+              state_q <= StRun;
+              fetch_start_q <= 1'b1;
+            end
+          end
+        end
+        StRun: begin
+          if (fault.valid) begin
+            state_q <= StDrain;
+            end_q <= EndError;
+            code_q <= fault.code;
+            engine_q <= fault_engine;
+            index_q <= fault_index;
+            addr_q <= fault.addr;
+          end else if (all_dispatched_i && empty) begin
+            state_q <= StDrain;
+            end_q <= EndDone;
+          end
+        end
+        default: begin  // StDrain
+          if (settle_q != '0) begin
+            settle_q <= settle_q - 1'b1;
+          end else if (units_idle_i) begin
+            state_q <= StIdle;
+            done_event_q <= end_q == EndDone;
+            error_event_q <= end_q == EndError;
+          end
+        end
+      endcase
+    end
+  end
+
+  assign clear_o = state_q == StDrain;
+  assign fetch_start_o = fetch_start_q;
+
+  // As the registers show them.
+  logic [3:0][1:0] engine_state;
+  always_comb begin
+    status_o = '{
+      status: '0,
+      done_event: done_event_q,
+      error_event: error_event_q,
+      error_code: {6'b0, engine_q, code_q},
+      error_index: 32'(index_q),
+      error_addr: addr_q,
+      counters: counters,
+      instruction: '0
+    };
+    for (int i = 0; i < 3; i++) begin
+      if (oldest_valid[i]) status_o.instruction[i] = {12'h800, oldest_index[i]};
+    end
+    status_o.instruction[EngineFetch] = 32'(fetched);
+    status_o.status[0] = state_q == StIdle;
+    status_o.status[1] = state_q == StIdle && end_q == EndDone;
+    status_o.status[2] = state_q == StIdle && end_q == EndError;
+    status_o.status[11:4] = engine_state;
+  end
+
+  always_comb begin
+    engine_state = '0;
+    if (state_q == StRun) begin
+      for (int i = 0; i < 3; i++) begin
+        if (issue_i[i].busy) engine_state[i] = 2'd1;
+        else if (issue_i[i].stall) engine_state[i] = 2'd2;
+      end
+      if (!all_dispatched_i) engine_state[3] = 2'd1;
+    end else if (end_q == EndError) begin
+      engine_state[engine_q] = 2'd3;
+    end
+  end
+endmodule

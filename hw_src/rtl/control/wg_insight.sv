@@ -1,0 +1,76 @@
+// What goes on, for whoever looks: the trace, and which AXI transactions are under way.
+module wg_insight
+  import wg_types_pkg::*, winogen_pkg::*;
+#(
+  parameter int unsigned ReadPorts = 2
+) (
+  input  logic                          clk_i,
+  input  logic                          rst_ni,
+  input  stream_t                       stream_i,
+  input  settings_t                     settings_i,
+  // engines
+  input  trace_t [2:0]                  trace_i,
+  // the masters' ports
+  input  axi_read_req_t [ReadPorts-1:0] rd_req_i,
+  input  axi_read_rsp_t [ReadPorts-1:0] rd_rsp_i,
+  input  axi_read_req_t                 if_req_i,
+  input  axi_read_rsp_t                 if_rsp_i,
+  input  axi_write_req_t                wr_req_i,
+  input  axi_write_rsp_t                wr_rsp_i,
+  output insight_t                      insight_o
+);
+  logic [2:0] begins, ends, stall;
+  logic [2:0][19:0] begin_index, end_index;
+  for (genvar e = 0; e < 3; e++) begin : g_engine
+    assign begins[e]      = trace_i[e].begins;
+    assign begin_index[e] = trace_i[e].begin_index;
+    assign ends[e]        = trace_i[e].ends;
+    assign end_index[e]   = trace_i[e].end_index;
+    assign stall[e]       = trace_i[e].stall;
+  end
+
+  logic [31:0] trace_data;
+  logic [15:0] records;
+  logic overflow;
+  wg_trace u_trace (
+    .clk_i, .rst_ni, .clear_i(stream_i.begins), .running_i(stream_i.running),
+    .first_i(settings_i.trace_first[19:0]), .length_i(settings_i.trace_length[20:0]),
+    .begin_i(begins), .begin_index_i(begin_index), .end_i(ends), .end_index_i(end_index),
+    .stall_i(stall),
+    .index_i(settings_i.trace_index[$clog2(TraceDepth)-1:0]), .data_o(trace_data),
+    .records_o(records), .overflow_o(overflow)
+  );
+
+  // Ports in the order of BUS; a second read port may be missing.
+  logic [3:0] offered, accepted, answered, address;
+  logic [3:0][3:0] bursts;
+  for (genvar p = 0; p < 2; p++) begin : g_port
+    if (p < int'(ReadPorts)) begin : g_there
+      assign offered[p]  = rd_req_i[p].arvalid;
+      assign accepted[p] = rd_rsp_i[p].arready;
+      assign answered[p] = rd_rsp_i[p].rvalid && rd_req_i[p].rready && rd_rsp_i[p].rlast;
+    end else begin : g_missing
+      assign {offered[p], accepted[p], answered[p]} = '0;
+    end
+  end
+  assign offered[3:2]  = {wr_req_i.awvalid, if_req_i.arvalid};
+  assign accepted[3:2] = {wr_rsp_i.awready, if_rsp_i.arready};
+  assign answered[3:2] = {
+    wr_rsp_i.bvalid && wr_req_i.bready, if_rsp_i.rvalid && if_req_i.rready && if_rsp_i.rlast
+  };
+  wg_bus_state #(.Ports(4)) u_bus_state (
+    .clk_i, .rst_ni, .offered_i(offered), .accepted_i(accepted), .answered_i(answered),
+    .bursts_o(bursts), .address_o(address)
+  );
+
+  assign insight_o = '{
+    bus: {12'b0, address, bursts},
+    trace_count: {overflow, 15'b0, records},
+    trace_data: trace_data
+  };
+
+  // It looks at little of what it sees.
+  logic unused;
+  assign unused = ^{stream_i, settings_i, rd_req_i, rd_rsp_i, if_req_i, if_rsp_i, wr_req_i,
+                    wr_rsp_i};
+endmodule

@@ -1,0 +1,261 @@
+// LOAD_WEIGHTS, where the data go: direct taps straight into the weight buffer, or filters through
+// the Winograd transform.
+//
+// A wrong instruction is refused before it changes anything (wg_weight_check). Then beats are
+// collected into parts (two output lanes). A direct tap is a unit of its own and is written at once;
+// the taps of a Winograd phase are one, and go to wg_tap_transform. The next instruction may begin
+// while the last phases are being transformed.
+module wg_load_weights
+  import wg_types_pkg::*;
+#(
+  parameter  config_t     Config      = DefaultConfig,
+  localparam int unsigned DataWidth   = Config.DataWidth,
+  localparam int unsigned Lanes       = Config.Lanes,
+  localparam int unsigned ReadPorts   = Config.ReadPorts,
+  localparam int unsigned WeightWidth = weight_width(Config),
+  localparam int unsigned WordBits    = part_bits(Config),
+  localparam int unsigned Parts       = Lanes / 2,
+  localparam int unsigned WA          = $clog2(Config.WeightDepth),
+  localparam int unsigned PA          = index_width(Config.PhaseDepth),
+  localparam int unsigned CW          = count_width(Config)
+) (
+  input  logic                           clk_i,
+  input  logic                           rst_ni,
+  input  logic                           clear_i,
+  input  logic                           start_valid_i,
+  output logic                           start_ready_o,  // the last beat of the one before is taken
+  input  logic                           winograd_i,
+  input  logic [19:0]                    base_i,
+  input  logic [11:0]                    blocks_i,
+  input  logic [11:0]                    taps_i,
+  input  logic [PA-1:0]                  phase_base_i,
+  input  logic [7:0]                     phases_i,
+  input  logic                           phase_we_i,     // LOAD_TABLE writes the phase table
+  input  logic [PA-1:0]                  phase_addr_i,
+  input  logic [8:0]                     phase_taps_i,
+  input  logic [15:0]                    phase_positions_i,
+  input  logic [CW-1:0]                  beat_count_i,
+  input  logic [ReadPorts*64-1:0]        beat_data_i,
+  output logic [CW-1:0]                  beat_take_o,
+  output logic                           want_o,         // a beat is needed
+  output logic [Parts-1:0]               w_we_o,
+  output logic [WA-1:0]                  w_addr_o,
+  output logic [Parts-1:0][WordBits-1:0] w_data_o,
+  output logic                           settled_o,      // nothing is on its way to memory
+  output logic                           done_o,         // with the last write
+  output logic                           fault_o         // the instruction is wrong; until clear_i
+);
+  localparam int unsigned PartBits = 2 * Lanes * DataWidth;
+  localparam int unsigned PartBeats = PartBits / 64;
+  localparam int unsigned BW = $clog2(PartBeats);
+  localparam int unsigned Half = Parts / 2;  // parts that are written together
+  localparam int unsigned KW = $clog2(Parts);
+
+  // ---- The instruction: checked against its phases, then its units are taken ----
+  typedef enum logic [1:0] {StIdle, StCheck, StRun, StRefuse} state_e;
+  state_e state_q;
+  logic start, winograd_q, finish, unit_last_q;
+  logic wrong, right, go, check_ready, phase_valid, phase_ready;
+  phase_t phase;
+  logic [11:0] taps_q;
+
+  assign start_ready_o = state_q == StIdle;
+  assign start = start_ready_o && start_valid_i;
+  assign fault_o = state_q == StRefuse && settled_o;
+  // A direct tap is written at once, so it waits for the transform of the one before.
+  assign go = right && (winograd_q || settled_o);
+
+  wg_phase_walker #(.PhaseDepth(Config.PhaseDepth)) u_walker (
+    .clk_i,
+    .we_i         (phase_we_i),
+    .waddr_i      (phase_addr_i),
+    .taps_i       (phase_taps_i),
+    .positions_i  (phase_positions_i),
+    .start_i      (start),
+    .base_i       (phase_base_i),
+    .phases_i,
+    .phase_valid_o(phase_valid),
+    .phase_ready_i(check_ready || phase_ready),
+    .phase_o      (phase)
+  );
+
+  wg_weight_check #(.WeightDepth(Config.WeightDepth)) u_check (
+    .clk_i,
+    .active_i     (state_q == StCheck),
+    .base_i,
+    .blocks_i,
+    .phases_i,
+    .winograd_i   (winograd_q),
+    .taps_i       (taps_q),
+    .phase_valid_i(phase_valid),
+    .phase_ready_o(check_ready),
+    .phase_i      (phase),
+    .wrong_o      (wrong),
+    .right_o      (right)
+  );
+
+  always_ff @(posedge clk_i) begin
+    unique case (state_q)
+      StIdle: if (start_valid_i) state_q <= StCheck;
+      StCheck: begin
+        if (wrong) state_q <= StRefuse;
+        else if (go) state_q <= StRun;
+      end
+      StRun: if (finish && unit_last_q) state_q <= StIdle;
+      default: ;  // StRefuse, until clear_i
+    endcase
+    if (!rst_ni || clear_i) state_q <= StIdle;
+    if (state_q == StIdle) begin
+      winograd_q <= winograd_i;
+      taps_q     <= taps_i;
+    end
+  end
+
+  // ---- Units: a direct tap, or the taps of a Winograd phase ----
+  logic unit_begin, offer, unit_open_q, half_ready, half, half_q;
+  logic [8:0] offer_taps, unit_taps_q;
+  logic [3:0] offer_tap_count;
+  logic [4:0] offer_word_count;
+  logic offer_last;
+  logic [11:0] taps_left_q, blocks_left_q;
+  logic [WA-1:0] addr_q, unit_addr_q;
+
+  // A phase without taps has no positions either.
+  assign offer = !winograd_q || (phase_valid && phase.taps != '0 && half_ready);
+  assign offer_taps       = winograd_q ? phase.taps : 9'd1;
+  assign offer_tap_count  = winograd_q ? phase.tap_count : 4'd1;
+  assign offer_word_count = winograd_q ? phase.position_count : 5'd1;
+  assign offer_last = blocks_left_q == 12'd1 && taps_left_q == 12'(offer_tap_count);
+  assign unit_begin = state_q == StRun && offer && (!unit_open_q || (finish && !unit_last_q));
+  assign phase_ready = state_q == StRun && winograd_q && (unit_begin || phase.taps == '0);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear_i) unit_open_q <= 1'b0;
+    else if (unit_begin)    unit_open_q <= 1'b1;
+    else if (finish)        unit_open_q <= 1'b0;
+  end
+
+  // ---- Collector: beats to parts ----
+  logic [BW-1:0] beat_q;
+  logic [KW-1:0] part_q;
+  logic take, pair, part_full;
+  logic [BW-1:0] beat_end;
+  logic [PartBeats-1:0][63:0] data_q;
+  // The part in data_q is complete, for one cycle; what it is.
+  logic full_q, full_end_q, full_last_q, full_direct_q, full_half_q;
+  logic [KW-1:0] full_part_q;
+  logic [8:0] full_tap_q;
+  logic [WA-1:0] full_addr_q;
+
+  // Pairs are taken where they do not straddle two parts.
+  assign take = unit_open_q && beat_count_i != '0;
+  assign pair = take && ReadPorts == 2 && beat_count_i == CW'(ReadPorts) && !beat_q[0];
+  assign beat_end = pair ? beat_q | BW'(1) : beat_q;
+  assign part_full = take && beat_end == BW'(PartBeats - 1);
+  assign finish = part_full && part_q == KW'(Parts - 1) &&
+                  (unit_taps_q & (unit_taps_q - 9'd1)) == '0;
+  assign beat_take_o = CW'(take) + CW'(pair);
+  assign want_o = unit_open_q;
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == StIdle) begin
+      addr_q        <= WA'(base_i);
+      taps_left_q   <= taps_i;
+      blocks_left_q <= blocks_i;
+      beat_q        <= '0;
+      part_q        <= '0;
+    end
+    if (unit_begin) begin
+      unit_taps_q <= offer_taps;
+      unit_last_q <= offer_last;
+      unit_addr_q <= addr_q;
+      half_q      <= half;
+      addr_q      <= addr_q + WA'(offer_word_count);
+      taps_left_q <= taps_left_q - 12'(offer_tap_count);
+      if (taps_left_q == 12'(offer_tap_count)) begin
+        taps_left_q   <= taps_q;
+        blocks_left_q <= blocks_left_q - 12'd1;
+      end
+    end else if (part_full && part_q == KW'(Parts - 1)) begin
+      unit_taps_q <= unit_taps_q & (unit_taps_q - 9'd1);
+    end
+    if (take) beat_q <= beat_end + BW'(1);
+    if (part_full) part_q <= part_q + KW'(1);
+    if (take) data_q[beat_q] <= beat_data_i[63:0];
+    if (pair) data_q[beat_q | BW'(1)] <= beat_data_i[ReadPorts*64-1-:64];
+
+    full_q        <= part_full && !clear_i && rst_ni;
+    full_end_q    <= finish;
+    full_last_q   <= unit_last_q;
+    full_direct_q <= !winograd_q;
+    full_half_q   <= half_q;
+    full_part_q   <= part_q;
+    full_tap_q    <= unit_taps_q & (~unit_taps_q + 9'd1);
+    full_addr_q   <= unit_addr_q;
+  end
+
+  // ---- Winograd phases go through the transform ----
+  logic word_we, word_lower, word_last, transforming;
+  logic [WA-1:0] word_addr;
+  logic [Half-1:0][WordBits-1:0] word_data;
+
+  wg_tap_transform #(.Config(Config)) u_transform (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .phase_valid_i    (unit_begin && winograd_q),
+    .phase_ready_o    (half_ready),
+    .phase_taps_i     (phase.taps),
+    .phase_positions_i(phase.positions),
+    .phase_addr_i     (addr_q),
+    .phase_last_i     (offer_last),
+    .phase_half_o     (half),
+    .tap_we_i         (full_q && !full_direct_q),
+    .tap_half_i       (full_half_q),
+    .tap_part_i       (full_part_q),
+    .tap_i            (full_tap_q),
+    .tap_data_i       (data_q),
+    .full_i           (finish && winograd_q),
+    .full_half_i      (half_q),
+    .word_we_o        (word_we),
+    .word_lower_o     (word_lower),
+    .word_addr_o      (word_addr),
+    .word_data_o      (word_data),
+    .last_o           (word_last),
+    .busy_o           (transforming)
+  );
+
+  // ---- Write port: the two halves of the parts get the same data ----
+  logic [Half-1:0][WordBits-1:0] w_data_q;
+  logic write_direct;
+
+  assign write_direct = full_q && full_direct_q;
+
+  always_ff @(posedge clk_i) begin
+    w_addr_o <= write_direct ? full_addr_q : word_addr;
+    for (int unsigned k = 0; k < Parts; k++) begin
+      w_we_o[k] <= rst_ni && !clear_i && (
+        (write_direct && full_part_q == KW'(k)) ||
+        (word_we && word_lower == (k < Half)));
+    end
+    for (int unsigned p = 0; p < Half; p++) begin
+      w_data_q[p] <= word_data[p];
+      if (write_direct) begin
+        for (int unsigned v = 0; v < 2 * Lanes; v++) begin
+          w_data_q[p][v*WeightWidth+:WeightWidth] <=
+            WeightWidth'(signed'(data_q[v*DataWidth/64][v*DataWidth%64+:DataWidth]));
+        end
+      end
+    end
+    done_o <= rst_ni && !clear_i && (
+      (write_direct && full_end_q && full_last_q) ||
+      word_last);
+  end
+
+  for (genvar k = 0; k < Parts; k++) begin : gen_data
+    assign w_data_o[k] = w_data_q[k%Half];
+  end
+
+  // Nothing is on its way to the weight buffer.
+  assign settled_o = !full_q && !transforming && w_we_o == '0 && !done_o;
+endmodule
