@@ -97,6 +97,7 @@ PLANTED = {
     "Imports go downhill only": ("common.text", "winogen.target.isa"),
     "No module is part of a circle": ("runtime.lock", "winogen.runtime.generator"),
     "The runtime needs neither": ("runtime.windows", "winogen.compiler.window"),
+    "A network knows nothing": ("network.locality", "winogen.target.board"),
     "Emulated devices know nothing": ("emulation.device.bank", "winogen.program.parts"),
     "A board needs no extra": ("program.formats", "onnx"),
 }
