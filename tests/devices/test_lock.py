@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from support.bench import small
+from support.children import child
 from support.places import DRIVER
 from winogen import load_board
 from winogen.common.errors import DeviceBusyError, DeviceError, InputError
@@ -59,19 +60,15 @@ def name():
 @contextmanager
 def other_process(name: str, seconds: float = 0):
     """Another process that has the device until its stdin ends."""
-    process = subprocess.Popen(
+    with child(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(OTHER), name, str(seconds)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(DRIVER)},
-    )
-    try:
-        assert process.stdout and process.stdout.readline() == "ready\n"
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
         yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def generator(name: str, seconds: float = 0) -> Generator:
@@ -236,8 +233,8 @@ def test_a_copy_of_the_file_keeps_nothing(name):
 
 def test_what_a_dead_process_has_left_in_the_file_misleads_nobody(name):
     lock = DeviceLock(name)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait(20)
+    with child([sys.executable, "-c", ""]) as dead:
+        dead.wait(60)
     for text in (
         json.dumps({"pid": dead.pid, "command": "x", "since": "y"}),
         "",

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import pynq
 import pytest
 
+from support.children import child
 from support.places import DRIVER, FAKES, HARDWARE, ROOT, RTL
 from winogen.common.errors import DeviceError, DeviceTimeoutError
 from winogen.emulation.device import EmulatedMemory
@@ -443,16 +445,15 @@ def test_two_processes_may_build_at_once(tmp_path):
         "cache, *sources = [Path(p) for p in sys.argv[1:]]\n"
         "print(build_simulation(load_board('tiny').core, sources=sources, cache=cache))\n"
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path), *map(str, SOURCES)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(DRIVER)},
-        )
-        for _ in range(2)
-    ]
-    answers = [p.communicate(timeout=120)[0] for p in processes]
+    start = partial(
+        child,
+        [sys.executable, "-c", code, str(tmp_path), *map(str, SOURCES)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(DRIVER)},
+    )
+    with start() as one, start() as other:
+        answers = [process.communicate(timeout=600)[0] for process in (one, other)]
     assert answers[0] == answers[1]
     assert Path(answers[0].strip()).is_file()
 

@@ -23,6 +23,7 @@ import pytest
 
 import winogen
 from fakes import faulty_cores
+from support.children import child
 from support.places import DRIVER
 from winogen.cli import main as cli
 from winogen.common.errors import DeviceTimeoutError
@@ -530,7 +531,7 @@ def test_a_broken_pynq(tmp_path):
 
 def test_interrupted(tmp_path):
     """Ctrl-C ends both processes at once, without a traceback."""
-    process = subprocess.Popen(
+    with child(
         [sys.executable, "-m", "winogen", "doctor", "--device", "emulator"],
         env={"PYTHONPATH": str(DRIVER), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         stdout=subprocess.PIPE,
@@ -538,12 +539,11 @@ def test_interrupted(tmp_path):
         text=True,
         # What a shell starts in the background ignores the signal, and so do its children.
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    assert process.stdout
-    assert process.stdout.readline().startswith("emulator")
-    assert process.stdout.readline().startswith("pass")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    ) as process:
+        assert process.stdout.readline().startswith("emulator")
+        assert process.stdout.readline().startswith("pass")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "winogen: interrupted\n")
 
 
