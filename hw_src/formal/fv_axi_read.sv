@@ -22,7 +22,14 @@ module fv_axi_read (
   logic m_axi_arvalid_o, m_axi_rready_o;
 
   // A queue of two entries, and bursts to match, so that few cycles fill it.
-  wg_axi_read #(.AddrWidth(13), .Pack(2), .FifoBeats(4), .MaxOutstanding(2)) u_dut (.*);
+  wg_axi_read #(
+    .AddrWidth(13),
+    .Pack(2),
+    .FifoBeats(4),
+    .MaxOutstanding(2)
+  ) u_dut (
+    .*
+  );
 
   logic started_q = 1'b0;
   logic requested, answered, owed, owed_room;
@@ -31,10 +38,19 @@ module fv_axi_read (
   assign answered  = m_axi_rvalid_i && m_axi_rready_o;
 
   // Accepted bursts that lack beats.
-  wg_fifo #(.Width(4), .Depth(4)) u_owed (
-    .clk_i, .rst_ni, .clear_i(1'b0),
-    .wvalid_i(requested), .wready_o(owed_room), .wdata_i(m_axi_arlen_o[3:0]),
-    .rvalid_o(owed), .rready_i(answered && m_axi_rlast_i), .rdata_o(owed_len)
+  wg_fifo #(
+    .Width(4),
+    .Depth(4)
+  ) u_owed (
+    .clk_i,
+    .rst_ni,
+    .clear_i(1'b0),
+    .wvalid_i(requested),
+    .wready_o(owed_room),
+    .wdata_i(m_axi_arlen_o[3:0]),
+    .rvalid_o(owed),
+    .rready_i(answered && m_axi_rlast_i),
+    .rdata_o(owed_len)
   );
 
   logic waits_q, flushing_q, rests_q;

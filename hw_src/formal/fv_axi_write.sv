@@ -1,6 +1,8 @@
 // wg_axi_write before a memory that keeps the protocol: what it announces waits unchanged, no burst
 // is too long or crosses 4 KB, WLAST agrees with AWLEN also through a flush, a flush ends.
-module fv_axi_write (
+module fv_axi_write
+  import wg_types_pkg::*;
+(
   input logic        clk_i,
   input logic        rst_ni,
   input logic        flush_i,
@@ -21,7 +23,45 @@ module fv_axi_write (
   logic [63:0] m_axi_wdata_o;
   logic m_axi_awvalid_o, m_axi_wvalid_o, m_axi_wlast_o, m_axi_bready_o;
 
-  wg_axi_write #(.AddrWidth(13), .MaxOutstanding(2)) u_dut (.*);
+  run_t run;
+  write_beat_t beat;
+  bus_error_t error;
+  axi_write_req_t req;
+  axi_write_rsp_t rsp;
+  assign run  = '{valid: run_valid_i, addr: 64'(run_addr_i), bytes: run_bytes_i, last: run_last_i};
+  assign beat = '{valid: data_valid_i, data: data_i};
+  assign rsp  = '{
+    awready: m_axi_awready_i, wready: m_axi_wready_i, bvalid: m_axi_bvalid_i, bresp: m_axi_bresp_i
+  };
+  wg_axi_write #(
+    .AddrWidth(13),
+    .MaxOutstanding(2)
+  ) u_dut (
+    .clk_i,
+    .rst_ni,
+    .flush_i,
+    .idle_o,
+    .progress_o,
+    .run_i(run),
+    .run_ready_o,
+    .beat_i(beat),
+    .beat_ready_o(data_ready_o),
+    .done_o,
+    .error_o(error),
+    .m_axi_o(req),
+    .m_axi_i(rsp)
+  );
+  assign error_valid_o   = error.valid;
+  assign error_code_o    = error.code;
+  assign error_addr_o    = error.addr[12:0];
+  assign m_axi_awvalid_o = req.awvalid;
+  assign m_axi_awaddr_o  = req.awaddr[12:0];
+  assign m_axi_awlen_o   = req.awlen;
+  assign m_axi_wvalid_o  = req.wvalid;
+  assign m_axi_wdata_o   = req.wdata;
+  assign m_axi_wstrb_o   = req.wstrb;
+  assign m_axi_wlast_o   = req.wlast;
+  assign m_axi_bready_o  = req.bready;
 
   logic started_q = 1'b0;
   logic aw_waits_q, w_waits_q, flushing_q, rests_q, fills_q;
@@ -35,10 +75,18 @@ module fv_axi_write (
   // Announced bursts that lack beats. Data may come before its address is accepted, not before it
   // is announced.
   assign announced = m_axi_awvalid_o && !aw_waits_q;
-  wg_fifo #(.Width(4), .Depth(4)) u_fill (
-    .clk_i, .rst_ni, .clear_i(1'b0),
-    .wvalid_i(announced), .wready_o(fill_room), .wdata_i(m_axi_awlen_o[3:0]),
-    .rvalid_o(filling), .rready_i(m_axi_wvalid_o && m_axi_wready_i && m_axi_wlast_o),
+  wg_fifo #(
+    .Width(4),
+    .Depth(4)
+  ) u_fill (
+    .clk_i,
+    .rst_ni,
+    .clear_i(1'b0),
+    .wvalid_i(announced),
+    .wready_o(fill_room),
+    .wdata_i(m_axi_awlen_o[3:0]),
+    .rvalid_o(filling),
+    .rready_i(m_axi_wvalid_o && m_axi_wready_i && m_axi_wlast_o),
     .rdata_o(fill_len)
   );
 
@@ -79,8 +127,7 @@ module fv_axi_write (
       assert (u_dut.u_open.rptr_q == 2'(answered_q - 4'(responds)));
       assert (u_dut.u_fill.rptr_q == filled[1:0]);
       assert (u_fill.wptr_q == 3'(taken - 4'(announced)) && u_fill.rptr_q == written_q[2:0]);
-      if (m_axi_awvalid_o)
-        assert (u_dut.u_fill.u_mem.mem[!taken[0]] == m_axi_awlen_o[3:0]);
+      if (m_axi_awvalid_o) assert (u_dut.u_fill.u_mem.mem[!taken[0]] == m_axi_awlen_o[3:0]);
       for (int unsigned i = 0; i < 2; i++) begin
         if (4'(i) < taken - written_q - 4'(announced))
           assert (u_fill.u_mem.mem[2'(written_q + 4'(i))] == (i == 0 ? len : next_len));
@@ -88,11 +135,14 @@ module fv_axi_write (
 
       // Beats.
       assert (!spare || m_axi_wvalid_o);
-      if (filled == taken) assert (u_dut.fill_q == '0);
-      else assert (u_dut.fill_q <= u_dut.u_fill.u_mem.mem[filled[0]]);
-      if (lasts == '0) assert (5'(u_dut.fill_q) == 5'(beat_q) + 5'(beats));
-      else if (m_axi_wlast_o) assert (u_dut.fill_q == 4'(spare && !spare_last));
-      else assert (u_dut.fill_q == '0);
+      if (filled == taken)
+        assert (u_dut.fill_q == '0);
+        else assert (u_dut.fill_q <= u_dut.u_fill.u_mem.mem[filled[0]]);
+      if (lasts == '0)
+        assert (5'(u_dut.fill_q) == 5'(beat_q) + 5'(beats));
+        else if (m_axi_wlast_o)
+          assert (u_dut.fill_q == 4'(spare && !spare_last));
+          else assert (u_dut.fill_q == '0);
       if (lasts != '0) assert (5'(len) == 5'(beat_q) + 5'(!m_axi_wlast_o));
       if (lasts == 2'd2) assert (next_len == '0);
       if (announced) assert (filled != taken && (filled + 4'd1 != taken || u_dut.fill_q == '0));

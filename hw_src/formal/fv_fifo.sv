@@ -10,9 +10,19 @@ module fv_fifo (
   logic wready, rvalid;
   logic [3:0] rdata;
 
-  wg_fifo #(.Width(4), .Depth(4)) u_dut (
-    .clk_i, .rst_ni, .clear_i, .wvalid_i, .wready_o(wready), .wdata_i,
-    .rvalid_o(rvalid), .rready_i, .rdata_o(rdata)
+  wg_fifo #(
+    .Width(4),
+    .Depth(4)
+  ) u_dut (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .wvalid_i,
+    .wready_o(wready),
+    .wdata_i,
+    .rvalid_o(rvalid),
+    .rready_i,
+    .rdata_o(rdata)
   );
 
   logic started_q = 1'b0;

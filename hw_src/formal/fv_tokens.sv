@@ -6,7 +6,7 @@
 // statement depends on their depth. That this holds for any number of cycles follows by induction,
 // for which the last assertions tie the harness's state to that of the logic.
 module fv_tokens
-  import winogen_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 (
   input logic              clk_i,
   input logic              rst_ni,
@@ -26,18 +26,24 @@ module fv_tokens
     assume (rst_ni == started_q);
   end
 
-  logic [2:0]      queue_ready, valid, begins;
+  logic [2:0] queue_ready, valid, begins;
   logic [2:0][2:0] available, room, take, promise, give;
   logic [2:0][2:0] waits, signals;  // of the instruction at each engine port
 
   wg_tokens u_tokens (
-    .clk_i, .rst_ni, .clear_i, .take_i(take), .promise_i(promise), .give_i(give),
-    .available_o(available), .room_o(room)
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .take_i(take),
+    .promise_i(promise),
+    .give_i(give),
+    .available_o(available),
+    .room_o(room)
   );
   assign begins = valid & ready_i;
 
   // Instructions that have begun: what they will give, the oldest first.
-  logic [2:0][1:0]      flying_q;
+  logic [2:0][1:0] flying_q;
   logic [2:0][1:0][2:0] owed_q;
 
   // Tokens from the first engine to the second since the stream began.
@@ -45,23 +51,48 @@ module fv_tokens
 
   for (genvar e = 0; e < 3; e++) begin : gen_engine
     localparam logic [2:0] Others = ~(3'b001 << e);
-    logic         refused, busy, empty;
+    logic refused, busy, empty;
     logic [511:0] bits;
-    logic [1:0]   queued_q;
-    header_t      header;
+    logic [1:0] queued_q;
+    header_t header;
 
-    wg_issue #(.Engine(e), .QueueDepth(Depth), .InFlight(Depth)) u_issue (
-      .clk_i, .rst_ni, .clear_i,
-      .queue_valid_i(queue_valid_i[e]), .queue_ready_o(queue_ready[e]),
-      .queue_bits_i({502'b0, masks_i, 4'b0}), .queue_index_i('0), .queue_illegal_i,
-      .available_i(available[e]), .room_i(room[e]),
-      .take_o(take[e]), .promise_o(promise[e]), .give_o(give[e]),
-      .start_valid_o(valid[e]), .start_ready_i(ready_i[e]), .start_bits_o(bits), .start_index_o(),
-      .done_i(done_i[e]), .fault_valid_i(1'b0), .fault_code_i('0), .fault_index_i('0),
-      .fault_addr_i('0), .fault_valid_o(refused), .fault_code_o(), .fault_index_o(),
-      .fault_addr_o(), .busy_o(busy), .stall_o(), .empty_o(empty), .quiescent_o(),
-      .oldest_valid_o(), .oldest_index_o()
+    start_t start;
+    fault_t fault;
+    issue_t state;
+    engine_t engine;
+    fetched_t queue;
+    assign engine = '{
+      ready: ready_i[e],
+      done: done_i[e],
+      fault: '{valid: 1'b0, code: '0, index: '0, addr: '0}
+    };
+    assign queue = '{illegal: queue_illegal_i, index: '0, bits: {502'b0, masks_i, 4'b0}};
+    wg_issue #(
+      .Engine(e),
+      .QueueDepth(Depth),
+      .InFlight(Depth)
+    ) u_issue (
+      .clk_i,
+      .rst_ni,
+      .clear_i,
+      .queue_valid_i(queue_valid_i[e]),
+      .queue_ready_o(queue_ready[e]),
+      .queue_i(queue),
+      .available_i(available[e]),
+      .room_i(room[e]),
+      .take_o(take[e]),
+      .promise_o(promise[e]),
+      .give_o(give[e]),
+      .start_o(start),
+      .engine_i(engine),
+      .fault_o(fault),
+      .state_o(state)
     );
+    assign valid[e] = start.valid;
+    assign bits     = start.bits;
+    assign refused  = fault.valid;
+    assign busy     = state.busy;
+    assign empty    = state.empty;
     assign header     = decode_header(bits);
     assign waits[e]   = header.wait_mask & Others;
     assign signals[e] = header.signal_mask & Others;
@@ -89,7 +120,7 @@ module fv_tokens
         flying_q[e] <= flying_q[e] + 2'(begins[e]) - 2'(done_i[e]);
         if (done_i[e]) owed_q[e][0] <= owed_q[e][1];
         if (begins[e]) owed_q[e][1'(flying_q[e] - 2'(done_i[e]))] <= signals[e];
-        can_q  <= queued_q != '0 && !u_issue.head_illegal && enough && !flying_q[e][1]
+        can_q  <= queued_q != '0 && !u_issue.head.illegal && enough && !flying_q[e][1]
                   && !begins[e];
         wait_q <= valid[e] && !ready_i[e];
       end
@@ -97,13 +128,13 @@ module fv_tokens
 
       if (rst_ni) begin
         if (valid[e]) assert (enough && queued_q != '0 && !flying_q[e][1]);
-        if (valid[e]) assert (!u_issue.head_illegal);
+        if (valid[e]) assert (!u_issue.head.illegal);
         if (wait_q) assert (valid[e] && {signals[e], waits[e]} == masks_q);
         if (can_q) assert (valid[e]);  // progress: the next cycle
         assert (busy == (flying_q[e] != '0));
         assert (empty == (flying_q[e] == '0 && queued_q == '0));
         assert (queue_ready[e] == !queued_q[1]);
-        if (refused) assert (u_issue.head_illegal && !busy);
+        if (refused) assert (u_issue.head.illegal && !busy);
 
         // For induction: the queues are those of the harness.
         assert (queued_q <= 2'd2 && flying_q[e] <= 2'd2);

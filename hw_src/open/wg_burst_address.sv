@@ -16,7 +16,7 @@ module wg_burst_address (
   assign window = ((32'(len_i) + 32'd1) << size_i) - 32'd1;
 
   always_comb begin
-    case (burst_i)
+    unique case (burst_i)
       Fixed: next_o = addr_i;
       Wrap: next_o = (addr_i & ~window) | (after & window);
       default: next_o = after;

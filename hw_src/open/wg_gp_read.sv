@@ -46,7 +46,9 @@ module wg_gp_read #(
   logic [1:0] ar_size, ar_burst, r_resp;
   logic [IdWidth-1:0] id_q;
 
-  wg_skid #(.Width(IdWidth + 40)) u_ar (
+  wg_skid #(
+    .Width(IdWidth + 40)
+  ) u_ar (
     .clk_i,
     .rst_ni,
     .wvalid_i(arvalid_i && rst_ni),
@@ -57,7 +59,9 @@ module wg_gp_read #(
     .rdata_o ({ar_id, ar_addr, ar_len, ar_size, ar_burst})
   );
 
-  wg_skid #(.Width(IdWidth + 35)) u_r (
+  wg_skid #(
+    .Width(IdWidth + 35)
+  ) u_r (
     .clk_i,
     .rst_ni,
     .wvalid_i(r_valid),
@@ -69,7 +73,11 @@ module wg_gp_read #(
   );
 
   // A beat: its address is known, then asked for, then answered.
-  typedef enum logic [1:0] {Idle, Ask, Wait} state_e;
+  typedef enum logic [1:0] {
+    StIdle,
+    StAsk,
+    StWait
+  } state_e;
   state_e state_q;
   logic [31:0] addr_q, next;
   logic [3:0] len_q, left_q;
@@ -91,22 +99,22 @@ module wg_gp_read #(
   always_comb begin
     r_data = '0;
     r_resp = selected == '0 ? Decerr : '0;
-    for (int i = 0; i < Slaves; i++) begin
+    for (int unsigned i = 0; i < Slaves; i++) begin
       if (selected[i]) begin
         r_data |= m_axil_rdata_i[i];
         r_resp |= m_axil_rresp_i[i];
       end
     end
   end
-  assign ar_ready         = state_q == Idle;
+  assign ar_ready         = state_q == StIdle;
   assign m_axil_araddr_o  = addr_q;
-  assign m_axil_arvalid_o = state_q == Ask ? selected : '0;
-  assign m_axil_rready_o  = state_q == Wait && r_ready ? selected : '0;
-  assign r_valid          = state_q == Wait && (selected == '0 || |(selected & m_axil_rvalid_i));
+  assign m_axil_arvalid_o = state_q == StAsk ? selected : '0;
+  assign m_axil_rready_o  = state_q == StWait && r_ready ? selected : '0;
+  assign r_valid          = state_q == StWait && (selected == '0 || |(selected & m_axil_rvalid_i));
   assign r_last           = left_q == '0;
 
   always_ff @(posedge clk_i) begin
-    if (state_q == Idle) begin
+    if (state_q == StIdle) begin
       id_q    <= ar_id;
       addr_q  <= ar_addr;
       len_q   <= ar_len;
@@ -118,18 +126,18 @@ module wg_gp_read #(
       left_q <= left_q - 4'd1;
     end
 
-    if (!rst_ni) state_q <= Idle;
+    if (!rst_ni) state_q <= StIdle;
     else begin
-      case (state_q)
-        Idle: if (ar_valid) state_q <= Ask;
-        Ask: if (selected == '0 || |(selected & m_axil_arready_i)) state_q <= Wait;
-        default: if (r_valid && r_ready) state_q <= r_last ? Idle : Ask;
+      unique case (state_q)
+        StIdle: if (ar_valid) state_q <= StAsk;
+        StAsk: if (selected == '0 || |(selected & m_axil_arready_i)) state_q <= StWait;
+        default: if (r_valid && r_ready) state_q <= r_last ? StIdle : StAsk;
       endcase
     end
   end
 
   // No address has two slaves.
   always_ff @(posedge clk_i) begin
-    if (rst_ni && state_q != Idle) assert ((selected & (selected - 1'b1)) == '0);
+    if (rst_ni && state_q != StIdle) assert ((selected & (selected - 1'b1)) == '0);
   end
 endmodule

@@ -53,7 +53,9 @@ module wg_gp_write #(
   logic [3:0] aw_len, w_strb;
   logic [1:0] aw_size, aw_burst, resp_q;
 
-  wg_skid #(.Width(IdWidth + 40)) u_aw (
+  wg_skid #(
+    .Width(IdWidth + 40)
+  ) u_aw (
     .clk_i,
     .rst_ni,
     .wvalid_i(awvalid_i && rst_ni),
@@ -64,7 +66,9 @@ module wg_gp_write #(
     .rdata_o ({aw_id, aw_addr, aw_len, aw_size, aw_burst})
   );
 
-  wg_skid #(.Width(IdWidth + 37)) u_w (
+  wg_skid #(
+    .Width(IdWidth + 37)
+  ) u_w (
     .clk_i,
     .rst_ni,
     .wvalid_i(wvalid_i && rst_ni),
@@ -75,7 +79,9 @@ module wg_gp_write #(
     .rdata_o ({w_id, w_data, w_strb, w_last})
   );
 
-  wg_skid #(.Width(IdWidth + 2)) u_b (
+  wg_skid #(
+    .Width(IdWidth + 2)
+  ) u_b (
     .clk_i,
     .rst_ni,
     .wvalid_i(b_valid),
@@ -87,7 +93,12 @@ module wg_gp_write #(
   );
 
   // A beat: address and data are offered until both are taken, then its response is awaited.
-  typedef enum logic [1:0] {Idle, Offer, Wait, Respond} state_e;
+  typedef enum logic [1:0] {
+    StIdle,
+    StOffer,
+    StWait,
+    StRespond
+  } state_e;
   state_e state_q;
   logic [31:0] addr_q, next;
   logic [3:0] len_q, left_q;
@@ -109,25 +120,25 @@ module wg_gp_write #(
 
   always_comb begin
     beat_resp = selected == '0 ? Decerr : '0;
-    for (int i = 0; i < Slaves; i++) if (selected[i]) beat_resp |= m_axil_bresp_i[i];
+    for (int unsigned i = 0; i < Slaves; i++) if (selected[i]) beat_resp |= m_axil_bresp_i[i];
   end
-  assign aw_ready         = state_q == Idle;
+  assign aw_ready         = state_q == StIdle;
   assign m_axil_awaddr_o  = addr_q;
   assign m_axil_wdata_o   = w_data;
   assign m_axil_wstrb_o   = w_strb;
-  assign m_axil_awvalid_o = state_q == Offer && w_valid && !aw_done_q ? selected : '0;
-  assign m_axil_wvalid_o  = state_q == Offer && w_valid && !w_done_q ? selected : '0;
-  assign m_axil_bready_o  = state_q == Wait ? selected : '0;
+  assign m_axil_awvalid_o = state_q == StOffer && w_valid && !aw_done_q ? selected : '0;
+  assign m_axil_wvalid_o  = state_q == StOffer && w_valid && !w_done_q ? selected : '0;
+  assign m_axil_bready_o  = state_q == StWait ? selected : '0;
   assign aw_taken         = aw_done_q || selected == '0 || |(selected & m_axil_awready_i);
   assign w_taken          = w_done_q || selected == '0 || |(selected & m_axil_wready_i);
-  assign answered         = state_q == Wait && (selected == '0 || |(selected & m_axil_bvalid_i));
+  assign answered         = state_q == StWait && (selected == '0 || |(selected & m_axil_bvalid_i));
   // The beat stays in its slice until it is answered.
   assign w_ready          = answered;
   assign last             = left_q == '0;
-  assign b_valid          = state_q == Respond;
+  assign b_valid          = state_q == StRespond;
 
   always_ff @(posedge clk_i) begin
-    if (state_q == Idle) begin
+    if (state_q == StIdle) begin
       id_q    <= aw_id;
       addr_q  <= aw_addr;
       len_q   <= aw_len;
@@ -140,23 +151,23 @@ module wg_gp_write #(
       left_q <= left_q - 4'd1;
       if (!resp_q[1]) resp_q <= beat_resp;
     end
-    aw_done_q <= state_q == Offer && w_valid && aw_taken;
-    w_done_q  <= state_q == Offer && w_valid && w_taken;
+    aw_done_q <= state_q == StOffer && w_valid && aw_taken;
+    w_done_q  <= state_q == StOffer && w_valid && w_taken;
 
-    if (!rst_ni) state_q <= Idle;
+    if (!rst_ni) state_q <= StIdle;
     else begin
-      case (state_q)
-        Idle: if (aw_valid) state_q <= Offer;
-        Offer: if (w_valid && aw_taken && w_taken) state_q <= Wait;
-        Wait: if (answered) state_q <= last ? Respond : Offer;
-        default: if (b_ready) state_q <= Idle;
+      unique case (state_q)
+        StIdle: if (aw_valid) state_q <= StOffer;
+        StOffer: if (w_valid && aw_taken && w_taken) state_q <= StWait;
+        StWait: if (answered) state_q <= last ? StRespond : StOffer;
+        default: if (b_ready) state_q <= StIdle;
       endcase
     end
   end
 
   // No address has two slaves; the master's beats are those of the burst that was accepted.
   always_ff @(posedge clk_i) begin
-    if (rst_ni && state_q != Idle) assert ((selected & (selected - 1'b1)) == '0);
+    if (rst_ni && state_q != StIdle) assert ((selected & (selected - 1'b1)) == '0);
     if (rst_ni && answered) assert (w_last == last && w_id == id_q);
   end
 endmodule

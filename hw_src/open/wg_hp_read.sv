@@ -24,7 +24,9 @@ module wg_hp_read (
   input  logic [1:0]  m_axi_rresp_i,
   input  logic        m_axi_rlast_i
 );
-  wg_skid #(.Width(36)) u_ar (
+  wg_skid #(
+    .Width(36)
+  ) u_ar (
     .clk_i,
     .rst_ni,
     .wvalid_i(arvalid_i),
@@ -35,7 +37,9 @@ module wg_hp_read (
     .rdata_o ({m_axi_araddr_o, m_axi_arlen_o})
   );
 
-  wg_skid #(.Width(67)) u_r (
+  wg_skid #(
+    .Width(67)
+  ) u_r (
     .clk_i,
     .rst_ni,
     .wvalid_i(m_axi_rvalid_i),

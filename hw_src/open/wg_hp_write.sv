@@ -30,7 +30,9 @@ module wg_hp_write (
   output logic        m_axi_bready_o,
   input  logic [1:0]  m_axi_bresp_i
 );
-  wg_skid #(.Width(36)) u_aw (
+  wg_skid #(
+    .Width(36)
+  ) u_aw (
     .clk_i,
     .rst_ni,
     .wvalid_i(awvalid_i),
@@ -41,7 +43,9 @@ module wg_hp_write (
     .rdata_o ({m_axi_awaddr_o, m_axi_awlen_o})
   );
 
-  wg_skid #(.Width(73)) u_w (
+  wg_skid #(
+    .Width(73)
+  ) u_w (
     .clk_i,
     .rst_ni,
     .wvalid_i(wvalid_i),
@@ -52,7 +56,9 @@ module wg_hp_write (
     .rdata_o ({m_axi_wdata_o, m_axi_wstrb_o, m_axi_wlast_o})
   );
 
-  wg_skid #(.Width(2)) u_b (
+  wg_skid #(
+    .Width(2)
+  ) u_b (
     .clk_i,
     .rst_ni,
     .wvalid_i(m_axi_bvalid_i),

@@ -56,7 +56,7 @@ module wg_intc #(
       // An input that is high is held until it is acknowledged, and longer if it stays high.
       status_q <= status_q || intr_i;
       if (write && s_axil_wstrb_i[0]) begin
-        case (s_axil_awaddr_i[AddrWidth-1:2])
+        unique case (s_axil_awaddr_i[AddrWidth-1:2])
           Isr: status_q <= data[0] || intr_i;
           Iar: status_q <= (status_q && !data[0]) || intr_i;
           Ier: enable_q <= data[0];
@@ -74,7 +74,7 @@ module wg_intc #(
   assign s_axil_rresp_o   = '0;
 
   always_comb begin
-    case (s_axil_araddr_i[AddrWidth-1:2])
+    unique case (s_axil_araddr_i[AddrWidth-1:2])
       Isr: word = {31'b0, status_q};
       Ipr: word = {31'b0, pending};
       Ier: word = {31'b0, enable_q};

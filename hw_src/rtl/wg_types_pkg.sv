@@ -27,9 +27,20 @@ package wg_types_pkg;
 
   // The build of the pynq-z2, for a module that is looked at alone.
   localparam config_t DefaultConfig = '{
-    DataWidth: 8, Lanes: 8, TileLanes: 3, InputDepth: 16384, WeightDepth: 2048, PsumDepth: 2048,
-    OutputDepth: 4096, StepDepth: 1024, AccumulatorDepth: 64, PhaseDepth: 128, ParamDepth: 64,
-    ReadPorts: 2, ConfigHash: '0, AddrWidth: 64
+      DataWidth: 8,
+      Lanes: 8,
+      TileLanes: 3,
+      InputDepth: 16384,
+      WeightDepth: 2048,
+      PsumDepth: 2048,
+      OutputDepth: 4096,
+      StepDepth: 1024,
+      AccumulatorDepth: 64,
+      PhaseDepth: 128,
+      ParamDepth: 64,
+      ReadPorts: 2,
+      ConfigHash: '0,
+      AddrWidth: 64
   };
 
   // -- Widths --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 proc winogen::package_ip {folder} {
   new_project ${folder}_project ${folder}_project
   add_files -norecurse [setting sources]
+  set_property include_dirs [list [setting include]] [current_fileset]
   set_property top [setting top] [current_fileset]
   update_compile_order -fileset sources_1
   lassign [split [setting core vlnv] :] vendor library name version

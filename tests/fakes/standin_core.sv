@@ -174,7 +174,14 @@ module winogen_core
 
   // Copying: read, write, answer
 
-  typedef enum logic [2:0] {Idle, Address, Read, Write, Answer, Flood} state_e;
+  typedef enum logic [2:0] {
+    Idle,
+    Address,
+    Read,
+    Write,
+    Answer,
+    Flood
+  } state_e;
   state_e state_q;
   logic [31:0] index_q;
   logic [$clog2(Ports)-1:0] port_q;

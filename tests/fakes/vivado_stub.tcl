@@ -419,6 +419,11 @@ proc stub::set_project {name property value} {
 
 proc stub::set_fileset {name property value} {
   variable state
+  if {$property eq "include_dirs"} {
+    foreach folder $value { need {[file isdirectory $folder]} "there is no folder $folder" }
+    variable include $value
+    return
+  }
   need {$property eq "top"} "a fileset has no property $property"
   need {[string match *_wrapper $value] == ($state eq "wrapped")} "there is no module $value"
   variable top $value
@@ -466,6 +471,8 @@ proc ipx::package_project {args} {
   set file [lsearch -inline $stub::sources */$stub::top.v]
   stub::need {$file ne ""} "the top level $::stub::top is no Verilog file of the project"
   stub::need {[lsearch $::stub::sources */winogen_pkg.sv] >= 0} "the package is missing"
+  stub::need {[file isfile [file join {*}$::stub::include wg_assert.svh]]} "nothing to include"
+  stub::need {[lsearch $::stub::sources */wg_assert.svh] >= 0} "an included file is missing"
   set stub::core [dict create folder [file normalize [dict get $found -root_dir]] \
     vendor [dict get $found -vendor] library [dict get $found -library] name $stub::top \
     version 1.0 range "" steps {} registers {} associated {} \

@@ -33,7 +33,7 @@ from winogen.fpga.open_tools import BITSTREAM, CHIPDB, DATABASE, FRAMES, NEXTPNR
 from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.runtime.open import emulated_device
 from winogen.target.board import load_board
-from winogen.target.hardware import parameters, rtl_sources
+from winogen.target.hardware import parameters, rtl_headers, rtl_sources
 from winogen.target.hwh import INTC_BASE, IP_BASE
 
 PART = "xc7z020clg400-1"
@@ -440,7 +440,7 @@ def run_yosys(board, work: Path, *, stop: str = "\x00", seconds: float = 1800) -
     yosys = find_yosys()
     sources = [*rtl_sources(), *open_sources()]
     work.mkdir()
-    for source in sources:
+    for source in [*rtl_headers(), *sources]:
         (work / source.name).write_bytes(source.read_bytes())
     script = yosys_script(board, sources, yosys.threads).split(f"\n{stop}")[0]
     (work / "open.ys").write_text(script + "\n")

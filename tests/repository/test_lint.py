@@ -18,7 +18,13 @@ from winogen.common.errors import BoardError
 from winogen.fpga.open_flow import open_sources
 from winogen.fpga.settings import top_parameters
 from winogen.target.board import CoreConfig, board_names, load_board
-from winogen.target.hardware import hardware_folder, parameters, rtl_sources, wrapper
+from winogen.target.hardware import (
+    hardware_folder,
+    include_folder,
+    parameters,
+    rtl_sources,
+    wrapper,
+)
 
 MODULES = {path.stem: path for path in rtl_sources() if path not in packages()}
 OPEN = {path.stem: path for path in open_sources()}
@@ -114,7 +120,7 @@ def test_yosys_elaborates_the_core_and_finds_no_problem():
     values = " ".join(f"-G {n}={v}" for n, v in parameters(core).items())
     sources = " ".join(map(str, rtl_sources()))
     commands = [
-        f"read_slang --top winogen_core -D SYNTHESIS {values} {sources}",
+        f"read_slang --top winogen_core -I {include_folder()} -D SYNTHESIS {values} {sources}",
         "hierarchy -check -top winogen_core",
         "proc",
         "check -assert",

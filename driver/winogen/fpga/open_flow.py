@@ -28,7 +28,7 @@ from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.target.bitfile import STEM
 from winogen.target.board import Board
 from winogen.target.clock import PLLS, PlClock
-from winogen.target.hardware import hardware_folder, parameters, rtl_sources
+from winogen.target.hardware import hardware_folder, parameters, rtl_headers, rtl_sources
 from winogen.target.hwh import core_parameters, hwh_text
 
 TOP = "winogen_open"
@@ -233,7 +233,10 @@ def _synthesise(board: Board, yosys: Yosys, work: Path, run: _Runner) -> None:
     """Write the netlist for nextpnr into ``work``, with all that it was made from."""
     run.progress.stage(f"synthesis, by {yosys.name} (minutes)")
     sources = [*rtl_sources(), *open_sources()]
-    for source in sources:  # Yosys splits its commands at spaces, which paths may have
+    for source in [
+        *rtl_headers(),
+        *sources,
+    ]:  # Yosys splits its commands at spaces, which paths may have
         (work / source.name).write_bytes(source.read_bytes())
     (work / _NETLIST).unlink(missing_ok=True)
     (work / _SCRIPT).write_text(yosys_script(board, sources, yosys.threads))

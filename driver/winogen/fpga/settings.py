@@ -15,7 +15,7 @@ from typing import Any
 from winogen.common.errors import BoardError
 from winogen.target.bitfile import STEM
 from winogen.target.board import Board, CoreConfig, Platform
-from winogen.target.hardware import parameters, rtl_sources, wrapper
+from winogen.target.hardware import include_folder, parameters, rtl_headers, rtl_sources, wrapper
 from winogen.target.hwh import ACCESS, INTC_BASE, INTC_NAME, INTC_RANGE, IP_BASE, IP_NAME, VLNV
 from winogen.target.registers import ADDRESS_RANGE, REGISTERS
 
@@ -71,7 +71,8 @@ def overlay_settings(board: Board, output: Path) -> dict[str, Any]:
         },
         "registers": _registers(),
         "top": TOP,
-        "sources": [str(path) for path in [*rtl_sources(), wrapper()]],
+        "sources": [str(path) for path in [*rtl_headers(), *rtl_sources(), wrapper()]],
+        "include": str(include_folder()),
         "output": str(output),
         "jobs": min(8, os.cpu_count() or 1),  # gigabytes each
     }

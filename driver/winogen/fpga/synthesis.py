@@ -23,7 +23,7 @@ from winogen.fpga import paths as timing
 from winogen.fpga.netlist import Netlist
 from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.target.board import CoreConfig
-from winogen.target.hardware import CORE, TOP, hardware_folder, parameters, rtl_sources
+from winogen.target.hardware import CORE, TOP, hardware_folder, parameters, rtl_headers, rtl_sources
 
 _NETLIST = "netlist.json.gz"
 #: Families whose primitives Yosys has delays for.
@@ -92,7 +92,8 @@ def synthesise(
         family=family,
         options=options,
     )
-    texts = {path.name: path.read_bytes() for path in files} | {"netlist.ys": script.encode()}
+    texts = {path.name: path.read_bytes() for path in [*rtl_headers(), *files]}
+    texts["netlist.ys"] = script.encode()
     folder = (cache or cache_folder("synth")) / _key(texts, yosys)
     tool = f"{yosys.name} {yosys.version}"
     try:

@@ -23,6 +23,16 @@ def rtl_sources() -> list[Path]:
     return sorted(files, key=lambda p: (not p.stem.endswith("_pkg"), p.name))
 
 
+def rtl_headers() -> list[Path]:
+    """The files that the accelerator's include, which lie in ``include_folder()``."""
+    return sorted(include_folder().glob("*.svh"))
+
+
+def include_folder() -> Path:
+    """Where tools look for included files."""
+    return hardware_folder() / "rtl"
+
+
 def rtl_folders() -> list[Path]:
     """The folders of the accelerator's modules: one for each engine, and what they share."""
     return sorted({path.parent for path in rtl_sources()})

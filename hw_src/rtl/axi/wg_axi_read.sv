@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // One AXI read port, 64 bits, INCR bursts. A burst is asked for only when the queue has room for all
 // of it, so RREADY is always high. The queue holds entries of up to Pack beats of one burst, in order.
 // At the first error response the port stops: the entry says so, and nothing follows it.
@@ -86,7 +88,10 @@ module wg_axi_read #(
   logic outstanding;
   logic [AddrWidth-1:0] oldest_addr;
 
-  wg_fifo #(.Width(AddrWidth), .Depth(MaxOutstanding)) u_addresses (
+  wg_fifo #(
+    .Width(AddrWidth),
+    .Depth(MaxOutstanding)
+  ) u_addresses (
     .clk_i,
     .rst_ni,
     .clear_i (1'b0),
@@ -132,7 +137,10 @@ module wg_axi_read #(
     end
   end
 
-  wg_fifo #(.Width(Pack * 64 + CountWidth + 2), .Depth(Entries)) u_entries (
+  wg_fifo #(
+    .Width(Pack * 64 + CountWidth + 2),
+    .Depth(Entries)
+  ) u_entries (
     .clk_i,
     .rst_ni,
     .clear_i (flush_i),
@@ -145,5 +153,8 @@ module wg_axi_read #(
   );
 
   // The credits promise it.
-  always_ff @(posedge clk_i) if (rst_ni && entry_write) assert (queue_room);
+  `ASSERT(entry_has_room, !entry_write || queue_room)
+  `ASSERT_HOLD(ar_holds, m_axi_arvalid_o, m_axi_arready_i, ({m_axi_araddr_o, m_axi_arlen_o}), 1'b0)
+  `ASSERT_HOLD(entry_holds, entry_valid_o, entry_ready_i, ({entry_error_o, entry_last_o,
+                                                            entry_count_o, entry_data_o}), flush_i)
 endmodule

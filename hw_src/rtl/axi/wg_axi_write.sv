@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Writes one stream of 64-bit beats to runs of memory through one AXI port, INCR bursts.
 // done_o tells that a run marked run_last_i, and all before it, is in memory; after an error response
 // no burst begins, and done_o stays low. flush_i stays high until idle_o: bursts already announced are
@@ -33,7 +35,9 @@ module wg_axi_write
   logic [AddrWidth-1:0] burst_addr;
   logic [4:0] burst_beats;
 
-  wg_burst_split #(.AddrWidth(AddrWidth)) u_split (
+  wg_burst_split #(
+    .AddrWidth(AddrWidth)
+  ) u_split (
     .clk_i,
     .rst_ni,
     .clear_i      (flush_i),
@@ -69,7 +73,10 @@ module wg_axi_write
   logic [63:0] wdata;
   logic [7:0] wstrb;
 
-  wg_fifo #(.Width(4), .Depth(MaxOutstanding)) u_fill (
+  wg_fifo #(
+    .Width(4),
+    .Depth(MaxOutstanding)
+  ) u_fill (
     .clk_i,
     .rst_ni,
     .clear_i (1'b0),
@@ -90,7 +97,9 @@ module wg_axi_write
     else if (beat_valid && beat_ready) fill_q <= fill_last ? '0 : fill_q + 1'b1;
   end
 
-  wg_skid #(.Width(73)) u_beat (
+  wg_skid #(
+    .Width(73)
+  ) u_beat (
     .clk_i,
     .rst_ni,
     .wvalid_i(beat_valid),
@@ -107,7 +116,10 @@ module wg_axi_write
   logic [AddrWidth-1:0] open_addr, error_addr_q;
   logic [7:0] error_code_q;
 
-  wg_fifo #(.Width(AddrWidth + 1), .Depth(MaxOutstanding)) u_open (
+  wg_fifo #(
+    .Width(AddrWidth + 1),
+    .Depth(MaxOutstanding)
+  ) u_open (
     .clk_i,
     .rst_ni,
     .clear_i (1'b0),
@@ -147,5 +159,7 @@ module wg_axi_write
   assign unused = ^run_i.addr;
 
   // A burst without its last beats is a burst without its response.
-  always_ff @(posedge clk_i) if (rst_ni && burst_take) assert (fill_room);
+  `ASSERT(burst_has_room, !burst_take || fill_room)
+  `ASSERT_HOLD(aw_holds, awvalid_q, m_axi_i.awready, ({awaddr_q, awlen_q}), 1'b0)
+  `ASSERT_HOLD(w_holds, wvalid, m_axi_i.wready, ({wlast, wstrb, wdata}), 1'b0)
 endmodule

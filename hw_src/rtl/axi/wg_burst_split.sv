@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Cuts runs of contiguous bytes into AXI bursts: at most 16 beats of 64 bits, none across 4 KB.
 // A run that starts where the one before ended shares its last burst. That burst waits one cycle for
 // such a run, no more: the next run may come only after this one has been served.
@@ -25,7 +27,10 @@ module wg_burst_split #(
 
   assign run_ready_o = queue_ready && !clear_i;
 
-  wg_fifo #(.Width(AddrWidth + 31), .Depth(2)) u_queue (
+  wg_fifo #(
+    .Width(AddrWidth + 31),
+    .Depth(2)
+  ) u_queue (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -92,4 +97,7 @@ module wg_burst_split #(
       if (!burst_valid_o || burst_ready_i) burst_valid_o <= emit;
     end
   end
+
+  `ASSERT_HOLD(burst_holds, burst_valid_o, burst_ready_i, ({burst_last_o, burst_beats_o,
+                                                            burst_addr_o}), clear_i)
 endmodule

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Reads runs of memory through several AXI ports and gives their beats in order, up to Ports a cycle.
 // Bursts go to the ports in turn, and the answers are merged in the same turn.
 // flush_i stays high until idle_o: what is on its way is thrown away.
@@ -48,7 +50,9 @@ module wg_reader
   logic [SelWidth-1:0] ask_q, merge_q;  // whose turn it is
   logic load;
 
-  wg_burst_split #(.AddrWidth(AddrWidth)) u_split (
+  wg_burst_split #(
+    .AddrWidth(AddrWidth)
+  ) u_split (
     .clk_i,
     .rst_ni,
     .clear_i      (flush_i),
@@ -69,9 +73,9 @@ module wg_reader
   assign unused = ^run_i;
 
   for (genvar i = 0; i < Ports; i++) begin : gen_port
-    logic                 arvalid, rready;
+    logic arvalid, rready;
     logic [AddrWidth-1:0] araddr;
-    logic [7:0]           arlen;
+    logic [7:0] arlen;
     assign m_axi_o[i] = '{arvalid: arvalid, araddr: 64'(araddr), arlen: arlen, rready: rready};
 
     wg_axi_read #(
@@ -147,5 +151,5 @@ module wg_reader
     addr: 64'(error_addr[merge_q])
   };
 
-  always_ff @(posedge clk_i) if (rst_ni) assert (beat_take_i <= beat_count_o);
+  `ASSERT(takes_what_is_there, beat_take_i <= beat_count_o)
 endmodule

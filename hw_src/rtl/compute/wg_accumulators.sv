@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Accumulators of TileLanes tiles in two halves: one accumulates while the other is drained.
 //
 // An accumulator that nothing was added to since its half was freed reads as zero.
@@ -41,7 +43,10 @@ module wg_accumulators
     // One read port serves both: a half is never accumulated and drained at once.
     logic [AccAw-1:0] raddr;
     assign raddr = half_q == h[0] && !full_q[h] ? index_q : drain_index_i;
-    wg_lutram #(.Width(Bits), .Depth(AccumulatorDepth)) u_mem (
+    wg_lutram #(
+      .Width(Bits),
+      .Depth(AccumulatorDepth)
+    ) u_mem (
       .clk_i,
       .we_i   (valid_q && half_q == h[0]),
       .waddr_i(index_q),
@@ -91,11 +96,7 @@ module wg_accumulators
     end
   end
 
-`ifndef SYNTHESIS
   // The multipliers must not start a group without a free half, nor the drain free an empty one.
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && !clear_i && valid_q) assert (!full_q[half_q]);
-    if (rst_ni && !clear_i && drain_done_i) assert (full_q[drain_half_q]);
-  end
-`endif
+  `ASSERT(adds_to_a_free_half, clear_i || !valid_q || !full_q[half_q])
+  `ASSERT(frees_a_full_half, clear_i || !drain_done_i || full_q[drain_half_q])
 endmodule

@@ -34,22 +34,38 @@ module wg_activation #(
   // Entries 0, 2, ..., 1024 and 1, 3, ..., 1023.
   localparam int unsigned EvenDepth = 513;
   localparam int unsigned OddDepth = 512;
+  typedef logic signed [16:0] step_t;
+  typedef logic signed [SumWidth-1:0] sum_t;
 
   // Control and what passes along.
   logic [Latency-1:0] valid_q;
-  logic               use_table;
+  logic use_table;
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) valid_q <= '0;
     else valid_q <= {valid_q[Latency-2:0], valid_i};
   end
   assign valid_o = valid_q[Latency-1];
 
-  wg_delay #(.Width(SideWidth), .Depth(Latency)) u_side (.clk_i, .data_i(side_i), .data_o(side_o));
-  wg_delay #(.Width(1), .Depth(Latency - 1)) u_use (.clk_i, .data_i(use_i), .data_o(use_table));
+  wg_delay #(
+    .Width(SideWidth),
+    .Depth(Latency)
+  ) u_side (
+    .clk_i,
+    .data_i(side_i),
+    .data_o(side_o)
+  );
+  wg_delay #(
+    .Width(1),
+    .Depth(Latency - 1)
+  ) u_use (
+    .clk_i,
+    .data_i(use_i),
+    .data_o(use_table)
+  );
 
   // Writes, registered for their fan-out.
-  logic        we_even_q, we_odd_q;
-  logic [9:0]  waddr_q;
+  logic we_even_q, we_odd_q;
+  logic [9:0] waddr_q;
   logic [15:0] wdata_q;
   always_ff @(posedge clk_i) begin
     we_even_q <= we_i && !addr_i[0];
@@ -71,7 +87,10 @@ module wg_activation #(
 
     // 2, 3
     logic [15:0] even, odd;
-    wg_ram #(.Width(16), .Depth(EvenDepth)) u_even (
+    wg_ram #(
+      .Width(16),
+      .Depth(EvenDepth)
+    ) u_even (
       .clk_i,
       .we_i   (we_even_q),
       .waddr_i(waddr_q),
@@ -79,7 +98,10 @@ module wg_activation #(
       .raddr_i(even_addr_q),
       .rdata_o(even)
     );
-    wg_ram #(.Width(16), .Depth(OddDepth)) u_odd (
+    wg_ram #(
+      .Width(16),
+      .Depth(OddDepth)
+    ) u_odd (
       .clk_i,
       .we_i   (we_odd_q),
       .waddr_i(waddr_q[8:0]),
@@ -88,24 +110,37 @@ module wg_activation #(
       .rdata_o(odd)
     );
 
-    logic                 swap;
-    logic [5:0]           fraction;
+    logic swap;
+    logic [5:0] fraction;
     logic [DataWidth-1:0] pass;
-    wg_delay #(.Width(1), .Depth(3)) u_swap (.clk_i, .data_i(segment[0]), .data_o(swap));
-    wg_delay #(.Width(6), .Depth(5)) u_fraction (
+    wg_delay #(
+      .Width(1),
+      .Depth(3)
+    ) u_swap (
+      .clk_i,
+      .data_i(segment[0]),
+      .data_o(swap)
+    );
+    wg_delay #(
+      .Width(6),
+      .Depth(5)
+    ) u_fraction (
       .clk_i,
       .data_i(pre_i[l][5:0]),
       .data_o(fraction)
     );
-    wg_delay #(.Width(DataWidth), .Depth(Latency - 1)) u_pass (
+    wg_delay #(
+      .Width(DataWidth),
+      .Depth(Latency - 1)
+    ) u_pass (
       .clk_i,
       .data_i(pre_i[l][DataWidth-1:0]),
       .data_o(pass)
     );
 
-    logic signed [15:0]               from_q, to_q;
-    logic signed [16:0]               step_q;
-    logic signed [SumWidth-1:0]       start_q, start2_q, product_q;
+    logic signed [15:0] from_q, to_q;
+    logic signed [16:0] step_q;
+    logic signed [SumWidth-1:0] start_q, start2_q, product_q;
     logic signed [SumWidth-Shift-1:0] whole_q;
 
     always_ff @(posedge clk_i) begin
@@ -113,8 +148,8 @@ module wg_activation #(
       from_q    <= swap ? odd : even;
       to_q      <= swap ? even : odd;
       // 5
-      step_q    <= 17'(to_q) - 17'(from_q);
-      start_q   <= (SumWidth'(from_q) <<< 6) + SumWidth'(1 << (Shift - 1));
+      step_q    <= step_t'(to_q) - step_t'(from_q);
+      start_q   <= (sum_t'(from_q) <<< 6) + SumWidth'(1 << (Shift - 1));
       // 6
       product_q <= step_q * $signed({1'b0, fraction});
       start2_q  <= start_q;
@@ -124,7 +159,7 @@ module wg_activation #(
       if (!use_table) value_o[l] <= pass;
       else if (whole_q[SumWidth-Shift-1:DataWidth-1] !=
                {(SumWidth - Shift - DataWidth + 1){whole_q[SumWidth-Shift-1]}})
-        value_o[l] <= {whole_q[SumWidth-Shift-1], {(DataWidth - 1){!whole_q[SumWidth-Shift-1]}}};
+        value_o[l] <= {whole_q[SumWidth-Shift-1], {(DataWidth - 1) {!whole_q[SumWidth-Shift-1]}}};
       else value_o[l] <= whole_q[DataWidth-1:0];
     end
   end

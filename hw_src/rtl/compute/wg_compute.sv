@@ -35,18 +35,18 @@ module wg_compute
   output logic [OutputAw-1:0]                          out_waddr_o,
   output logic [Lanes-1:0][DataWidth-1:0]              out_wdata_o
 );
-  localparam int unsigned Slots    = 8;
-  localparam int unsigned SlotAw   = $clog2(Slots);
+  localparam int unsigned Slots = 8;
+  localparam int unsigned SlotAw = $clog2(Slots);
   localparam int unsigned TileLanes = Config.TileLanes;
-  localparam int unsigned TileAw   = index_width(TileLanes);
-  localparam int unsigned RowBits  = row_bits(Config);
-  localparam int unsigned ZWidth   = z_width(Config);
+  localparam int unsigned TileAw = index_width(TileLanes);
+  localparam int unsigned RowBits = row_bits(Config);
+  localparam int unsigned ZWidth = z_width(Config);
   localparam int unsigned SumWidth = sum_width(Config);
   localparam int unsigned AccWidth = acc_width(Config);
-  localparam int unsigned AccAw    = $clog2(Config.AccumulatorDepth);
-  localparam int unsigned StepAw   = $clog2(Config.StepDepth);
-  localparam int unsigned PhaseAw  = $clog2(Config.PhaseDepth);
-  localparam int unsigned Queue    = $bits(compute_t) + 20;
+  localparam int unsigned AccAw = $clog2(Config.AccumulatorDepth);
+  localparam int unsigned StepAw = $clog2(Config.StepDepth);
+  localparam int unsigned PhaseAw = $clog2(Config.PhaseDepth);
+  localparam int unsigned Queue = $bits(compute_t) + 20;
 
   // -- Instructions --------------------------------------------------------------------------------
 
@@ -62,15 +62,32 @@ module wg_compute
   // After a fault nothing begins or ends.
   assign drain_start   = drain_valid && !fault_valid;
 
-  wg_fifo #(.Width(Queue), .Depth(4)) u_mac_queue (
-    .clk_i, .rst_ni, .clear_i,
-    .wvalid_i(start), .wready_o(mac_queue_ready), .wdata_i({start_i.index, instruction}),
-    .rvalid_o(mac_valid), .rready_i(mac_ready), .rdata_o({mac_index, mac_instruction})
+  wg_fifo #(
+    .Width(Queue),
+    .Depth(4)
+  ) u_mac_queue (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .wvalid_i(start),
+    .wready_o(mac_queue_ready),
+    .wdata_i({start_i.index, instruction}),
+    .rvalid_o(mac_valid),
+    .rready_i(mac_ready),
+    .rdata_o({mac_index, mac_instruction})
   );
-  wg_fifo #(.Width(Queue), .Depth(4)) u_drain_queue (
-    .clk_i, .rst_ni, .clear_i,
-    .wvalid_i(start), .wready_o(drain_queue_ready), .wdata_i({start_i.index, instruction}),
-    .rvalid_o(drain_valid), .rready_i(drain_ready && !fault_valid),
+  wg_fifo #(
+    .Width(Queue),
+    .Depth(4)
+  ) u_drain_queue (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .wvalid_i(start),
+    .wready_o(drain_queue_ready),
+    .wdata_i({start_i.index, instruction}),
+    .rvalid_o(drain_valid),
+    .rready_i(drain_ready && !fault_valid),
     .rdata_o({drain_index, drain_instruction})
   );
   always_ff @(posedge clk_i) begin
@@ -85,13 +102,25 @@ module wg_compute
   logic [3:0][SlotAw+1:0] patch_waddr;
   logic [3:0][RowBits-1:0] patch_wdata;
   logic slot_filled, slot_last, slot_freed;
-  wg_patch_fetch #(.Config(Config), .Slots(Slots)) u_fetch (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(start), .start_ready_o(fetch_ready), .start_i(instruction),
-    .in_raddr_o, .in_rdata_i,
-    .patch_we_o(patch_we), .patch_tile_o(patch_tile), .patch_waddr_o(patch_waddr),
+  wg_patch_fetch #(
+    .Config(Config),
+    .Slots(Slots)
+  ) u_fetch (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(start),
+    .start_ready_o(fetch_ready),
+    .start_i(instruction),
+    .in_raddr_o,
+    .in_rdata_i,
+    .patch_we_o(patch_we),
+    .patch_tile_o(patch_tile),
+    .patch_waddr_o(patch_waddr),
     .patch_wdata_o(patch_wdata),
-    .slot_filled_o(slot_filled), .slot_last_o(slot_last), .slot_freed_i(slot_freed)
+    .slot_filled_o(slot_filled),
+    .slot_last_o(slot_last),
+    .slot_freed_i(slot_freed)
   );
 
   // -- Multipliers ---------------------------------------------------------------------------------
@@ -109,7 +138,10 @@ module wg_compute
   logic [TileLanes-1:0][Lanes-1:0][SumWidth-1:0] sum;
 
   assign step_written = decode_step_entry(tab_i.data);
-  wg_ram #(.Width($bits(step_entry_t)), .Depth(Config.StepDepth)) u_steps (
+  wg_ram #(
+    .Width($bits(step_entry_t)),
+    .Depth(Config.StepDepth)
+  ) u_steps (
     .clk_i,
     .we_i   (tab_i.we && tab_i.id == TableStep),
     .waddr_i(tab_i.addr[StepAw-1:0]),
@@ -117,38 +149,84 @@ module wg_compute
     .raddr_i(step_raddr),
     .rdata_o(step_read)
   );
-  wg_mac_sequencer #(.Config(Config), .Slots(Slots)) u_sequencer (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(mac_valid), .start_ready_o(mac_ready), .start_i(mac_instruction),
-    .step_raddr_o(step_raddr), .step_i(step_read),
-    .slot_filled_i(slot_filled), .slot_last_i(slot_last), .slot_freed_o(slot_freed),
-    .patch_slot_o(patch_slot), .patch_position_o(patch_position),
-    .patch_winograd_o(patch_winograd), .patch_rows_o(patch_rows),
-    .patch_columns_o(patch_columns), .weight_raddr_o,
-    .add_valid_o(add_valid), .add_index_o(add_index), .add_first_o(add_first),
-    .add_last_o(add_last), .drain_done_i(drain_done), .step_o, .fault_o(mac_fault)
-  );
-  wg_patch_buffer #(.Config(Config), .Slots(Slots)) u_patches (
+  wg_mac_sequencer #(
+    .Config(Config),
+    .Slots(Slots)
+  ) u_sequencer (
     .clk_i,
-    .we_i(patch_we), .tile_i(patch_tile), .waddr_i(patch_waddr), .wdata_i(patch_wdata),
-    .slot_i(patch_slot), .position_i(patch_position), .winograd_i(patch_winograd),
-    .rows_i(patch_rows), .columns_i(patch_columns), .z_o(z)
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(mac_valid),
+    .start_ready_o(mac_ready),
+    .start_i(mac_instruction),
+    .step_raddr_o(step_raddr),
+    .step_i(step_read),
+    .slot_filled_i(slot_filled),
+    .slot_last_i(slot_last),
+    .slot_freed_o(slot_freed),
+    .patch_slot_o(patch_slot),
+    .patch_position_o(patch_position),
+    .patch_winograd_o(patch_winograd),
+    .patch_rows_o(patch_rows),
+    .patch_columns_o(patch_columns),
+    .weight_raddr_o,
+    .add_valid_o(add_valid),
+    .add_index_o(add_index),
+    .add_first_o(add_first),
+    .add_last_o(add_last),
+    .drain_done_i(drain_done),
+    .step_o,
+    .fault_o(mac_fault)
+  );
+  wg_patch_buffer #(
+    .Config(Config),
+    .Slots(Slots)
+  ) u_patches (
+    .clk_i,
+    .we_i(patch_we),
+    .tile_i(patch_tile),
+    .waddr_i(patch_waddr),
+    .wdata_i(patch_wdata),
+    .slot_i(patch_slot),
+    .position_i(patch_position),
+    .winograd_i(patch_winograd),
+    .rows_i(patch_rows),
+    .columns_i(patch_columns),
+    .z_o(z)
   );
   always_ff @(posedge clk_i) weight_q <= weight_rdata_i;
   wg_mac_array #(
-    .Lanes(Lanes), .TileLanes(TileLanes), .ZWidth(ZWidth), .WeightWidth(WeightWidth)
-  ) u_array (.clk_i, .z_i(z), .w_i(weight_q), .sum_o(sum));
+    .Lanes(Lanes),
+    .TileLanes(TileLanes),
+    .ZWidth(ZWidth),
+    .WeightWidth(WeightWidth)
+  ) u_array (
+    .clk_i,
+    .z_i(z),
+    .w_i(weight_q),
+    .sum_o(sum)
+  );
 
   // -- Outputs -------------------------------------------------------------------------------------
 
   logic full;
   logic [AccAw-1:0] drain_acc;
   logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] drain_data;
-  wg_accumulators #(.Config(Config)) u_accumulators (
-    .clk_i, .rst_ni, .clear_i,
-    .add_valid_i(add_valid), .add_index_i(add_index), .add_first_i(add_first),
-    .add_last_i(add_last), .sum_i(sum),
-    .full_o(full), .drain_index_i(drain_acc), .drain_o(drain_data), .drain_done_i(drain_done)
+  wg_accumulators #(
+    .Config(Config)
+  ) u_accumulators (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .add_valid_i(add_valid),
+    .add_index_i(add_index),
+    .add_first_i(add_first),
+    .add_last_i(add_last),
+    .sum_i(sum),
+    .full_o(full),
+    .drain_index_i(drain_acc),
+    .drain_o(drain_data),
+    .drain_done_i(drain_done)
   );
 
   accumulator_entry_t accumulator_written, accumulator_read;
@@ -157,7 +235,10 @@ module wg_compute
   logic [PhaseAw-1:0] phase_raddr;
   assign accumulator_written = decode_accumulator_entry(tab_i.data);
   assign phase_written       = decode_phase_entry(tab_i.data);
-  wg_lutram #(.Width($bits(accumulator_entry_t)), .Depth(2 * Config.AccumulatorDepth)) u_acc_table (
+  wg_lutram #(
+    .Width($bits(accumulator_entry_t)),
+    .Depth(2 * Config.AccumulatorDepth)
+  ) u_acc_table (
     .clk_i,
     .we_i   (tab_i.we && tab_i.id == TableAccumulator),
     .waddr_i(tab_i.addr[AccAw:0]),
@@ -165,7 +246,10 @@ module wg_compute
     .raddr_i(accumulator_raddr),
     .rdata_o(accumulator_read)
   );
-  wg_lutram #(.Width($bits(phase_entry_t)), .Depth(Config.PhaseDepth)) u_phase_table (
+  wg_lutram #(
+    .Width($bits(phase_entry_t)),
+    .Depth(Config.PhaseDepth)
+  ) u_phase_table (
     .clk_i,
     .we_i   (tab_i.we && tab_i.id == TablePhase),
     .waddr_i(tab_i.addr[PhaseAw-1:0]),
@@ -177,24 +261,48 @@ module wg_compute
   logic words_idle, drain_fault, output_fault;
   word_t word;
   logic [Lanes-1:0][AccWidth-1:0] word_data;
-  wg_drain #(.Config(Config)) u_drain (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(drain_start), .start_ready_o(drain_ready), .start_i(drain_instruction),
+  wg_drain #(
+    .Config(Config)
+  ) u_drain (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(drain_start),
+    .start_ready_o(drain_ready),
+    .start_i(drain_instruction),
     .done_o(drain_ended),
-    .accumulator_raddr_o(accumulator_raddr), .accumulator_i(accumulator_read),
-    .phase_raddr_o(phase_raddr), .phase_i(phase_read),
-    .full_i(full), .drain_index_o(drain_acc), .drain_i(drain_data), .drain_done_o(drain_done),
-    .word_o(word), .data_o(word_data), .instruction_o(word_instruction), .idle_i(words_idle), .fault_o(drain_fault)
+    .accumulator_raddr_o(accumulator_raddr),
+    .accumulator_i(accumulator_read),
+    .phase_raddr_o(phase_raddr),
+    .phase_i(phase_read),
+    .full_i(full),
+    .drain_index_o(drain_acc),
+    .drain_i(drain_data),
+    .drain_done_o(drain_done),
+    .word_o(word),
+    .data_o(word_data),
+    .instruction_o(word_instruction),
+    .idle_i(words_idle),
+    .fault_o(drain_fault)
   );
-  wg_output #(.Config(Config)) u_output (
-    .clk_i, .rst_ni, .clear_i,
+  wg_output #(
+    .Config(Config)
+  ) u_output (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
     .instruction_i(word_instruction),
-    .word_i(word), .data_i(word_data),
-    .idle_o(words_idle), .fault_o(output_fault),
+    .word_i(word),
+    .data_i(word_data),
+    .idle_o(words_idle),
+    .fault_o(output_fault),
     .par_i,
-    .act_we_i(tab_i.we && tab_i.id == TableActivation), .act_addr_i(tab_i.addr[10:0]),
+    .act_we_i(tab_i.we && tab_i.id == TableActivation),
+    .act_addr_i(tab_i.addr[10:0]),
     .act_data_i(tab_i.data[15:0]),
-    .out_we_o, .out_waddr_o, .out_wdata_o
+    .out_we_o,
+    .out_waddr_o,
+    .out_wdata_o
   );
 
   logic unused;
@@ -204,7 +312,14 @@ module wg_compute
 
   // A step is found illegal three cycles after its issue; the sequencer may have gone on by then.
   logic [19:0] mac_index2, mac_fault_index_q;
-  wg_delay #(.Width(20), .Depth(2)) u_index (.clk_i, .data_i(mac_index_q), .data_o(mac_index2));
+  wg_delay #(
+    .Width(20),
+    .Depth(2)
+  ) u_index (
+    .clk_i,
+    .data_i(mac_index_q),
+    .data_o(mac_index2)
+  );
   always_ff @(posedge clk_i) if (!mac_fault) mac_fault_index_q <= mac_index2;
 
   assign fault_valid = mac_fault || drain_fault || output_fault;

@@ -62,8 +62,8 @@ module wg_drain
   logic [TileAw:0] nxt_count_q;
   logic nxt_full, take_group, finished_q;
   logic last_x, last_y, last_n;
-  logic [9:0] step_y, step_x;    // output rows and columns a tile
-  logic [9:0] tile_psums;        // partial sums a tile
+  logic [9:0] step_y, step_x;  // output rows and columns a tile
+  logic [9:0] tile_psums;  // partial sums a tile
 
   assign nxt_full   = nxt_count_q == (TileAw + 1)'(TileLanes);
   assign last_x     = walk_x_q + 12'd1 == d_q.tiles_x;
@@ -103,7 +103,7 @@ module wg_drain
   // -- Sums of a phase ------------------------------------------------------------------------------
 
   // The next accumulator and its table entry, read a cycle ahead.
-  logic [8:0] index_q;          // accumulators read
+  logic [8:0] index_q;  // accumulators read
   logic head_valid_q;
   accumulator_entry_t head_q;
   logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] head_data_q;
@@ -129,7 +129,7 @@ module wg_drain
   // Coefficients with which position (i, j) enters output (r, c): A^T[r][i] * A^T[c][j].
   logic [3:0] plus, minus;
   function automatic logic [1:0] at(input logic row, input logic [1:0] i);  // {minus, plus}
-    case (i)
+    unique case (i)
       2'd0:    at = row ? 2'b00 : 2'b01;
       2'd1:    at = 2'b01;
       2'd2:    at = row ? 2'b10 : 2'b01;
@@ -200,7 +200,7 @@ module wg_drain
   // -- Words ----------------------------------------------------------------------------------------
 
   logic emit_q;
-  logic [1:0] output_q;      // i * 2 + j
+  logic [1:0] output_q;  // i * 2 + j
   logic [TileAw-1:0] tile_q;
   phase_entry_t phase_entry_q;
   logic [9:0] phase_psum_q;  // partial sums of the tile before this phase

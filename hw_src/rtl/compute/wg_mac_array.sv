@@ -17,15 +17,36 @@ module wg_mac_array #(
   logic [Lanes-1:0][Lanes-1:0][WeightWidth-1:0] w;
 
   for (genvar t = 0; t < int'(TileLanes); t++) begin : g_z
-    wg_skew #(.Lanes(Lanes), .Width(ZWidth)) u_skew (.clk_i, .data_i(z_i[t]), .data_o(z[t]));
+    wg_skew #(
+      .Lanes(Lanes),
+      .Width(ZWidth)
+    ) u_skew (
+      .clk_i,
+      .data_i(z_i[t]),
+      .data_o(z[t])
+    );
   end
   for (genvar c = 0; c < int'(Lanes); c++) begin : g_w
-    wg_skew #(.Lanes(Lanes), .Width(WeightWidth)) u_skew (.clk_i, .data_i(w_i[c]), .data_o(w[c]));
+    wg_skew #(
+      .Lanes(Lanes),
+      .Width(WeightWidth)
+    ) u_skew (
+      .clk_i,
+      .data_i(w_i[c]),
+      .data_o(w[c])
+    );
   end
   for (genvar t = 0; t < int'(TileLanes); t++) begin : g_tile
     for (genvar c = 0; c < int'(Lanes); c++) begin : g_channel
-      wg_mac_chain #(.Lanes(Lanes), .ZWidth(ZWidth), .WeightWidth(WeightWidth)) u_chain (
-        .clk_i, .z_i(z[t]), .w_i(w[c]), .sum_o(sum_o[t][c])
+      wg_mac_chain #(
+        .Lanes(Lanes),
+        .ZWidth(ZWidth),
+        .WeightWidth(WeightWidth)
+      ) u_chain (
+        .clk_i,
+        .z_i(z[t]),
+        .w_i(w[c]),
+        .sum_o(sum_o[t][c])
       );
     end
   end

@@ -13,17 +13,18 @@ module wg_mac_chain #(
   input  logic [Lanes-1:0][WeightWidth-1:0] w_i,
   output logic signed [SumWidth-1:0]        sum_o
 );
-  logic signed [ZWidth-1:0]             z_q [Lanes];
-  logic signed [WeightWidth-1:0]        w_q [Lanes];
-  logic signed [ZWidth+WeightWidth-1:0] m_q [Lanes];
-  logic signed [SumWidth-1:0]           p_q [Lanes];
+  typedef logic signed [SumWidth-1:0] sum_t;
+  logic signed [ZWidth-1:0] z_q[Lanes];
+  logic signed [WeightWidth-1:0] w_q[Lanes];
+  logic signed [ZWidth+WeightWidth-1:0] m_q[Lanes];
+  sum_t p_q[Lanes];
 
   always_ff @(posedge clk_i) begin
     for (int unsigned k = 0; k < Lanes; k++) begin
       z_q[k] <= $signed(z_i[k]);
       w_q[k] <= $signed(w_i[k]);
       m_q[k] <= z_q[k] * w_q[k];
-      p_q[k] <= (k == 0 ? '0 : p_q[k == 0 ? 0 : k-1]) + SumWidth'(m_q[k]);
+      p_q[k] <= (k == 0 ? '0 : p_q[k == 0 ? 0 : k-1]) + sum_t'(m_q[k]);
     end
   end
   assign sum_o = p_q[Lanes-1];

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Second stage of the compute engine: walks the step list and feeds the multiplier array.
 //
 // A step is issued every cycle as long as the block's patch slot is filled and an accumulator half
@@ -55,11 +57,11 @@ module wg_mac_sequencer
   compute_t d_q;
   logic [11:0] step_q, block_q;
   logic [StepAw-1:0] step_addr_q;
-  logic [19:0] weight_q;           // first weight word of the block
+  logic [19:0] weight_q;  // first weight word of the block
   logic [SlotAw-1:0] fill_slot_q, slot_q;
-  logic [SlotAw:0] avail_q;        // filled slots that no step has used
+  logic [SlotAw:0] avail_q;  // filled slots that no step has used
   logic [Slots-1:0] last_group_q;  // for each slot
-  logic [1:0] halves_q;            // accumulator halves in use
+  logic [1:0] halves_q;  // accumulator halves in use
   logic issue, first_step, last_step, last_block, group_end;
 
   assign start_ready_o = !run_q;
@@ -183,7 +185,10 @@ module wg_mac_sequencer
     valid_q <= rst_ni && !clear_i ? {valid_q[Wait-2:0], add_valid_q} : '0;
   end
   assign add_valid_o = valid_q[Wait-1];
-  wg_delay #(.Width(AccAw + 2), .Depth(Wait)) u_delay (
+  wg_delay #(
+    .Width(AccAw + 2),
+    .Depth(Wait)
+  ) u_delay (
     .clk_i,
     .data_i({add_index_q, add_first_q, add_last_q}),
     .data_o({add_index_o, add_first_o, add_last_o})
@@ -193,10 +198,6 @@ module wg_mac_sequencer
   logic unused;
   assign unused = ^{d_q, weight_addr};
 
-`ifndef SYNTHESIS
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && !clear_i) assert (halves_q <= 2'd2);
-    if (rst_ni && !clear_i) assert (avail_q <= (SlotAw + 1)'(Slots));
-  end
-`endif
+  `ASSERT(halves_that_are_there, clear_i || halves_q <= 2'd2)
+  `ASSERT(slots_that_are_there, clear_i || avail_q <= (SlotAw + 1)'(Slots))
 endmodule

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Last stage of the compute engine: partial sums, requantisation, activation, output buffer.
 //
 // A word of outputs enters each cycle. Its sum starts from the bias or from the partial-sum memory,
@@ -47,7 +49,10 @@ module wg_output
   logic psum_we;
   logic [19:0] psum3;
 
-  wg_ram #(.Width(Lanes * AccWidth), .Depth(Config.PsumDepth)) u_psum (
+  wg_ram #(
+    .Width(Lanes * AccWidth),
+    .Depth(Config.PsumDepth)
+  ) u_psum (
     .clk_i,
     .we_i   (psum_we),
     .waddr_i(psum3[PsumAw-1:0]),
@@ -55,8 +60,22 @@ module wg_output
     .raddr_i(word_i.psum[PsumAw-1:0]),
     .rdata_o(old2)
   );
-  wg_delay #(.Width(Lanes * AccWidth), .Depth(2)) u_word (.clk_i, .data_i, .data_o(word2));
-  wg_delay #(.Width(20), .Depth(3)) u_addr (.clk_i, .data_i(word_i.psum), .data_o(psum3));
+  wg_delay #(
+    .Width(Lanes * AccWidth),
+    .Depth(2)
+  ) u_word (
+    .clk_i,
+    .data_i,
+    .data_o(word2)
+  );
+  wg_delay #(
+    .Width(20),
+    .Depth(3)
+  ) u_addr (
+    .clk_i,
+    .data_i(word_i.psum),
+    .data_o(psum3)
+  );
   assign psum_we = valid_q[2] && !instruction_i.last;
 
   always_ff @(posedge clk_i) begin
@@ -99,12 +118,20 @@ module wg_output
     par_addr_q    <= par_i.addr[ParamAw-1:0];
   end
   // The clamp follows when its value is there.
-  wg_delay #(.Width(9), .Depth(RequantiseLatency)) u_clamp_addr (
-    .clk_i, .data_i(word_i.param), .data_o(clamp_addr)
+  wg_delay #(
+    .Width(9),
+    .Depth(RequantiseLatency)
+  ) u_clamp_addr (
+    .clk_i,
+    .data_i(word_i.param),
+    .data_o(clamp_addr)
   );
   for (genvar c = 0; c < int'(Lanes); c++) begin : g_param
     always_ff @(posedge clk_i) par_we_q[c] <= par_i.we && par_i.lane == 8'(c);
-    wg_ram #(.Width($bits(entry_t)), .Depth(Config.ParamDepth)) u_param (
+    wg_ram #(
+      .Width($bits(entry_t)),
+      .Depth(Config.ParamDepth)
+    ) u_param (
       .clk_i,
       .we_i   (par_we_q[c]),
       .waddr_i(par_addr_q),
@@ -112,7 +139,10 @@ module wg_output
       .raddr_i(word_i.param[ParamAw-1:0]),
       .rdata_o(param2[c])
     );
-    wg_ram #(.Width($bits(clamp_t)), .Depth(Config.ParamDepth)) u_clamp (
+    wg_ram #(
+      .Width($bits(clamp_t)),
+      .Depth(Config.ParamDepth)
+    ) u_clamp (
       .clk_i,
       .we_i   (par_we_q[c]),
       .waddr_i(par_addr_q),
@@ -143,9 +173,21 @@ module wg_output
     place2_q  <= instruction_i.output_base + row1_q + column1_q;
     place3_q  <= place2_q;
   end
-  wg_delay #(.Width(1), .Depth(3)) u_kept (.clk_i, .data_i(word_i.kept), .data_o(kept3));
-  wg_delay #(.Width(21), .Depth(RequantiseLatency)) u_place (
-    .clk_i, .data_i({kept3, place3_q}), .data_o({kept_r, place_r})
+  wg_delay #(
+    .Width(1),
+    .Depth(3)
+  ) u_kept (
+    .clk_i,
+    .data_i(word_i.kept),
+    .data_o(kept3)
+  );
+  wg_delay #(
+    .Width(21),
+    .Depth(RequantiseLatency)
+  ) u_place (
+    .clk_i,
+    .data_i({kept3, place3_q}),
+    .data_o({kept_r, place_r})
   );
 
   // -- Requantisation and activation -----------------------------------------------------------------
@@ -153,7 +195,9 @@ module wg_output
   logic [Lanes-1:0] requantised;
   logic [Lanes-1:0][15:0] value;
   for (genvar c = 0; c < int'(Lanes); c++) begin : g_requantise
-    wg_requantise #(.AccWidth(AccWidth)) u_requantise (
+    wg_requantise #(
+      .AccWidth(AccWidth)
+    ) u_requantise (
       .clk_i,
       .rst_ni,
       .clear_i,
@@ -171,7 +215,11 @@ module wg_output
 
   logic [20:0] side;
   logic finished;
-  wg_activation #(.DataWidth(DataWidth), .Lanes(Lanes), .SideWidth(21)) u_activation (
+  wg_activation #(
+    .DataWidth(DataWidth),
+    .Lanes(Lanes),
+    .SideWidth(21)
+  ) u_activation (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -200,4 +248,6 @@ module wg_output
 
   logic unused;
   assign unused = ^{instruction_i, psum3, side, word_i, par_i, par, clamp_addr, requantised};
+
+  `ASSERT(words_are_counted, clear_i || !(finished || psum_we) || count_q != '0)
 endmodule

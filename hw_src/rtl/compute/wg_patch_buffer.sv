@@ -42,11 +42,24 @@ module wg_patch_buffer
     use_b = winograd_i && !position_i[4];
     minus = 1'b1;
     if (winograd_i) begin
-      case (i)
-        2'd0:    begin row_a = 2'd0; row_b = 2'd2; end
-        2'd1:    begin row_a = 2'd1; row_b = 2'd2; minus = 1'b0; end
-        2'd2:    begin row_a = 2'd2; row_b = 2'd1; end
-        default: begin row_a = 2'd1; row_b = 2'd3; end
+      unique case (i)
+        2'd0: begin
+          row_a = 2'd0;
+          row_b = 2'd2;
+        end
+        2'd1: begin
+          row_a = 2'd1;
+          row_b = 2'd2;
+          minus = 1'b0;
+        end
+        2'd2: begin
+          row_a = 2'd2;
+          row_b = 2'd1;
+        end
+        default: begin
+          row_a = 2'd1;
+          row_b = 2'd3;
+        end
       endcase
     end
     use_a = !position_i[4] && rows_i[row_a] && (winograd_i || columns_i[j]);
@@ -73,13 +86,27 @@ module wg_patch_buffer
     for (genvar b = 0; b < 4; b++) begin : g_bank
       logic we;
       assign we = we_i[b] && tile_i == TileAw'(t);
-      wg_lutram #(.Width(RowBits), .Depth(4 * Slots)) u_a (
-        .clk_i, .we_i(we), .waddr_i(waddr_i[b]), .wdata_i(wdata_i[b]),
-        .raddr_i(addr_a_q), .rdata_o(data_a[b])
+      wg_lutram #(
+        .Width(RowBits),
+        .Depth(4 * Slots)
+      ) u_a (
+        .clk_i,
+        .we_i(we),
+        .waddr_i(waddr_i[b]),
+        .wdata_i(wdata_i[b]),
+        .raddr_i(addr_a_q),
+        .rdata_o(data_a[b])
       );
-      wg_lutram #(.Width(RowBits), .Depth(4 * Slots)) u_b (
-        .clk_i, .we_i(we), .waddr_i(waddr_i[b]), .wdata_i(wdata_i[b]),
-        .raddr_i(addr_b_q), .rdata_o(data_b[b])
+      wg_lutram #(
+        .Width(RowBits),
+        .Depth(4 * Slots)
+      ) u_b (
+        .clk_i,
+        .we_i(we),
+        .waddr_i(waddr_i[b]),
+        .wdata_i(wdata_i[b]),
+        .raddr_i(addr_b_q),
+        .rdata_o(data_b[b])
       );
     end
 

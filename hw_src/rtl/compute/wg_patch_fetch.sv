@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // First stage of the compute engine: reads patches from the input buffer into the patch buffer.
 //
 // A slot of the patch buffer holds one block of input channels of TileLanes tiles. For every group
@@ -39,7 +41,14 @@ module wg_patch_fetch
 );
   // -- Set-up: products that the address counters need, by one multiplier ---------------------
 
-  typedef enum logic [2:0] {StIdle, StRegion, StImage, StOrigin, StSettle, StWalk} state_e;
+  typedef enum logic [2:0] {
+    StIdle,
+    StRegion,
+    StImage,
+    StOrigin,
+    StSettle,
+    StWalk
+  } state_e;
   state_e state_q;
   compute_t d_q;
   logic signed [20:0] mul_a;
@@ -51,9 +60,15 @@ module wg_patch_fetch
   assign start_ready_o = state_q == StIdle;
 
   always_comb begin
-    case (state_q)
-      StRegion: begin mul_a = $signed({9'b0, d_q.rows});     mul_b = $signed({1'b0, d_q.pitch}); end
-      StImage:  begin mul_a = $signed({1'b0, product_q});    mul_b = $signed({1'b0, d_q.blocks}); end
+    unique case (state_q)
+      StRegion: begin
+        mul_a = $signed({9'b0, d_q.rows});
+        mul_b = $signed({1'b0, d_q.pitch});
+      end
+      StImage: begin
+        mul_a = $signed({1'b0, product_q});
+        mul_b = $signed({1'b0, d_q.blocks});
+      end
       default: begin
         mul_a = {{5{d_q.origin_y[15]}}, d_q.origin_y} + $signed({19'b0, d_q.patch_row});
         mul_b = $signed({1'b0, d_q.pitch});
@@ -66,7 +81,7 @@ module wg_patch_fetch
     if (start_valid_i && start_ready_o) d_q <= start_i;
     if (state_q == StImage) region_q <= product_q;
     if (state_q == StOrigin) image_q <= product_q;
-    case (state_q)
+    unique case (state_q)
       StIdle:      if (start_valid_i) state_q <= StRegion;
       StRegion: state_q <= StImage;
       StImage:  state_q <= StOrigin;
@@ -85,10 +100,12 @@ module wg_patch_fetch
   logic [TileLanes-1:0][19:0] nxt_addr, cur_addr_q;
   logic [TileLanes-1:0][17:0] nxt_y, nxt_x, cur_y_q, cur_x_q;
   logic [TileAw-1:0] nxt_last, cur_last_q;  // last valid tile of the group
-  logic nxt_final, cur_final_q;             // no group follows
+  logic nxt_final, cur_final_q;  // no group follows
   logic nxt_valid, load_group, cur_valid_q;
 
-  wg_patch_tiles #(.TileLanes(TileLanes)) u_tiles (
+  wg_patch_tiles #(
+    .TileLanes(TileLanes)
+  ) u_tiles (
     .clk_i,
     .setup_i      (state_q == StSettle),
     .walk_i       (state_q == StWalk),
@@ -173,7 +190,10 @@ module wg_patch_fetch
 
   // -- The reads -----------------------------------------------------------------------------------
 
-  wg_patch_read #(.Config(Config), .Slots(Slots)) u_read (
+  wg_patch_read #(
+    .Config(Config),
+    .Slots(Slots)
+  ) u_read (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -198,4 +218,9 @@ module wg_patch_fetch
     .slot_filled_o,
     .slot_last_o
   );
+
+  `ASSERT(slots_that_are_there, clear_i || slots_used_q <= (SlotAw + 1)'(Slots))
+  `ASSERT(frees_a_used_slot, clear_i || !slot_freed_i || slots_used_q != '0)
+  `ASSERT_HOLD(group_holds, nxt_valid, load_group, ({nxt_addr, nxt_y, nxt_x, nxt_last, nxt_final}),
+               state_q != StWalk)
 endmodule

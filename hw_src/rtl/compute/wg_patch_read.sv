@@ -117,8 +117,11 @@ module wg_patch_read
       logic signed [17:0] y, x;
       y = y1_q + (s1_q.square ? 18'(e / 2) : 18'sd0);
       x = x1_q + (s1_q.square ? 18'(e % 2) : 18'(e));
-      s2_q.present[e] <= y >= 0 && y < $signed({6'b0, rows1_q})
-                        && x >= 0 && x < $signed({6'b0, columns1_q});
+      s2_q.present[e] <= y >= 0 && y < $signed(
+          {6'b0, rows1_q}
+      ) && x >= 0 && x < $signed(
+          {6'b0, columns1_q}
+      );
     end
     if (!rst_ni || clear_i) s2_q.valid <= 1'b0;
   end

@@ -32,7 +32,7 @@ module wg_patch_tiles
   logic [TileAw:0] count_q;
   logic [TileAw-1:0] place;
   logic last_x, last_y, last_n;
-  logic [19:0] row_words;           // a row of tiles
+  logic [19:0] row_words;  // a row of tiles
   logic [19:0] first_addr;
   logic signed [17:0] first_y, first_x;
 

@@ -42,12 +42,12 @@ module wg_requantise #(
   assign valid_o = valid_q[Latency-1];
 
   // 1 to 4: the product.
-  logic        [LowWidth-1:0]     low_acc_q;
-  logic signed [HighWidth-1:0]    high_acc_q, high_acc2_q;
-  logic signed [15:0]             mult_q, mult2_q;
-  logic signed [LowWidth+15:0]    low_m_q, low_p_q;
-  logic signed [HighWidth+15:0]   high_m_q, high_p_q;
-  logic        [LowWidth-1:0]     low_p2_q;
+  logic [LowWidth-1:0] low_acc_q;
+  logic signed [HighWidth-1:0] high_acc_q, high_acc2_q;
+  logic signed [15:0] mult_q, mult2_q;
+  logic signed [LowWidth+15:0] low_m_q, low_p_q;
+  logic signed [HighWidth+15:0] high_m_q, high_p_q;
+  logic [LowWidth-1:0] low_p2_q;
   logic signed [ProductWidth-1:0] product;
 
   always_ff @(posedge clk_i) begin
@@ -56,7 +56,7 @@ module wg_requantise #(
     mult_q      <= acc_i[AccWidth-1] ? negative_i : positive_i;
 
     // A product of LowWidth unsigned and 16 signed bits has LowWidth + 16 signed bits.
-    low_m_q     <= (LowWidth + 16)'($signed({1'b0, low_acc_q}) * mult_q);
+    low_m_q     <= $signed({1'b0, low_acc_q}) * mult_q;
     high_acc2_q <= high_acc_q;
     mult2_q     <= mult_q;
 
@@ -70,15 +70,22 @@ module wg_requantise #(
 
   // 5, 6: the shift, by multiples of 16 and by 0 to 15. What is too wide for 18 bits in the end is
   // found on the way: shifted by 16 n, by 4 n and by up to 3 places more, 33, 21 and 18 bits count.
-  logic        [5:0]  places_q, places;
-  logic        [3:0]  fine_q;
+  logic [5:0] places_q, places;
+  logic [3:0] fine_q;
   logic signed [32:0] coarse_q;
   logic signed [20:0] middle;
   logic signed [20:0] shifted_q;
-  logic               coarse_wide_q, middle_wide, wide_q, sign5_q, sign_q;
+  logic coarse_wide_q, middle_wide, wide_q, sign5_q, sign_q;
 
   always_ff @(posedge clk_i) places_q <= shift_i - 6'd1;
-  wg_delay #(.Width(6), .Depth(3)) u_places (.clk_i, .data_i(places_q), .data_o(places));
+  wg_delay #(
+    .Width(6),
+    .Depth(3)
+  ) u_places (
+    .clk_i,
+    .data_i(places_q),
+    .data_o(places)
+  );
 
   always_comb begin
     middle      = 21'(coarse_q >>> {fine_q[3:2], 2'd0});
@@ -111,16 +118,18 @@ module wg_requantise #(
   end
 
   // 7 to 9: saturation, rounding, clamp.
-  logic signed [17:0] narrow_q, rounded_q;
+  typedef logic signed [17:0] narrow_t;
+  typedef logic signed [18:0] rounding_t;
+  narrow_t narrow_q, rounded_q;
 
   always_ff @(posedge clk_i) begin
     if (wide_q || shifted_q[20:17] != {4{sign_q}}) narrow_q <= {sign_q, {17{!sign_q}}};
     else narrow_q <= shifted_q[17:0];
 
-    rounded_q <= 18'((19'(narrow_q) + 19'sd1) >>> 1);
+    rounded_q <= 18'((rounding_t'(narrow_q) + 19'sd1) >>> 1);
 
-    if (rounded_q < 18'(low_i)) value_o <= low_i;
-    else if (rounded_q > 18'(high_i)) value_o <= high_i;
+    if (rounded_q < narrow_t'(low_i)) value_o <= low_i;
+    else if (rounded_q > narrow_t'(high_i)) value_o <= high_i;
     else value_o <= rounded_q[15:0];
   end
 endmodule

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Which AXI transactions are under way, for whoever wonders why nothing goes on. It looks at the
 // ports and does nothing to them; what it says is two cycles old.
 module wg_bus_state #(
@@ -31,14 +33,8 @@ module wg_bus_state #(
     end
   end
 
-`ifndef SYNTHESIS
-  always_ff @(posedge clk_i) begin
-    if (rst_ni) begin
-      for (int unsigned i = 0; i < Ports; i++) begin
-        assert (!answered_q[i] || accepted_q[i] || bursts_o[i] != '0);
-        assert (!accepted_q[i] || answered_q[i] || bursts_o[i] != 4'hf);
-      end
-    end
+  for (genvar i = 0; i < int'(Ports); i++) begin : gen_port
+    `ASSERT(answers_a_burst, !answered_q[i] || accepted_q[i] || bursts_o[i] != '0)
+    `ASSERT(bursts_that_count, !accepted_q[i] || answered_q[i] || bursts_o[i] != 4'hf)
   end
-`endif
 endmodule

@@ -31,10 +31,18 @@ module wg_control
   // Cycles of clear_o before units_idle_i counts: what was under way may take some to show.
   localparam logic [2:0] SettleCycles = 3'd7;
 
-  typedef enum logic [1:0] {StIdle, StRun, StDrain} state_e;
-  typedef enum logic [1:0] {EndNone, EndDone, EndError} end_e;
+  typedef enum logic [1:0] {
+    StIdle,
+    StRun,
+    StDrain
+  } state_e;
+  typedef enum logic [1:0] {
+    EndNone,
+    EndDone,
+    EndError
+  } end_e;
   state_e state_q;
-  end_e   end_q;  // how the last stream ended
+  end_e end_q;  // how the last stream ended
 
   // A stream that cannot begin
   logic bad_stream;
@@ -48,13 +56,13 @@ module wg_control
   logic unused;
   assign unused = ^{settings_i, issue_i, fault};
 
-  logic              running, clear_counters, expired;
+  logic running, clear_counters, expired;
   logic [10:0][63:0] counters;
-  logic [20:0]       fetched;
-  logic [2:0]        oldest_valid;
-  logic [2:0][19:0]  oldest_index;
-  logic [20:0]       longest;         // under way
-  logic [1:0]        longest_engine;
+  logic [20:0] fetched;
+  logic [2:0] oldest_valid;
+  logic [2:0][19:0] oldest_index;
+  logic [20:0] longest;  // under way
+  logic [1:0] longest_engine;
   assign running = state_q == StRun;
 
   wg_watchdog u_watchdog (
@@ -74,7 +82,9 @@ module wg_control
   );
 
   // Draining leaves time for the last of it.
-  wg_counters #(.Multipliers(Config.Lanes * Config.Lanes * Config.TileLanes)) u_counters (
+  wg_counters #(
+    .Multipliers(Config.Lanes * Config.Lanes * Config.TileLanes)
+  ) u_counters (
     .clk_i,
     .rst_ni,
     .clear_i   (clear_counters),
@@ -88,9 +98,9 @@ module wg_control
   );
 
   // The first engine's fault, else that of fetch, else the watchdog
-  logic [1:0]  fault_engine;
+  logic [1:0] fault_engine;
   logic [20:0] fault_index;  // the watchdog may meet the end of the longest stream
-  logic        engine_fails;
+  logic engine_fails;
   always_comb begin
     engine_fails = 1'b0;
     for (int i = 0; i < 3; i++) engine_fails |= fault_i[i].valid;
@@ -112,10 +122,10 @@ module wg_control
     end
   end
 
-  logic [2:0]  settle_q;
-  logic        fetch_start_q, done_event_q, error_event_q, empty;
-  logic [7:0]  code_q;
-  logic [1:0]  engine_q;
+  logic [2:0] settle_q;
+  logic fetch_start_q, done_event_q, error_event_q, empty;
+  logic [7:0] code_q;
+  logic [1:0] engine_q;
   logic [20:0] index_q;
   logic [63:0] addr_q;
   assign empty = issue_i[0].empty && issue_i[1].empty && issue_i[2].empty;
@@ -142,7 +152,7 @@ module wg_control
         settle_q <= SettleCycles;
       end
     end else begin
-      case (state_q)
+      unique case (state_q)
         StIdle: begin
           if (start_i) begin
             settle_q <= SettleCycles;
@@ -190,14 +200,14 @@ module wg_control
   logic [3:0][1:0] engine_state;
   always_comb begin
     status_o = '{
-      status: '0,
-      done_event: done_event_q,
-      error_event: error_event_q,
-      error_code: {6'b0, engine_q, code_q},
-      error_index: 32'(index_q),
-      error_addr: addr_q,
-      counters: counters,
-      instruction: '0
+        status: '0,
+        done_event: done_event_q,
+        error_event: error_event_q,
+        error_code: {6'b0, engine_q, code_q},
+        error_index: 32'(index_q),
+        error_addr: addr_q,
+        counters: counters,
+        instruction: '0
     };
     for (int i = 0; i < 3; i++) begin
       if (oldest_valid[i]) status_o.instruction[i] = {12'h800, oldest_index[i]};

@@ -45,7 +45,7 @@ module wg_descriptor_check
 
   // Rules that need no arithmetic on sizes.
   logic [2:0] own;
-  logic       own_bad, zero_bad, pitch_bad, shape_bad, offset_bad;
+  logic own_bad, zero_bad, pitch_bad, shape_bad, offset_bad;
   always_comb begin
     own = 3'b001;
     if (h.opcode == OpCompute) own = 3'b010;
@@ -105,10 +105,10 @@ module wg_descriptor_check
 
   // The schedule: what each slot multiplies, and whether base + product has to fit a depth.
   // Slots that an opcode leaves out multiply by zero and check nothing.
-  logic [4:0]          slot_q;
-  logic [11:0]         factor;
-  logic                first, check, last;
-  logic [19:0]         base;
+  logic [4:0] slot_q;
+  logic [11:0] factor;
+  logic first, check, last;
+  logic [19:0] base;
   logic [SizeBits-1:0] depth;
   always_comb begin
     factor = '0;
@@ -122,7 +122,10 @@ module wg_descriptor_check
         base = li.base;
         depth = SizeBits'(Config.InputDepth);
         case (slot_q)
-          5'd0: begin factor = li.images; first = 1'b1; end
+          5'd0: begin
+            factor = li.images;
+            first = 1'b1;
+          end
           5'd2: factor = li.blocks;
           5'd4: factor = li.rows;
           5'd6: begin factor = li.pitch; check = 1'b1; last = 1'b1; end
@@ -133,9 +136,13 @@ module wg_descriptor_check
         first = 1'b1;
         check = 1'b1;
         if (slot_q == 5'd0) begin
-          factor = lw.blocks; base = lw.base; depth = SizeBits'(Config.WeightDepth);
+          factor = lw.blocks;
+          base = lw.base;
+          depth = SizeBits'(Config.WeightDepth);
         end else begin
-          factor = 12'(lw.phases); base = 20'(lw.phase_base); depth = SizeBits'(Config.PhaseDepth);
+          factor = 12'(lw.phases);
+          base = 20'(lw.phase_base);
+          depth = SizeBits'(Config.PhaseDepth);
           last = 1'b1;
         end
       end
@@ -158,7 +165,10 @@ module wg_descriptor_check
       OpCompute: begin
         case (slot_q)
           // Even slots: the region of the input buffer, then of the output buffer.
-          5'd0: begin factor = c.images; first = 1'b1; end
+          5'd0: begin
+            factor = c.images;
+            first = 1'b1;
+          end
           5'd2: factor = c.blocks;
           5'd4: factor = c.rows;
           5'd6: begin
@@ -212,7 +222,10 @@ module wg_descriptor_check
         base = s.base;
         depth = SizeBits'(Config.OutputDepth);
         case (slot_q)
-          5'd0: begin factor = s.images; first = 1'b1; end
+          5'd0: begin
+            factor = s.images;
+            first = 1'b1;
+          end
           5'd2: factor = s.rows;
           5'd4: begin factor = s.columns; check = 1'b1; last = 1'b1; end
           default: ;
@@ -222,13 +235,13 @@ module wg_descriptor_check
   end
 
   // Pipeline: select, multiply, saturate, compare.
-  logic [11:0]                 factor_q;
-  logic                        first_q;
-  logic [SizeBits-1:0]         size_q;
-  logic [SizeBits+11:0]        product_q;
-  logic [19:0]                 base_q;
-  logic [SizeBits-1:0]         depth_q;
-  logic signed [SizeBits+1:0]  room_q, room2_q;  // negative if even the base lies outside
+  logic [11:0] factor_q;
+  logic first_q;
+  logic [SizeBits-1:0] size_q;
+  logic [SizeBits+11:0] product_q;
+  logic [19:0] base_q;
+  logic [SizeBits-1:0] depth_q;
+  logic signed [SizeBits+1:0] room_q, room2_q;  // negative if even the base lies outside
   always_ff @(posedge clk_i) begin
     factor_q <= factor;
     first_q <= first;
@@ -240,9 +253,9 @@ module wg_descriptor_check
     room2_q <= room_q;
   end
 
-  logic       active_q;
+  logic active_q;
   logic [2:0] check_q, last_q;
-  logic       illegal_q, done_q;
+  logic illegal_q, done_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
       active_q <= 1'b0;

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Reads the instruction stream, checks each instruction, and hands it to the queue of its engine.
 //
 // One instruction at a time: the check takes about as long as reading eight beats with some
@@ -32,17 +34,26 @@ module wg_fetch
   input  axi_read_rsp_t m_axi_i
 );
   typedef enum logic [2:0] {
-    StIdle, StAsk, StRead, StDecode, StCheck, StDispatch, StFailed
+    StIdle,
+    StAsk,
+    StRead,
+    StDecode,
+    StCheck,
+    StDispatch,
+    StFailed
   } state_e;
   state_e state_q;
 
-  logic        run_ready, beat_valid, beat_take;
+  logic run_ready, beat_valid, beat_take;
   logic [63:0] beat_data;
-  bus_error_t  error;
-  run_t        run;
+  bus_error_t error;
+  run_t run;
   assign run = '{
-    valid: state_q == StAsk, addr: stream_base_i, bytes: 32'({stream_length_i, 6'b0}), last: 1'b0
-  };
+          valid: state_q == StAsk,
+          addr: stream_base_i,
+          bytes: 32'({stream_length_i, 6'b0}),
+          last: 1'b0
+      };
   wg_reader #(
     .Ports         (1),
     .AddrWidth     (Config.AddrWidth),
@@ -65,7 +76,7 @@ module wg_fetch
   );
 
   logic [511:0] bits_q;
-  logic [3:0]   opcode;
+  logic [3:0] opcode;
   assign opcode = bits_q[3:0];
   assign beat_take = beat_valid && state_q == StRead;
 
@@ -74,7 +85,9 @@ module wg_fetch
 
   logic check_start, check_done, check_illegal;
   assign check_start = state_q == StDecode;
-  wg_descriptor_check #(.Config(Config)) u_check (
+  wg_descriptor_check #(
+    .Config(Config)
+  ) u_check (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -91,11 +104,11 @@ module wg_fetch
     if (check_done) illegal_q <= check_illegal;
   end
 
-  logic [2:0]           beat_q;
-  logic [20:0]          index_q;  // of the instruction at hand
-  logic [7:0]           fault_code_q;
-  logic [63:0]          fault_addr_q;
-  logic                 fetched_q, all_q, dispatched;
+  logic [2:0] beat_q;
+  logic [20:0] index_q;  // of the instruction at hand
+  logic [7:0] fault_code_q;
+  logic [63:0] fault_addr_q;
+  logic fetched_q, all_q, dispatched;
   assign dispatched = |(queue_valid_o & queue_ready_i);
 
   always_ff @(posedge clk_i) begin
@@ -108,7 +121,7 @@ module wg_fetch
       fault_code_q <= '0;
       fault_addr_q <= '0;
     end else begin
-      case (state_q)
+      unique case (state_q)
         StIdle: if (start_i) state_q <= StAsk;
         // uncovered: the reader is empty before a stream, so it is always ready
         StAsk: if (run_ready) state_q <= StRead;
@@ -153,7 +166,7 @@ module wg_fetch
   always_comb begin
     queue_valid_o = '0;
     if (state_q == StDispatch) begin
-      case (opcode)
+      unique case (opcode)
         OpCompute: queue_valid_o[EngineCompute] = 1'b1;
         OpStore: queue_valid_o[EngineStore] = 1'b1;
         default: queue_valid_o[EngineLoad] = 1'b1;
@@ -170,4 +183,7 @@ module wg_fetch
     index: index_q[19:0],
     addr: fault_addr_q
   };
+
+  `ASSERT_ONEHOT0(one_engine, queue_valid_o)
+  `ASSERT_HOLD(queue_holds, |queue_valid_o, dispatched, ({queue_valid_o, queue_o}), clear_i)
 endmodule

@@ -35,42 +35,89 @@ module wg_front
   fault_t [2:0] fault;
 
   assign stream_o = '{
-    begins: start && status.status[0],
-    running: !status.status[0] && !clear,
-    clear: clear
-  };
+          begins: start && status.status[0],
+          running: !status.status[0] && !clear,
+          clear: clear
+      };
 
-  wg_regs #(.Config(Config)) u_regs (
-    .clk_i, .rst_ni, .irq_o, .s_axil_i, .s_axil_o,
-    .start_o(start), .reset_o(soft_reset), .settings_o,
-    .status_i(status), .insight_i
+  wg_regs #(
+    .Config(Config)
+  ) u_regs (
+    .clk_i,
+    .rst_ni,
+    .irq_o,
+    .s_axil_i,
+    .s_axil_o,
+    .start_o(start),
+    .reset_o(soft_reset),
+    .settings_o,
+    .status_i(status),
+    .insight_i
   );
 
-  wg_control #(.Config(Config)) u_control (
-    .clk_i, .rst_ni,
-    .start_i(start), .reset_i(soft_reset), .settings_i(settings_o), .status_o(status),
-    .clear_o(clear), .units_idle_i(units_idle_i && fetch_idle),
+  wg_control #(
+    .Config(Config)
+  ) u_control (
+    .clk_i,
+    .rst_ni,
+    .start_i(start),
+    .reset_i(soft_reset),
+    .settings_i(settings_o),
+    .status_o(status),
+    .clear_o(clear),
+    .units_idle_i(units_idle_i && fetch_idle),
     .progress_i(progress_i || fetch_progress),
-    .fetch_start_o(fetch_start), .fetched_i(fetched), .all_dispatched_i(all_dispatched), .fetch_fault_i(fetch_fault),
-    .issue_i(issue), .done_i(done), .fault_i(fault), .work_i
+    .fetch_start_o(fetch_start),
+    .fetched_i(fetched),
+    .all_dispatched_i(all_dispatched),
+    .fetch_fault_i(fetch_fault),
+    .issue_i(issue),
+    .done_i(done),
+    .fault_i(fault),
+    .work_i
   );
 
-  wg_fetch #(.Config(Config)) u_fetch (
-    .clk_i, .rst_ni, .clear_i(clear), .idle_o(fetch_idle), .progress_o(fetch_progress),
-    .start_i(fetch_start), .stream_base_i(settings_o.stream_base),
-    .stream_length_i(settings_o.stream_length[20:0]), .fetched_o(fetched),
-    .all_dispatched_o(all_dispatched), .quiescent_i(&quiescent), .fault_o(fetch_fault),
-    .queue_valid_o(queue_valid), .queue_ready_i(queue_ready), .queue_o(queue),
-    .m_axi_o, .m_axi_i
+  wg_fetch #(
+    .Config(Config)
+  ) u_fetch (
+    .clk_i,
+    .rst_ni,
+    .clear_i(clear),
+    .idle_o(fetch_idle),
+    .progress_o(fetch_progress),
+    .start_i(fetch_start),
+    .stream_base_i(settings_o.stream_base),
+    .stream_length_i(settings_o.stream_length[20:0]),
+    .fetched_o(fetched),
+    .all_dispatched_o(all_dispatched),
+    .quiescent_i(&quiescent),
+    .fault_o(fetch_fault),
+    .queue_valid_o(queue_valid),
+    .queue_ready_i(queue_ready),
+    .queue_o(queue),
+    .m_axi_o,
+    .m_axi_i
   );
 
   for (genvar e = 0; e < 3; e++) begin : g_issue
-    wg_issue #(.Engine(e)) u_issue (
-      .clk_i, .rst_ni, .clear_i(clear),
-      .queue_valid_i(queue_valid[e]), .queue_ready_o(queue_ready[e]), .queue_i(queue),
-      .available_i(available[e]), .room_i(room[e]), .take_o(take[e]), .promise_o(promise[e]),
+    wg_issue #(
+      .Engine(e)
+    ) u_issue (
+      .clk_i,
+      .rst_ni,
+      .clear_i(clear),
+      .queue_valid_i(queue_valid[e]),
+      .queue_ready_o(queue_ready[e]),
+      .queue_i(queue),
+      .available_i(available[e]),
+      .room_i(room[e]),
+      .take_o(take[e]),
+      .promise_o(promise[e]),
       .give_o(give[e]),
-      .start_o(start_o[e]), .engine_i(engine_i[e]), .fault_o(fault[e]), .state_o(issue[e])
+      .start_o(start_o[e]),
+      .engine_i(engine_i[e]),
+      .fault_o(fault[e]),
+      .state_o(issue[e])
     );
     assign quiescent[e] = issue[e].quiescent;
     assign done[e]      = engine_i[e].done;
@@ -83,7 +130,13 @@ module wg_front
     };
   end
   wg_tokens u_tokens (
-    .clk_i, .rst_ni, .clear_i(clear), .take_i(take), .promise_i(promise), .give_i(give),
-    .available_o(available), .room_o(room)
+    .clk_i,
+    .rst_ni,
+    .clear_i(clear),
+    .take_i(take),
+    .promise_i(promise),
+    .give_i(give),
+    .available_o(available),
+    .room_o(room)
   );
 endmodule

@@ -33,12 +33,21 @@ module wg_insight
   logic [15:0] records;
   logic overflow;
   wg_trace u_trace (
-    .clk_i, .rst_ni, .clear_i(stream_i.begins), .running_i(stream_i.running),
-    .first_i(settings_i.trace_first[19:0]), .length_i(settings_i.trace_length[20:0]),
-    .begin_i(begins), .begin_index_i(begin_index), .end_i(ends), .end_index_i(end_index),
+    .clk_i,
+    .rst_ni,
+    .clear_i(stream_i.begins),
+    .running_i(stream_i.running),
+    .first_i(settings_i.trace_first[19:0]),
+    .length_i(settings_i.trace_length[20:0]),
+    .begin_i(begins),
+    .begin_index_i(begin_index),
+    .end_i(ends),
+    .end_index_i(end_index),
     .stall_i(stall),
-    .index_i(settings_i.trace_index[$clog2(TraceDepth)-1:0]), .data_o(trace_data),
-    .records_o(records), .overflow_o(overflow)
+    .index_i(settings_i.trace_index[$clog2(TraceDepth)-1:0]),
+    .data_o(trace_data),
+    .records_o(records),
+    .overflow_o(overflow)
   );
 
   // Ports in the order of BUS; a second read port may be missing.
@@ -58,16 +67,23 @@ module wg_insight
   assign answered[3:2] = {
     wr_rsp_i.bvalid && wr_req_i.bready, if_rsp_i.rvalid && if_req_i.rready && if_rsp_i.rlast
   };
-  wg_bus_state #(.Ports(4)) u_bus_state (
-    .clk_i, .rst_ni, .offered_i(offered), .accepted_i(accepted), .answered_i(answered),
-    .bursts_o(bursts), .address_o(address)
+  wg_bus_state #(
+    .Ports(4)
+  ) u_bus_state (
+    .clk_i,
+    .rst_ni,
+    .offered_i(offered),
+    .accepted_i(accepted),
+    .answered_i(answered),
+    .bursts_o(bursts),
+    .address_o(address)
   );
 
   assign insight_o = '{
-    bus: {12'b0, address, bursts},
-    trace_count: {overflow, 15'b0, records},
-    trace_data: trace_data
-  };
+          bus: {12'b0, address, bursts},
+          trace_count: {overflow, 15'b0, records},
+          trace_data: trace_data
+      };
 
   // It looks at little of what it sees.
   logic unused;

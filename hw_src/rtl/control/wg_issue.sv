@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Begins the instructions of one engine in order: a queue, the gate of the tokens, and the list of
 // instructions in flight, whose tokens are given as they end.
 module wg_issue
@@ -31,10 +33,15 @@ module wg_issue
   localparam logic [2:0] Others = ~(3'b001 << Engine);
 
   // Queue
-  logic     head_valid, head_pop;
+  logic head_valid, head_pop;
   fetched_t head;
-  wg_fifo #(.Width($bits(fetched_t)), .Depth(QueueDepth)) u_queue (
-    .clk_i, .rst_ni, .clear_i,
+  wg_fifo #(
+    .Width($bits(fetched_t)),
+    .Depth(QueueDepth)
+  ) u_queue (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
     .wvalid_i(queue_valid_i),
     .wready_o(queue_ready_o),
     .wdata_i (queue_i),
@@ -44,13 +51,18 @@ module wg_issue
   );
 
   // In flight
-  logic        flight_room, flight_valid;
-  logic [2:0]  flight_signal, head_signal, head_wait;
+  logic flight_room, flight_valid;
+  logic [2:0] flight_signal, head_signal, head_wait;
   logic [19:0] flight_index;
-  header_t     header;
-  logic        start;
-  wg_fifo #(.Width(3 + 20), .Depth(InFlight)) u_flight (
-    .clk_i, .rst_ni, .clear_i,
+  header_t header;
+  logic start;
+  wg_fifo #(
+    .Width(3 + 20),
+    .Depth(InFlight)
+  ) u_flight (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
     .wvalid_i(start),
     .wready_o(flight_room),
     .wdata_i ({head_signal, head.index}),
@@ -98,12 +110,8 @@ module wg_issue
     oldest_index: flight_valid ? flight_index : head.index
   };
 
-`ifndef SYNTHESIS
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && !clear_i) begin
-      assert (!engine_i.done || flight_valid);
-      assert (!go_q || (head_valid && !head.illegal && tokens && flight_room));
-    end
-  end
-`endif
+  `ASSERT(ends_what_began, clear_i || !engine_i.done || flight_valid)
+  `ASSERT(starts_what_may,
+          clear_i || !go_q || (head_valid && !head.illegal && tokens && flight_room))
+  `ASSERT_HOLD(start_holds, start_o.valid, engine_i.ready, start_o, clear_i)
 endmodule

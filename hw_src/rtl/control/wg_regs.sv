@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // The AXI4-Lite slave with the register map of docs/reference/registers.md.
 //
 // Counters, status and error come from wg_control; here are only what the host writes, the pending
@@ -20,8 +22,9 @@ module wg_regs
   input  status_t   status_i,
   input  insight_t  insight_i
 );
-  localparam logic [31:0] Capability =
-      {8'(Config.DataWidth), 8'(Config.TileLanes), 8'(Config.Lanes), 8'(Config.Lanes)};
+  localparam logic [31:0] Capability = {
+    8'(Config.DataWidth), 8'(Config.TileLanes), 8'(Config.Lanes), 8'(Config.Lanes)
+  };
   localparam int unsigned Bases = 5;  // the stream and four segments
 
   function automatic logic [31:0] merge(input logic [31:0] old, input logic [31:0] data,
@@ -38,11 +41,11 @@ module wg_regs
   endfunction
 
   // Write channel: address and data are taken as they come, and answered together.
-  logic        aw_held_q, w_held_q, write;
-  logic [9:0]  awaddr_q;
+  logic aw_held_q, w_held_q, write;
+  logic [9:0] awaddr_q;
   logic [31:0] wdata_q;
-  logic [3:0]  wstrb_q;
-  logic        aw_take, w_take, aw_held_d, w_held_d, awready_q, wready_q, bvalid_q;
+  logic [3:0] wstrb_q;
+  logic aw_take, w_take, aw_held_d, w_held_d, awready_q, wready_q, bvalid_q;
   assign aw_take = s_axil_i.awvalid && awready_q;
   assign w_take = s_axil_i.wvalid && wready_q;
   assign write = aw_held_q && w_held_q && !bvalid_q;
@@ -71,11 +74,11 @@ module wg_regs
   end
 
   // What the host writes.
-  logic [8:0]             wpair;
-  logic                   whigh, start_q, reset_q, start_d, reset_d, irq_q;
-  logic [31:0]            irq_enable_q, watchdog_q, length_q;
-  logic [31:0]            trace_first_q, trace_length_q, trace_index_q;
-  logic [1:0]             irq_status_q, irq_clear;
+  logic [8:0] wpair;
+  logic whigh, start_q, reset_q, start_d, reset_d, irq_q;
+  logic [31:0] irq_enable_q, watchdog_q, length_q;
+  logic [31:0] trace_first_q, trace_length_q, trace_index_q;
+  logic [1:0] irq_status_q, irq_clear;
   logic [Bases-1:0][63:0] base_q;
   assign {wpair, whigh} = awaddr_q;
   assign reset_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && wdata_q[1];
@@ -100,10 +103,11 @@ module wg_regs
       reset_q <= reset_d;
       // reset_q too: an event may meet the pulse that wg_control has yet to see.
       if (reset_d || reset_q) irq_status_q <= '0;
-      else irq_status_q <= (irq_status_q & ~irq_clear) | {status_i.error_event, status_i.done_event};
+      else
+        irq_status_q <= (irq_status_q & ~irq_clear) | {status_i.error_event, status_i.done_event};
       irq_q <= |(irq_status_q & irq_enable_q[1:0]);
       if (write) begin
-        case (awaddr_q)
+        unique case (awaddr_q)
           RegIrqEnable[11:2]: irq_enable_q <= merge(irq_enable_q, wdata_q, wstrb_q);
           RegWatchdog[11:2]: watchdog_q <= merge(watchdog_q, wdata_q, wstrb_q);
           RegStreamLength[11:2]: length_q <= merge(length_q, wdata_q, wstrb_q);
@@ -112,7 +116,7 @@ module wg_regs
           RegTraceIndex[11:2]: trace_index_q <= merge(trace_index_q, wdata_q, wstrb_q);
           default: ;
         endcase
-        for (int i = 0; i < Bases; i++) begin
+        for (int unsigned i = 0; i < Bases; i++) begin
           if (wpair == RegStreamBaseLo[11:3] + 9'(i)) begin
             if (whigh) base_q[i][63:32] <= merge(base_q[i][63:32], wdata_q, wstrb_q);
             else base_q[i][31:0] <= merge(base_q[i][31:0], wdata_q, wstrb_q);
@@ -135,15 +139,17 @@ module wg_regs
   };
 
   // Read channel: take the address, fetch both halves, answer with one.
-  logic        ar_held_q, pair_valid_q, arready_q, rvalid_q, ar_take, answer;
-  logic [9:0]  araddr_q;
+  logic ar_held_q, pair_valid_q, arready_q, rvalid_q, ar_take, answer;
+  logic [9:0] araddr_q;
   logic [63:0] pair_d, pair_q;
   logic [31:0] rdata_q;
   assign ar_take = s_axil_i.arvalid && arready_q;
   assign answer = pair_valid_q;  // nothing else is under way: rdata_q is free
   always_comb begin
     pair_d = '0;
-    case ({araddr_q[9:1], 3'b0})
+    unique case ({
+      araddr_q[9:1], 3'b0
+    })
       RegMagic: pair_d = {VersionValue, MagicValue};
       RegConfigHash: pair_d = {Capability, Config.ConfigHash};
       RegInputDepth: pair_d = {Config.WeightDepth, Config.InputDepth};
@@ -162,10 +168,10 @@ module wg_regs
       RegTraceCount: pair_d = {32'b0, insight_i.trace_count};
       RegTraceIndex: pair_d = {insight_i.trace_data, trace_index_q};
       default: begin
-        for (int i = 0; i < Bases; i++) begin
+        for (int unsigned i = 0; i < Bases; i++) begin
           if (araddr_q[9:1] == RegStreamBaseLo[11:3] + 9'(i)) pair_d = base_q[i];
         end
-        for (int i = 0; i < 11; i++) begin
+        for (int unsigned i = 0; i < 11; i++) begin
           if (araddr_q[9:1] == RegCyclesLo[11:3] + 9'(i)) pair_d = status_i.counters[i];
         end
       end
@@ -175,15 +181,18 @@ module wg_regs
   // High halves that a read of the low half has latched.
   logic [31:0] latched_q;  // one for each slot
   logic [31:0] latched_high;
-  logic [8:0]  rpair;
-  logic        rhigh, wide, latch;
-  logic [4:0]  rslot, wslot;  // different for each wide pair
+  logic [8:0] rpair;
+  logic rhigh, wide, latch;
+  logic [4:0] rslot, wslot;  // different for each wide pair
   assign {rpair, rhigh} = araddr_q;
   assign rslot = {rpair[5], rpair[3:0]};
   assign wslot = {wpair[5], wpair[3:0]};
   assign wide = is_wide(rpair);
   assign latch = answer && wide && !rhigh;
-  wg_lutram #(.Width(32), .Depth(32)) u_latched (
+  wg_lutram #(
+    .Width(32),
+    .Depth(32)
+  ) u_latched (
     .clk_i,
     .we_i   (latch),
     .waddr_i(rslot),
@@ -223,11 +232,20 @@ module wg_regs
   end
 
   assign s_axil_o = '{
-    awready: awready_q, wready: wready_q, bvalid: bvalid_q, bresp: 2'b00,
-    arready: arready_q, rvalid: rvalid_q, rdata: rdata_q, rresp: 2'b00
-  };
+          awready: awready_q,
+          wready: wready_q,
+          bvalid: bvalid_q,
+          bresp: 2'b00,
+          arready: arready_q,
+          rvalid: rvalid_q,
+          rdata: rdata_q,
+          rresp: 2'b00
+      };
 
   // Words are accessed whole: byte addresses within one mean nothing.
   logic unused;
   assign unused = ^{s_axil_i.awaddr[1:0], s_axil_i.araddr[1:0]};
+
+  `ASSERT_HOLD(b_holds, bvalid_q, s_axil_i.bready, bvalid_q, 1'b0)
+  `ASSERT_HOLD(r_holds, rvalid_q, s_axil_i.rready, rdata_q, 1'b0)
 endmodule

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // The token counters: one for each ordered pair of different engines.
 //
 // A counter is two numbers: tokens that are available, and those plus the ones promised by
@@ -27,7 +29,7 @@ module wg_tokens
         assign unused = &{take_i[a][b], promise_i[a][b], give_i[a][b]};
       end else begin : gen_pair
         logic [Width-1:0] available_q, total_q;
-        logic             take, promise, give;
+        logic take, promise, give;
         assign take = take_i[b][a];
         assign promise = promise_i[a][b];
         assign give = give_i[a][b];
@@ -44,17 +46,11 @@ module wg_tokens
           end
         end
 
-`ifndef SYNTHESIS
-        always_ff @(posedge clk_i) begin
-          if (rst_ni && !clear_i) begin
-            assert (available_q <= total_q);
-            assert (total_q <= Width'(MaxTokens));
-            assert (!take || available_q != '0);
-            assert (!give || available_q != total_q);
-            assert (!promise || total_q != Width'(MaxTokens));
-          end
-        end
-`endif
+        `ASSERT(available_is_part_of_all, clear_i || available_q <= total_q)
+        `ASSERT(no_more_than_fit, clear_i || total_q <= Width'(MaxTokens))
+        `ASSERT(takes_what_is_there, clear_i || !take || available_q != '0)
+        `ASSERT(gives_what_was_promised, clear_i || !give || available_q != total_q)
+        `ASSERT(promises_what_fits, clear_i || !promise || total_q != Width'(MaxTokens))
       end
     end
   end

@@ -37,10 +37,10 @@ module wg_trace
   endfunction
 
   // Events, registered at the boundary, with the cycle that they belong to.
-  logic [2:0]          begin_q, end_q, toggle_q, stall_q;
-  logic [2:0][19:0]    begin_index_q, end_index_q;
+  logic [2:0] begin_q, end_q, toggle_q, stall_q;
+  logic [2:0][19:0] begin_index_q, end_index_q;
   logic [TimeBits-1:0] now_q, time_q, record_time_q;
-  logic                wrap_q, on_q;
+  logic wrap_q, on_q;
 
   always_ff @(posedge clk_i) begin
     begin_index_q <= begin_index_i;
@@ -65,7 +65,7 @@ module wg_trace
   end
 
   // wrap_q comes a cycle before time_q is 0, which is when the record is to be written.
-  logic       wrapped_q, write_q;
+  logic wrapped_q, write_q;
   logic [8:0] mask_d, mask_q;
   always_comb begin
     for (int i = 0; i < 3; i++) begin
@@ -82,7 +82,7 @@ module wg_trace
   end
 
   logic [AW:0] count_q;
-  logic        room;
+  logic room;
   assign room = !count_q[AW];
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
@@ -95,7 +95,10 @@ module wg_trace
   end
   assign records_o = 16'(count_q);
 
-  wg_ram #(.Width(32), .Depth(Depth)) u_records (
+  wg_ram #(
+    .Width(32),
+    .Depth(Depth)
+  ) u_records (
     .clk_i,
     .we_i   (write_q && room),
     .waddr_i(count_q[AW-1:0]),

@@ -16,8 +16,8 @@ module wg_watchdog
   output logic [1:0]       engine_o,        // of the instruction that is longest under way, or of
   output logic [20:0]      index_o          // the one that is being fetched
 );
-  logic [2:0]  is_oldest;
-  logic [1:0]  engine_d;
+  logic [2:0] is_oldest;
+  logic [1:0] engine_d;
   logic [20:0] index_d;
   logic [31:0] quiet_q;  // cycles without progress
 

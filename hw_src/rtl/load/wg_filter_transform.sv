@@ -15,20 +15,19 @@ module wg_filter_transform #(
   input  logic [8:0][Values*DataWidth-1:0] data_i,
   output logic [Values*WeightWidth-1:0]    data_o
 );
-  logic [8:0][Values*DataWidth-1:0]   tap_q;
+  typedef logic signed [WeightWidth-1:0] weight_t;
+
+  logic [8:0][Values*DataWidth-1:0] tap_q;
   logic [2:0][Values*ColumnWidth-1:0] column_q;
   logic [3:0] position_q;
   logic [1:0] row_q;
 
   // One row of 2G times a vector of three, of which `a` is zero for row 3. Each of the two adders is
   // one look-up table a bit, because one operand of each is taken as it is.
-  function automatic logic signed [WeightWidth-1:0] combine(
-    input logic [1:0] index,
-    input logic signed [WeightWidth-1:0] a, b, c
-  );
-    logic signed [WeightWidth-1:0] outer, inner;
+  function automatic weight_t combine(input logic [1:0] index, input weight_t a, b, c);
+    weight_t outer, inner;
     outer = a + (index == 2'd0 ? a : c);
-    case (index)
+    unique case (index)
       2'd0:    inner = '0;
       2'd1:    inner = b;
       2'd2:    inner = ~b;
@@ -46,22 +45,34 @@ module wg_filter_transform #(
     row_q      <= position_q[3:2];
     for (int unsigned t = 0; t < 9; t++) begin
       if (!present[t]) tap_q[t] <= '0;
-      else             tap_q[t] <= data_i[t];
+      else tap_q[t] <= data_i[t];
     end
     for (int unsigned v = 0; v < Values; v++) begin
       for (int unsigned r = 0; r < 3; r++) begin
         column_q[r][v*ColumnWidth+:ColumnWidth] <= ColumnWidth'(combine(
-          position_q[1:0],
-          WeightWidth'(signed'(tap_q[3*r][v*DataWidth+:DataWidth])),
-          WeightWidth'(signed'(tap_q[3*r+1][v*DataWidth+:DataWidth])),
-          WeightWidth'(signed'(tap_q[3*r+2][v*DataWidth+:DataWidth]))));
+            position_q[1:0],
+            weight_t'($signed(
+                tap_q[3*r][v*DataWidth+:DataWidth]
+            )),
+            weight_t'($signed(
+                tap_q[3*r+1][v*DataWidth+:DataWidth]
+            )),
+            weight_t'($signed(
+                tap_q[3*r+2][v*DataWidth+:DataWidth]))
+        ));
       end
       if (position_q[3:2] == 2'd3) column_q[0][v*ColumnWidth+:ColumnWidth] <= '0;
       data_o[v*WeightWidth+:WeightWidth] <= combine(
-        row_q,
-        WeightWidth'(signed'(column_q[0][v*ColumnWidth+:ColumnWidth])),
-        WeightWidth'(signed'(column_q[1][v*ColumnWidth+:ColumnWidth])),
-        WeightWidth'(signed'(column_q[2][v*ColumnWidth+:ColumnWidth])));
+          row_q,
+          weight_t'($signed(
+              column_q[0][v*ColumnWidth+:ColumnWidth]
+          )),
+          weight_t'($signed(
+              column_q[1][v*ColumnWidth+:ColumnWidth]
+          )),
+          weight_t'($signed(
+              column_q[2][v*ColumnWidth+:ColumnWidth]))
+      );
     end
   end
 endmodule

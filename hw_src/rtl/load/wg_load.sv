@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Load engine: executes LOAD_INPUT, LOAD_WEIGHTS, LOAD_PARAMS and LOAD_TABLE.
 //
 // The front (wg_load_address) asks the reader for bytes and may run up to four instructions ahead;
@@ -48,8 +50,7 @@ module wg_load
   if (ReadPorts < 1 || ReadPorts > 2) begin : gen_check_ports
     $fatal(1, "ReadPorts must be 1 or 2");
   end
-  if (Lanes < 4 || (Lanes & (Lanes - 1)) != 0 || InputBits % 64 != 0)
-  begin : gen_check_lanes
+  if (Lanes < 4 || (Lanes & (Lanes - 1)) != 0 || InputBits % 64 != 0) begin : gen_check_lanes
     $fatal(1, "Lanes must be a power of two, at least 4, and a word whole beats");
   end
   // What the fields of an instruction can address; wg_descriptor_check holds them to the depths.
@@ -81,7 +82,9 @@ module wg_load
   };
   assign halt = clear_i || fault_valid_q;
 
-  wg_load_address #(.Config(Config)) u_address (
+  wg_load_address #(
+    .Config(Config)
+  ) u_address (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -100,7 +103,10 @@ module wg_load
   logic [95:0] head_bits;
   logic [511:0] head;
 
-  wg_fifo #(.Width(4 + 20 + 96), .Depth(Ahead)) u_queue (
+  wg_fifo #(
+    .Width(4 + 20 + 96),
+    .Depth(Ahead)
+  ) u_queue (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -115,11 +121,11 @@ module wg_load
 
   // The front has taken the fields that say where the data come from.
   /* verilator lint_off UNUSEDSIGNAL */
-  load_input_t   box;
+  load_input_t box;
   load_weights_t weights;
-  load_params_t  params;
-  load_table_t   entries;
-  phase_entry_t  phase;
+  load_params_t params;
+  load_table_t entries;
+  phase_entry_t phase;
   /* verilator lint_on UNUSEDSIGNAL */
   assign box     = decode_load_input(head);
   assign weights = decode_load_weights(head);
@@ -147,7 +153,9 @@ module wg_load
   assign bus_fault = (input_want || weights_want || table_want) && error_i.valid &&
                      beat_count_i == '0 && settled;
 
-  wg_load_input #(.Config(Config)) u_input (
+  wg_load_input #(
+    .Config(Config)
+  ) u_input (
     .clk_i,
     .rst_ni,
     .clear_i      (halt),
@@ -170,7 +178,9 @@ module wg_load
     .done_o       (input_done)
   );
 
-  wg_load_weights #(.Config(Config)) u_weights (
+  wg_load_weights #(
+    .Config(Config)
+  ) u_weights (
     .clk_i,
     .rst_ni,
     .clear_i          (halt),
@@ -198,7 +208,9 @@ module wg_load
     .fault_o          (weights_fault)
   );
 
-  wg_load_table #(.Lanes(Lanes)) u_table (
+  wg_load_table #(
+    .Lanes(Lanes)
+  ) u_table (
     .clk_i,
     .rst_ni,
     .clear_i      (halt),
@@ -239,4 +251,9 @@ module wg_load
       end
     end
   end
+
+  `ASSERT_HOLD(run_holds, run_o.valid, run_ready_i, run_o, halt)
+  `ASSERT_ONEHOT0(one_takes_beats, ({input_want, weights_want, table_want}))
+  `ASSERT_ONEHOT0(one_ends, ({input_done, weights_done, table_done}))
+  `ASSERT(takes_what_is_there, beat_take_o <= beat_count_i)
 endmodule

@@ -23,16 +23,20 @@ module wg_load_address
   localparam int unsigned TapShift = $clog2(Config.Lanes * word_bits(Config) / 8);
   localparam int unsigned ParamShift = $clog2(Config.Lanes * ParamBytes);
 
-  typedef enum logic [1:0] {Idle, Size, Issue} state_e;
+  typedef enum logic [1:0] {
+    StIdle,
+    StSize,
+    StIssue
+  } state_e;
   state_e state_q;
 
   // The back takes the fields that say where the data go.
   /* verilator lint_off UNUSEDSIGNAL */
-  header_t       header;
-  load_input_t   box;
+  header_t header;
+  load_input_t box;
   load_weights_t weights;
-  load_params_t  params;
-  load_table_t   entries;
+  load_params_t params;
+  load_table_t entries;
   /* verilator lint_on UNUSEDSIGNAL */
   assign header  = decode_header(start_bits_i);
   assign box     = decode_load_input(start_bits_i);
@@ -40,10 +44,10 @@ module wg_load_address
   assign params  = decode_load_params(start_bits_i);
   assign entries = decode_load_table(start_bits_i);
 
-  // Size of a run: count_q units of 2**shift_q bytes. Every product is below 2**24.
+  // StSize of a run: count_q units of 2**shift_q bytes. Every product is below 2**24.
   logic [23:0] term_q, count_q;
   logic [11:0] multiplier_q;
-  logic [4:0]  shift_q;
+  logic [4:0] shift_q;
   logic [31:0] bytes_q;
 
   // Where the next row, the next block's first row and the next image's begin.
@@ -62,27 +66,27 @@ module wg_load_address
   assign last_block = blocks_left_q == 12'd1;
   assign last_image = images_left_q == 12'd1;
 
-  assign start_ready_o = state_q == Idle;
+  assign start_ready_o = state_q == StIdle;
   assign run_o         = '{
-    valid: state_q == Issue, addr: 64'(row_addr_q), bytes: bytes_q, last: 1'b0
+    valid: state_q == StIssue, addr: 64'(row_addr_q), bytes: bytes_q, last: 1'b0
   };
 
   always_ff @(posedge clk_i) begin
-    case (state_q)
-      Idle: if (start_valid_i) state_q <= Size;
-      Size: if (multiplier_q == '0) state_q <= Issue;
-      default: if (run_ready_i && last_row && last_block && last_image) state_q <= Idle;
+    unique case (state_q)
+      StIdle: if (start_valid_i) state_q <= StSize;
+      StSize: if (multiplier_q == '0) state_q <= StIssue;
+      default: if (run_ready_i && last_row && last_block && last_image) state_q <= StIdle;
     endcase
-    if (!rst_ni || clear_i) state_q <= Idle;
+    if (!rst_ni || clear_i) state_q <= StIdle;
   end
 
   always_ff @(posedge clk_i) begin
-    case (state_q)
-      Idle: begin
+    unique case (state_q)
+      StIdle: begin
         // The first kept word of a row, then column_step more words for each further one.
         count_q      <= header.opcode == OpLoadInput ? 24'd1 : 24'd0;
         multiplier_q <= 12'd1;
-        case (header.opcode)
+        unique case (header.opcode)
           OpLoadInput: begin
             term_q       <= 24'(box.columns) - 24'd1;
             multiplier_q <= 12'(box.column_step);
@@ -113,7 +117,7 @@ module wg_load_address
         blocks_left_q <= header.opcode == OpLoadInput ? box.blocks : 12'd1;
         images_left_q <= header.opcode == OpLoadInput ? box.images : 12'd1;
       end
-      Size: begin
+      StSize: begin
         row_addr_q   <= first_addr;
         block_addr_q <= first_addr;
         image_addr_q <= first_addr;
@@ -122,7 +126,8 @@ module wg_load_address
         multiplier_q <= multiplier_q >> 1;
         bytes_q      <= 32'(count_q) << shift_q;
       end
-      default: if (run_ready_i) begin
+      default:
+      if (run_ready_i) begin
         rows_left_q <= last_row ? rows_q : rows_left_q - 12'd1;
         if (last_row) blocks_left_q <= last_block ? blocks_q : blocks_left_q - 12'd1;
         if (last_row && last_block) images_left_q <= images_left_q - 12'd1;

@@ -95,8 +95,8 @@ module wg_load_input
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) active_q <= 1'b0;
-    else if (!active_q)     active_q <= start_valid_i;
-    else if (end_all)       active_q <= 1'b0;
+    else if (!active_q) active_q <= start_valid_i;
+    else if (end_all) active_q <= 1'b0;
   end
 
   always_ff @(posedge clk_i) begin

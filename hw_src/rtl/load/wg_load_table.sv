@@ -53,9 +53,9 @@ module wg_load_table
   assign bad_shift = param.shift == 8'd0 || param.shift > 8'(MaxShift);
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear_i)                     active_q <= 1'b0;
-    else if (!active_q)                         active_q <= start_valid_i;
-    else if (entry_end && left_q == 12'd1)      active_q <= 1'b0;
+    if (!rst_ni || clear_i) active_q <= 1'b0;
+    else if (!active_q) active_q <= start_valid_i;
+    else if (entry_end && left_q == 12'd1) active_q <= 1'b0;
   end
 
   always_ff @(posedge clk_i) begin

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // LOAD_WEIGHTS, where the data go: direct taps straight into the weight buffer, or filters through
 // the Winograd transform.
 //
@@ -50,9 +52,15 @@ module wg_load_weights
   localparam int unsigned BW = $clog2(PartBeats);
   localparam int unsigned Half = Parts / 2;  // parts that are written together
   localparam int unsigned KW = $clog2(Parts);
+  typedef logic signed [WeightWidth-1:0] weight_t;
 
   // ---- The instruction: checked against its phases, then its units are taken ----
-  typedef enum logic [1:0] {StIdle, StCheck, StRun, StRefuse} state_e;
+  typedef enum logic [1:0] {
+    StIdle,
+    StCheck,
+    StRun,
+    StRefuse
+  } state_e;
   state_e state_q;
   logic start, winograd_q, finish, unit_last_q;
   logic wrong, right, go, check_ready, phase_valid, phase_ready;
@@ -65,7 +73,9 @@ module wg_load_weights
   // A direct tap is written at once, so it waits for the transform of the one before.
   assign go = right && (winograd_q || settled_o);
 
-  wg_phase_walker #(.PhaseDepth(Config.PhaseDepth)) u_walker (
+  wg_phase_walker #(
+    .PhaseDepth(Config.PhaseDepth)
+  ) u_walker (
     .clk_i,
     .we_i         (phase_we_i),
     .waddr_i      (phase_addr_i),
@@ -79,7 +89,9 @@ module wg_load_weights
     .phase_o      (phase)
   );
 
-  wg_weight_check #(.WeightDepth(Config.WeightDepth)) u_check (
+  wg_weight_check #(
+    .WeightDepth(Config.WeightDepth)
+  ) u_check (
     .clk_i,
     .active_i     (state_q == StCheck),
     .base_i,
@@ -131,8 +143,8 @@ module wg_load_weights
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) unit_open_q <= 1'b0;
-    else if (unit_begin)    unit_open_q <= 1'b1;
-    else if (finish)        unit_open_q <= 1'b0;
+    else if (unit_begin) unit_open_q <= 1'b1;
+    else if (finish) unit_open_q <= 1'b0;
   end
 
   // ---- Collector: beats to parts ----
@@ -199,7 +211,9 @@ module wg_load_weights
   logic [WA-1:0] word_addr;
   logic [Half-1:0][WordBits-1:0] word_data;
 
-  wg_tap_transform #(.Config(Config)) u_transform (
+  wg_tap_transform #(
+    .Config(Config)
+  ) u_transform (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -243,13 +257,11 @@ module wg_load_weights
       if (write_direct) begin
         for (int unsigned v = 0; v < 2 * Lanes; v++) begin
           w_data_q[p][v*WeightWidth+:WeightWidth] <=
-            WeightWidth'(signed'(data_q[v*DataWidth/64][v*DataWidth%64+:DataWidth]));
+              weight_t'($signed(data_q[v*DataWidth/64][v*DataWidth%64+:DataWidth]));
         end
       end
     end
-    done_o <= rst_ni && !clear_i && (
-      (write_direct && full_end_q && full_last_q) ||
-      word_last);
+    done_o <= rst_ni && !clear_i && ((write_direct && full_end_q && full_last_q) || word_last);
   end
 
   for (genvar k = 0; k < Parts; k++) begin : gen_data
@@ -258,4 +270,8 @@ module wg_load_weights
 
   // Nothing is on its way to the weight buffer.
   assign settled_o = !full_q && !transforming && w_we_o == '0 && !done_o;
+
+  `ASSERT_ONEHOT0(one_tap, full_tap_q)
+  `ASSERT(one_writes, !(write_direct && word_we))
+  `ASSERT_HOLD(phase_holds, phase_valid, check_ready || phase_ready, phase, start)
 endmodule

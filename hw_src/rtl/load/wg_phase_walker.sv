@@ -28,7 +28,10 @@ module wg_phase_walker
   logic [8:0] taps_q;
   logic [15:0] positions_q;
 
-  wg_lutram #(.Width(25), .Depth(PhaseDepth)) u_phases (
+  wg_lutram #(
+    .Width(25),
+    .Depth(PhaseDepth)
+  ) u_phases (
     .clk_i,
     .we_i,
     .waddr_i,
@@ -53,10 +56,10 @@ module wg_phase_walker
     if (entry_ready) {positions_q, taps_q} <= entry;
     if (count_ready) begin
       phase_o <= '{
-        taps: taps_q,
-        positions: positions_q,
-        tap_count: 4'($countones(taps_q)),
-        position_count: 5'($countones(positions_q))
+          taps: taps_q,
+          positions: positions_q,
+          tap_count: 4'($countones(taps_q)),
+          position_count: 5'($countones(positions_q))
       };
     end
     if (start_i) begin

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Filters through the Winograd transform: a buffer of a phase's taps, and a sequencer that turns them
 // into the words of the phase's positions, two cycles a position, each for half of the output lanes.
 //
@@ -45,7 +47,7 @@ module wg_tap_transform
 );
   localparam int unsigned Latency = 3;  // of wg_filter_transform
 
-  logic [1:0] used_q;   // halves that are being filled or worked off
+  logic [1:0] used_q;  // halves that are being filled or worked off
   logic [1:0] ready_q;  // halves that are complete
   logic fill_q, next_q, read_q, lower_q;
   logic work_q, work_load, work_last_q, position_last, release_half;
@@ -68,7 +70,10 @@ module wg_tap_transform
 
   for (genvar t = 0; t < 9; t++) begin : gen_tap
     for (genvar p = 0; p < Half; p++) begin : gen_part
-      wg_lutram #(.Width(TapBits), .Depth(4)) u_taps (
+      wg_lutram #(
+        .Width(TapBits),
+        .Depth(4)
+      ) u_taps (
         .clk_i,
         .we_i   (tap_we_i && tap_i[t] && tap_part_i % KW'(Half) == KW'(p)),
         .waddr_i({tap_half_i, tap_part_i[KW-1]}),
@@ -141,7 +146,10 @@ module wg_tap_transform
   logic [Latency-1:0] valid_q, we_q, pipe_lower_q, last_q;
   logic [Latency-1:0][WA-1:0] addr_q;
 
-  wg_filter_transform #(.DataWidth(Config.DataWidth), .Values(Lanes * Lanes / 2)) u_transform (
+  wg_filter_transform #(
+    .DataWidth(Config.DataWidth),
+    .Values(Lanes * Lanes / 2)
+  ) u_transform (
     .clk_i,
     .taps_i    (work_taps_q),
     .position_i(position),
@@ -155,7 +163,7 @@ module wg_tap_transform
     last_q       <= {last_q[Latency-2:0], work_last_q && !lower_q && position_last};
     addr_q       <= {addr_q[Latency-2:0], work_addr_q};
     if (!rst_ni || clear_i) valid_q <= '0;
-    else                    valid_q <= {valid_q[Latency-2:0], work_q};
+    else valid_q <= {valid_q[Latency-2:0], work_q};
   end
 
   assign word_we_o    = valid_q[Latency-1] && we_q[Latency-1];
@@ -163,4 +171,8 @@ module wg_tap_transform
   assign word_addr_o  = addr_q[Latency-1];
   assign last_o       = valid_q[Latency-1] && last_q[Latency-1];
   assign busy_o       = ready_q != '0 || work_q || valid_q != '0;
+
+  `ASSERT_ONEHOT0(one_tap, tap_i)
+  `ASSERT(fills_a_free_half, clear_i || !phase_valid_i || phase_ready_o)
+  `ASSERT(one_phase_a_half, clear_i || !full_i || !ready_q[full_half_i])
 endmodule

@@ -13,7 +13,7 @@ module wg_delay #(
     assign unused_clk = clk_i;
     assign data_o = data_i;
   end else begin : g_delay
-    logic [Width-1:0] stage_q [Depth];
+    logic [Width-1:0] stage_q[Depth];
 
     always_ff @(posedge clk_i) begin
       stage_q[0] <= data_i;

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // First-in first-out queue on distributed RAM; the head is on rdata_o while rvalid_o is high.
 module wg_fifo #(
   parameter int unsigned Width = 8,
@@ -19,7 +21,10 @@ module wg_fifo #(
   assign wready_o = (wptr_q - rptr_q) != (AW + 1)'(Depth);
   assign rvalid_o = wptr_q != rptr_q;
 
-  wg_lutram #(.Width(Width), .Depth(Depth)) u_mem (
+  wg_lutram #(
+    .Width(Width),
+    .Depth(Depth)
+  ) u_mem (
     .clk_i,
     .we_i   (wvalid_i && wready_o),
     .waddr_i(wptr_q[AW-1:0]),
@@ -38,8 +43,6 @@ module wg_fifo #(
     end
   end
 
-`ifdef FORMAL
-  // Never more in the queue than fits.
-  always_ff @(posedge clk_i) if (rst_ni) assert ((wptr_q - rptr_q) <= (AW + 1)'(Depth));
-`endif
+  `ASSERT(no_more_than_fit, (wptr_q - rptr_q) <= (AW + 1)'(Depth))
+  `ASSERT_HOLD(head_holds, rvalid_o, rready_i, rdata_o, clear_i)
 endmodule

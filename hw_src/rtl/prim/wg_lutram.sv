@@ -11,7 +11,7 @@ module wg_lutram #(
   input  logic [AW-1:0]    raddr_i,
   output logic [Width-1:0] rdata_o
 );
-  (* ram_style = "distributed" *) logic [Width-1:0] mem [Depth];
+  (* ram_style = "distributed" *) logic [Width-1:0] mem[Depth];
 
   always_ff @(posedge clk_i) begin
     if (we_i) mem[waddr_i] <= wdata_i;

@@ -14,7 +14,7 @@ module wg_ram #(
   input  logic [AW-1:0]    raddr_i,
   output logic [Width-1:0] rdata_o
 );
-  (* ram_style = "block" *) logic [Width-1:0] mem [Depth];
+  (* ram_style = "block" *) logic [Width-1:0] mem[Depth];
   logic [Width-1:0] read_q;
 
   always_ff @(posedge clk_i) begin

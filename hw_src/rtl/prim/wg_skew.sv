@@ -9,7 +9,7 @@ module wg_skew #(
 );
   assign data_o[0] = data_i[0];
   for (genvar k = 1; k < int'(Lanes); k++) begin : g_lane
-    logic [Width-1:0] line_q [k];
+    logic [Width-1:0] line_q[k];
     always_ff @(posedge clk_i) begin
       line_q[0] <= data_i[k];
       for (int i = 1; i < k; i++) line_q[i] <= line_q[i-1];

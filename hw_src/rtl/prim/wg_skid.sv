@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Two registers that pass one item a cycle and cut every path between the two sides, ready included.
 module wg_skid #(
   parameter int unsigned Width = 8
@@ -31,4 +33,6 @@ module wg_skid #(
       spare_valid_q <= 1'b1;
     end
   end
+
+  `ASSERT_HOLD(item_holds, rvalid_o, rready_i, rdata_o, 1'b0)
 endmodule

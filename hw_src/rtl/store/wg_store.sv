@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // STORE: sends a box of the output buffer to DRAM, one run a row.
 //
 // Two machines take the same descriptor: one announces the runs (their addresses), the other reads
@@ -38,12 +40,12 @@ module wg_store
   localparam int unsigned CreditWidth = $clog2(QueueDepth + 1);
   localparam int unsigned InFlight = 16;
 
-  logic   stop, start, runs_idle, reads_idle, index_ready, index_valid;
+  logic stop, start, runs_idle, reads_idle, index_ready, index_valid;
   store_t d;
-  logic                 fault_valid_q, start_ready, done;
-  logic [7:0]           fault_code_q;
+  logic fault_valid_q, start_ready, done;
+  logic [7:0] fault_code_q;
   logic [AddrWidth-1:0] fault_addr_q;
-  logic [19:0]          fault_index;
+  logic [19:0] fault_index;
 
   assign d             = decode_store(start_i.bits);
   assign stop          = fault_valid_q || clear_i;
@@ -52,7 +54,10 @@ module wg_store
 
   // ---- Instructions whose responses are missing, and faults.
 
-  wg_fifo #(.Width(20), .Depth(InFlight)) u_index (
+  wg_fifo #(
+    .Width(20),
+    .Depth(InFlight)
+  ) u_index (
     .clk_i,
     .rst_ni,
     .clear_i,
@@ -80,26 +85,35 @@ module wg_store
   end
 
   assign engine_o = '{
-    ready: start_ready,
-    done: done,
-    fault: '{valid: fault_valid_q, code: fault_code_q, index: fault_index, addr: 64'(fault_addr_q)}
-  };
+          ready: start_ready,
+          done: done,
+          fault: '{
+              valid: fault_valid_q,
+              code: fault_code_q,
+              index: fault_index,
+              addr: 64'(fault_addr_q)
+          }
+      };
   // An address is narrower than its place in a struct.
   logic unused;
   assign unused = ^write_error_i.addr;
 
   // ---- Runs.
 
-  typedef enum logic [1:0] {RunIdle, RunSetup, RunSend} run_state_e;
-  run_state_e           run_state_q;
-  logic [11:0]          run_rows_q, run_rows_left_q, run_images_left_q, run_columns_q;
-  logic                 run_last_row_q, run_last_image_q, run_last, run_valid;
+  typedef enum logic [1:0] {
+    StIdle,
+    StSetup,
+    StSend
+  } run_state_e;
+  run_state_e run_state_q;
+  logic [11:0] run_rows_q, run_rows_left_q, run_images_left_q, run_columns_q;
+  logic run_last_row_q, run_last_image_q, run_last, run_valid;
   logic [AddrWidth-1:0] run_row_q, run_image_q;  // addresses of the row and of the image's first
   logic [AddrWidth-1:0] run_row_stride_q, run_image_stride_q;
   logic [AddrWidth-1:0] run_base_q, run_offset_q, run_next;
 
-  assign runs_idle   = run_state_q == RunIdle;
-  assign run_valid   = run_state_q == RunSend && !fault_valid_q;
+  assign runs_idle   = run_state_q == StIdle;
+  assign run_valid   = run_state_q == StSend && !fault_valid_q;
   assign run_last    = run_last_row_q && run_last_image_q;
   assign run_o = '{
     valid: run_valid, addr: 64'(run_row_q), bytes: 32'(run_columns_q) * WordBytes, last: run_last
@@ -110,16 +124,16 @@ module wg_store
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || stop) begin
-      run_state_q <= RunIdle;
+      run_state_q <= StIdle;
     end else begin
       unique case (run_state_q)
-        RunSetup: run_state_q <= RunSend;
-        RunSend: if (run_ready_i && run_last) run_state_q <= RunIdle;
-        default: if (start) run_state_q <= RunSetup;
+        StSetup: run_state_q <= StSend;
+        StSend: if (run_ready_i && run_last) run_state_q <= StIdle;
+        default: if (start) run_state_q <= StSetup;
       endcase
     end
 
-    if (run_state_q == RunIdle) begin
+    if (run_state_q == StIdle) begin
       run_base_q         <= AddrWidth'(segment_base_i[d.segment]);
       run_offset_q       <= AddrWidth'(d.offset);
       run_row_stride_q   <= AddrWidth'(d.row_stride) * WordBytes;
@@ -131,7 +145,7 @@ module wg_store
       run_last_row_q     <= d.rows == 12'd1;
       run_last_image_q   <= d.images == 12'd1;
     end
-    if (run_state_q == RunSetup) begin
+    if (run_state_q == StSetup) begin
       run_row_q   <= run_base_q + run_offset_q;
       run_image_q <= run_base_q + run_offset_q;
     end
@@ -152,15 +166,15 @@ module wg_store
 
   // ---- Reads: as many words as there are columns, in rows, in images.
 
-  logic                   read, read_busy_q;
-  logic [OutputAW-1:0]    read_addr_q;
-  logic [11:0]            read_rows_q, read_columns_q;
-  logic [11:0]            rows_left_q, columns_left_q, images_left_q;
-  logic                   last_column, last_row, last_image;
-  logic [1:0]             arrive_q;  // reads under way in the memory
+  logic read, read_busy_q;
+  logic [OutputAW-1:0] read_addr_q;
+  logic [11:0] read_rows_q, read_columns_q;
+  logic [11:0] rows_left_q, columns_left_q, images_left_q;
+  logic last_column, last_row, last_image;
+  logic [1:0] arrive_q;  // reads under way in the memory
   logic [CreditWidth-1:0] credit_q;
-  logic                   word_valid, word_ready;
-  logic [WordBits-1:0]    word;
+  logic word_valid, word_ready;
+  logic [WordBits-1:0] word;
 
   assign reads_idle  = !read_busy_q;
   assign read        = read_busy_q && credit_q != '0 && !fault_valid_q;
@@ -198,7 +212,10 @@ module wg_store
   end
 
   logic queue_ready;
-  wg_fifo #(.Width(WordBits), .Depth(QueueDepth)) u_queue (
+  wg_fifo #(
+    .Width(WordBits),
+    .Depth(QueueDepth)
+  ) u_queue (
     .clk_i,
     .rst_ni,
     .clear_i (stop),
@@ -212,9 +229,9 @@ module wg_store
 
   // ---- Beats.
 
-  logic                 data_valid_q, last_beat;
+  logic data_valid_q, last_beat;
   logic [BeatWidth-1:0] beat_q;
-  logic [WordBits-1:0]  data_q;
+  logic [WordBits-1:0] data_q;
 
   assign last_beat    = beat_q == BeatWidth'(WordBeats - 1);
   assign word_ready   = !data_valid_q || (beat_ready_i && last_beat);
@@ -233,11 +250,11 @@ module wg_store
     end
   end
 
-`ifdef FORMAL
   // A word that arrives has a place.
-  always_ff @(posedge clk_i) if (rst_ni && arrive_q[1]) assert (queue_ready);
-`else
+  `ASSERT(word_has_room, !arrive_q[1] || queue_ready)
+  `ASSERT_HOLD(run_holds, run_o.valid, run_ready_i, run_o, stop)
+  `ASSERT_HOLD(beat_holds, beat_o.valid, beat_ready_i, beat_o, stop)
+
   logic unused_queue_ready;
   assign unused_queue_ready = queue_ready;
-`endif
 endmodule

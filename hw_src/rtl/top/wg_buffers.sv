@@ -29,19 +29,40 @@ module wg_buffers
   output logic [WordBits-1:0]            out_rdata_o
 );
   for (genvar b = 0; b < 4; b++) begin : g_input
-    wg_ram #(.Width(WordBits), .Depth(bank_depth(Config))) u_bank (
-      .clk_i, .we_i(in_we_i[b]), .waddr_i(in_waddr_i[b]), .wdata_i(in_wdata_i[b]),
-      .raddr_i(in_raddr_i[b]), .rdata_o(in_rdata_o[b])
+    wg_ram #(
+      .Width(WordBits),
+      .Depth(bank_depth(Config))
+    ) u_bank (
+      .clk_i,
+      .we_i(in_we_i[b]),
+      .waddr_i(in_waddr_i[b]),
+      .wdata_i(in_wdata_i[b]),
+      .raddr_i(in_raddr_i[b]),
+      .rdata_o(in_rdata_o[b])
     );
   end
   for (genvar p = 0; p < int'(Parts); p++) begin : g_weight
-    wg_ram #(.Width(PartBits), .Depth(Config.WeightDepth)) u_part (
-      .clk_i, .we_i(weight_we_i[p]), .waddr_i(weight_waddr_i), .wdata_i(weight_wdata_i[p]),
-      .raddr_i(weight_raddr_i), .rdata_o(weight_rdata_o[p])
+    wg_ram #(
+      .Width(PartBits),
+      .Depth(Config.WeightDepth)
+    ) u_part (
+      .clk_i,
+      .we_i(weight_we_i[p]),
+      .waddr_i(weight_waddr_i),
+      .wdata_i(weight_wdata_i[p]),
+      .raddr_i(weight_raddr_i),
+      .rdata_o(weight_rdata_o[p])
     );
   end
-  wg_ram #(.Width(WordBits), .Depth(Config.OutputDepth)) u_output (
-    .clk_i, .we_i(out_we_i), .waddr_i(out_waddr_i), .wdata_i(out_wdata_i),
-    .raddr_i(out_raddr_i), .rdata_o(out_rdata_o)
+  wg_ram #(
+    .Width(WordBits),
+    .Depth(Config.OutputDepth)
+  ) u_output (
+    .clk_i,
+    .we_i(out_we_i),
+    .waddr_i(out_waddr_i),
+    .wdata_i(out_wdata_i),
+    .raddr_i(out_raddr_i),
+    .rdata_o(out_rdata_o)
   );
 endmodule

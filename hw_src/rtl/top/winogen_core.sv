@@ -83,10 +83,20 @@ module winogen_core
   output logic [2:0][19:0]                    trace_index_o
 );
   localparam config_t Config = '{
-    DataWidth: DataWidth, Lanes: Lanes, TileLanes: TileLanes, InputDepth: InputDepth,
-    WeightDepth: WeightDepth, PsumDepth: PsumDepth, OutputDepth: OutputDepth,
-    StepDepth: StepDepth, AccumulatorDepth: AccumulatorDepth, PhaseDepth: PhaseDepth,
-    ParamDepth: ParamDepth, ReadPorts: ReadPorts, ConfigHash: ConfigHash, AddrWidth: AddrWidth
+      DataWidth: DataWidth,
+      Lanes: Lanes,
+      TileLanes: TileLanes,
+      InputDepth: InputDepth,
+      WeightDepth: WeightDepth,
+      PsumDepth: PsumDepth,
+      OutputDepth: OutputDepth,
+      StepDepth: StepDepth,
+      AccumulatorDepth: AccumulatorDepth,
+      PhaseDepth: PhaseDepth,
+      ParamDepth: ParamDepth,
+      ReadPorts: ReadPorts,
+      ConfigHash: ConfigHash,
+      AddrWidth: AddrWidth
   };
 
   axil_req_t axil_req;
@@ -99,12 +109,20 @@ module winogen_core
   axi_write_rsp_t wr_rsp;
   trace_t [2:0] trace;
 
-  wg_core #(.Config(Config)) u_core (
-    .clk_i, .rst_ni, .irq_o,
-    .s_axil_i(axil_req), .s_axil_o(axil_rsp),
-    .m_axi_rd_o(rd_req), .m_axi_rd_i(rd_rsp),
-    .m_axi_if_o(if_req), .m_axi_if_i(if_rsp),
-    .m_axi_wr_o(wr_req), .m_axi_wr_i(wr_rsp),
+  wg_core #(
+    .Config(Config)
+  ) u_core (
+    .clk_i,
+    .rst_ni,
+    .irq_o,
+    .s_axil_i(axil_req),
+    .s_axil_o(axil_rsp),
+    .m_axi_rd_o(rd_req),
+    .m_axi_rd_i(rd_rsp),
+    .m_axi_if_o(if_req),
+    .m_axi_if_i(if_rsp),
+    .m_axi_wr_o(wr_req),
+    .m_axi_wr_i(wr_rsp),
     .trace_o(trace)
   );
 

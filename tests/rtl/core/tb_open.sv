@@ -80,10 +80,20 @@ module tb_open #(
   localparam logic [31:0] CoreBase = 32'h43c0_0000, IntcBase = 32'h4180_0000;
 
   winogen_open #(
-    .DataWidth(DataWidth), .Lanes(Lanes), .TileLanes(TileLanes), .InputDepth(InputDepth),
-    .WeightDepth(WeightDepth), .PsumDepth(PsumDepth), .OutputDepth(OutputDepth),
-    .StepDepth(StepDepth), .AccumulatorDepth(AccumulatorDepth), .PhaseDepth(PhaseDepth),
-    .ParamDepth(ParamDepth), .ReadPorts(ReadPorts), .ConfigHash(ConfigHash), .CoreBase(CoreBase),
+    .DataWidth(DataWidth),
+    .Lanes(Lanes),
+    .TileLanes(TileLanes),
+    .InputDepth(InputDepth),
+    .WeightDepth(WeightDepth),
+    .PsumDepth(PsumDepth),
+    .OutputDepth(OutputDepth),
+    .StepDepth(StepDepth),
+    .AccumulatorDepth(AccumulatorDepth),
+    .PhaseDepth(PhaseDepth),
+    .ParamDepth(ParamDepth),
+    .ReadPorts(ReadPorts),
+    .ConfigHash(ConfigHash),
+    .CoreBase(CoreBase),
     .IntcBase(IntcBase)
   ) u_open ();
 
@@ -94,7 +104,11 @@ module tb_open #(
 
   // Registers. First the two writes that switch the interrupt controller on. The processor waits
   // until the logic is out of reset.
-  typedef enum logic [1:0] {Master, Enable, Ready} boot_e;
+  typedef enum logic [1:0] {
+    Master,
+    Enable,
+    Ready
+  } boot_e;
   boot_e boot_q;
   logic running, ready, aw_sent_q, w_sent_q;
   logic [11:0] wid_q, rid_q;  // a new one for each access

@@ -23,7 +23,7 @@ from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.network.definition import RandomParameters, load_definition
 from winogen.runtime.open import rtl_device
 from winogen.target.board import CoreConfig, load_board
-from winogen.target.hardware import hardware_folder, parameters, rtl_sources
+from winogen.target.hardware import hardware_folder, include_folder, parameters, rtl_sources
 
 pyosys = pytest.importorskip("pyosys")
 TINY = load_board("tiny").core
@@ -121,7 +121,7 @@ def test_the_longest_path_is_that_of_yosys(tmp_path):
     sources = " ".join(str(path) for path in rtl_sources() if path.stem in used)
     script = tmp_path / "netlist.ys"
     script.write_text(f"""
-read_slang --top {top} --no-implicit-memories {sources}
+read_slang --top {top} -I {include_folder()} --no-implicit-memories {sources}
 proc
 synth_xilinx -flatten -noiopad -noclkbuf
 select -module {top}
@@ -170,7 +170,7 @@ def gates(folder: Path, core: CoreConfig) -> list[Path]:
     )  # fmt: skip
     rams = "select =wg_ram*\nwrite_verilog -noattr -selected rams.v\nselect -clear\n"
     for old, new in (
-        ("read_slang ", "read_slang --keep-hierarchy "),
+        ("read_slang ", f"read_slang --keep-hierarchy -I {include_folder()} "),
         ("synth_xilinx ", f"{rams}blackbox =wg_ram*\nsynth_xilinx "),
         ("check -assert -mapped", "delete t:$scopeinfo\ncheck -assert -mapped"),
         ("write_json -selected netlist.json", "write_verilog -noattr gates.v"),

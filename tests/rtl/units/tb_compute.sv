@@ -52,11 +52,20 @@ module tb_compute
   output logic [Lanes-1:0][DataWidth-1:0]          out_wdata_o
 );
   localparam config_t Config = '{
-    DataWidth: DataWidth, Lanes: Lanes, TileLanes: TileLanes, InputDepth: InputDepth,
-    WeightDepth: WeightDepth, PsumDepth: PsumDepth, OutputDepth: OutputDepth,
-    StepDepth: StepDepth, AccumulatorDepth: AccumulatorDepth, PhaseDepth: PhaseDepth,
-    ParamDepth: ParamDepth, ReadPorts: DefaultConfig.ReadPorts,
-    ConfigHash: DefaultConfig.ConfigHash, AddrWidth: AddrWidth
+      DataWidth: DataWidth,
+      Lanes: Lanes,
+      TileLanes: TileLanes,
+      InputDepth: InputDepth,
+      WeightDepth: WeightDepth,
+      PsumDepth: PsumDepth,
+      OutputDepth: OutputDepth,
+      StepDepth: StepDepth,
+      AccumulatorDepth: AccumulatorDepth,
+      PhaseDepth: PhaseDepth,
+      ParamDepth: ParamDepth,
+      ReadPorts: DefaultConfig.ReadPorts,
+      ConfigHash: DefaultConfig.ConfigHash,
+      AddrWidth: AddrWidth
   };
 
   start_t start;
@@ -69,11 +78,27 @@ module tb_compute
   assign fault_index_o = engine.fault.index;
   assign fault_addr_o  = engine.fault.addr[AddrWidth-1:0];
 
-  wg_compute #(.Config(Config)) u_dut (
-    .clk_i, .rst_ni, .clear_i, .start_i(start), .engine_o(engine), .step_o,
-    .in_raddr_o, .in_rdata_i, .weight_raddr_o, .weight_rdata_i,
-    .tab_i('{we: tab_we_i, id: tab_id_i, addr: tab_addr_i, data: tab_data_i}),
-    .par_i('{we: par_we_i, addr: par_addr_i, lane: 8'(par_lane_i), data: par_data_i}),
-    .out_we_o, .out_waddr_o, .out_wdata_o
+  table_write_t tab;
+  assign tab = '{we: tab_we_i, id: tab_id_i, addr: tab_addr_i, data: tab_data_i};
+  param_write_t par;
+  assign par = '{we: par_we_i, addr: par_addr_i, lane: 8'(par_lane_i), data: par_data_i};
+  wg_compute #(
+    .Config(Config)
+  ) u_dut (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_i(start),
+    .engine_o(engine),
+    .step_o,
+    .in_raddr_o,
+    .in_rdata_i,
+    .weight_raddr_o,
+    .weight_rdata_i,
+    .tab_i(tab),
+    .par_i(par),
+    .out_we_o,
+    .out_waddr_o,
+    .out_wdata_o
   );
 endmodule

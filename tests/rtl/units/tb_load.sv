@@ -57,11 +57,20 @@ module tb_load
   output logic [127:0]                      par_data_o
 );
   localparam config_t Config = '{
-    DataWidth: DataWidth, Lanes: Lanes, TileLanes: DefaultConfig.TileLanes,
-    InputDepth: InputDepth, WeightDepth: WeightDepth, PsumDepth: DefaultConfig.PsumDepth,
-    OutputDepth: DefaultConfig.OutputDepth, StepDepth: StepDepth,
-    AccumulatorDepth: AccumulatorDepth, PhaseDepth: PhaseDepth, ParamDepth: ParamDepth,
-    ReadPorts: ReadPorts, ConfigHash: DefaultConfig.ConfigHash, AddrWidth: AddrWidth
+      DataWidth: DataWidth,
+      Lanes: Lanes,
+      TileLanes: DefaultConfig.TileLanes,
+      InputDepth: InputDepth,
+      WeightDepth: WeightDepth,
+      PsumDepth: DefaultConfig.PsumDepth,
+      OutputDepth: DefaultConfig.OutputDepth,
+      StepDepth: StepDepth,
+      AccumulatorDepth: AccumulatorDepth,
+      PhaseDepth: PhaseDepth,
+      ParamDepth: ParamDepth,
+      ReadPorts: ReadPorts,
+      ConfigHash: DefaultConfig.ConfigHash,
+      AddrWidth: AddrWidth
   };
 
   start_t start;
@@ -89,10 +98,30 @@ module tb_load
   assign par_lane_o  = par.lane[$clog2(Lanes)-1:0];
   assign par_data_o  = par.data;
 
-  wg_load #(.Config(Config)) u_dut (
-    .clk_i, .rst_ni, .clear_i, .start_i(start), .engine_o(engine), .segment_base_i,
-    .run_o(run), .run_ready_i, .beat_count_i, .beat_data_i, .beat_take_o,
-    .error_i('{valid: error_valid_i, code: error_code_i, addr: 64'(error_addr_i)}),
-    .in_we_o, .in_addr_o, .in_data_o, .w_we_o, .w_addr_o, .w_data_o, .tab_o(tab), .par_o(par)
+  bus_error_t error;
+  assign error = '{valid: error_valid_i, code: error_code_i, addr: 64'(error_addr_i)};
+  wg_load #(
+    .Config(Config)
+  ) u_dut (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_i(start),
+    .engine_o(engine),
+    .segment_base_i,
+    .run_o(run),
+    .run_ready_i,
+    .beat_count_i,
+    .beat_data_i,
+    .beat_take_o,
+    .error_i(error),
+    .in_we_o,
+    .in_addr_o,
+    .in_data_o,
+    .w_we_o,
+    .w_addr_o,
+    .w_data_o,
+    .tab_o(tab),
+    .par_o(par)
   );
 endmodule

@@ -31,17 +31,23 @@ module tb_load_units
   output logic [31:0]         address_run_bytes,
 
   input  logic                                 input_start_valid,
-  output logic                                 input_start_ready, input_want, input_done,
+  output logic                                 input_start_ready,
+  input_want,
+  input_done,
   output logic [1:0]                           input_take,
   output logic [3:0]                           input_we,
   output logic [3:0][IA-1:0]                   input_addr,
   output logic [3:0][Lanes-1:0][DataWidth-1:0] input_data,
 
-  input  logic                weights_start_valid, phase_we,
+  input  logic                weights_start_valid,
+  phase_we,
   input  logic [PA-1:0]       phase_addr,
   input  logic [8:0]          phase_taps,
   input  logic [15:0]         phase_positions,
-  output logic                weights_start_ready, weights_want, weights_done, weights_settled,
+  output logic                weights_start_ready,
+  weights_want,
+  weights_done,
+  weights_settled,
   output logic                weights_fault,
   output logic [1:0]          weights_take,
   output logic [Parts-1:0]    weights_we,
@@ -49,9 +55,13 @@ module tb_load_units
   output logic [Parts-1:0][1:0][Lanes-1:0][DataWidth+3:0] weights_data,
 
   input  logic                     table_start_valid,
-  output logic                     table_start_ready, table_want, table_done, table_fault,
+  output logic                     table_start_ready,
+  table_want,
+  table_done,
+  table_fault,
   output logic [1:0]               table_take,
-  output logic                     table_tab_we, table_par_we,
+  output logic                     table_tab_we,
+  table_par_we,
   output logic [1:0]               table_tab_id,
   output logic [11:0]              table_tab_addr,
   output logic [63:0]              table_tab_data,
@@ -59,20 +69,32 @@ module tb_load_units
   output logic [$clog2(Lanes)-1:0] table_par_lane,
   output logic [127:0]             table_par_data,
 
-  input  logic        split_run_valid, split_run_last, split_burst_ready,
-  output logic        split_run_ready, split_burst_valid, split_burst_last,
+  input  logic        split_run_valid,
+  split_run_last,
+  split_burst_ready,
+  output logic        split_run_ready,
+  split_burst_valid,
+  split_burst_last,
   input  logic [63:0] split_run_addr,
   input  logic [31:0] split_run_bytes,
   output logic [63:0] split_burst_addr,
   output logic [4:0]  split_burst_beats
 );
   localparam config_t Config = '{
-    DataWidth: DataWidth, Lanes: Lanes, TileLanes: DefaultConfig.TileLanes,
-    InputDepth: InputDepth, WeightDepth: WeightDepth, PsumDepth: DefaultConfig.PsumDepth,
-    OutputDepth: DefaultConfig.OutputDepth, StepDepth: DefaultConfig.StepDepth,
-    AccumulatorDepth: DefaultConfig.AccumulatorDepth, PhaseDepth: PhaseDepth,
-    ParamDepth: DefaultConfig.ParamDepth, ReadPorts: Ports, ConfigHash: '0,
-    AddrWidth: DefaultConfig.AddrWidth
+      DataWidth: DataWidth,
+      Lanes: Lanes,
+      TileLanes: DefaultConfig.TileLanes,
+      InputDepth: InputDepth,
+      WeightDepth: WeightDepth,
+      PsumDepth: DefaultConfig.PsumDepth,
+      OutputDepth: DefaultConfig.OutputDepth,
+      StepDepth: DefaultConfig.StepDepth,
+      AccumulatorDepth: DefaultConfig.AccumulatorDepth,
+      PhaseDepth: PhaseDepth,
+      ParamDepth: DefaultConfig.ParamDepth,
+      ReadPorts: Ports,
+      ConfigHash: '0,
+      AddrWidth: DefaultConfig.AddrWidth
   };
   header_t header;
   load_input_t box;
@@ -91,33 +113,73 @@ module tb_load_units
   assign address_run_valid = address_run.valid;
   assign address_run_addr  = address_run.addr;
   assign address_run_bytes = address_run.bytes;
-  wg_load_address #(.Config(Config)) u_address (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(address_start_valid), .start_ready_o(address_start_ready),
-    .start_bits_i(start_bits), .segment_base_i(address_segment_base),
-    .run_ready_i(address_run_ready), .run_o(address_run)
+  wg_load_address #(
+    .Config(Config)
+  ) u_address (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(address_start_valid),
+    .start_ready_o(address_start_ready),
+    .start_bits_i(start_bits),
+    .segment_base_i(address_segment_base),
+    .run_ready_i(address_run_ready),
+    .run_o(address_run)
   );
 
-  wg_load_input #(.Config(Config)) u_input (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(input_start_valid), .start_ready_o(input_start_ready),
-    .base_i((IA + 2)'(box.base)), .images_i(box.images), .blocks_i(box.blocks),
-    .rows_i(box.rows), .columns_i(box.columns), .pitch_i(box.pitch),
-    .column_step_i(box.column_step), .beat_count_i(beat_count), .beat_data_i(beat_data),
-    .beat_take_o(input_take), .want_o(input_want), .in_we_o(input_we), .in_addr_o(input_addr),
-    .in_data_o(input_data), .done_o(input_done)
+  wg_load_input #(
+    .Config(Config)
+  ) u_input (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(input_start_valid),
+    .start_ready_o(input_start_ready),
+    .base_i((IA + 2)'(box.base)),
+    .images_i(box.images),
+    .blocks_i(box.blocks),
+    .rows_i(box.rows),
+    .columns_i(box.columns),
+    .pitch_i(box.pitch),
+    .column_step_i(box.column_step),
+    .beat_count_i(beat_count),
+    .beat_data_i(beat_data),
+    .beat_take_o(input_take),
+    .want_o(input_want),
+    .in_we_o(input_we),
+    .in_addr_o(input_addr),
+    .in_data_o(input_data),
+    .done_o(input_done)
   );
 
-  wg_load_weights #(.Config(Config)) u_weights (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(weights_start_valid), .start_ready_o(weights_start_ready),
-    .winograd_i(weights.winograd), .base_i(weights.base), .blocks_i(weights.blocks),
-    .taps_i(weights.taps), .phase_base_i(PA'(weights.phase_base)), .phases_i(weights.phases),
-    .phase_we_i(phase_we), .phase_addr_i(phase_addr), .phase_taps_i(phase_taps),
-    .phase_positions_i(phase_positions), .beat_count_i(beat_count), .beat_data_i(beat_data),
-    .beat_take_o(weights_take), .want_o(weights_want), .w_we_o(weights_we),
-    .w_addr_o(weights_addr), .w_data_o(weights_data), .settled_o(weights_settled),
-    .done_o(weights_done), .fault_o(weights_fault)
+  wg_load_weights #(
+    .Config(Config)
+  ) u_weights (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(weights_start_valid),
+    .start_ready_o(weights_start_ready),
+    .winograd_i(weights.winograd),
+    .base_i(weights.base),
+    .blocks_i(weights.blocks),
+    .taps_i(weights.taps),
+    .phase_base_i(PA'(weights.phase_base)),
+    .phases_i(weights.phases),
+    .phase_we_i(phase_we),
+    .phase_addr_i(phase_addr),
+    .phase_taps_i(phase_taps),
+    .phase_positions_i(phase_positions),
+    .beat_count_i(beat_count),
+    .beat_data_i(beat_data),
+    .beat_take_o(weights_take),
+    .want_o(weights_want),
+    .w_we_o(weights_we),
+    .w_addr_o(weights_addr),
+    .w_data_o(weights_data),
+    .settled_o(weights_settled),
+    .done_o(weights_done),
+    .fault_o(weights_fault)
   );
 
   logic table_takes;
@@ -132,22 +194,41 @@ module tb_load_units
   assign table_par_addr = par.addr;
   assign table_par_lane = par.lane[$clog2(Lanes)-1:0];
   assign table_par_data = par.data;
-  wg_load_table #(.Lanes(Lanes)) u_table (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(table_start_valid), .start_ready_o(table_start_ready), .params_i(is_params),
-    .table_i(entries.table_id), .base_i(is_params ? 12'(params.base) : entries.base),
-    .count_i(is_params ? 12'(params.count) : entries.count), .beat_valid_i(beat_count != '0),
-    .beat_data_i(beat_data[63:0]), .beat_take_o(table_takes), .want_o(table_want),
-    .tab_o(tab), .par_o(par), .done_o(table_done),
+  wg_load_table #(
+    .Lanes(Lanes)
+  ) u_table (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(table_start_valid),
+    .start_ready_o(table_start_ready),
+    .params_i(is_params),
+    .table_i(entries.table_id),
+    .base_i(is_params ? 12'(params.base) : entries.base),
+    .count_i(is_params ? 12'(params.count) : entries.count),
+    .beat_valid_i(beat_count != '0),
+    .beat_data_i(beat_data[63:0]),
+    .beat_take_o(table_takes),
+    .want_o(table_want),
+    .tab_o(tab),
+    .par_o(par),
+    .done_o(table_done),
     .fault_o(table_fault)
   );
 
   wg_burst_split u_split (
-    .clk_i, .rst_ni, .clear_i,
-    .run_valid_i(split_run_valid), .run_ready_o(split_run_ready), .run_addr_i(split_run_addr),
-    .run_bytes_i(split_run_bytes), .run_last_i(split_run_last),
-    .burst_valid_o(split_burst_valid), .burst_ready_i(split_burst_ready),
-    .burst_addr_o(split_burst_addr), .burst_beats_o(split_burst_beats),
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .run_valid_i(split_run_valid),
+    .run_ready_o(split_run_ready),
+    .run_addr_i(split_run_addr),
+    .run_bytes_i(split_run_bytes),
+    .run_last_i(split_run_last),
+    .burst_valid_o(split_burst_valid),
+    .burst_ready_i(split_burst_ready),
+    .burst_addr_o(split_burst_addr),
+    .burst_beats_o(split_burst_beats),
     .burst_last_o(split_burst_last)
   );
 

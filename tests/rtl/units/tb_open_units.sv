@@ -132,10 +132,17 @@ module tb_open_units #(
   input  logic        hp_bid,
   input  logic [1:0]  hp_bresp
 );
-  wg_reset_sync u_reset (.clk_i, .rst_async_ni(reset_async_ni), .rst_no(reset_no));
+  wg_reset_sync u_reset (
+    .clk_i,
+    .rst_async_ni(reset_async_ni),
+    .rst_no(reset_no)
+  );
 
   wg_burst_address u_address (
-    .addr_i(burst_addr_i), .len_i(burst_len_i), .size_i(burst_size_i), .burst_i(burst_burst_i),
+    .addr_i(burst_addr_i),
+    .len_i(burst_len_i),
+    .size_i(burst_size_i),
+    .burst_i(burst_burst_i),
     .next_o(burst_next_o)
   );
 
@@ -149,68 +156,145 @@ module tb_open_units #(
   assign {ram_awaddr, ram_araddr} = {awaddr[11:0], araddr[11:0]};
   assign {ram_wdata, ram_wstrb} = {wdata, wstrb};
 
-  wg_gp_write #(.Slaves(2), .Base(Base), .Bytes(Bytes)) u_write (
-    .clk_i, .rst_ni,
-    .awvalid_i(gp_awvalid), .awready_o(gp_awready), .awid_i(gp_awid), .awaddr_i(gp_awaddr),
-    .awlen_i(gp_awlen), .awsize_i(gp_awsize), .awburst_i(gp_awburst),
-    .wvalid_i(gp_wvalid), .wready_o(gp_wready), .wid_i(gp_wid), .wdata_i(gp_wdata),
-    .wstrb_i(gp_wstrb), .wlast_i(gp_wlast),
-    .bvalid_o(gp_bvalid), .bready_i(gp_bready), .bid_o(gp_bid), .bresp_o(gp_bresp),
-    .m_axil_awvalid_o({intc_awvalid, ram_awvalid}), .m_axil_awready_i({intc_awready, ram_awready}),
+  wg_gp_write #(
+    .Slaves(2),
+    .Base(Base),
+    .Bytes(Bytes)
+  ) u_write (
+    .clk_i,
+    .rst_ni,
+    .awvalid_i(gp_awvalid),
+    .awready_o(gp_awready),
+    .awid_i(gp_awid),
+    .awaddr_i(gp_awaddr),
+    .awlen_i(gp_awlen),
+    .awsize_i(gp_awsize),
+    .awburst_i(gp_awburst),
+    .wvalid_i(gp_wvalid),
+    .wready_o(gp_wready),
+    .wid_i(gp_wid),
+    .wdata_i(gp_wdata),
+    .wstrb_i(gp_wstrb),
+    .wlast_i(gp_wlast),
+    .bvalid_o(gp_bvalid),
+    .bready_i(gp_bready),
+    .bid_o(gp_bid),
+    .bresp_o(gp_bresp),
+    .m_axil_awvalid_o({intc_awvalid, ram_awvalid}),
+    .m_axil_awready_i({intc_awready, ram_awready}),
     .m_axil_awaddr_o(awaddr),
-    .m_axil_wvalid_o({intc_wvalid, ram_wvalid}), .m_axil_wready_i({intc_wready, ram_wready}),
-    .m_axil_wdata_o(wdata), .m_axil_wstrb_o(wstrb),
-    .m_axil_bvalid_i({intc_bvalid, ram_bvalid}), .m_axil_bready_o({intc_bready, ram_bready}),
+    .m_axil_wvalid_o({intc_wvalid, ram_wvalid}),
+    .m_axil_wready_i({intc_wready, ram_wready}),
+    .m_axil_wdata_o(wdata),
+    .m_axil_wstrb_o(wstrb),
+    .m_axil_bvalid_i({intc_bvalid, ram_bvalid}),
+    .m_axil_bready_o({intc_bready, ram_bready}),
     .m_axil_bresp_i({intc_bresp, ram_bresp})
   );
 
-  wg_gp_read #(.Slaves(2), .Base(Base), .Bytes(Bytes)) u_read (
-    .clk_i, .rst_ni,
-    .arvalid_i(gp_arvalid), .arready_o(gp_arready), .arid_i(gp_arid), .araddr_i(gp_araddr),
-    .arlen_i(gp_arlen), .arsize_i(gp_arsize), .arburst_i(gp_arburst),
-    .rvalid_o(gp_rvalid), .rready_i(gp_rready), .rid_o(gp_rid), .rdata_o(gp_rdata),
-    .rresp_o(gp_rresp), .rlast_o(gp_rlast),
-    .m_axil_arvalid_o({intc_arvalid, ram_arvalid}), .m_axil_arready_i({intc_arready, ram_arready}),
+  wg_gp_read #(
+    .Slaves(2),
+    .Base(Base),
+    .Bytes(Bytes)
+  ) u_read (
+    .clk_i,
+    .rst_ni,
+    .arvalid_i(gp_arvalid),
+    .arready_o(gp_arready),
+    .arid_i(gp_arid),
+    .araddr_i(gp_araddr),
+    .arlen_i(gp_arlen),
+    .arsize_i(gp_arsize),
+    .arburst_i(gp_arburst),
+    .rvalid_o(gp_rvalid),
+    .rready_i(gp_rready),
+    .rid_o(gp_rid),
+    .rdata_o(gp_rdata),
+    .rresp_o(gp_rresp),
+    .rlast_o(gp_rlast),
+    .m_axil_arvalid_o({intc_arvalid, ram_arvalid}),
+    .m_axil_arready_i({intc_arready, ram_arready}),
     .m_axil_araddr_o(araddr),
-    .m_axil_rvalid_i({intc_rvalid, ram_rvalid}), .m_axil_rready_o({intc_rready, ram_rready}),
-    .m_axil_rdata_i({intc_rdata, ram_rdata}), .m_axil_rresp_i({intc_rresp, ram_rresp})
+    .m_axil_rvalid_i({intc_rvalid, ram_rvalid}),
+    .m_axil_rready_o({intc_rready, ram_rready}),
+    .m_axil_rdata_i({intc_rdata, ram_rdata}),
+    .m_axil_rresp_i({intc_rresp, ram_rresp})
   );
 
   wg_intc u_intc (
-    .clk_i, .rst_ni, .intr_i, .irq_o,
-    .s_axil_awvalid_i(intc_awvalid), .s_axil_awready_o(intc_awready),
+    .clk_i,
+    .rst_ni,
+    .intr_i,
+    .irq_o,
+    .s_axil_awvalid_i(intc_awvalid),
+    .s_axil_awready_o(intc_awready),
     .s_axil_awaddr_i(awaddr[15:0]),
-    .s_axil_wvalid_i(intc_wvalid), .s_axil_wready_o(intc_wready), .s_axil_wdata_i(wdata),
+    .s_axil_wvalid_i(intc_wvalid),
+    .s_axil_wready_o(intc_wready),
+    .s_axil_wdata_i(wdata),
     .s_axil_wstrb_i(wstrb),
-    .s_axil_bvalid_o(intc_bvalid), .s_axil_bready_i(intc_bready), .s_axil_bresp_o(intc_bresp),
-    .s_axil_arvalid_i(intc_arvalid), .s_axil_arready_o(intc_arready),
+    .s_axil_bvalid_o(intc_bvalid),
+    .s_axil_bready_i(intc_bready),
+    .s_axil_bresp_o(intc_bresp),
+    .s_axil_arvalid_i(intc_arvalid),
+    .s_axil_arready_o(intc_arready),
     .s_axil_araddr_i(araddr[15:0]),
-    .s_axil_rvalid_o(intc_rvalid), .s_axil_rready_i(intc_rready), .s_axil_rdata_o(intc_rdata),
+    .s_axil_rvalid_o(intc_rvalid),
+    .s_axil_rready_i(intc_rready),
+    .s_axil_rdata_o(intc_rdata),
     .s_axil_rresp_o(intc_rresp)
   );
 
   wg_hp_read u_hp_read (
-    .clk_i, .rst_ni,
-    .arvalid_i(core_arvalid), .arready_o(core_arready), .araddr_i(core_araddr),
-    .arlen_i(core_arlen), .rvalid_o(core_rvalid), .rready_i(core_rready), .rdata_o(core_rdata),
-    .rresp_o(core_rresp), .rlast_o(core_rlast),
-    .m_axi_arvalid_o(hp_arvalid), .m_axi_arready_i(hp_arready), .m_axi_araddr_o(hp_araddr),
+    .clk_i,
+    .rst_ni,
+    .arvalid_i(core_arvalid),
+    .arready_o(core_arready),
+    .araddr_i(core_araddr),
+    .arlen_i(core_arlen),
+    .rvalid_o(core_rvalid),
+    .rready_i(core_rready),
+    .rdata_o(core_rdata),
+    .rresp_o(core_rresp),
+    .rlast_o(core_rlast),
+    .m_axi_arvalid_o(hp_arvalid),
+    .m_axi_arready_i(hp_arready),
+    .m_axi_araddr_o(hp_araddr),
     .m_axi_arlen_o(hp_arlen[3:0]),
-    .m_axi_rvalid_i(hp_rvalid), .m_axi_rready_o(hp_rready), .m_axi_rdata_i(hp_rdata),
-    .m_axi_rresp_i(hp_rresp), .m_axi_rlast_i(hp_rlast)
+    .m_axi_rvalid_i(hp_rvalid),
+    .m_axi_rready_o(hp_rready),
+    .m_axi_rdata_i(hp_rdata),
+    .m_axi_rresp_i(hp_rresp),
+    .m_axi_rlast_i(hp_rlast)
   );
 
   wg_hp_write u_hp_write (
-    .clk_i, .rst_ni,
-    .awvalid_i(core_awvalid), .awready_o(core_awready), .awaddr_i(core_awaddr),
-    .awlen_i(core_awlen), .wvalid_i(core_wvalid), .wready_o(core_wready), .wdata_i(core_wdata),
-    .wstrb_i(core_wstrb), .wlast_i(core_wlast), .bvalid_o(core_bvalid), .bready_i(core_bready),
+    .clk_i,
+    .rst_ni,
+    .awvalid_i(core_awvalid),
+    .awready_o(core_awready),
+    .awaddr_i(core_awaddr),
+    .awlen_i(core_awlen),
+    .wvalid_i(core_wvalid),
+    .wready_o(core_wready),
+    .wdata_i(core_wdata),
+    .wstrb_i(core_wstrb),
+    .wlast_i(core_wlast),
+    .bvalid_o(core_bvalid),
+    .bready_i(core_bready),
     .bresp_o(core_bresp),
-    .m_axi_awvalid_o(hp_awvalid), .m_axi_awready_i(hp_awready), .m_axi_awaddr_o(hp_awaddr),
+    .m_axi_awvalid_o(hp_awvalid),
+    .m_axi_awready_i(hp_awready),
+    .m_axi_awaddr_o(hp_awaddr),
     .m_axi_awlen_o(hp_awlen[3:0]),
-    .m_axi_wvalid_o(hp_wvalid), .m_axi_wready_i(hp_wready), .m_axi_wdata_o(hp_wdata),
-    .m_axi_wstrb_o(hp_wstrb), .m_axi_wlast_o(hp_wlast),
-    .m_axi_bvalid_i(hp_bvalid), .m_axi_bready_o(hp_bready), .m_axi_bresp_i(hp_bresp)
+    .m_axi_wvalid_o(hp_wvalid),
+    .m_axi_wready_i(hp_wready),
+    .m_axi_wdata_o(hp_wdata),
+    .m_axi_wstrb_o(hp_wstrb),
+    .m_axi_wlast_o(hp_wlast),
+    .m_axi_bvalid_i(hp_bvalid),
+    .m_axi_bready_o(hp_bready),
+    .m_axi_bresp_i(hp_bresp)
   );
 
   // What the ports of the processing system are tied to; answers come in order.

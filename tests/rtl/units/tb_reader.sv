@@ -28,8 +28,13 @@ module tb_reader
 
   axi_read_req_t [Ports-1:0] req;
   axi_read_rsp_t [Ports-1:0] rsp;
-  wg_reader #(.Ports(Ports), .AddrWidth(32)) u_dut (
-    .run_i  ('{valid: run_valid_i, addr: 64'(run_addr_i), bytes: run_bytes_i, last: 1'b0}),
+  run_t run;
+  assign run = '{valid: run_valid_i, addr: 64'(run_addr_i), bytes: run_bytes_i, last: 1'b0};
+  wg_reader #(
+    .Ports(Ports),
+    .AddrWidth(32)
+  ) u_dut (
+    .run_i  (run),
     .error_o(error),
     .m_axi_o(req),
     .m_axi_i(rsp),

@@ -38,12 +38,20 @@ module tb_store
   input  logic [AddrWidth-1:0] write_error_addr_i
 );
   localparam config_t Config = '{
-    DataWidth: DataWidth, Lanes: Lanes, TileLanes: DefaultConfig.TileLanes,
-    InputDepth: DefaultConfig.InputDepth, WeightDepth: DefaultConfig.WeightDepth,
-    PsumDepth: DefaultConfig.PsumDepth, OutputDepth: OutputDepth,
-    StepDepth: DefaultConfig.StepDepth, AccumulatorDepth: DefaultConfig.AccumulatorDepth,
-    PhaseDepth: DefaultConfig.PhaseDepth, ParamDepth: DefaultConfig.ParamDepth,
-    ReadPorts: DefaultConfig.ReadPorts, ConfigHash: DefaultConfig.ConfigHash, AddrWidth: AddrWidth
+      DataWidth: DataWidth,
+      Lanes: Lanes,
+      TileLanes: DefaultConfig.TileLanes,
+      InputDepth: DefaultConfig.InputDepth,
+      WeightDepth: DefaultConfig.WeightDepth,
+      PsumDepth: DefaultConfig.PsumDepth,
+      OutputDepth: OutputDepth,
+      StepDepth: DefaultConfig.StepDepth,
+      AccumulatorDepth: DefaultConfig.AccumulatorDepth,
+      PhaseDepth: DefaultConfig.PhaseDepth,
+      ParamDepth: DefaultConfig.ParamDepth,
+      ReadPorts: DefaultConfig.ReadPorts,
+      ConfigHash: DefaultConfig.ConfigHash,
+      AddrWidth: AddrWidth
   };
 
   start_t start;
@@ -65,12 +73,28 @@ module tb_store
   assign data_valid_o = beat.valid;
   assign data_o       = beat.data;
 
-  wg_store #(.Config(Config)) u_dut (
-    .clk_i, .rst_ni, .clear_i, .start_i(start), .engine_o(engine), .segment_base_i,
-    .out_raddr_o, .out_rdata_i, .run_o(run), .run_ready_i,
-    .beat_o(beat), .beat_ready_i(data_ready_i), .write_done_i,
-    .write_error_i('{
-      valid: write_error_valid_i, code: write_error_code_i, addr: 64'(write_error_addr_i)
-    })
+  bus_error_t write_error;
+  assign write_error = '{
+          valid: write_error_valid_i,
+          code: write_error_code_i,
+          addr: 64'(write_error_addr_i)
+      };
+  wg_store #(
+    .Config(Config)
+  ) u_dut (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_i(start),
+    .engine_o(engine),
+    .segment_base_i,
+    .out_raddr_o,
+    .out_rdata_i,
+    .run_o(run),
+    .run_ready_i,
+    .beat_o(beat),
+    .beat_ready_i(data_ready_i),
+    .write_done_i,
+    .write_error_i(write_error)
   );
 endmodule

@@ -37,15 +37,26 @@ module tb_units
 
   // Memories: 13 words of 21 bits.
   input  logic        mem_we,
-  input  logic [3:0]  mem_waddr, mem_raddr,
+  input  logic [3:0]  mem_waddr,
+  mem_raddr,
   input  logic [20:0] mem_wdata,
-  output logic [20:0] ram_rdata, lutram_rdata,
-  input  logic        queue_wvalid, queue_rready,
+  output logic [20:0] ram_rdata,
+  lutram_rdata,
+  input  logic        queue_wvalid,
+  queue_rready,
   input  logic [20:0] queue_wdata,
-  output logic        fifo_wready, fifo_rvalid, fifo2_wready, fifo2_rvalid,
-  output logic        skid_wready, skid_rvalid,
-  output logic [20:0] fifo_rdata, fifo2_rdata, skid_rdata,
-  output logic [20:0] delay0_data, delay1_data, delay5_data,
+  output logic        fifo_wready,
+  fifo_rvalid,
+  fifo2_wready,
+  fifo2_rvalid,
+  output logic        skid_wready,
+  skid_rvalid,
+  output logic [20:0] fifo_rdata,
+  fifo2_rdata,
+  skid_rdata,
+  output logic [20:0] delay0_data,
+  delay1_data,
+  delay5_data,
   output logic [Lanes-1:0][20:0] skew_data,
   input  logic [Lanes-1:0][20:0] lanes_data,
 
@@ -65,17 +76,22 @@ module tb_units
   output logic                seq_start_ready,
   output logic [StepAw-1:0]   seq_step_raddr,
   input  logic [63:0]         seq_step,
-  input  logic                seq_slot_filled, seq_slot_last,
+  input  logic                seq_slot_filled,
+  seq_slot_last,
   output logic                seq_slot_freed,
   output logic [2:0]          seq_patch_slot,
   output logic [4:0]          seq_patch_position,
   output logic                seq_patch_winograd,
-  output logic [3:0]          seq_patch_rows, seq_patch_columns,
+  output logic [3:0]          seq_patch_rows,
+  seq_patch_columns,
   output logic [WeightAw-1:0] seq_weight_raddr,
-  output logic                seq_add_valid, seq_add_first, seq_add_last,
+  output logic                seq_add_valid,
+  seq_add_first,
+  seq_add_last,
   output logic [AccAw-1:0]    seq_add_index,
   input  logic                seq_drain_done,
-  output logic                seq_step_o, seq_fault,
+  output logic                seq_step_o,
+  seq_fault,
 
   // Patches: fetch, and the buffer with ports of its own.
   input  logic                     fetch_start_valid,
@@ -86,7 +102,8 @@ module tb_units
   output logic [TileAw-1:0]        fetch_tile,
   output logic [3:0][4:0]          fetch_waddr,
   output logic [3:0][RowBits-1:0]  fetch_wdata,
-  output logic                     fetch_slot_filled, fetch_slot_last,
+  output logic                     fetch_slot_filled,
+  fetch_slot_last,
   input  logic                     fetch_slot_freed,
   input  logic [3:0]               buffer_we,
   input  logic [TileAw-1:0]        buffer_tile,
@@ -95,12 +112,16 @@ module tb_units
   input  logic [2:0]               buffer_slot,
   input  logic [4:0]               buffer_position,
   input  logic                     buffer_winograd,
-  input  logic [3:0]               buffer_rows, buffer_columns,
+  input  logic [3:0]               buffer_rows,
+  buffer_columns,
   output logic [TileLanes-1:0][Lanes-1:0][ZWidth-1:0] buffer_z,
 
   // Accumulators.
-  input  logic                                          acc_add_valid, acc_add_first, acc_add_last,
-  input  logic [AccAw-1:0]                              acc_add_index, acc_drain_index,
+  input  logic                                          acc_add_valid,
+  acc_add_first,
+  acc_add_last,
+  input  logic [AccAw-1:0]                              acc_add_index,
+  acc_drain_index,
   input  logic [TileLanes-1:0][Lanes-1:0][SumWidth-1:0] acc_sum,
   output logic                                          acc_full,
   output logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] acc_drain,
@@ -108,7 +129,8 @@ module tb_units
 
   // Drain.
   input  logic                                          drain_start_valid,
-  output logic                                          drain_start_ready, drain_done,
+  output logic                                          drain_start_ready,
+  drain_done,
   output logic [AccAw:0]                                drain_accumulator_raddr,
   input  logic [63:0]                                   drain_accumulator,
   output logic [PhaseAw-1:0]                            drain_phase_raddr,
@@ -117,9 +139,11 @@ module tb_units
   output logic [AccAw-1:0]                              drain_index,
   input  logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] drain_data,
   output logic                                          drain_group_done,
-  output logic                                          drain_word_valid, drain_word_kept,
+  output logic                                          drain_word_valid,
+  drain_word_kept,
   output logic [Lanes-1:0][AccWidth-1:0]                drain_word,
-  output logic [19:0]                                   drain_word_psum, drain_word_row,
+  output logic [19:0]                                   drain_word_psum,
+  drain_word_row,
   output logic [19:0]                                   drain_word_column,
   output logic [8:0]                                    drain_word_param,
   output logic [$bits(compute_t)-1:0]                   drain_instruction,
@@ -127,12 +151,17 @@ module tb_units
   output logic                                          drain_fault,
 
   // Output: its instruction is start_bits.
-  input  logic                            out_word_valid, out_word_kept,
+  input  logic                            out_word_valid,
+  out_word_kept,
   input  logic [Lanes-1:0][AccWidth-1:0]  out_word,
-  input  logic [19:0]                     out_word_psum, out_word_row, out_word_column,
+  input  logic [19:0]                     out_word_psum,
+  out_word_row,
+  out_word_column,
   input  logic [8:0]                      out_word_param,
-  output logic                            out_idle, out_fault,
-  input  logic                            out_par_we, out_act_we,
+  output logic                            out_idle,
+  out_fault,
+  input  logic                            out_par_we,
+  out_act_we,
   input  logic [7:0]                      out_par_addr,
   input  logic [LaneAw-1:0]               out_par_lane,
   input  logic [127:0]                    out_par_data,
@@ -149,80 +178,223 @@ module tb_units
   output logic [2*WeightWidth-1:0]      filter_u
 );
   localparam config_t Config = '{
-    DataWidth: DataWidth, Lanes: Lanes, TileLanes: TileLanes, InputDepth: InputDepth,
-    WeightDepth: WeightDepth, PsumDepth: PsumDepth, OutputDepth: OutputDepth,
-    StepDepth: StepDepth, AccumulatorDepth: AccumulatorDepth, PhaseDepth: PhaseDepth,
-    ParamDepth: ParamDepth, ReadPorts: DefaultConfig.ReadPorts, ConfigHash: '0,
-    AddrWidth: DefaultConfig.AddrWidth
+      DataWidth: DataWidth,
+      Lanes: Lanes,
+      TileLanes: TileLanes,
+      InputDepth: InputDepth,
+      WeightDepth: WeightDepth,
+      PsumDepth: PsumDepth,
+      OutputDepth: OutputDepth,
+      StepDepth: StepDepth,
+      AccumulatorDepth: AccumulatorDepth,
+      PhaseDepth: PhaseDepth,
+      ParamDepth: ParamDepth,
+      ReadPorts: DefaultConfig.ReadPorts,
+      ConfigHash: '0,
+      AddrWidth: DefaultConfig.AddrWidth
   };
   compute_t instruction;
   assign instruction = decode_compute(start_bits);
 
-  wg_ram #(.Width(21), .Depth(13)) u_ram (
-    .clk_i, .we_i(mem_we), .waddr_i(mem_waddr), .wdata_i(mem_wdata), .raddr_i(mem_raddr),
+  wg_ram #(
+    .Width(21),
+    .Depth(13)
+  ) u_ram (
+    .clk_i,
+    .we_i(mem_we),
+    .waddr_i(mem_waddr),
+    .wdata_i(mem_wdata),
+    .raddr_i(mem_raddr),
     .rdata_o(ram_rdata)
   );
-  wg_lutram #(.Width(21), .Depth(13)) u_lutram (
-    .clk_i, .we_i(mem_we), .waddr_i(mem_waddr), .wdata_i(mem_wdata), .raddr_i(mem_raddr),
+  wg_lutram #(
+    .Width(21),
+    .Depth(13)
+  ) u_lutram (
+    .clk_i,
+    .we_i(mem_we),
+    .waddr_i(mem_waddr),
+    .wdata_i(mem_wdata),
+    .raddr_i(mem_raddr),
     .rdata_o(lutram_rdata)
   );
-  wg_fifo #(.Width(21), .Depth(8)) u_fifo (
-    .clk_i, .rst_ni, .clear_i, .wvalid_i(queue_wvalid), .wready_o(fifo_wready),
-    .wdata_i(queue_wdata), .rvalid_o(fifo_rvalid), .rready_i(queue_rready), .rdata_o(fifo_rdata)
+  wg_fifo #(
+    .Width(21),
+    .Depth(8)
+  ) u_fifo (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .wvalid_i(queue_wvalid),
+    .wready_o(fifo_wready),
+    .wdata_i(queue_wdata),
+    .rvalid_o(fifo_rvalid),
+    .rready_i(queue_rready),
+    .rdata_o(fifo_rdata)
   );
-  wg_fifo #(.Width(21), .Depth(2)) u_fifo2 (
-    .clk_i, .rst_ni, .clear_i, .wvalid_i(queue_wvalid), .wready_o(fifo2_wready),
-    .wdata_i(queue_wdata), .rvalid_o(fifo2_rvalid), .rready_i(queue_rready), .rdata_o(fifo2_rdata)
+  wg_fifo #(
+    .Width(21),
+    .Depth(2)
+  ) u_fifo2 (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .wvalid_i(queue_wvalid),
+    .wready_o(fifo2_wready),
+    .wdata_i(queue_wdata),
+    .rvalid_o(fifo2_rvalid),
+    .rready_i(queue_rready),
+    .rdata_o(fifo2_rdata)
   );
-  wg_skid #(.Width(21)) u_skid (
-    .clk_i, .rst_ni, .wvalid_i(queue_wvalid), .wready_o(skid_wready), .wdata_i(queue_wdata),
-    .rvalid_o(skid_rvalid), .rready_i(queue_rready), .rdata_o(skid_rdata)
+  wg_skid #(
+    .Width(21)
+  ) u_skid (
+    .clk_i,
+    .rst_ni,
+    .wvalid_i(queue_wvalid),
+    .wready_o(skid_wready),
+    .wdata_i(queue_wdata),
+    .rvalid_o(skid_rvalid),
+    .rready_i(queue_rready),
+    .rdata_o(skid_rdata)
   );
-  wg_delay #(.Width(21), .Depth(0)) u_delay0 (.clk_i, .data_i(queue_wdata), .data_o(delay0_data));
-  wg_delay #(.Width(21), .Depth(1)) u_delay1 (.clk_i, .data_i(queue_wdata), .data_o(delay1_data));
-  wg_delay #(.Width(21), .Depth(5)) u_delay5 (.clk_i, .data_i(queue_wdata), .data_o(delay5_data));
-  wg_skew #(.Lanes(Lanes), .Width(21)) u_skew (.clk_i, .data_i(lanes_data), .data_o(skew_data));
+  wg_delay #(
+    .Width(21),
+    .Depth(0)
+  ) u_delay0 (
+    .clk_i,
+    .data_i(queue_wdata),
+    .data_o(delay0_data)
+  );
+  wg_delay #(
+    .Width(21),
+    .Depth(1)
+  ) u_delay1 (
+    .clk_i,
+    .data_i(queue_wdata),
+    .data_o(delay1_data)
+  );
+  wg_delay #(
+    .Width(21),
+    .Depth(5)
+  ) u_delay5 (
+    .clk_i,
+    .data_i(queue_wdata),
+    .data_o(delay5_data)
+  );
+  wg_skew #(
+    .Lanes(Lanes),
+    .Width(21)
+  ) u_skew (
+    .clk_i,
+    .data_i(lanes_data),
+    .data_o(skew_data)
+  );
 
   wg_mac_array #(
-    .Lanes(Lanes), .TileLanes(TileLanes), .ZWidth(ZWidth), .WeightWidth(WeightWidth)
-  ) u_array (.clk_i, .z_i(mac_z), .w_i(mac_w), .sum_o(array_sum));
-  wg_mac_chain #(.Lanes(Lanes), .ZWidth(ZWidth), .WeightWidth(WeightWidth)) u_chain (
-    .clk_i, .z_i(chain_z), .w_i(chain_w), .sum_o(chain_sum)
+    .Lanes(Lanes),
+    .TileLanes(TileLanes),
+    .ZWidth(ZWidth),
+    .WeightWidth(WeightWidth)
+  ) u_array (
+    .clk_i,
+    .z_i(mac_z),
+    .w_i(mac_w),
+    .sum_o(array_sum)
+  );
+  wg_mac_chain #(
+    .Lanes(Lanes),
+    .ZWidth(ZWidth),
+    .WeightWidth(WeightWidth)
+  ) u_chain (
+    .clk_i,
+    .z_i(chain_z),
+    .w_i(chain_w),
+    .sum_o(chain_sum)
   );
 
-  wg_mac_sequencer #(.Config(Config), .Slots(8)) u_sequencer (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(seq_start_valid), .start_ready_o(seq_start_ready), .start_i(instruction),
-    .step_raddr_o(seq_step_raddr), .step_i(decode_step_entry(seq_step)),
-    .slot_filled_i(seq_slot_filled), .slot_last_i(seq_slot_last), .slot_freed_o(seq_slot_freed),
-    .patch_slot_o(seq_patch_slot), .patch_position_o(seq_patch_position),
-    .patch_winograd_o(seq_patch_winograd), .patch_rows_o(seq_patch_rows),
-    .patch_columns_o(seq_patch_columns), .weight_raddr_o(seq_weight_raddr),
-    .add_valid_o(seq_add_valid), .add_index_o(seq_add_index), .add_first_o(seq_add_first),
-    .add_last_o(seq_add_last), .drain_done_i(seq_drain_done), .step_o(seq_step_o),
+  wg_mac_sequencer #(
+    .Config(Config),
+    .Slots(8)
+  ) u_sequencer (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(seq_start_valid),
+    .start_ready_o(seq_start_ready),
+    .start_i(instruction),
+    .step_raddr_o(seq_step_raddr),
+    .step_i(decode_step_entry(seq_step)),
+    .slot_filled_i(seq_slot_filled),
+    .slot_last_i(seq_slot_last),
+    .slot_freed_o(seq_slot_freed),
+    .patch_slot_o(seq_patch_slot),
+    .patch_position_o(seq_patch_position),
+    .patch_winograd_o(seq_patch_winograd),
+    .patch_rows_o(seq_patch_rows),
+    .patch_columns_o(seq_patch_columns),
+    .weight_raddr_o(seq_weight_raddr),
+    .add_valid_o(seq_add_valid),
+    .add_index_o(seq_add_index),
+    .add_first_o(seq_add_first),
+    .add_last_o(seq_add_last),
+    .drain_done_i(seq_drain_done),
+    .step_o(seq_step_o),
     .fault_o(seq_fault)
   );
 
-  wg_patch_fetch #(.Config(Config), .Slots(8)) u_fetch (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(fetch_start_valid), .start_ready_o(fetch_start_ready), .start_i(instruction),
-    .in_raddr_o(fetch_in_raddr), .in_rdata_i(fetch_in_rdata),
-    .patch_we_o(fetch_we), .patch_tile_o(fetch_tile), .patch_waddr_o(fetch_waddr),
-    .patch_wdata_o(fetch_wdata), .slot_filled_o(fetch_slot_filled),
-    .slot_last_o(fetch_slot_last), .slot_freed_i(fetch_slot_freed)
-  );
-  wg_patch_buffer #(.Config(Config), .Slots(8)) u_buffer (
+  wg_patch_fetch #(
+    .Config(Config),
+    .Slots(8)
+  ) u_fetch (
     .clk_i,
-    .we_i(buffer_we), .tile_i(buffer_tile), .waddr_i(buffer_waddr), .wdata_i(buffer_wdata),
-    .slot_i(buffer_slot), .position_i(buffer_position), .winograd_i(buffer_winograd),
-    .rows_i(buffer_rows), .columns_i(buffer_columns), .z_o(buffer_z)
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(fetch_start_valid),
+    .start_ready_o(fetch_start_ready),
+    .start_i(instruction),
+    .in_raddr_o(fetch_in_raddr),
+    .in_rdata_i(fetch_in_rdata),
+    .patch_we_o(fetch_we),
+    .patch_tile_o(fetch_tile),
+    .patch_waddr_o(fetch_waddr),
+    .patch_wdata_o(fetch_wdata),
+    .slot_filled_o(fetch_slot_filled),
+    .slot_last_o(fetch_slot_last),
+    .slot_freed_i(fetch_slot_freed)
+  );
+  wg_patch_buffer #(
+    .Config(Config),
+    .Slots(8)
+  ) u_buffer (
+    .clk_i,
+    .we_i(buffer_we),
+    .tile_i(buffer_tile),
+    .waddr_i(buffer_waddr),
+    .wdata_i(buffer_wdata),
+    .slot_i(buffer_slot),
+    .position_i(buffer_position),
+    .winograd_i(buffer_winograd),
+    .rows_i(buffer_rows),
+    .columns_i(buffer_columns),
+    .z_o(buffer_z)
   );
 
-  wg_accumulators #(.Config(Config)) u_accumulators (
-    .clk_i, .rst_ni, .clear_i,
-    .add_valid_i(acc_add_valid), .add_index_i(acc_add_index), .add_first_i(acc_add_first),
-    .add_last_i(acc_add_last), .sum_i(acc_sum), .full_o(acc_full),
-    .drain_index_i(acc_drain_index), .drain_o(acc_drain), .drain_done_i(acc_drain_done)
+  wg_accumulators #(
+    .Config(Config)
+  ) u_accumulators (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .add_valid_i(acc_add_valid),
+    .add_index_i(acc_add_index),
+    .add_first_i(acc_add_first),
+    .add_last_i(acc_add_last),
+    .sum_i(acc_sum),
+    .full_o(acc_full),
+    .drain_index_i(acc_drain_index),
+    .drain_o(acc_drain),
+    .drain_done_i(acc_drain_done)
   );
 
   word_t drain_place, out_place;
@@ -236,30 +408,66 @@ module tb_units
     valid: out_word_valid, kept: out_word_kept, psum: out_word_psum, row: out_word_row,
     column: out_word_column, param: out_word_param
   };
-  wg_drain #(.Config(Config)) u_drain (
-    .clk_i, .rst_ni, .clear_i,
-    .start_valid_i(drain_start_valid), .start_ready_o(drain_start_ready), .start_i(instruction),
+  wg_drain #(
+    .Config(Config)
+  ) u_drain (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .start_valid_i(drain_start_valid),
+    .start_ready_o(drain_start_ready),
+    .start_i(instruction),
     .done_o(drain_done),
     .accumulator_raddr_o(drain_accumulator_raddr),
     .accumulator_i(decode_accumulator_entry(drain_accumulator)),
-    .phase_raddr_o(drain_phase_raddr), .phase_i(decode_phase_entry(drain_phase)),
-    .full_i(drain_full), .drain_index_o(drain_index), .drain_i(drain_data),
-    .drain_done_o(drain_group_done), .word_o(drain_place), .data_o(drain_word),
-    .instruction_o(drain_instruction), .idle_i(drain_idle),
+    .phase_raddr_o(drain_phase_raddr),
+    .phase_i(decode_phase_entry(drain_phase)),
+    .full_i(drain_full),
+    .drain_index_o(drain_index),
+    .drain_i(drain_data),
+    .drain_done_o(drain_group_done),
+    .word_o(drain_place),
+    .data_o(drain_word),
+    .instruction_o(drain_instruction),
+    .idle_i(drain_idle),
     .fault_o(drain_fault)
   );
 
-  wg_output #(.Config(Config)) u_output (
-    .clk_i, .rst_ni, .clear_i,
+  param_write_t out_par;
+  assign out_par = '{
+          we: out_par_we,
+          addr: out_par_addr,
+          lane: 8'(out_par_lane),
+          data: out_par_data
+      };
+  wg_output #(
+    .Config(Config)
+  ) u_output (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
     .instruction_i(instruction),
-    .word_i(out_place), .data_i(out_word), .idle_o(out_idle), .fault_o(out_fault),
-    .par_i('{we: out_par_we, addr: out_par_addr, lane: 8'(out_par_lane), data: out_par_data}),
-    .act_we_i(out_act_we), .act_addr_i(out_act_addr), .act_data_i(out_act_data),
-    .out_we_o(out_we), .out_waddr_o(out_waddr), .out_wdata_o(out_wdata)
+    .word_i(out_place),
+    .data_i(out_word),
+    .idle_o(out_idle),
+    .fault_o(out_fault),
+    .par_i(out_par),
+    .act_we_i(out_act_we),
+    .act_addr_i(out_act_addr),
+    .act_data_i(out_act_data),
+    .out_we_o(out_we),
+    .out_waddr_o(out_waddr),
+    .out_wdata_o(out_wdata)
   );
 
-  wg_filter_transform #(.DataWidth(DataWidth), .Values(2)) u_filter (
-    .clk_i, .taps_i(filter_taps), .position_i(filter_position), .data_i(filter_data),
+  wg_filter_transform #(
+    .DataWidth(DataWidth),
+    .Values(2)
+  ) u_filter (
+    .clk_i,
+    .taps_i(filter_taps),
+    .position_i(filter_position),
+    .data_i(filter_data),
     .data_o(filter_u)
   );
 endmodule

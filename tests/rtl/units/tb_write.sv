@@ -59,9 +59,20 @@ module tb_write
   assign axi_bready  = req.bready;
   assign rsp = '{awready: axi_awready, wready: axi_wready, bvalid: axi_bvalid, bresp: axi_bresp};
 
-  wg_axi_write #(.AddrWidth(32)) u_dut (
-    .run_i('{valid: run_valid_i, addr: 64'(run_addr_i), bytes: run_bytes_i, last: run_last_i}),
-    .beat_i      ('{valid: data_valid_i, data: data_i}),
+  run_t run;
+  assign run = '{
+          valid: run_valid_i,
+          addr: 64'(run_addr_i),
+          bytes: run_bytes_i,
+          last: run_last_i
+      };
+  write_beat_t beat;
+  assign beat = '{valid: data_valid_i, data: data_i};
+  wg_axi_write #(
+    .AddrWidth(32)
+  ) u_dut (
+    .run_i(run),
+    .beat_i      (beat),
     .beat_ready_o(data_ready_o),
     .error_o     (error),
     .m_axi_o     (req),

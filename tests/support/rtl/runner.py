@@ -13,7 +13,7 @@ import pytest
 
 from support.places import ROOT, RTL_UNITS
 from support.rtl import compile_once
-from winogen.target.hardware import rtl_folders, rtl_sources
+from winogen.target.hardware import rtl_folders, rtl_headers, rtl_sources
 
 #: The folders of the modules, for Verilator to search.
 FOLDERS = [argument for folder in rtl_folders() for argument in ("-y", str(folder))]
@@ -53,7 +53,7 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
     own = [path for path in rtl_sources() if path.stem == toplevel]
     sources = [*packages(), *own, *map(Path, sources)]
     key = hashlib.sha256(repr((3, toplevel, sorted(parameters.items()), str(root))).encode())
-    for path in [*sources, *rtl_sources()]:
+    for path in [*sources, *rtl_sources(), *rtl_headers()]:
         key.update(path.read_bytes())
     build_dir = ROOT / "build" / "rtl" / f"{toplevel}-{key.hexdigest()[:16]}"
 

@@ -145,7 +145,7 @@ class Design:
         values += [f"-D{name}" for name in top.defines]
         self.driver = pyslang.driver.Driver()
         self.driver.addStandardArgs()
-        arguments = ["slang", *options, "--top", top.module, *values, *files]
+        arguments = ["slang", *options, "-I", RTL, "--top", top.module, *values, *files]
         if not (
             self.driver.parseCommandLine(" ".join(f'"{a}"' for a in arguments))
             and self.driver.processOptions()

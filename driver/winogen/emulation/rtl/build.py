@@ -24,7 +24,14 @@ from winogen.common.errors import DeviceError, one_line
 from winogen.common.folders import cache_folder
 from winogen.common.progress import Progress
 from winogen.target.board import CoreConfig
-from winogen.target.hardware import TOP, hardware_folder, parameters, rtl_sources
+from winogen.target.hardware import (
+    TOP,
+    hardware_folder,
+    include_folder,
+    parameters,
+    rtl_headers,
+    rtl_sources,
+)
 
 try:
     import fcntl
@@ -118,12 +125,12 @@ def build_simulation(
     """
     options = options or BuildOptions()
     files = rtl_sources() if sources is None else list(sources)
-    harness = hardware_folder() / "sim" / "winogen_sim.cpp"
+    own = [hardware_folder() / "sim" / "winogen_sim.cpp", *rtl_headers()]
     tools = _find_tools()
     flags = [f"-G{name}={value}" for name, value in parameters(core).items()]
     flags += [*options.verilator_flags(), "--top-module", top]
     cache = cache or cache_folder("rtl")
-    folder = cache / _key([*files, harness], flags, tools)
+    folder = cache / _key([*files, *own], flags, tools)
     library = folder / _LIBRARY
     if library.is_file():
         return library
@@ -133,7 +140,7 @@ def build_simulation(
         runtime.mkdir(exist_ok=True)
         with _locked(folder / "lock"):
             if not library.is_file():  # another process may have made it meanwhile
-                _build(library, files, harness, flags, options, tools, runtime)
+                _build(library, files, own[0], flags, options, tools, runtime)
     except OSError as error:
         raise DeviceError(f"cannot build the simulation in {folder}: {one_line(error)}") from None
     return library
@@ -250,6 +257,7 @@ def _build(
             "Verilator",
             [
                 *(str(tools.verilator), "--cc", "--prefix", _PREFIX, "--Mdir", work),
+                f"-I{include_folder()}",
                 *("-O3", "--output-split", str(_SPLIT), "-Wno-fatal", "-Wno-style", *flags),
                 *map(str, sources),
             ],
