@@ -1,4 +1,4 @@
-"""Any network that a user can name: one of the zoo, a folder, an ONNX file, or a state dict."""
+"""Any network that a user can name: one of the zoo, a folder, an ONNX file, or weights alone."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 
 from winogen.common.errors import InputError
 from winogen.network import zoo
+from winogen.network.checkpoint import read_parameters
 from winogen.network.definition import Parameters, StoredParameters
 from winogen.network.graph import Graph
+from winogen.network.notes import tell
 from winogen.network.options import NetworkOptions, adapt
-from winogen.network.statedict import StateDict, read_parameters
+from winogen.network.statedict import StateDict, Wanted
 
 
 def load_network(model: str | Path | Graph, **options: Any) -> Graph:
     """The network ``model``: a name of the zoo, a folder with layers.yaml, or an ``.onnx`` file.
 
     A graph is taken as it is, but for the options: those of
-    :class:`winogen.network.options.NetworkOptions`.
+    :class:`~winogen.network.options.NetworkOptions`.
 
     Raises
     ------
@@ -32,13 +34,20 @@ def read_network(model: str | Path | Graph, options: NetworkOptions) -> Graph:
     """The network ``model``; see :func:`load_network`."""
     if isinstance(model, Graph):
         return adapt(model, options)
-    if not is_onnx(model):
-        graph = _load_defined(model, options.weights)
-        return adapt(graph, replace(options, weights=None))
+    if is_onnx(model):
+        _leave_weights_out(model, options)
+        graph = _import_onnx(Path(model), options.image_size)
+        graph = adapt(graph, replace(options, image_size=None))
+    else:
+        graph = _load_defined(model, options)
+        graph = adapt(graph, replace(options, weights=None, weights_key=None))
+    tell(graph.notes, stacklevel=3)
+    return graph
+
+
+def _leave_weights_out(model: str | Path, options: NetworkOptions) -> None:
     if options.weights is not None:
         raise InputError(f"{model} has weights of its own: leave --weights out")
-    graph = _import_onnx(Path(model), options.image_size)
-    return adapt(graph, replace(options, image_size=None))
 
 
 def is_onnx(model: str | Path) -> bool:
@@ -46,18 +55,23 @@ def is_onnx(model: str | Path) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
-def _load_defined(model: str | Path, file: str | Path | None) -> Graph:
-    if file is None:
+def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
+    if options.weights is None:
+        if options.weights_key is not None:
+            raise InputError("--weights-key chooses in a file that --weights gives: give that too")
         return zoo.load_model(model)
-    weights = Path(file)
-    arrays = read_parameters(weights)
-    if weights.suffix == ".npz":
+    weights = Path(options.weights)
+    notes: list[str] = []
+    arrays = read_parameters(weights, weights_key=options.weights_key, notes=notes)
+    if weights.suffix.lower() == ".npz":
         parameters: Parameters = StoredParameters(arrays, weights.name)
-        return zoo.load_model(model, parameters=parameters)
-    state = StateDict(arrays, weights.name)
+        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
+    wanted = Wanted()
+    zoo.load_model(model, parameters=wanted)
+    state = StateDict(arrays, weights.name, wanted)
     graph = zoo.load_model(model, parameters=state)
     state.check_all_used()
-    return graph
+    return replace(graph, notes=(*notes, *state.notes))
 
 
 def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
@@ -68,6 +82,6 @@ def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
             "reading ONNX models needs the package onnx: pip install 'winogen[onnx]' (a compiled "
             "program runs without it)"
         ) from None
-    from winogen.network.onnx import import_onnx
+    from winogen.network.onnx.importer import read_graph
 
-    return import_onnx(path, image_size=size)
+    return read_graph(path, image_size=size)

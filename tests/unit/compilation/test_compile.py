@@ -15,6 +15,7 @@ from PIL import Image
 
 import winogen
 from support.places import DRIVER, ONNX_FILES
+from support.torch_files import save
 from winogen.cli import main as cli
 from winogen.cli.main import main
 from winogen.common.errors import BoardError, InputError
@@ -66,6 +67,8 @@ def files(tmp_path_factory) -> Path:
         (root / kind / "layers.yaml").write_text(text)
         np.savez(root / kind / "weights.npz", **parameters(kind, 0))
     np.savez(root / "other.npz", **parameters("latent", 1))
+    save({"params": parameters("latent", 2), "params_ema": parameters("latent", 3)},
+         root / "two.pth")  # fmt: skip
     rng = np.random.default_rng(2)
     np.save(root / "z.npy", rng.standard_normal((300, 5)).astype(np.float32) / 2)
     (root / "pictures").mkdir()
@@ -87,6 +90,8 @@ class Case:
     model: str = "latent"
     #: The program is another one without the option.
     matters: bool = field(default=True, kw_only=True)
+    #: Options that the option needs, in Python.
+    also: Callable[[Path], dict[str, Any]] = field(default=lambda _: {}, kw_only=True)
 
 
 CASES = {
@@ -118,6 +123,10 @@ CASES = {
     "weights as text": Case(
         "weights", lambda f: ["--weights", f / "other.npz"], lambda f: str(f / "other.npz")
     ),
+    "weights_key": Case(
+        "weights_key", lambda f: ["--weights", f / "two.pth", "--weights-key", "params"],
+        lambda _: "params", also=lambda f: {"weights": f / "two.pth"},
+    ),
     "image_size": Case(
         "image_size", lambda _: ["--image-size", "9x12"], lambda _: (9, 12), "picture"
     ),
@@ -148,6 +157,7 @@ def test_python_and_the_command_write_the_same_bytes(name, files, tmp_path):
     board = chosen(case.option)
     words = [*(["--board", "tiny"] if board else []), *case.words(files)]
     model = files / case.model
+    board |= case.also(files)
     got = winogen.compile_model(model, **board, **{case.option: case.value(files)}).tobytes()
     assert got == by_command(model, words, tmp_path)
     assert not case.matters or got != winogen.compile_model(model, **board).tobytes()
