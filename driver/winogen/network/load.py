@@ -6,21 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, ModelError
 from winogen.network import zoo
 from winogen.network.checkpoint import read_parameters
-from winogen.network.definition import Parameters, StoredParameters
+from winogen.network.definition import Parameters, StoredParameters, load_definition
 from winogen.network.graph import Graph
+from winogen.network.kinds import foreign_kind, weights_kind
 from winogen.network.notes import tell
 from winogen.network.options import NetworkOptions, adapt
+from winogen.network.recognise import recognise
 from winogen.network.statedict import StateDict, Wanted
 
 
 def load_network(model: str | Path | Graph, **options: Any) -> Graph:
-    """The network ``model``: a name of the zoo, a folder with layers.yaml, or an ``.onnx`` file.
+    """The network ``model``: a name of the zoo, a folder with layers.yaml, or a file.
 
-    A graph is taken as it is, but for the options: those of
-    :class:`~winogen.network.options.NetworkOptions`.
+    A file is an ONNX model, or the weights of a generator whose layers can be told from them. A
+    graph is taken as it is, but for the options: those of
+    :class:`winogen.network.options.NetworkOptions`.
 
     Raises
     ------
@@ -39,8 +42,13 @@ def read_network(model: str | Path | Graph, options: NetworkOptions) -> Graph:
         graph = _import_onnx(Path(model), options.image_size)
         graph = adapt(graph, replace(options, image_size=None))
     else:
-        graph = _load_defined(model, options)
-        graph = adapt(graph, replace(options, weights=None, weights_key=None))
+        if Path(model).is_file():
+            _leave_weights_out(model, options)
+            graph = _recognised(Path(model), options)
+        else:
+            graph = _load_defined(model, options)
+        rest = replace(options, weights=None, weights_key=None, candidate=None)
+        graph = adapt(graph, rest)
     tell(graph.notes, stacklevel=3)
     return graph
 
@@ -55,7 +63,23 @@ def is_onnx(model: str | Path) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
+def _recognised(path: Path, options: NetworkOptions) -> Graph:
+    """The generator that a file of weights is of; errors say what other files are."""
+    if weights_kind(path) is None:
+        known = foreign_kind(path) or (
+            "no network; give the folder with its layers.yaml, an .onnx file, or weights"
+        )
+        raise ModelError(f"{path} is {known}")
+    notes: list[str] = []
+    arrays = read_parameters(path, weights_key=options.weights_key, notes=notes)
+    found = recognise(arrays, path.name, options.candidate)
+    graph = load_definition(found.definition, StoredParameters(found.arrays, path.name))
+    return replace(graph, notes=(*notes, *found.notes))
+
+
 def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
+    if options.candidate is not None:
+        raise InputError(f"{model} has a definition: leave --candidate out")
     if options.weights is None:
         if options.weights_key is not None:
             raise InputError("--weights-key chooses in a file that --weights gives: give that too")
@@ -84,4 +108,7 @@ def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
         ) from None
     from winogen.network.onnx.importer import read_graph
 
+    known = foreign_kind(path)
+    if known and path.is_file() and path.stat().st_size:
+        raise ModelError(f"{path}: the file is {known}")
     return read_graph(path, image_size=size)

@@ -46,6 +46,13 @@ class NetworkOptions(Options):
         default="what its names say",
         metavar="KEY",
     )
+    candidate: int | None = option(
+        group="network",
+        help="which reading of weights that come without a definition, as a refusal counts them",
+        default="the only one",
+        parse=int,
+        metavar="NUMBER",
+    )
     image_size: tuple[int, int] | None = option(
         group="network",
         help="size of the input image, for a network that takes any size",
@@ -85,8 +92,9 @@ def adapt(graph: Graph, options: NetworkOptions) -> Graph:
     """A graph as the options want it; InputError for one that does not apply to it."""
     if options.weights is not None:
         raise InputError(f"network {graph.name} has weights of its own: leave --weights out")
-    if options.weights_key is not None:
-        raise InputError(f"network {graph.name} has weights of its own: leave --weights-key out")
+    for flag, value in (("weights-key", options.weights_key), ("candidate", options.candidate)):
+        if value is not None:
+            raise InputError(f"network {graph.name} has weights of its own: leave --{flag} out")
     if options.image_size is not None:
         if graph.input.kind != "image":
             raise InputError(f"network {graph.name} takes latents: leave --image-size out")

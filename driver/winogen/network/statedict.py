@@ -22,7 +22,7 @@ _MAX_NOTE = 600
 
 
 @dataclass
-class _Module:
+class Module:
     """The arrays of one module of the network, and which of them were asked for."""
 
     name: str
@@ -31,7 +31,9 @@ class _Module:
     @property
     def kind(self) -> str:
         """``norm``, ``slope``, ``weighted``; ``stray`` if it has no parameters of a layer."""
-        if "running_mean" in self.arrays:
+        if "running_mean" in self.arrays or (
+            "bn_mean" in self.arrays and "weight" not in self.arrays
+        ):
             return "norm"
         weight = self.arrays.get("weight")
         if weight is None:
@@ -72,7 +74,7 @@ class Wanted:
         return np.broadcast_to(np.float32(1), shape)
 
 
-def _check_order(modules: Sequence[_Module], source: str) -> None:
+def _check_order(modules: Sequence[Module], source: str) -> None:
     """Refuse modules of equal shapes that only words tell apart: these have no order."""
     names: dict[Any, dict[str, str]] = {}
     for module in modules:
@@ -93,6 +95,30 @@ def _number(name: str) -> str:
     return (re.findall(r"\d+", name) or [""])[-1]
 
 
+def modules_of(arrays: Mapping[str, NDArray[Any]], source: str, notes: list[str]) -> list[Module]:
+    """The modules of a state dict that are layers, in order.
+
+    Weights that normalizations keep in parts are put together; what belongs to no layer is left
+    out. ``notes`` gets both. ModelError if parts are missing.
+    """
+    modules: dict[str, Module] = {}
+    for name, array in arrays.items():
+        # A weight in parts: parametrizations.weight.original0 is an entry of its module.
+        module, _, entry = name.rpartition(".")
+        if ".parametrizations." in f".{module}.":
+            module, _, inner = f".{module}".partition(".parametrizations.")
+            module, entry = module.removeprefix("."), f"{inner}.{entry}"
+        if entry != "num_batches_tracked":
+            modules.setdefault(module, Module(module)).arrays[entry] = array
+    for found in modules.values():
+        _put_together(found, source, notes)
+    stray = [m for m in modules.values() if m.kind == "stray"]
+    names = [f"{m.name}.{entry}".lstrip(".") for m in stray for entry in m.arrays]
+    if names:
+        notes.append(f"{source}: no layer has such parameters, left out: {_few(names)}")
+    return [m for m in modules.values() if m.kind != "stray"]
+
+
 class StateDict:
     """Parameters for a definition (``definition.Parameters``) from a state dict.
 
@@ -105,27 +131,11 @@ class StateDict:
     ):
         self._source = source
         self.notes: list[str] = []
-        modules: dict[str, _Module] = {}
-        for name, array in arrays.items():
-            # A weight in parts: parametrizations.weight.original0 is an entry of its module.
-            module, _, entry = name.rpartition(".")
-            if ".parametrizations." in f".{module}.":
-                module, _, inner = f".{module}".partition(".parametrizations.")
-                module, entry = module.removeprefix("."), f"{inner}.{entry}"
-            if entry != "num_batches_tracked":
-                modules.setdefault(module, _Module(module)).arrays[entry] = array
-        for found in modules.values():
-            self._recompute(found)
-        self._free: dict[str, list[_Module]] = {
-            "weighted": [], "norm": [], "slope": [], "stray": [],
-        }  # fmt: skip
-        for found in modules.values():
+        self._free: dict[str, list[Module]] = {"weighted": [], "norm": [], "slope": []}
+        for found in modules_of(arrays, source, self.notes):
             self._free[found.kind].append(found)
-        stray = [f"{m.name}.{k}".lstrip(".") for m in self._free.pop("stray") for k in m.arrays]
-        if stray:
-            self._note(f"{source}: no layer has such parameters, left out: {_few(stray)}")
         #: Layer and kind to the module that it took.
-        self._taken: dict[tuple[str, str], _Module] = {}
+        self._taken: dict[tuple[str, str], Module] = {}
         if wanted is not None:
             self._match(wanted)
         elif source.endswith(".safetensors"):
@@ -133,35 +143,6 @@ class StateDict:
 
     def _note(self, text: str) -> None:
         self.notes.append(text if len(text) <= _MAX_NOTE else f"{text[: _MAX_NOTE - 3]}...")
-
-    # Weights in parts
-
-    def _recompute(self, module: _Module) -> None:
-        """Weight and spectral normalization in evaluation: the weight that they compute."""
-        arrays = module.arrays
-        for gain, direction in (("weight_g", "weight_v"),
-                                ("weight.original0", "weight.original1")):  # fmt: skip
-            if gain in arrays and direction in arrays:
-                arrays["weight"] = _weight_norm(arrays.pop(gain), arrays.pop(direction))
-                self._note(f"{self._source}: weight normalization of '{module.name}' is computed")
-        for whole, left, right in (("weight_orig", "weight_u", "weight_v"),
-                                   ("weight.original", "weight.0._u", "weight.0._v")):  # fmt: skip
-            if {whole, left, right} <= arrays.keys():
-                weight = _spectral_norm(arrays[whole], arrays[left], arrays[right])
-                if weight is not None:
-                    for name in (whole, left, right):
-                        del arrays[name]
-                    arrays["weight"] = weight
-                    self._note(
-                        f"{self._source}: spectral normalization of '{module.name}' is computed"
-                    )
-        part = next((k for k in arrays if k in _PARTS or k.startswith("weight.")), None)
-        if part is not None:
-            raise ModelError(
-                f"{self._source} holds '{module.name[:80]}.{part[:40]}', a weight in parts "
-                "(spectral or weight normalization) that cannot be put together: remove the "
-                "normalization in PyTorch before saving, which keeps the network the same"
-            )
 
     # Matching
 
@@ -200,13 +181,13 @@ class StateDict:
         return found
 
     @staticmethod
-    def _short(module: _Module) -> str:
+    def _short(module: Module) -> str:
         """A module's name without what it is part of."""
         return module.name.rpartition(".")[2]
 
-    def _warn_alike(self, modules: Sequence[_Module]) -> None:
+    def _warn_alike(self, modules: Sequence[Module]) -> None:
         """Tell of modules that only their order in the file tells apart."""
-        groups: dict[Any, list[_Module]] = {}
+        groups: dict[Any, list[Module]] = {}
         for module in modules:
             groups.setdefault(module.shapes, []).append(module)
         for alike in groups.values():
@@ -263,6 +244,32 @@ class StateDict:
 
 #: What PyTorch's spectral and weight normalization put in place of a weight.
 _PARTS = ("weight_orig", "weight_u", "weight_v", "weight_g")
+
+
+def _put_together(module: Module, source: str, notes: list[str]) -> None:
+    """Weight and spectral normalization in evaluation: the weight that they compute."""
+    arrays = module.arrays
+    for gain, direction in (("weight_g", "weight_v"),
+                            ("weight.original0", "weight.original1")):  # fmt: skip
+        if gain in arrays and direction in arrays:
+            arrays["weight"] = _weight_norm(arrays.pop(gain), arrays.pop(direction))
+            notes.append(f"{source}: weight normalization of '{module.name}' is computed")
+    for whole, left, right in (("weight_orig", "weight_u", "weight_v"),
+                               ("weight.original", "weight.0._u", "weight.0._v")):  # fmt: skip
+        if {whole, left, right} <= arrays.keys():
+            weight = _spectral_norm(arrays[whole], arrays[left], arrays[right])
+            if weight is not None:
+                for name in (whole, left, right):
+                    del arrays[name]
+                arrays["weight"] = weight
+                notes.append(f"{source}: spectral normalization of '{module.name}' is computed")
+    part = next((k for k in arrays if k in _PARTS or k.startswith("weight.")), None)
+    if part is not None:
+        raise ModelError(
+            f"{source} holds '{module.name[:80]}.{part[:40]}', a weight in parts "
+            "(spectral or weight normalization) that cannot be put together: remove the "
+            "normalization in PyTorch before saving, which keeps the network the same"
+        )
 
 
 def _weight_norm(gain: NDArray[Any], direction: NDArray[Any]) -> NDArray[np.float32]:

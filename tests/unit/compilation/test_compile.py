@@ -58,6 +58,10 @@ def parameters(kind: str, seed: int) -> dict[str, np.ndarray]:
     return {n: rng.standard_normal(s).astype(np.float32) / 3 for n, s in SHAPES[kind].items()}
 
 
+def rng_of(name: str) -> np.random.Generator:
+    return np.random.default_rng(list(name.encode()))
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
     """Networks, weights, inputs, pictures and a board, as users have them."""
@@ -67,6 +71,9 @@ def files(tmp_path_factory) -> Path:
         (root / kind / "layers.yaml").write_text(text)
         np.savez(root / kind / "weights.npz", **parameters(kind, 0))
     np.savez(root / "other.npz", **parameters("latent", 1))
+    shapes = {"a.weight": (5, 4, 4, 4), "b.weight": (4, 3, 3, 3)}
+    save({n: rng_of(n).standard_normal(s).astype(np.float32) / 3 for n, s in shapes.items()},
+         root / "odd.pth")  # fmt: skip
     save({"params": parameters("latent", 2), "params_ema": parameters("latent", 3)},
          root / "two.pth")  # fmt: skip
     rng = np.random.default_rng(2)
@@ -126,6 +133,9 @@ CASES = {
     "weights_key": Case(
         "weights_key", lambda f: ["--weights", f / "two.pth", "--weights-key", "params"],
         lambda _: "params", also=lambda f: {"weights": f / "two.pth"},
+    ),
+    "candidate": Case(
+        "candidate", lambda _: ["--candidate", 2], lambda _: 2, "odd.pth", matters=False
     ),
     "image_size": Case(
         "image_size", lambda _: ["--image-size", "9x12"], lambda _: (9, 12), "picture"
