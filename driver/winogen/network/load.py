@@ -1,4 +1,4 @@
-"""Any network that a user can name: one of the zoo, a folder, an ONNX file, or a state dict."""
+"""Any network that a user can name: one of the zoo, a folder, an ONNX file, or weights alone."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, ModelError
 from winogen.network import zoo
-from winogen.network.definition import Parameters, StoredParameters
+from winogen.network.checkpoint import read_parameters
+from winogen.network.definition import Parameters, StoredParameters, load_definition
 from winogen.network.graph import Graph
+from winogen.network.kinds import foreign_kind, weights_kind
+from winogen.network.notes import tell
 from winogen.network.options import NetworkOptions, adapt
-from winogen.network.statedict import StateDict, read_parameters
+from winogen.network.recognise import recognise
+from winogen.network.statedict import StateDict, Wanted
 
 
 def load_network(model: str | Path | Graph, **options: Any) -> Graph:
-    """The network ``model``: a name of the zoo, a folder with layers.yaml, or an ``.onnx`` file.
+    """The network ``model``: a name of the zoo, a folder with layers.yaml, or a file.
 
-    A graph is taken as it is, but for the options: those of
+    A file is an ONNX model, or the weights of a generator whose layers can be told from them. A
+    graph is taken as it is, but for the options: those of
     :class:`winogen.network.options.NetworkOptions`.
 
     Raises
@@ -32,13 +37,25 @@ def read_network(model: str | Path | Graph, options: NetworkOptions) -> Graph:
     """The network ``model``; see :func:`load_network`."""
     if isinstance(model, Graph):
         return adapt(model, options)
-    if not is_onnx(model):
-        graph = _load_defined(model, options.weights)
-        return adapt(graph, replace(options, weights=None))
+    if is_onnx(model):
+        _leave_weights_out(model, options)
+        graph = _import_onnx(Path(model), options.image_size)
+        graph = adapt(graph, replace(options, image_size=None))
+    else:
+        if Path(model).is_file():
+            _leave_weights_out(model, options)
+            graph = _recognised(Path(model), options)
+        else:
+            graph = _load_defined(model, options)
+        rest = replace(options, weights=None, weights_key=None, candidate=None)
+        graph = adapt(graph, rest)
+    tell(graph.notes, stacklevel=3)
+    return graph
+
+
+def _leave_weights_out(model: str | Path, options: NetworkOptions) -> None:
     if options.weights is not None:
         raise InputError(f"{model} has weights of its own: leave --weights out")
-    graph = _import_onnx(Path(model), options.image_size)
-    return adapt(graph, replace(options, image_size=None))
 
 
 def is_onnx(model: str | Path) -> bool:
@@ -46,18 +63,39 @@ def is_onnx(model: str | Path) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
-def _load_defined(model: str | Path, file: str | Path | None) -> Graph:
-    if file is None:
+def _recognised(path: Path, options: NetworkOptions) -> Graph:
+    """The generator that a file of weights is of; errors say what other files are."""
+    if weights_kind(path) is None:
+        known = foreign_kind(path) or (
+            "no network; give the folder with its layers.yaml, an .onnx file, or weights"
+        )
+        raise ModelError(f"{path} is {known}")
+    notes: list[str] = []
+    arrays = read_parameters(path, weights_key=options.weights_key, notes=notes)
+    found = recognise(arrays, path.name, options.candidate)
+    graph = load_definition(found.definition, StoredParameters(found.arrays, path.name))
+    return replace(graph, notes=(*notes, *found.notes))
+
+
+def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
+    if options.candidate is not None:
+        raise InputError(f"{model} has a definition: leave --candidate out")
+    if options.weights is None:
+        if options.weights_key is not None:
+            raise InputError("--weights-key chooses in a file that --weights gives: give that too")
         return zoo.load_model(model)
-    weights = Path(file)
-    arrays = read_parameters(weights)
-    if weights.suffix == ".npz":
+    weights = Path(options.weights)
+    notes: list[str] = []
+    arrays = read_parameters(weights, weights_key=options.weights_key, notes=notes)
+    if weights.suffix.lower() == ".npz":
         parameters: Parameters = StoredParameters(arrays, weights.name)
-        return zoo.load_model(model, parameters=parameters)
-    state = StateDict(arrays, weights.name)
+        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
+    wanted = Wanted()
+    zoo.load_model(model, parameters=wanted)
+    state = StateDict(arrays, weights.name, wanted)
     graph = zoo.load_model(model, parameters=state)
     state.check_all_used()
-    return graph
+    return replace(graph, notes=(*notes, *state.notes))
 
 
 def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
@@ -68,6 +106,9 @@ def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
             "reading ONNX models needs the package onnx: pip install 'winogen[onnx]' (a compiled "
             "program runs without it)"
         ) from None
-    from winogen.network.onnx import import_onnx
+    from winogen.network.onnx.importer import read_graph
 
-    return import_onnx(path, image_size=size)
+    known = foreign_kind(path)
+    if known and path.is_file() and path.stat().st_size:
+        raise ModelError(f"{path}: the file is {known}")
+    return read_graph(path, image_size=size)

@@ -36,9 +36,22 @@ class NetworkOptions(Options):
     weights: str | Path | None = option(
         group="network",
         help="parameters for the model's layers: .npz by the definition's names, or a PyTorch "
-        "state dict (.pt, .pth, .safetensors) by the order of the layers",
+        "checkpoint or .safetensors by the names of the layers or their order",
         parse=Path,
         metavar="FILE",
+    )
+    weights_key: str | None = option(
+        group="network",
+        help="which of several networks in the weights file, such as params_ema or netG",
+        default="what its names say",
+        metavar="KEY",
+    )
+    candidate: int | None = option(
+        group="network",
+        help="which reading of weights that come without a definition, as a refusal counts them",
+        default="the only one",
+        parse=int,
+        metavar="NUMBER",
     )
     image_size: tuple[int, int] | None = option(
         group="network",
@@ -79,6 +92,9 @@ def adapt(graph: Graph, options: NetworkOptions) -> Graph:
     """A graph as the options want it; InputError for one that does not apply to it."""
     if options.weights is not None:
         raise InputError(f"network {graph.name} has weights of its own: leave --weights out")
+    for flag, value in (("weights-key", options.weights_key), ("candidate", options.candidate)):
+        if value is not None:
+            raise InputError(f"network {graph.name} has weights of its own: leave --{flag} out")
     if options.image_size is not None:
         if graph.input.kind != "image":
             raise InputError(f"network {graph.name} takes latents: leave --image-size out")
