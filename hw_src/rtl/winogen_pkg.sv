@@ -9,6 +9,8 @@ package winogen_pkg;
   localparam int unsigned InstructionBytes = 64;
   localparam int unsigned MaxTokens = 255;
   localparam int unsigned MaxStreamLength = 1048576;
+  localparam int unsigned BaseAlignment = 64;
+  localparam int unsigned Counters = 11;
   localparam int unsigned TraceDepth = 4096;
   localparam int unsigned MaxShift = 62;
   localparam int unsigned PreactivationBits = 16;
@@ -17,6 +19,25 @@ package winogen_pkg;
   localparam logic [31:0] MagicValue = 32'h574E4731;
   localparam logic [31:0] VersionValue = 32'h00010100;
   localparam logic [31:0] WatchdogReset = 32'h01000000;
+  localparam int unsigned BeatBytes = 8;  // bytes of one beat of an AXI port
+  localparam int unsigned BurstBeats = 16;  // beats of the longest AXI burst
+  localparam int unsigned PageBytes = 4096;  // no AXI burst crosses a multiple of this address
+  localparam int unsigned LoadFifoBeats = 128;  // beats that each read port of the loads can hold
+  localparam int unsigned Outstanding = 8;  // bursts under way on each port of the loads and stores
+  localparam int unsigned LoadAhead = 4;  // loads whose data have not all come
+  localparam int unsigned FetchFifoBeats = 64;  // beats of instructions that fetch reads ahead
+  localparam int unsigned FetchOutstanding = 4;  // bursts under way on the port of fetch
+  localparam int unsigned QueueDepth = 16;  // instructions that wait in the queue of an engine
+  localparam int unsigned InFlight = 8;  // instructions of an engine that have begun and not ended
+  localparam int unsigned SettleCycles = 7;  // cycles that the units get to give up what they do
+  localparam int unsigned StoreQueueWords = 8;  // words of the output buffer that are read ahead
+  localparam int unsigned StoreInFlight = 16;  // stores whose responses are missing
+  localparam int unsigned ComputeAhead = 4;  // computes that wait for the multipliers, and for the drain
+  localparam int unsigned PatchSlots = 8;  // patches of a group of tiles and a block that are held
+  localparam int unsigned CheckCycles = 4;  // from the last slot of the descriptor check to its answer
+  localparam int unsigned FilterLatency = 3;  // cycles of the transform of a filter
+  localparam int unsigned RequantiseLatency = 9;  // cycles of the requantiser
+  localparam int unsigned ActivationLatency = 8;  // cycles of the activation table
 
   typedef enum logic [7:0] {
     ErrNone = 8'd0,
@@ -27,6 +48,13 @@ package winogen_pkg;
     ErrWatchdog = 8'd5,
     ErrBadStream = 8'd6
   } error_e;
+
+  typedef enum logic [1:0] {
+    AxiOkay = 2'd0,
+    AxiExokay = 2'd1,
+    AxiSlverr = 2'd2,
+    AxiDecerr = 2'd3
+  } axi_response_e;
 
   typedef enum logic [1:0] {
     EngineLoad = 2'd0,
@@ -41,6 +69,34 @@ package winogen_pkg;
     SegOutput = 2'd2,
     SegScratch = 2'd3
   } segment_e;
+
+  typedef enum logic [1:0] {
+    ActivityIdle = 2'd0,
+    ActivityBusy = 2'd1,
+    ActivityWaiting = 2'd2,
+    ActivityError = 2'd3
+  } activity_e;
+
+  typedef enum logic [1:0] {
+    PortRead0 = 2'd0,
+    PortRead1 = 2'd1,
+    PortFetch = 2'd2,
+    PortWrite = 2'd3
+  } port_e;
+
+  typedef enum logic [3:0] {
+    CounterCycles = 4'd0,
+    CounterLoadBusy = 4'd1,
+    CounterLoadStall = 4'd2,
+    CounterComputeBusy = 4'd3,
+    CounterComputeStall = 4'd4,
+    CounterStoreBusy = 4'd5,
+    CounterStoreStall = 4'd6,
+    CounterMultiplies = 4'd7,
+    CounterBytesRead = 4'd8,
+    CounterBytesWritten = 4'd9,
+    CounterInstructions = 4'd10
+  } counter_e;
 
   typedef enum logic [3:0] {
     OpLoadInput = 4'd1,
@@ -119,6 +175,96 @@ package winogen_pkg;
   localparam logic [11:0] RegTraceCount = 12'h1A8;  // ro
   localparam logic [11:0] RegTraceIndex = 12'h1B0;  // rw
   localparam logic [11:0] RegTraceData = 12'h1B4;  // ro
+
+  typedef struct packed {
+    logic [7:0] major;
+    logic [7:0] minor;
+    logic [7:0] patch;
+  } version_reg_t;
+
+  typedef struct packed {
+    logic [7:0] data_width;
+    logic [7:0] tile_lanes;
+    logic [7:0] co_lanes;
+    logic [7:0] ci_lanes;
+  } capability_reg_t;
+
+  typedef struct packed {
+    logic reset;
+    logic start;
+  } control_reg_t;
+
+  typedef struct packed {
+    logic [1:0] fetch;
+    logic [1:0] store;
+    logic [1:0] compute;
+    logic [1:0] load;
+    logic reserved_3;
+    logic error;
+    logic done;
+    logic idle;
+  } status_reg_t;
+
+  typedef struct packed {
+    logic error;
+    logic done;
+  } irq_enable_reg_t;
+
+  typedef struct packed {
+    logic error;
+    logic done;
+  } irq_status_reg_t;
+
+  typedef struct packed {
+    logic [7:0] engine;
+    logic [7:0] code;
+  } error_code_reg_t;
+
+  typedef struct packed {
+    logic valid;
+    logic [10:0] reserved_20;
+    logic [19:0] index;
+  } load_instruction_reg_t;
+
+  typedef struct packed {
+    logic valid;
+    logic [10:0] reserved_20;
+    logic [19:0] index;
+  } compute_instruction_reg_t;
+
+  typedef struct packed {
+    logic valid;
+    logic [10:0] reserved_20;
+    logic [19:0] index;
+  } store_instruction_reg_t;
+
+  typedef struct packed {
+    logic [20:0] fetched;
+  } fetch_instruction_reg_t;
+
+  typedef struct packed {
+    logic write_address;
+    logic fetch_address;
+    logic read1_address;
+    logic read0_address;
+    logic [3:0] write;
+    logic [3:0] fetch;
+    logic [3:0] read1;
+    logic [3:0] read0;
+  } bus_reg_t;
+
+  typedef struct packed {
+    logic overflow;
+    logic [14:0] reserved_16;
+    logic [15:0] records;
+  } trace_count_reg_t;
+
+  typedef struct packed {
+    logic [2:0] stall;
+    logic [2:0] end_mask;
+    logic [2:0] begin_mask;
+    logic [22:0] low_time;
+  } trace_data_reg_t;
 
   typedef struct packed {
     logic [11:0] layer;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -32,11 +31,13 @@ def use(device: EmulatedDevice, **options) -> Generator:
     return Generator(small().program, device, **options)
 
 
-class Slow(EmulatedCore):
-    """The work happens in the register write, and takes its time, in which Python can go on."""
+class Patient(EmulatedCore):
+    """The work happens in the register write, and ends when somebody else has done something."""
+
+    others = threading.Event()
 
     def _run(self) -> None:
-        time.sleep(1)
+        assert self.others.wait(60), "nothing else went on"
         super()._run()
 
 
@@ -75,17 +76,16 @@ def test_windows_too():
 
 
 def test_the_event_loop_goes_on_while_the_device_works():
-    async def main(generator: Generator) -> float:
-        longest, last = 0.0, time.monotonic()
+    async def main(generator: Generator) -> None:
         task = asyncio.ensure_future(generator.generate_async(generator.latents(2)))
-        while not task.done():
+        for _ in range(20):
             await asyncio.sleep(0.002)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert not task.done()
+        Patient.others.set()
         await task
-        return longest
 
-    with use(device_of(Slow)) as generator:
-        assert asyncio.run(main(generator)) < 0.7
+    with use(device_of(Patient)) as generator:
+        asyncio.run(main(generator))
 
 
 def test_calls_queue_up(program):
@@ -172,10 +172,8 @@ def test_cancelling_ends_the_run(how):
         device.core.hang = False
         await generator.generate_async(generator.latents(2))
 
-    with use(device, timeout=60) as generator:
-        begin = time.monotonic()
+    with use(device, timeout=3600) as generator:
         asyncio.run(main(generator))
-        assert time.monotonic() - begin < 10
         assert_usable(generator)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pynq
@@ -13,6 +13,7 @@ import pytest
 from pynq.pl_server.device import DeviceMeta
 
 from fakes.core import InvertingDma
+from support.children import child
 from winogen.emulation.device import (
     INTERRUPT_PIN,
     IP_NAME,
@@ -96,6 +97,7 @@ def test_a_driver_binds_to_the_vlnv(device, tmp_path, monkeypatch):
     assert type(pynq.Overlay(path, device=device).winogen_0) is Driver
 
 
+@pytest.mark.benchmark
 def test_loading_is_fast(device, tmp_path):
     path = str(device.ensure_overlay(tmp_path))
     pynq.Overlay(path, device=device)
@@ -357,16 +359,15 @@ def test_a_partial_bitstream_is_refused(device, tmp_path):
 
 def test_processes_may_write_the_same_overlay_at_once(tmp_path):
     program = (
-        "import sys, pynq; from fake_core import InvertingDma; "
+        "import sys, pynq; from fakes.core import InvertingDma; "
         "from winogen.emulation.device import EmulatedDevice; d = EmulatedDevice(InvertingDma); "
         "o = pynq.Overlay(str(d.ensure_overlay(sys.argv[1])), device=d); "
         "assert o.winogen_0.read(0) == 0x574E4731"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    runs = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], env=env) for _ in range(3)
-    ]
-    assert [run.wait(timeout=60) for run in runs] == [0, 0, 0]
+    start = partial(child, [sys.executable, "-c", program, str(tmp_path)], env=env)
+    with start() as one, start() as two, start() as three:
+        assert [run.wait(timeout=60) for run in (one, two, three)] == [0, 0, 0]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["winogen.bit", "winogen.hwh"]
 
 

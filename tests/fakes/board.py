@@ -1,4 +1,4 @@
-"""A pytest plugin (``-p fake_board``): a machine whose pynq finds a board.
+"""A pytest plugin (``-p fakes.board``): a machine whose pynq finds a board.
 
 To pynq and winogen it is a real device, with a bitstream that has to be given; behind it is an
 emulated one. The environment says which: FAKE_BOARD is its board and data width, ``pynq-z2 8``;

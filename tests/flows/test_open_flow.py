@@ -14,7 +14,6 @@ import shlex
 import struct
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
@@ -394,10 +393,8 @@ def test_a_bitstream_that_pynq_cannot_read(tools, tmp_path, monkeypatch):
 
 def test_a_deadline(tools, tmp_path, monkeypatch):
     monkeypatch.setenv("STUB_FAULT", "nextpnr-xilinx:hangs")
-    start = time.monotonic()
     with pytest.raises(DeviceError, match=r"nextpnr has not finished in .* s \(Info: thinking\)"):
         build(tmp_path, seconds=2.5)
-    assert time.monotonic() - start < 30
 
 
 def test_an_interrupt_leaves_nothing_behind(tools, tmp_path, monkeypatch):

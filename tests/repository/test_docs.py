@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.places import DRIVER, ROOT
+from support.places import DRIVER, ROOT, RTL
 from winogen.cli import main as cli
 from winogen.compiler.fold import fold
 from winogen.network.definition import RandomParameters, load_definition
 from winogen.target import isadoc
+from winogen.target.microarchitecture import LOGIC
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -188,6 +189,62 @@ def test_python_names_exist(name):
     named = re.findall(r"`(?:python -m )?(winogen(?:\.\w+)+)", prose(ROOT / name))
     files = ("winogen.bit", "winogen.hwh", "winogen.v", "winogen.org")  # and the vendor of the IP
     assert [n for n in named if n not in files and not defined(n)] == []
+
+
+def test_modules_of_the_logic_are_listed():
+    """Each in the part of its folder, and the names in the life of a tile are in the logic."""
+    text = (DOCS / "design" / "hardware.md").read_text()
+    table = text[text.index("## Modules") : text.index("## The life of one tile")]
+    folder, listed = "", set()
+    for name in re.findall(r"^\| (?:\*\*)?`([\w/]+)`", table, re.M):
+        if name.endswith("/"):
+            folder = name
+        else:
+            listed.add(f"{folder}{name}")
+    files = {p.relative_to(RTL).with_suffix("") for p in [*RTL.rglob("*.sv"), *RTL.rglob("*.v")]}
+    assert listed == {p.as_posix() for p in files}
+    life = text[text.index("## The life of one tile") : text.index("## Engines, tokens")]
+    logic = "\n".join(p.read_text() for p in RTL.rglob("*.sv"))
+    signals = re.findall(
+        r"`([a-z]\w+)(?:\.\w+)?`", "".join(re.findall(r"^\| [-0-9].*$", life, re.M))
+    )
+    missing = [s for s in signals if not re.search(rf"\b{s}\b", logic)]
+    assert signals
+    assert not missing
+
+
+def test_depths_of_queues_are_those_of_the_logic():
+    text = (DOCS / "design" / "hardware.md").read_text()
+    section = text[
+        text.index("## Engines, tokens and queues") : text.index("## Adding a layer type")
+    ]
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| ?(.*?) ?\|?$", section, re.M)
+    depths = {
+        first: int(re.findall(r"\d+", second)[0])
+        for first, second, *_ in rows
+        if second[:1].isdigit()
+    }
+    assert depths == {
+        "`wg_fetch`, in its reader": LOGIC.fetch_fifo_beats,
+        "`wg_issue`, queue": LOGIC.queue_depth,
+        "`wg_issue`, in flight": LOGIC.in_flight,
+        "`wg_load`": LOGIC.load_ahead,
+        "`wg_compute`": LOGIC.compute_ahead,
+        "`wg_patch_buffer`": LOGIC.patch_slots,
+        "`wg_accumulators`": 2,
+        "`wg_store`": LOGIC.store_queue_words,
+        "`wg_store`, instructions": LOGIC.store_in_flight,
+    }
+    ports = {
+        first: tuple(map(int, re.findall(r"\d+", f"{third} {fourth}")))
+        for first, _, third, fourth in rows
+        if "m_axi" in first
+    }
+    assert ports == {
+        "`m_axi_rd_*`": (LOGIC.outstanding, LOGIC.load_fifo_beats),
+        "`m_axi_if_*`": (LOGIC.fetch_outstanding, LOGIC.fetch_fifo_beats),
+        "`m_axi_wr_*`": (LOGIC.outstanding,),
+    }
 
 
 # --- commands and examples -----------------------------------------------------------------------

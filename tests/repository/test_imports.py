@@ -67,12 +67,6 @@ def test_importing_winogen_costs_next_to_nothing():
     assert packages(modules) <= packages(loaded("import numpy, yaml"))
 
 
-def test_the_doctor_needs_no_extra():
-    """It compiles a network, and is for boards."""
-    modules = loaded("import winogen.doctor.checks, winogen.doctor.supervisor")
-    assert not packages(modules) & {"onnx", "google", "matplotlib", "safetensors"}
-
-
 def test_commands_come_without_their_work():
     """What winogen --help shows needs neither pynq nor an extra."""
     modules = loaded("import winogen.cli.main as cli\ncli._parser()")
@@ -97,6 +91,7 @@ PLANTED = {
     "Imports go downhill only": ("common.text", "winogen.target.isa"),
     "No module is part of a circle": ("runtime.lock", "winogen.runtime.generator"),
     "The runtime needs neither": ("runtime.windows", "winogen.compiler.window"),
+    "A network knows nothing": ("network.locality", "winogen.target.board"),
     "Emulated devices know nothing": ("emulation.device.bank", "winogen.program.parts"),
     "A board needs no extra": ("program.formats", "onnx"),
 }

@@ -20,8 +20,8 @@ from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import schedule
 from winogen.cost.simulate import simulate
 from winogen.network.graph import Graph
-from winogen.network.load import read_network
 from winogen.network.locality import locality
+from winogen.network.options import adapt
 from winogen.program.file import Program
 from winogen.program.memory_plan import MemoryPlan, plan
 from winogen.program.parts import LayerInfo, StreamInfo
@@ -66,7 +66,7 @@ def compile_graph(
             "compile_graph neither searches for a percentile nor reads files of calibration "
             "inputs: use winogen.compile_model"
         )
-    graph = read_network(graph, chosen)
+    graph = adapt(graph, chosen)
     network = quantise(
         graph,
         chosen.data_width,

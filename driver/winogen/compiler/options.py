@@ -12,7 +12,7 @@ from winogen.common.errors import InputError
 from winogen.common.options import option
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration
 from winogen.compiler.lower import Mode
-from winogen.network.load import NetworkOptions, check_size, parse_size
+from winogen.network.options import NetworkOptions, check_size, parse_size
 from winogen.target.board import Board, board_names, load_board
 
 DEFAULT_BOARD = "pynq-z2"

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from winogen.cost.units import (
-    QUEUE_DEPTH,
     TOKEN_CYCLES,
     ComputeUnit,
     Dram,
@@ -33,6 +32,7 @@ from winogen.target.isa import (
     Store,
     Transfer,
 )
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.registers import Engine
 
 _ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
@@ -128,7 +128,8 @@ class _Run:
         self._handed = 0
         #: What waits in each engine's queue and since when, and when those before it began.
         self._queues: dict[Engine, deque[tuple[int, float]]] = {e: deque() for e in _ENGINES}
-        self._begun = {e: deque([0] * QUEUE_DEPTH, maxlen=QUEUE_DEPTH) for e in _ENGINES}
+        depth = LOGIC.queue_depth
+        self._begun = {e: deque([0] * depth, maxlen=depth) for e in _ENGINES}
         #: Instructions that have begun and not ended, and the end of the latest that has.
         self._flying = dict.fromkeys(_ENGINES, 0)
         self._ended = dict.fromkeys(_ENGINES, 0)
@@ -174,9 +175,9 @@ class _Run:
         while self._fetch.arrived:
             instruction = self._instructions[self._handed]
             queue = self._queues[instruction.engine]
-            if len(queue) == QUEUE_DEPTH:
+            if len(queue) == LOGIC.queue_depth:
                 return
-            # The one that was QUEUE_DEPTH before it has made room.
+            # The one that was that many before it has made room.
             room = self._begun[instruction.engine][len(queue)]
             queue.append((self._handed, self._fetch.hand(instruction.opcode, room)))
             self._handed += 1

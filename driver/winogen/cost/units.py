@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from winogen.target import isa
-from winogen.target.board import BEAT_BYTES, Board
+from winogen.target.board import Board
 from winogen.target.isa import (
     INSTRUCTION_BYTES,
     Compute,
@@ -28,17 +28,13 @@ from winogen.target.isa import (
     Table,
     Transfer,
 )
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.registers import Engine
 
-#: The longest AXI burst, and bursts that a port may have outstanding (wg_axi_read, wg_axi_write).
-BURST_BEATS = 16
-OUTSTANDING = 8
 #: A port announces a burst every other cycle at most.
 BURST_CYCLES = 2
 #: Between a burst's last beat and the next burst that takes its place: registers at both ends.
 BURST_TURN = 6
-#: Beats that each read port can hold (FifoBeats of wg_load's reader).
-READ_QUEUE_BEATS = 128
 
 #: Cycles before the memory sees the address of the first instruction: wg_control, wg_fetch and
 #: wg_reader start in 7. wg_control needs 2 to see that the last instruction has ended; they are
@@ -53,11 +49,12 @@ CHECK_SLOTS = {
     Opcode.COMPUTE: 19,
     Opcode.STORE: 5,
 }
-#: Instructions that fetch reads ahead, and those that wait in the queue of each engine (wg_issue).
-FETCH_AHEAD = 8
-QUEUE_DEPTH = 16
+#: Instructions that fetch reads ahead.
+FETCH_AHEAD = LOGIC.fetch_fifo_beats * LOGIC.beat_bytes // INSTRUCTION_BYTES
 #: Groups of tiles of a COMPUTE that are followed one by one; the others go on like them.
 SIMULATED_GROUPS = 6
+#: Cycles of the requantiser and the activation.
+_FINISH = LOGIC.requantise_latency + LOGIC.activation_latency
 #: From the end of an instruction to the beginning of one that waited for its token.
 TOKEN_CYCLES = 2
 
@@ -112,7 +109,7 @@ class Dram:
         active = [(p, t) for p, t in self._transfers.items() if t.begin <= self._now]
         turn = self._rate / max(sum(self._weights[p] for p, _ in active), 1)
         for port, transfer in active:
-            transfer.rate = min(transfer.fastest, self._weights[port] * min(turn, BEAT_BYTES))
+            transfer.rate = min(transfer.fastest, self._weights[port] * min(turn, LOGIC.beat_bytes))
 
 
 @dataclass
@@ -144,38 +141,35 @@ class FetchUnit:
 
     def hand(self, opcode: Opcode, room: float) -> float:
         """When the oldest that has arrived is in its engine's queue, which has room by ``room``."""
-        taken = max(self._free + INSTRUCTION_BYTES // BEAT_BYTES, self.arrived.popleft())
+        taken = max(self._free + INSTRUCTION_BYTES // LOGIC.beat_bytes, self.arrived.popleft())
         self._taken.append(taken)
         # StDecode, the check's slots and its pipeline of four, StDispatch.
-        self._free = max(taken + 1 + CHECK_SLOTS[opcode] + 4 + 1, room)
+        self._free = max(taken + 1 + CHECK_SLOTS[opcode] + LOGIC.check_cycles + 1, room)
         return self._free + 2  # the head of the queue, then go_q of wg_issue
 
 
 class LoadUnit:
     """wg_load: a front that asks for bytes, and a back that writes the memories."""
 
-    #: Instructions that the front may be ahead.
-    AHEAD = 4
-
     def __init__(self, board: Board):
         self._board = board
         self._front = 0.0
-        self._taken: deque[float] = deque([0.0] * self.AHEAD, maxlen=self.AHEAD)
+        self._taken: deque[float] = deque([0.0] * LOGIC.load_ahead, maxlen=LOGIC.load_ahead)
         #: Instructions whose data have not all come: index, when it began, first data, bytes.
         self._waiting: deque[tuple[int, Transfer, int, float, int, Runs]] = deque()
         #: When the back can take beats again, and when all it took has been written.
         self._back = self._settled = 0.0
         #: Cycles of a burst of the latest transfer, and when the port can announce one more.
         self._burst, self._room = math.inf, 0.0
-        rate = min(board.dram_bytes_per_cycle, BEAT_BYTES * board.core.read_ports)
-        self._capacity = READ_QUEUE_BEATS * board.core.read_ports * BEAT_BYTES / rate
+        rate = min(board.dram_bytes_per_cycle, LOGIC.beat_bytes * board.core.read_ports)
+        self._capacity = LOGIC.load_fifo_beats * board.core.read_ports * LOGIC.beat_bytes / rate
 
     @property
     def ready(self) -> float:
         """When the next instruction can begin; infinity while the queue has no room."""
-        if len(self._waiting) == self.AHEAD:
+        if len(self._waiting) == LOGIC.load_ahead:
             return math.inf
-        # The one that was AHEAD before it has made room.
+        # The one that was that many before it has made room.
         return max(self._front, self._taken[len(self._waiting)] + 1)
 
     def begin(self, index: int, instruction: Transfer, at: int) -> None:
@@ -206,14 +200,14 @@ class LoadUnit:
         cycles = runs.cycles(latency, core.read_ports)
         # The next burst takes the place of one of the last.
         bursts = max(runs.bursts(core.read_ports), 1)
-        self._burst = cycles / bursts if bursts >= OUTSTANDING else math.inf
+        self._burst = cycles / bursts if bursts >= LOGIC.outstanding else math.inf
         return begin, size, cycles
 
     def finish(self, last: float) -> tuple[int, int]:
         """The transfer has ended: the instruction and its end."""
         index, f, at, _, size, _ = self._waiting.popleft()
         core = self._board.core
-        port_bytes = BEAT_BYTES * core.read_ports
+        port_bytes = LOGIC.beat_bytes * core.read_ports
         # Cycles before the first beat is taken, for all beats, and from the last to the end.
         setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
         free = self._settled
@@ -233,10 +227,10 @@ class LoadUnit:
         elif isinstance(f, LoadTable) and f.table == Table.ACTIVATION:
             beats = f.count  # an entry a cycle
         else:
-            beats = size // BEAT_BYTES  # one beat a cycle, however many ports
+            beats = size // LOGIC.beat_bytes  # one beat a cycle, however many ports
         taken = max(at + 2.0, free)
         self._taken.append(taken)
-        self._room = last - (OUTSTANDING - 1) * self._burst + BURST_TURN
+        self._room = last - (LOGIC.outstanding - 1) * self._burst + BURST_TURN
         done = max(taken + setup + beats, last + 3)
         self._back = done + 1
         self._settled = done + tail
@@ -246,15 +240,11 @@ class LoadUnit:
 class ComputeUnit:
     """wg_compute: patches, multipliers and drain, each with its own instruction."""
 
-    #: Instructions that wait for the drain, and patches of a group and block (slots).
-    AHEAD = 4
-    SLOTS = 8
-
     def __init__(self, board: Board):
         self._core = board.core
         self._fetch = self._array = self._end = 0.0
         #: When the drain took the latest instructions, and freed the latest accumulator halves.
-        self._taken: deque[float] = deque([0.0] * self.AHEAD, maxlen=self.AHEAD)
+        self._taken: deque[float] = deque([0.0] * LOGIC.compute_ahead, maxlen=LOGIC.compute_ahead)
         self._drained = (0.0, 0.0)
 
     @property
@@ -302,11 +292,11 @@ class ComputeUnit:
         self._drained = (older + rest, newer + rest)
         self._fetch = max(
             at + setup + ((groups - 1) * tiles + last_tiles) * rows * blocks,
-            self._array - self.SLOTS * steps,
+            self._array - LOGIC.patch_slots * steps,
         )
         # The last words go through the requantiser and the activation, or to the partial sums.
         out = newer + rest + last_tiles * f.tile**2
-        self._end = math.ceil(out + (22 if f.last else 5))
+        self._end = math.ceil(out + (5 + _FINISH if f.last else 5))
         return self._end
 
 
@@ -330,7 +320,7 @@ class StoreUnit:
         """The engine takes an instruction."""
         rows = instruction.images * instruction.rows
         size, runs = store_bytes(instruction, self._board)
-        self._free = at + 3 + max(rows, size // BEAT_BYTES)
+        self._free = at + 3 + max(rows, size // LOGIC.beat_bytes)
         self._waiting.append((index, at, size, runs))
 
     def transfer(self) -> tuple[float, int, float] | None:
@@ -370,7 +360,7 @@ def load_bytes(f: Transfer, board: Board) -> tuple[int, Runs]:
     else:
         assert isinstance(f, LoadWeights)
         size = f.blocks * f.taps * core.weight_word_bytes
-    return size, Runs(1, -(-size // BEAT_BYTES))
+    return size, Runs(1, -(-size // LOGIC.beat_bytes))
 
 
 def store_bytes(f: Store, board: Board) -> tuple[int, Runs]:
@@ -395,28 +385,30 @@ class Runs:
     @property
     def join(self) -> int:
         """Cycles until the rows of the first burst are joined."""
-        of_burst = BURST_BEATS * self.rows // max(self.beats, 1)
+        of_burst = LOGIC.burst_beats * self.rows // max(self.beats, 1)
         return max(min(self.rows, of_burst), 1) - 1
 
     def bursts(self, ports: int = 1) -> int:
         """Bursts of the busiest port; they go to the ports in turn."""
-        return -(-self.count * -(-self.beats // BURST_BEATS) // ports)
+        return -(-self.count * -(-self.beats // LOGIC.burst_beats) // ports)
 
     def cycles(self, latency: int, ports: int = 1) -> float:
         """Least cycles of a transfer, from first to last data: what its busiest port takes.
 
-        A port moves a beat a cycle, announces a burst every other cycle, and has 8 bursts under
-        way, each of which waits for the latency and its own beats.
+        A port moves a beat a cycle, announces a burst every other cycle, and has only so
+        many bursts under way, each of which waits for the latency and its own beats.
         """
         bursts = self.bursts(ports)
         if not bursts:
             return 0.0
-        of_run = -(-self.beats // BURST_BEATS)
+        of_run = -(-self.beats // LOGIC.burst_beats)
         beats = self.beats / of_run
         if ports > 1 and of_run % ports == 0:
-            beats = BURST_BEATS  # the short ones at the end of the runs all go to another port
-        trips = max(bursts - OUTSTANDING, 0) / OUTSTANDING
-        waiting = trips * (latency + BURST_TURN + beats) + min(bursts, OUTSTANDING) * beats
+            # The short ones at the end of the runs all go to another port.
+            beats = LOGIC.burst_beats
+        most = LOGIC.outstanding
+        trips = max(bursts - most, 0) / most
+        waiting = trips * (latency + BURST_TURN + beats) + min(bursts, most) * beats
         return max(bursts * BURST_CYCLES, bursts * beats, waiting)
 
 
@@ -428,4 +420,4 @@ def _runs(words: int, box: Iterable[tuple[int, int]], word_bytes: int) -> Runs:
             words, rows = words * number, rows * number
         else:
             count *= number
-    return Runs(count, words * word_bytes // BEAT_BYTES, rows)
+    return Runs(count, words * word_bytes // LOGIC.beat_bytes, rows)

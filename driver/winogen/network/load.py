@@ -1,87 +1,29 @@
-"""Any network that a user can name: one of the zoo, a folder, an ONNX file, or a state dict."""
+"""Any network that a user can name: one of the zoo, a folder, an ONNX file, or weights alone."""
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from winogen.common.errors import InputError
-from winogen.common.options import Options, option
+from winogen.common.errors import InputError, ModelError
 from winogen.network import zoo
-from winogen.network.definition import Parameters, StoredParameters
+from winogen.network.checkpoint import read_parameters
+from winogen.network.definition import Parameters, StoredParameters, load_definition
 from winogen.network.graph import Graph
-from winogen.network.statedict import StateDict, read_parameters
-
-
-def check_size(name: str, value: Any) -> tuple[int, int]:
-    """Rows and columns that were given as an option; InputError if they are none."""
-    try:
-        rows, columns = value
-        return operator.index(rows), operator.index(columns)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be two whole numbers, not {value!r}") from None
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Rows and columns from text such as ``64x48``."""
-    rows, _, columns = text.partition("x")
-    if not (rows.isdecimal() and columns.isdecimal() and min(int(rows), int(columns)) > 0):
-        raise InputError(f"'{text}' is not ROWSxCOLUMNS, such as 64x64")
-    return int(rows), int(columns)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NetworkOptions(Options):
-    """What a model may leave open, or what replaces its own."""
-
-    weights: str | Path | None = option(
-        group="network",
-        help="parameters for the model's layers: .npz by the definition's names, or a PyTorch "
-        "state dict (.pt, .pth, .safetensors) by the order of the layers",
-        parse=Path,
-        metavar="FILE",
-    )
-    image_size: tuple[int, int] | None = option(
-        group="network",
-        help="size of the input image, for a network that takes any size",
-        parse=parse_size,
-        metavar="ROWSxCOLUMNS",
-    )
-    input_range: tuple[float, float] | None = option(
-        group="network",
-        help="real values of black and white of the input image",
-        default="the model's",
-        parse=float,
-        count=2,
-        metavar=("BLACK", "WHITE"),
-    )
-    output_range: tuple[float, float] | None = option(
-        group="network",
-        help="real values of black and white of the output image",
-        default="the model's",
-        parse=float,
-        count=2,
-        metavar=("BLACK", "WHITE"),
-    )
-    latents: str | None = option(
-        group="network",
-        help="how latents are distributed; uniform is -1 to 1",
-        default="the model's, or normal",
-        choices=("normal", "uniform"),
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.image_size is not None:
-            object.__setattr__(self, "image_size", check_size("image_size", self.image_size))
+from winogen.network.kinds import foreign_kind, weights_kind
+from winogen.network.notes import tell
+from winogen.network.options import NetworkOptions, adapt
+from winogen.network.recognise import recognise
+from winogen.network.statedict import StateDict, Wanted
 
 
 def load_network(model: str | Path | Graph, **options: Any) -> Graph:
-    """The network ``model``: a name of the zoo, a folder with layers.yaml, or an ``.onnx`` file.
+    """The network ``model``: a name of the zoo, a folder with layers.yaml, or a file.
 
-    A graph is taken as it is, but for the options: those of :class:`NetworkOptions`.
+    A file is an ONNX model, or the weights of a generator whose layers can be told from them. A
+    graph is taken as it is, but for the options: those of
+    :class:`winogen.network.options.NetworkOptions`.
 
     Raises
     ------
@@ -93,33 +35,25 @@ def load_network(model: str | Path | Graph, **options: Any) -> Graph:
 
 def read_network(model: str | Path | Graph, options: NetworkOptions) -> Graph:
     """The network ``model``; see :func:`load_network`."""
-    size = options.image_size
-    if not isinstance(model, Graph) and is_onnx(model):
-        _leave_weights_out(str(model), options)
-        graph = _import_onnx(Path(model), size)
+    if isinstance(model, Graph):
+        return adapt(model, options)
+    if is_onnx(model):
+        _leave_weights_out(model, options)
+        graph = _import_onnx(Path(model), options.image_size)
+        graph = adapt(graph, replace(options, image_size=None))
     else:
-        graph = model if isinstance(model, Graph) else _load_defined(model, options.weights)
-        if graph is model:
-            _leave_weights_out(f"network {graph.name}", options)
-        if size is not None:
-            if graph.input.kind != "image":
-                raise InputError(f"network {graph.name} takes latents: leave --image-size out")
-            graph = graph.resized(size)
-    spec = graph.input
-    if options.input_range is not None:
-        if spec.kind != "image":
-            raise InputError(f"network {graph.name} takes latents: leave --input-range out")
-        spec = replace(spec, range=_ascending(options.input_range, "--input-range"))
-    if options.latents is not None:
-        if spec.kind != "latent":
-            raise InputError(f"network {graph.name} takes images: leave --latents out")
-        spec = replace(spec, distribution=options.latents)
-    if options.output_range is not None:
-        graph = replace(graph, output_range=_ascending(options.output_range, "--output-range"))
-    return replace(graph, input=spec)
+        if Path(model).is_file():
+            _leave_weights_out(model, options)
+            graph = _recognised(Path(model), options)
+        else:
+            graph = _load_defined(model, options)
+        rest = replace(options, weights=None, weights_key=None, candidate=None)
+        graph = adapt(graph, rest)
+    tell(graph.notes, stacklevel=3)
+    return graph
 
 
-def _leave_weights_out(model: str, options: NetworkOptions) -> None:
+def _leave_weights_out(model: str | Path, options: NetworkOptions) -> None:
     if options.weights is not None:
         raise InputError(f"{model} has weights of its own: leave --weights out")
 
@@ -129,18 +63,39 @@ def is_onnx(model: str | Path) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
-def _load_defined(model: str | Path, file: str | Path | None) -> Graph:
-    if file is None:
+def _recognised(path: Path, options: NetworkOptions) -> Graph:
+    """The generator that a file of weights is of; errors say what other files are."""
+    if weights_kind(path) is None:
+        known = foreign_kind(path) or (
+            "no network; give the folder with its layers.yaml, an .onnx file, or weights"
+        )
+        raise ModelError(f"{path} is {known}")
+    notes: list[str] = []
+    arrays = read_parameters(path, weights_key=options.weights_key, notes=notes)
+    found = recognise(arrays, path.name, options.candidate)
+    graph = load_definition(found.definition, StoredParameters(found.arrays, path.name))
+    return replace(graph, notes=(*notes, *found.notes))
+
+
+def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
+    if options.candidate is not None:
+        raise InputError(f"{model} has a definition: leave --candidate out")
+    if options.weights is None:
+        if options.weights_key is not None:
+            raise InputError("--weights-key chooses in a file that --weights gives: give that too")
         return zoo.load_model(model)
-    weights = Path(file)
-    arrays = read_parameters(weights)
-    if weights.suffix == ".npz":
+    weights = Path(options.weights)
+    notes: list[str] = []
+    arrays = read_parameters(weights, weights_key=options.weights_key, notes=notes)
+    if weights.suffix.lower() == ".npz":
         parameters: Parameters = StoredParameters(arrays, weights.name)
-        return zoo.load_model(model, parameters=parameters)
-    state = StateDict(arrays, weights.name)
+        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
+    wanted = Wanted()
+    zoo.load_model(model, parameters=wanted)
+    state = StateDict(arrays, weights.name, wanted)
     graph = zoo.load_model(model, parameters=state)
     state.check_all_used()
-    return graph
+    return replace(graph, notes=(*notes, *state.notes))
 
 
 def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
@@ -151,13 +106,9 @@ def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
             "reading ONNX models needs the package onnx: pip install 'winogen[onnx]' (a compiled "
             "program runs without it)"
         ) from None
-    from winogen.network.onnx import import_onnx
+    from winogen.network.onnx.importer import read_graph
 
-    return import_onnx(path, image_size=size)
-
-
-def _ascending(values: tuple[float, float], option: str) -> tuple[float, float]:
-    low, high = values
-    if not (low < high and max(abs(low), abs(high)) < 1e6):
-        raise InputError(f"{option} must be two ascending numbers, not {low} and {high}")
-    return low, high
+    known = foreign_kind(path)
+    if known and path.is_file() and path.stat().st_size:
+        raise ModelError(f"{path}: the file is {known}")
+    return read_graph(path, image_size=size)

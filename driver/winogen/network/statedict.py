@@ -1,223 +1,28 @@
-"""Trained parameters from PyTorch: state dicts (``.pt``, ``.pth``) and ``.safetensors``.
+"""Trained parameters with an author's own names, matched with the layers of a definition.
 
-A state dict names its arrays after the author's modules; a definition has its own names. Both
-list the same layers in the same order, so they are matched by kind and order, and every array
-must fit and be used.
-
-A ``.pth`` file is a ZIP archive with a pickle that describes the tensors. The pickle is read by an
-unpickler that knows the few names which a state dict uses and can call nothing else; PyTorch is
-not needed.
+A state dict names its arrays after the author's modules; a definition has its own names. Where
+the names agree, they decide. Elsewhere both list the same layers in the same order, so they are
+matched by kind and order, which is told, and every array must fit and be used.
 """
 
 from __future__ import annotations
 
-import io
-import math
-import pickle
-import pickletools
 import re
-import zipfile
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.common.errors import InputError, ModelError, one_line
-from winogen.common.files import ARRAY_FILE_ERRORS
-from winogen.network.definition import MAX_WEIGHTS, load_weights
+from winogen.common.errors import ModelError
 
-#: Most bytes of the pickle in a state dict, which only describes the arrays.
-_MAX_PICKLE = 1 << 22
-#: Keys under which training scripts keep the generator's state dict.
-_WRAPPERS = ("state_dict", "model_state_dict", "generator", "netG", "params_ema", "params", "model")
-SUFFIXES = (".npz", ".pt", ".pth", ".safetensors")
-
-
-def read_parameters(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of a parameter file by name, in the order of its layers.
-
-    Raises ModelError if the file is damaged or holds anything but arrays; InputError if it is of
-    another kind.
-    """
-    if path.suffix not in SUFFIXES:
-        raise InputError(
-            f"cannot read weights from {path}: its name must end in {', '.join(SUFFIXES)}"
-        )
-    if path.suffix == ".npz":
-        return load_weights(path)
-    if not path.is_file():
-        raise ModelError(f"weights file {path} does not exist")
-    try:
-        arrays = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    except (*ARRAY_FILE_ERRORS, pickle.UnpicklingError, AttributeError, IndexError,
-            RecursionError, AssertionError) as error:  # fmt: skip
-        raise ModelError(f"cannot read weights file {path}: {one_line(error)}") from None
-    if not arrays:
-        raise ModelError(f"weights file {path} holds no arrays")
-    return arrays
-
-
-def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise InputError(
-            "reading .safetensors needs the package safetensors: pip install 'winogen[onnx]'"
-        ) from None
-    try:
-        with safe_open(path, framework="np") as file:
-            # The format does not keep the order of layers: main.2 comes before main.10.
-            return {name: file.get_tensor(name) for name in sorted(file.keys(), key=_natural)}
-    except (SafetensorError, AttributeError) as error:
-        raise ValueError(one_line(error)) from None
-
-
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    return [(0, int(p)) if p.isdigit() else (1, p) for p in re.split(r"(\d+)", name[:200]) if p]
-
-
-# PyTorch's archive
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """One array file of the archive."""
-
-    dtype: np.dtype[Any]
-    key: str
-    count: int
-
-
-_STORAGES = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "BFloat16Storage": "<u2",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
-}
-
-
-_OPCODES = {
-    "PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1",
-    "BINFLOAT", "BINUNICODE", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1",
-    "TUPLE2", "TUPLE3", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "GLOBAL", "REDUCE", "BUILD",
-    "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET",
-}  # fmt: skip
-
-
-#: Wrappers around a state dict, and tuples of a pickle: hashing nested tuples recurses in C.
-_MAX_DEPTH = 8
-_MAX_TUPLES = 50_000
-
-
-class _Unpickler(pickle.Unpickler):
-    """Rebuilds dicts of tensors, and refuses every other name."""
-
-    def __init__(self, data: bytes, archive: zipfile.ZipFile, root: str):
-        super().__init__(io.BytesIO(data))
-        self._archive = archive
-        self._root = root
-        self._left = 4 * MAX_WEIGHTS
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self._tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *_: tensor
-        if module == "torch" and name in _STORAGES:
-            return name
-        raise pickle.UnpicklingError(
-            f"it holds a {module}.{name}, not only tensors; save model.state_dict() alone"
-        )
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, storage, key, _, count = pid
-        if kind != "storage":
-            raise pickle.UnpicklingError("it is no state dict")
-        if not (isinstance(storage, str) and isinstance(key, str) and isinstance(count, int)):
-            raise pickle.UnpicklingError("it is no state dict")
-        return _Storage(np.dtype(_STORAGES[storage]), key, count)
-
-    def _tensor(
-        self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...],
-        *_: Any,
-    ) -> NDArray[Any]:  # fmt: skip
-        """The array that torch.Tensor.as_strided gives, read from the archive."""
-        if len(size) != len(stride) or min((*size, *stride, offset), default=0) < 0:
-            raise pickle.UnpicklingError("a tensor has a wrong shape")
-        last = offset + sum((n - 1) * s for n, s in zip(size, stride))
-        values = math.prod(size)
-        self._left -= max(values, storage.count)  # all of the storage is read
-        if self._left < 0:
-            raise pickle.UnpicklingError(f"it holds over {4 * MAX_WEIGHTS:,} values")
-        info = self._archive.getinfo(f"{self._root}/data/{storage.key}")
-        width = storage.dtype.itemsize
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size < storage.count * width:
-            raise pickle.UnpicklingError("one of its arrays is truncated")
-        if values and (last >= storage.count or values > storage.count):
-            raise pickle.UnpicklingError("a tensor reaches outside its storage")
-        data = np.frombuffer(self._archive.read(info), storage.dtype, storage.count)
-        strides = [s * width for s in stride]
-        array = np.lib.stride_tricks.as_strided(data[offset:], size, strides).copy()
-        if storage.dtype == np.uint16:  # bfloat16 is the upper half of float32
-            return (array.astype(np.uint32) << 16).view(np.float32)
-        return array
-
-
-def _check_opcodes(data: bytes) -> None:
-    """Refuse what torch.save does not write, such as a memo index that would take gigabytes."""
-    tuples = 0
-    for opcode, argument, _ in pickletools.genops(data):
-        tuples += "TUPLE" in opcode.name
-        if tuples > _MAX_TUPLES:
-            raise pickle.UnpicklingError(f"its pickle has over {_MAX_TUPLES:,} tuples")
-        if opcode.name not in _OPCODES:
-            raise pickle.UnpicklingError(
-                f"its pickle uses {opcode.name}, which no state dict does; save model.state_dict()"
-            )
-        if opcode.name.endswith("PUT") and int(argument or 0) > len(data):
-            raise pickle.UnpicklingError("its pickle is damaged")
-
-
-def _read_torch(path: Path) -> dict[str, NDArray[Any]]:
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is no archive of PyTorch 1.6 or newer; load and save it again there")
-    with zipfile.ZipFile(path) as archive:
-        pickles = [i for i in archive.infolist() if i.filename.endswith("/data.pkl")]
-        if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE:
-            raise ValueError("it is no state dict of PyTorch")
-        root = pickles[0].filename.rsplit("/", 1)[0]
-        data = archive.read(pickles[0])
-        _check_opcodes(data)
-        state = _Unpickler(data, archive, root).load()
-    depth = 0
-    while isinstance(state, dict) and not any(isinstance(v, np.ndarray) for v in state.values()):
-        inner = [state[k] for k in _WRAPPERS if isinstance(state.get(k), dict)]
-        if len(inner) != 1:
-            names = ", ".join(str(k)[:40] for k in list(state)[:8])
-            raise ValueError(f"it holds no tensors but {names}; save model.state_dict() alone")
-        state, depth = inner[0], depth + 1
-        if depth > _MAX_DEPTH:
-            raise ValueError("its checkpoint is nested without end; save model.state_dict() alone")
-    if not isinstance(state, dict):
-        raise ValueError("it holds no state dict; save model.state_dict()")
-    return {str(k): v for k, v in state.items() if isinstance(v, np.ndarray)}
-
-
-# Matching with a definition
+#: Longest list of names in a note.
+_MAX_NOTE = 600
 
 
 @dataclass
-class _Module:
+class Module:
     """The arrays of one module of the network, and which of them were asked for."""
 
     name: str
@@ -225,14 +30,22 @@ class _Module:
 
     @property
     def kind(self) -> str:
-        if "running_mean" in self.arrays:
+        """``norm``, ``slope``, ``weighted``; ``stray`` if it has no parameters of a layer."""
+        if "running_mean" in self.arrays or (
+            "bn_mean" in self.arrays and "weight" not in self.arrays
+        ):
             return "norm"
         weight = self.arrays.get("weight")
-        return "slope" if weight is not None and weight.ndim <= 1 else "weighted"
+        if weight is None:
+            return "weighted" if "bias" in self.arrays else "stray"
+        return "slope" if weight.ndim <= 1 else "weighted"
+
+    @property
+    def shapes(self) -> tuple[Any, ...]:
+        """What tells modules of one kind apart."""
+        return tuple(sorted((name, array.shape) for name, array in self.arrays.items()))
 
 
-#: What PyTorch's spectral and weight normalization put in place of a weight.
-_REPARAMETRISED = ("weight_orig", "weight_u", "weight_v", "weight_g")
 #: What a definition asks for: the kind of module, and the name there.
 _WANTED = {
     "weight": ("weighted", "weight"),
@@ -245,49 +58,152 @@ _WANTED = {
 }
 
 
-def _check_order(modules: list[_Module], source: str) -> None:
+class Wanted:
+    """What a definition asks for (``definition.Parameters``): its layers, before they are read."""
+
+    def __init__(self) -> None:
+        #: Layers by the kind of module, each once and in order.
+        self.layers: dict[str, list[str]] = {"weighted": [], "norm": [], "slope": []}
+
+    def get(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
+        """Any parameter of this shape."""
+        layer, _, entry = name.rpartition(".")
+        layers = self.layers[_WANTED[entry][0]]
+        if layer not in layers:
+            layers.append(layer)
+        return np.broadcast_to(np.float32(1), shape)
+
+
+def _check_order(modules: Sequence[Module], source: str) -> None:
     """Refuse modules of equal shapes that only words tell apart: these have no order."""
     names: dict[Any, dict[str, str]] = {}
     for module in modules:
-        shapes = tuple(sorted((name, array.shape) for name, array in module.arrays.items()))
         stem = re.sub(r"\d+", "#", module.name)
-        names.setdefault((module.kind, shapes), {}).setdefault(stem, module.name)
+        names.setdefault((module.kind, module.shapes), {}).setdefault(stem, module.name)
     for alike in names.values():
         if len(alike) > 1:
             first, second = list(alike.values())[:2]
             raise ModelError(
                 f"{source} does not say which of '{first[:80]}' and '{second[:80]}' comes first, "
-                "and they have the same shapes: save the state dict as .pth"
+                "and they have the same shapes: save the state dict as .pth, or name the "
+                "definition's layers so"
             )
 
 
-class StateDict:
-    """Parameters for a definition (``model_yaml.Parameters``) from a state dict, by order."""
+def _number(name: str) -> str:
+    """The last number of a name, which tells bn2 that it belongs to conv2."""
+    return (re.findall(r"\d+", name) or [""])[-1]
 
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], source: str):
+
+def modules_of(arrays: Mapping[str, NDArray[Any]], source: str, notes: list[str]) -> list[Module]:
+    """The modules of a state dict that are layers, in order.
+
+    Weights that normalizations keep in parts are put together; what belongs to no layer is left
+    out. ``notes`` gets both. ModelError if parts are missing.
+    """
+    modules: dict[str, Module] = {}
+    for name, array in arrays.items():
+        # A weight in parts: parametrizations.weight.original0 is an entry of its module.
+        module, _, entry = name.rpartition(".")
+        if ".parametrizations." in f".{module}.":
+            module, _, inner = f".{module}".partition(".parametrizations.")
+            module, entry = module.removeprefix("."), f"{inner}.{entry}"
+        if entry != "num_batches_tracked":
+            modules.setdefault(module, Module(module)).arrays[entry] = array
+    for found in modules.values():
+        _put_together(found, source, notes)
+    stray = [m for m in modules.values() if m.kind == "stray"]
+    names = [f"{m.name}.{entry}".lstrip(".") for m in stray for entry in m.arrays]
+    if names:
+        notes.append(f"{source}: no layer has such parameters, left out: {_few(names)}")
+    return [m for m in modules.values() if m.kind != "stray"]
+
+
+class StateDict:
+    """Parameters for a definition (``definition.Parameters``) from a state dict.
+
+    ``wanted`` says what the definition asks for, so that names can decide; without it only order
+    does. ``notes`` say what was matched, recomputed and left out.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, NDArray[Any]], source: str, wanted: Wanted | None = None
+    ):
         self._source = source
-        modules: dict[str, _Module] = {}
-        for name, array in arrays.items():
-            module, _, entry = name.rpartition(".")
-            if entry == "num_batches_tracked":
-                continue
-            if entry in _REPARAMETRISED or "parametrizations" in module:
-                raise ModelError(
-                    f"{source} holds '{name[:80]}', a weight in parts (spectral or weight "
-                    "normalization): remove the normalization in PyTorch before saving, which "
-                    "keeps the network the same"
-                )
-            modules.setdefault(module, _Module(module)).arrays[entry] = array
-        if source.endswith(".safetensors"):
-            _check_order(list(modules.values()), source)
-        self._free: dict[str, list[_Module]] = {"weighted": [], "norm": [], "slope": []}
-        for found in modules.values():
+        self.notes: list[str] = []
+        self._free: dict[str, list[Module]] = {"weighted": [], "norm": [], "slope": []}
+        for found in modules_of(arrays, source, self.notes):
             self._free[found.kind].append(found)
         #: Layer and kind to the module that it took.
-        self._taken: dict[tuple[str, str], _Module] = {}
+        self._taken: dict[tuple[str, str], Module] = {}
+        if wanted is not None:
+            self._match(wanted)
+        elif source.endswith(".safetensors"):
+            _check_order([m for free in self._free.values() for m in free], source)
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text if len(text) <= _MAX_NOTE else f"{text[: _MAX_NOTE - 3]}...")
+
+    # Matching
+
+    def _match(self, wanted: Wanted) -> None:
+        """Give every layer its module: by name where names agree, else by order."""
+        named: dict[str, list[str]] = {}
+        for kind, layers in wanted.layers.items():
+            named[kind] = self._by_name(kind, layers, bool(named.get("weighted")))
+        ordered: dict[str, list[str]] = {}
+        for kind, layers in wanted.layers.items():
+            rest = [layer for layer in layers if layer not in named[kind]]
+            modules = self._free[kind][: len(rest)]
+            if self._source.endswith(".safetensors") and kind in ("weighted", "norm"):
+                _check_order(self._free[kind], self._source)
+            self._warn_alike(modules)
+            for layer, module in zip(rest, modules):
+                self._taken[layer, kind] = module
+                ordered.setdefault(layer, []).append(module.name)
+            self._free[kind] = self._free[kind][len(rest) :]
+        if any(names != [layer] for layer, names in ordered.items()):
+            pairs = (f"{layer} = {' + '.join(names)}" for layer, names in ordered.items())
+            self._note(f"{self._source} is matched with the layers by order: {', '.join(pairs)}")
+
+    def _by_name(self, kind: str, layers: Sequence[str], numbered: bool) -> list[str]:
+        """Take the modules that are named as the layers; which layers found one."""
+        found = []
+        for layer in layers:
+            alike = [m for m in self._free[kind] if self._short(m) == layer]
+            if not alike and numbered and kind != "weighted" and _number(layer):
+                # Layers are known by name: bn2 is the norm of conv2, if nothing else has a 2.
+                alike = [m for m in self._free[kind] if _number(m.name) == _number(layer)]
+            if len(alike) == 1:
+                self._free[kind].remove(alike[0])
+                self._taken[layer, kind] = alike[0]
+                found.append(layer)
+        return found
+
+    @staticmethod
+    def _short(module: Module) -> str:
+        """A module's name without what it is part of."""
+        return module.name.rpartition(".")[2]
+
+    def _warn_alike(self, modules: Sequence[Module]) -> None:
+        """Tell of modules that only their order in the file tells apart."""
+        groups: dict[Any, list[Module]] = {}
+        for module in modules:
+            groups.setdefault(module.shapes, []).append(module)
+        for alike in groups.values():
+            names = [m.name for m in alike]
+            stems = {re.sub(r"\d+", "#", name) for name in names}
+            numbers = [[int(n) for n in re.findall(r"\d+", name)] for name in names]
+            if len(names) > 1 and (len(stems) > 1 or numbers != sorted(numbers)):
+                self._note(
+                    f"{self._source}: {_few(names)} have equal shapes, so only their order in the "
+                    "file tells which is which; if the network uses them in another order its "
+                    "pictures are wrong: name the definition's layers as the file does, and names "
+                    "decide"
+                )
 
     def get(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
-        """The next module's parameter for ``name``; ModelError if there is none that fits."""
+        """The parameter of the layer's module; ModelError if there is none that fits."""
         layer, _, entry = name.rpartition(".")
         kind, key = _WANTED[entry]
         module = self._taken.get((layer, kind))
@@ -321,5 +237,69 @@ class StateDict:
             names = ", ".join(f"{m.name}.{k}" for m in left[:3] for k in m.arrays)
             raise ModelError(
                 f"{self._source} holds parameters that the network's definition does not have: "
-                f"{names[:200]}; the two are different networks"
+                f"{names[:200]}; the two are different networks, or the file holds several "
+                "(--weights-key chooses)"
             )
+
+
+#: What PyTorch's spectral and weight normalization put in place of a weight.
+_PARTS = ("weight_orig", "weight_u", "weight_v", "weight_g")
+
+
+def _put_together(module: Module, source: str, notes: list[str]) -> None:
+    """Weight and spectral normalization in evaluation: the weight that they compute."""
+    arrays = module.arrays
+    for gain, direction in (("weight_g", "weight_v"),
+                            ("weight.original0", "weight.original1")):  # fmt: skip
+        if gain in arrays and direction in arrays:
+            arrays["weight"] = _weight_norm(arrays.pop(gain), arrays.pop(direction))
+            notes.append(f"{source}: weight normalization of '{module.name}' is computed")
+    for whole, left, right in (("weight_orig", "weight_u", "weight_v"),
+                               ("weight.original", "weight.0._u", "weight.0._v")):  # fmt: skip
+        if {whole, left, right} <= arrays.keys():
+            weight = _spectral_norm(arrays[whole], arrays[left], arrays[right])
+            if weight is not None:
+                for name in (whole, left, right):
+                    del arrays[name]
+                arrays["weight"] = weight
+                notes.append(f"{source}: spectral normalization of '{module.name}' is computed")
+    part = next((k for k in arrays if k in _PARTS or k.startswith("weight.")), None)
+    if part is not None:
+        raise ModelError(
+            f"{source} holds '{module.name[:80]}.{part[:40]}', a weight in parts "
+            "(spectral or weight normalization) that cannot be put together: remove the "
+            "normalization in PyTorch before saving, which keeps the network the same"
+        )
+
+
+def _weight_norm(gain: NDArray[Any], direction: NDArray[Any]) -> NDArray[np.float32]:
+    """``gain * direction / |direction|``, the norm over the axes where ``gain`` has one value."""
+    v = direction.astype(np.float64)
+    axes = tuple(i for i, n in enumerate(gain.shape) if n == 1) if gain.ndim == v.ndim else None
+    norm = np.sqrt(np.sum(v * v, axis=axes, keepdims=True))
+    with np.errstate(all="ignore"):  # what is no number is refused by the layer
+        return (gain.astype(np.float64) * v / norm).astype(np.float32)
+
+
+def _spectral_norm(
+    weight: NDArray[Any], left: NDArray[Any], right: NDArray[Any]
+) -> NDArray[np.float32] | None:
+    """``weight / (left . W . right)``; None if the shapes do not say over which axis.
+
+    W has the outputs as rows: the first axis, or the second of a transposed convolution.
+    """
+    w = weight.astype(np.float64)
+    fits = []
+    for axis in range(min(2, w.ndim)):
+        matrix = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)
+        if left.shape == matrix.shape[:1] and right.shape == matrix.shape[1:]:
+            fits.append(float(left.astype(np.float64) @ matrix @ right.astype(np.float64)))
+    if len(fits) != 1 or not fits[0] > 0:
+        return None
+    return (w / fits[0]).astype(np.float32)
+
+
+def _few(names: Sequence[str]) -> str:
+    """Some of the names, in quotes."""
+    text = ", ".join(f"'{name[:60]}'" for name in names[:6])
+    return text + (f" and {len(names) - 6} more" if len(names) > 6 else "")

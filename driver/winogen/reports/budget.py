@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from winogen.cost.units import load_bytes, store_bytes
 from winogen.program.file import Program
 from winogen.program.parts import LayerInfo, StreamInfo
-from winogen.target.board import BEAT_BYTES
 from winogen.target.isa import INSTRUCTION_BYTES, Opcode, Store, Transfer
+from winogen.target.microarchitecture import LOGIC
 
 _KIND = {
     Opcode.LOAD_INPUT: "activations read",
@@ -50,7 +50,7 @@ class LayerBudget:
 def peak_bytes_per_cycle(program: Program) -> float:
     """DRAM bytes that a clock cycle can bring: the memory's, or the ports' if they are slower."""
     board = program.board
-    return min(board.dram_bytes_per_cycle, BEAT_BYTES * board.core.read_ports)
+    return min(board.dram_bytes_per_cycle, LOGIC.beat_bytes * board.core.read_ports)
 
 
 def layer_budgets(program: Program, stream: StreamInfo) -> list[LayerBudget]:

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from winogen.target import registers
-from winogen.target.registers import Engine
+from winogen.target.registers import Activity, Engine, Port
 
 #: Engines that execute instructions.
 _EXECUTING = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
-_ACTIVITIES = ("idle", "busy", "waits for a token", "error")
-_PORTS = ("read0", "read1", "fetch", "write")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class DeviceState:
             line = f"{name} {state.activity}"
             if state.instruction is not None:
                 # An engine that has one and is idle was at it when another one failed.
-                at = "was at" if state.activity == "idle" else f"{state.activity}:"
+                at = "was at" if state.activity == Activity.IDLE.text else f"{state.activity}:"
                 line = f"{name} {at} {describe(state.instruction)}"
             elif state.engine is Engine.FETCH:
                 line += f": {self.fetched} of {self.length} instructions fetched"
@@ -89,14 +87,15 @@ def read_state(get: Callable[[str], int]) -> DeviceState:
             name = f"{engine.name}_INSTRUCTION"
             fields = registers.unpack(name, get(name))
             oldest = fields["index"] if fields["valid"] else None
-        activity = _ACTIVITIES[status[engine.name.lower()]]
+        activity = Activity(status[engine.name.lower()]).text
         engines.append(EngineState(engine, activity, oldest))
     fetched = registers.unpack("FETCH_INSTRUCTION", get("FETCH_INSTRUCTION"))["fetched"]
+    ports = [port.name.lower() for port in Port]
     return DeviceState(
         tuple(engines),
         get("INSTRUCTIONS"),
         fetched,
         get("STREAM_LENGTH"),
-        {port: bus[port] for port in _PORTS if bus[port]},
-        tuple(port for port in _PORTS if bus[f"{port}_address"]),
+        {port: bus[port] for port in ports if bus[port]},
+        tuple(port for port in ports if bus[f"{port}_address"]),
     )

@@ -13,12 +13,10 @@ import yaml
 from winogen.common.errors import BoardError, one_line
 from winogen.common.folders import shipped_folder
 from winogen.target.isa import ISA_VERSION
+from winogen.target.microarchitecture import LOGIC
 
 #: Contiguous memory that 32-bit bus addresses leave room for.
 MAX_CONTIGUOUS_MIB = 3072
-
-#: Bytes of one beat of an AXI port.
-BEAT_BYTES = 8
 
 _FILE = "board.yaml"
 
@@ -57,10 +55,10 @@ class CoreConfig:
             raise BoardError("ci_lanes and co_lanes must be equal: outputs are the next inputs")
         if self.ci_lanes & (self.ci_lanes - 1):
             raise BoardError(f"ci_lanes must be a power of two, not {self.ci_lanes}")
-        if self.word_bytes % BEAT_BYTES:
+        if self.word_bytes % LOGIC.beat_bytes:
             raise BoardError(
                 f"{self.ci_lanes} lanes of {self.data_width} bits are no whole number of "
-                f"{BEAT_BYTES}-byte AXI beats"
+                f"{LOGIC.beat_bytes}-byte AXI beats"
             )
         for name, limit in _FIELD_LIMITS.items():
             if getattr(self, name) > limit:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
-from winogen.target.registers import Engine
+from winogen.target.registers import Engine, numbered
 
 ISA_VERSION = 1
 INSTRUCTION_BYTES = 64
@@ -99,10 +99,6 @@ class InstructionField:
     def limits(self) -> tuple[int, int]:
         """The lowest and the highest value."""
         return _limits(self.width, self.signed)
-
-
-def _numbered(members: type[IntEnum]) -> str:
-    return ", ".join(f"{member.value} {member.name.lower()}" for member in members)
 
 
 def _limits(width: int, signed: bool) -> tuple[int, int]:
@@ -194,7 +190,7 @@ class LoadTable(Transfer):
     opcode = Opcode.LOAD_TABLE
     engine = Engine.LOAD
 
-    table: Annotated[int, Bits(2, _numbered(Table))]
+    table: Annotated[int, Bits(2, numbered(Table))]
     base: Annotated[int, Bits(12, "first entry")]
     count: Annotated[int, Bits(12, "entries to load")]
 

@@ -16,6 +16,7 @@ from winogen.common.errors import InputError
 from winogen.common.files import write_atomically
 from winogen.target import isa, registers
 from winogen.target.isa import Opcode, Table
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
 from winogen.target.registers import Engine, ErrorCode, Segment
 
@@ -39,9 +40,10 @@ even if the quantity changes between the two reads.
 A reset value of "build" is fixed by the build configuration of the accelerator (see
 [boards](../use/boards.md)). Soft reset leaves registers with access `rw` as they are."""
 
+_MOST, _ALIGNMENT = registers.MAX_STREAM_LENGTH, registers.BASE_ALIGNMENT
 _RUN_RULES = f"""\
 1. Write the four segment bases, `STREAM_BASE` and `STREAM_LENGTH` (in instructions, at most
-   {registers.MAX_STREAM_LENGTH}). All addresses are bus addresses and multiples of 64.
+   {_MOST}). All addresses are bus addresses and multiples of {_ALIGNMENT}.
 2. Clear `IRQ_STATUS` if interrupts are used.
 3. Write `CONTROL.start`. It is ignored unless `STATUS.idle` is set. Starting clears the counters
    and the error registers. Tokens that an earlier stream left over are gone.
@@ -85,6 +87,7 @@ instruction-set version is {isa.ISA_VERSION}; it is part of the configuration ha
 either is meant. A *word* of activations is one block of `lanes` channels at one pixel. Activations
 lie in DRAM as [image][channel block][row][column][channel in block]. All strides count words."""
 
+_QUEUE = LOGIC.queue_depth
 _TOKEN_RULES = f"""\
 Three engines execute the stream: load, compute and store. Each takes its own instructions in the
 order of the stream. Nothing else orders the engines but tokens. For each ordered pair of engines
@@ -103,9 +106,9 @@ An instruction that waits for, or signals, its own engine is refused. If no engi
 watchdog ends the stream. The scheduler sets `wait` and `signal` in pairs, so a compiled stream
 leaves no token over (`compiler/hazards.py`).
 
-Instructions are handed out in stream order and an engine's queue holds 16, so an instruction must
-not need a token from one that lies more than 16 beyond it; compiled streams take tokens from
-earlier instructions only (see [hardware](../design/hardware.md#a-limit-on-tokens))."""
+Instructions are handed out in stream order and an engine's queue holds {_QUEUE}, so an instruction
+must not need a token from one that lies more than {_QUEUE} beyond it; compiled streams take
+tokens from earlier instructions only (see [hardware](../design/hardware.md#a-limit-on-tokens))."""
 
 _REFUSALS = """\
 The core stops with ILLEGAL_DESCRIPTOR, before the instruction changes any memory, if

@@ -17,6 +17,9 @@ ADDRESS_RANGE = 0x1000  # bytes; one 4 KB page
 
 #: Largest stream that one start runs, in instructions: keeps a wild length from running for hours.
 MAX_STREAM_LENGTH = 1 << 20
+#: What stream and segments must be aligned to, bytes.
+BASE_ALIGNMENT = 64
+_ALIGNED = f"{BASE_ALIGNMENT}-byte aligned"
 
 #: Records that the trace holds.
 TRACE_DEPTH = 4096
@@ -109,6 +112,72 @@ class Segment(IntEnum):
     SCRATCH = 3
 
 
+class Activity(IntEnum):
+    """What an engine does, as STATUS shows it."""
+
+    IDLE = 0
+    BUSY = 1
+    WAITING = 2
+    ERROR = 3
+
+    @property
+    def text(self) -> str:
+        """The activity in words."""
+        return "waits for a token" if self is Activity.WAITING else self.name.lower()
+
+
+class Port(IntEnum):
+    """The AXI masters, as BUS shows them."""
+
+    READ0 = 0
+    READ1 = 1
+    FETCH = 2
+    WRITE = 3
+
+
+class Counter(IntEnum):
+    """The 64-bit counters of the last stream, in their order: start and soft reset clear them."""
+
+    CYCLES = 0
+    LOAD_BUSY = 1
+    LOAD_STALL = 2
+    COMPUTE_BUSY = 3
+    COMPUTE_STALL = 4
+    STORE_BUSY = 5
+    STORE_STALL = 6
+    MULTIPLIES = 7
+    BYTES_READ = 8
+    BYTES_WRITTEN = 9
+    INSTRUCTIONS = 10
+
+    @property
+    def text(self) -> str:
+        """What it counts."""
+        return _COUNTER_TEXT[self]
+
+
+_COUNTER_TEXT = {
+    Counter.CYCLES: "clock cycles from start to the end of the last instruction",
+    Counter.LOAD_BUSY: "cycles in which the load engine worked",
+    Counter.LOAD_STALL: "cycles in which the load engine waited for a token",
+    Counter.COMPUTE_BUSY: "cycles in which the compute engine worked",
+    Counter.COMPUTE_STALL: "cycles in which the compute engine waited for a token",
+    Counter.STORE_BUSY: "cycles in which the store engine worked",
+    Counter.STORE_STALL: "cycles in which the store engine waited for a token",
+    Counter.MULTIPLIES: "multiplies issued by the array (lanes that hold padding included)",
+    Counter.BYTES_READ: "bytes read from DRAM, instructions included",
+    Counter.BYTES_WRITTEN: "bytes written to DRAM",
+    Counter.INSTRUCTIONS: "instructions completed",
+}
+
+
+def numbered(members: type[IntEnum]) -> str:
+    """The members of an enumeration with their values, in words: ``0 load, 1 compute``."""
+    return ", ".join(
+        f"{m.value} {m.text if isinstance(m, Activity) else m.name.lower()}" for m in members
+    )
+
+
 def _pair(name: str, offset: int, access: str, doc: str) -> list[Register]:
     return [
         Register(f"{name}_LO", offset, access, f"{doc}, bits 31:0"),
@@ -170,7 +239,7 @@ def _registers() -> list[Register]:
                 f("idle", 0, 1, "no stream is running"),
                 f("done", 1, 1, "the last stream ended without error"),
                 f("error", 2, 1, "the last stream ended with ERROR_CODE"),
-                f("load", 4, 2, "load engine: 0 idle, 1 busy, 2 waits for a token, 3 error"),
+                f("load", 4, 2, f"load engine: {numbered(Activity)}"),
                 f("compute", 6, 2, "compute engine, likewise"),
                 f("store", 8, 2, "store engine, likewise"),
                 f("fetch", 10, 2, "instruction fetch, likewise"),
@@ -197,7 +266,7 @@ def _registers() -> list[Register]:
             "why the last stream failed",
             fields=(
                 f("code", 0, 8, "see the table of error codes"),
-                f("engine", 8, 8, "0 load, 1 compute, 2 store, 3 fetch"),
+                f("engine", 8, 8, numbered(Engine)),
             ),
         ),
         Register(
@@ -212,17 +281,17 @@ def _registers() -> list[Register]:
             1 << 24,
         ),
         Register("STREAM_LENGTH", 0x070, "rw", "instructions to run"),
-        *_pair("STREAM_BASE", 0x078, "rw", "bus address of the first instruction, 64-byte aligned"),
+        *_pair("STREAM_BASE", 0x078, "rw", f"bus address of the first instruction, {_ALIGNED}"),
     ]
     for segment in Segment:
         regs += _pair(
             f"{segment.name}_BASE",
             0x080 + 8 * segment,
             "rw",
-            f"bus address of the {segment.name.lower()} segment, 64-byte aligned",
+            f"bus address of the {segment.name.lower()} segment, {_ALIGNED}",
         )
-    for i, (name, doc) in enumerate(COUNTERS):
-        regs += _pair(name, 0x100 + 8 * i, "ro", doc)
+    for counter in Counter:
+        regs += _pair(counter.name, 0x100 + 8 * counter, "ro", counter.text)
     return [*regs, *_state_registers(), *_trace_registers()]
 
 
@@ -250,17 +319,21 @@ def _state_registers() -> list[Register]:
         "what instruction fetch has done",
         fields=(f("fetched", 0, 21, "instructions that have been read"),),
     )
-    ports = ("read0", "read1", "fetch", "write")
     bus = Register(
         "BUS",
         0x190,
         "ro",
         "AXI transactions that memory has yet to answer",
         fields=(
-            *(f(port, 4 * i, 4, f"bursts of port {port}") for i, port in enumerate(ports)),
+            *(f(p.name.lower(), 4 * p, 4, f"bursts of port {p.name.lower()}") for p in Port),
             *(
-                f(f"{port}_address", 16 + i, 1, f"port {port} offers an address")
-                for i, port in enumerate(ports)
+                f(
+                    f"{p.name.lower()}_address",
+                    16 + p,
+                    1,
+                    f"port {p.name.lower()} offers an address",
+                )
+                for p in Port
             ),
         ),
     )
@@ -299,20 +372,8 @@ def _trace_registers() -> list[Register]:
     ]
 
 
-#: 64-bit counters of the last stream: cleared by start and by soft reset.
-COUNTERS: tuple[tuple[str, str], ...] = (
-    ("CYCLES", "clock cycles from start to the end of the last instruction"),
-    ("LOAD_BUSY", "cycles in which the load engine worked"),
-    ("LOAD_STALL", "cycles in which the load engine waited for a token"),
-    ("COMPUTE_BUSY", "cycles in which the compute engine worked"),
-    ("COMPUTE_STALL", "cycles in which the compute engine waited for a token"),
-    ("STORE_BUSY", "cycles in which the store engine worked"),
-    ("STORE_STALL", "cycles in which the store engine waited for a token"),
-    ("MULTIPLIES", "multiplies issued by the array (lanes that hold padding included)"),
-    ("BYTES_READ", "bytes read from DRAM, instructions included"),
-    ("BYTES_WRITTEN", "bytes written to DRAM"),
-    ("INSTRUCTIONS", "instructions completed"),
-)
+#: Names and meanings of the counters, in their order.
+COUNTERS: tuple[tuple[str, str], ...] = tuple((c.name, c.text) for c in Counter)
 
 REGISTERS: tuple[Register, ...] = tuple(_registers())
 BY_NAME: dict[str, Register] = {r.name: r for r in REGISTERS}

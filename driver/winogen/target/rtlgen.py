@@ -15,9 +15,10 @@ from pathlib import Path
 
 from winogen.common.errors import InputError
 from winogen.common.files import write_atomically
-from winogen.target import isa, numerics, registers
+from winogen.target import isa, microarchitecture, numerics, registers
 from winogen.target.isa import InstructionField, Opcode, Table
-from winogen.target.registers import Engine, ErrorCode, Segment
+from winogen.target.microarchitecture import AxiResponse
+from winogen.target.registers import Activity, Counter, Engine, ErrorCode, Port, Segment
 
 COMMAND = "python -m winogen.target.rtlgen hw_src/rtl"
 FILE = "winogen_pkg.sv"
@@ -38,11 +39,16 @@ def package() -> str:
         "  /* verilator lint_off UNUSEDSIGNAL */",
         _constants(),
         _enum("error_e", "Err", ErrorCode, 8),
+        _enum("axi_response_e", "Axi", AxiResponse, 2),
         _enum("engine_e", "Engine", Engine, 2),
         _enum("segment_e", "Seg", Segment, 2),
+        _enum("activity_e", "Activity", Activity, 2),
+        _enum("port_e", "Port", Port, 2),
+        _enum("counter_e", "Counter", Counter, 4),
         _enum("opcode_e", "Op", Opcode, 4),
         _enum("table_e", "Table", Table, 2),
         _registers(),
+        *(_register_struct(r) for r in registers.REGISTERS if r.fields),
         _struct("header_t", header),
         _decoder("header", header),
     ]
@@ -65,6 +71,8 @@ def _constants() -> str:
         "InstructionBytes": isa.INSTRUCTION_BYTES,
         "MaxTokens": isa.MAX_TOKENS,
         "MaxStreamLength": registers.MAX_STREAM_LENGTH,
+        "BaseAlignment": registers.BASE_ALIGNMENT,
+        "Counters": len(Counter),
         "TraceDepth": registers.TRACE_DEPTH,
         "MaxShift": numerics.MAX_SHIFT,
         "PreactivationBits": numerics.PREACTIVATION_BITS,
@@ -77,6 +85,8 @@ def _constants() -> str:
     lines.append(f"  localparam logic [31:0] VersionValue = 32'h{version:08X};")
     watchdog = registers.BY_NAME["WATCHDOG"].reset
     lines.append(f"  localparam logic [31:0] WatchdogReset = 32'h{watchdog:08X};")
+    for name, number, doc in microarchitecture.constants():
+        lines.append(f"  localparam int unsigned {_camel(name)} = {number};  // {doc}")
     return "\n".join(lines)
 
 
@@ -95,6 +105,17 @@ def _registers() -> str:
         for r in registers.REGISTERS
     ]
     return "\n".join(lines)
+
+
+def _register_struct(register: registers.Register) -> str:
+    """A register as a packed struct, from bit 0 up to its highest field."""
+    fields, top = [], 0
+    for f in sorted(register.fields, key=lambda f: f.lsb):
+        if f.lsb > top:
+            fields.append(InstructionField(f"reserved_{top}", f.lsb - top, ""))
+        fields.append(InstructionField(f.name, f.width, f.doc))
+        top = f.lsb + f.width
+    return _struct(f"{register.name.lower()}_reg_t", fields)
 
 
 def _struct(name: str, fields: Iterable[InstructionField]) -> str:
@@ -117,7 +138,8 @@ def _decoder(name: str, fields: Iterable[InstructionField], bits: int = _BITS) -
 
 def _member(name: str) -> str:
     """Field names that are SystemVerilog keywords, told apart."""
-    return {"wait": "wait_mask", "signal": "signal_mask", "table": "table_id"}.get(name, name)
+    masks = {name: f"{name}_mask" for name in ("wait", "signal", "begin", "end")}
+    return {**masks, "table": "table_id", "time": "low_time"}.get(name, name)
 
 
 def _range(width: int) -> str:

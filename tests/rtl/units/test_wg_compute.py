@@ -261,7 +261,7 @@ class Bench:
             wanted = {}
             if out and self.rng.random() < 0.5:
                 shape = ("images", "tiles_y", "tiles_x", "tile", "phases")
-                wanted = {name: out[-1][name] for name in shape} | {"first": 0}
+                wanted = {name: getattr(out[-1], name) for name in shape} | {"first": 0}
             out.append(self.random.compute(**wanted))
             if wanted:
                 out[-1].psum_base = out[-2].psum_base

@@ -5,12 +5,14 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from support.places import ROOT, RTL_UNITS
+from support.rtl import compile_once
 from winogen.target.hardware import rtl_folders, rtl_headers, rtl_sources
 
 #: The folders of the modules, for Verilator to search.
@@ -59,7 +61,9 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("VERILATOR_ROOT", str(root))
         patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
         patch.delenv("CXXFLAGS", raising=False)  # VL_TIME_CONTEXT there would stop cocotb's time
-        patch.setenv("MAKEFLAGS", MAKE_OPTIONS)  # cocotb calls make itself
+        cache = rf"OBJCACHE={sys.executable}\ {compile_once.__file__}"
+        patch.setenv("MAKEFLAGS", f"{MAKE_OPTIONS} {cache}")  # cocotb calls make itself
+        patch.setenv("WG_OBJECTS", str(build_dir.parent / "objects"))
         patch.syspath_prepend(RTL_UNITS)  # cocotb's runner makes PYTHONPATH of it
         patch.delenv("PYTHONWARNINGS", raising=False)
         runner = get_runner("verilator")

@@ -17,6 +17,7 @@ import pytest
 
 from fakes.slow_cores import Endless
 from support.bench import small
+from support.children import child
 from support.places import DRIVER
 from winogen.cli.main import main
 from winogen.runtime import open as devices
@@ -107,7 +108,7 @@ RUN = """
     [(signal.SIGINT, 130, "winogen: interrupted\n"), (signal.SIGTERM, 143, "")],
 )
 def test_a_signal_ends_it_in_good_order(number, code, said, program, output):
-    process = subprocess.Popen(
+    with child(
         [
             *(sys.executable, "-W", "ignore", "-c", textwrap.dedent(RUN)),
             *("run", program, "-n", "100000", "-o", str(output)),
@@ -116,15 +117,14 @@ def test_a_signal_ends_it_in_good_order(number, code, said, program, output):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(DRIVER)},
-    )
-    assert process.stdout
-    for _ in range(5):
-        assert process.stdout.readline() == "running\n"
-    for _ in range(10):  # Python ignores what strikes in a __del__, and says so
-        process.send_signal(number)
-        with suppress(subprocess.TimeoutExpired):
-            out, err = process.communicate(timeout=5)
-            break
+    ) as process:
+        for _ in range(5):
+            assert process.stdout.readline() == "running\n"
+        for _ in range(10):  # Python ignores what strikes in a __del__, and says so
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                out, err = process.communicate(timeout=30)
+                break
     assert process.returncode == code
     assert out.endswith("closed\n")
     assert err.endswith(said) and (err == said or "Exception ignored" in err)

@@ -15,6 +15,7 @@ from PIL import Image
 
 import winogen
 from support.places import DRIVER, ONNX_FILES
+from support.torch_files import save
 from winogen.cli import main as cli
 from winogen.cli.main import main
 from winogen.common.errors import BoardError, InputError
@@ -23,7 +24,8 @@ from winogen.compilation.job import read_job
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.lower import Mode
 from winogen.compiler.options import CompileOptions
-from winogen.network.load import NetworkOptions, load_network
+from winogen.network.load import load_network
+from winogen.network.options import NetworkOptions
 from winogen.program.file import Program
 from winogen.target.board import board_folder, load_board
 
@@ -56,6 +58,10 @@ def parameters(kind: str, seed: int) -> dict[str, np.ndarray]:
     return {n: rng.standard_normal(s).astype(np.float32) / 3 for n, s in SHAPES[kind].items()}
 
 
+def rng_of(name: str) -> np.random.Generator:
+    return np.random.default_rng(list(name.encode()))
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
     """Networks, weights, inputs, pictures and a board, as users have them."""
@@ -65,6 +71,11 @@ def files(tmp_path_factory) -> Path:
         (root / kind / "layers.yaml").write_text(text)
         np.savez(root / kind / "weights.npz", **parameters(kind, 0))
     np.savez(root / "other.npz", **parameters("latent", 1))
+    shapes = {"a.weight": (5, 4, 4, 4), "b.weight": (4, 3, 3, 3)}
+    save({n: rng_of(n).standard_normal(s).astype(np.float32) / 3 for n, s in shapes.items()},
+         root / "odd.pth")  # fmt: skip
+    save({"params": parameters("latent", 2), "params_ema": parameters("latent", 3)},
+         root / "two.pth")  # fmt: skip
     rng = np.random.default_rng(2)
     np.save(root / "z.npy", rng.standard_normal((300, 5)).astype(np.float32) / 2)
     (root / "pictures").mkdir()
@@ -86,6 +97,8 @@ class Case:
     model: str = "latent"
     #: The program is another one without the option.
     matters: bool = field(default=True, kw_only=True)
+    #: Options that the option needs, in Python.
+    also: Callable[[Path], dict[str, Any]] = field(default=lambda _: {}, kw_only=True)
 
 
 CASES = {
@@ -117,6 +130,13 @@ CASES = {
     "weights as text": Case(
         "weights", lambda f: ["--weights", f / "other.npz"], lambda f: str(f / "other.npz")
     ),
+    "weights_key": Case(
+        "weights_key", lambda f: ["--weights", f / "two.pth", "--weights-key", "params"],
+        lambda _: "params", also=lambda f: {"weights": f / "two.pth"},
+    ),
+    "candidate": Case(
+        "candidate", lambda _: ["--candidate", 2], lambda _: 2, "odd.pth", matters=False
+    ),
     "image_size": Case(
         "image_size", lambda _: ["--image-size", "9x12"], lambda _: (9, 12), "picture"
     ),
@@ -147,6 +167,7 @@ def test_python_and_the_command_write_the_same_bytes(name, files, tmp_path):
     board = chosen(case.option)
     words = [*(["--board", "tiny"] if board else []), *case.words(files)]
     model = files / case.model
+    board |= case.also(files)
     got = winogen.compile_model(model, **board, **{case.option: case.value(files)}).tobytes()
     assert got == by_command(model, words, tmp_path)
     assert not case.matters or got != winogen.compile_model(model, **board).tobytes()

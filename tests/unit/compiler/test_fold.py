@@ -10,11 +10,11 @@ from support import naive
 from support.random_graphs import GraphBuilder
 from support.strategies import examples, graphs
 from winogen.common.errors import UnsupportedLayerError
-from winogen.compiler.block import Block
-from winogen.compiler.convolutions import fold_upsample
+from winogen.compiler.block import JOINS, Block
+from winogen.compiler.convolutions import HANDLERS, fold_upsample
 from winogen.compiler.fold import fold
 from winogen.network import reference
-from winogen.network.graph import Graph
+from winogen.network.graph import OPERATIONS, POINTWISE, Graph
 
 TOLERANCE = 1e-4
 
@@ -452,3 +452,8 @@ def test_strided_convolutions(kernel, stride):
 @given(graphs())
 def test_random_networks(graph):
     check(graph)
+
+
+def test_every_operation_has_a_handler():
+    assert set(JOINS) == set(POINTWISE)
+    assert set(HANDLERS) == set(OPERATIONS) - set(POINTWISE)

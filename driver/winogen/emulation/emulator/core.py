@@ -26,9 +26,8 @@ from winogen.target import isa, registers
 from winogen.target.board import Board
 from winogen.target.checks import descriptor_problem, dram_range
 from winogen.target.isa import INSTRUCTION_BYTES, BadOpcodeError, Instruction
-from winogen.target.registers import Engine, ErrorCode, Segment
+from winogen.target.registers import Activity, Engine, ErrorCode, Segment
 
-_IDLE, _BUSY, _WAITING, _ERROR = range(4)
 #: Streams whose analysis is kept: a program has one for each batch size.
 _MAX_PLANS = 16
 
@@ -170,7 +169,7 @@ class EmulatedCore:
         self._set64("ERROR_ADDRESS", fault.address)
         if fault.engine is not Engine.FETCH:
             self._show_oldest(fault.engine, fault.index)
-        self._status(idle=1, error=1, **{fault.engine.name.lower(): _ERROR})
+        self._status(idle=1, error=1, **{fault.engine.name.lower(): Activity.ERROR})
         self._raise_interrupt("error")
 
     def _raise_interrupt(self, event: str) -> None:
@@ -180,7 +179,7 @@ class EmulatedCore:
     def _run_stream(self) -> None:
         length, base = self._get("STREAM_LENGTH"), self._get64("STREAM_BASE")
         bases = {s: self._get64(f"{s.name}_BASE") for s in Segment}
-        aligned = not any(address % 64 for address in (base, *bases.values()))
+        aligned = not any(address % registers.BASE_ALIGNMENT for address in (base, *bases.values()))
         if not 0 < length <= registers.MAX_STREAM_LENGTH or not aligned:
             raise Fault(ErrorCode.BAD_STREAM, Engine.FETCH, 0)
         try:
@@ -251,8 +250,8 @@ class EmulatedCore:
             raise Fault(ErrorCode.WATCHDOG, plan.instructions[index].engine, index)
         self._stuck = True
         more = plan.timeline.fetched < len(plan.instructions)
-        waiting = {e.name.lower(): _WAITING for e in plan.timeline.waiting}
-        self._status(**waiting, fetch=_BUSY if more else _IDLE)
+        waiting = {e.name.lower(): Activity.WAITING for e in plan.timeline.waiting}
+        self._status(**waiting, fetch=Activity.BUSY if more else Activity.IDLE)
 
     def _show_oldest(self, engine: Engine, index: int) -> None:
         name = f"{engine.name}_INSTRUCTION"
