@@ -78,7 +78,53 @@ module tb_load_units
   input  logic [63:0] split_run_addr,
   input  logic [31:0] split_run_bytes,
   output logic [63:0] split_burst_addr,
-  output logic [4:0]  split_burst_beats
+  output logic [4:0]  split_burst_beats,
+
+  // Parts of wg_load_weights: the phases, the check, the transform.
+  input  logic          walk_we,
+  walk_start,
+  walk_ready,
+  input  logic [PA-1:0] walk_waddr,
+  walk_base,
+  input  logic [8:0]    walk_taps,
+  input  logic [15:0]   walk_positions,
+  input  logic [7:0]    walk_phases,
+  output logic          walk_valid,
+  output logic [33:0]   walk_phase,
+
+  input  logic        check_active,
+  check_winograd,
+  check_phase_valid,
+  input  logic [19:0] check_base,
+  input  logic [11:0] check_blocks,
+  check_taps,
+  input  logic [7:0]  check_phases,
+  input  logic [3:0]  check_tap_count,
+  input  logic [4:0]  check_position_count,
+  output logic        check_phase_ready,
+  check_wrong,
+  check_right,
+
+  input  logic                                     turn_valid,
+  turn_last,
+  turn_we,
+  turn_we_half,
+  input  logic                                     turn_full,
+  turn_full_half,
+  input  logic [8:0]                               turn_taps,
+  turn_tap,
+  input  logic [15:0]                              turn_positions,
+  input  logic [WA-1:0]                            turn_addr,
+  input  logic [$clog2(Parts)-1:0]                 turn_part,
+  input  logic [1:0][Lanes-1:0][DataWidth-1:0]     turn_data,
+  output logic                                     turn_ready,
+  turn_half,
+  turn_word_we,
+  output logic                                     turn_word_lower,
+  turn_word_last,
+  turn_busy,
+  output logic [WA-1:0]                            turn_word_addr,
+  output logic [Parts/2-1:0][1:0][Lanes-1:0][DataWidth+3:0] turn_word_data
 );
   localparam config_t Config = '{
       DataWidth: DataWidth,
@@ -230,6 +276,72 @@ module tb_load_units
     .burst_addr_o(split_burst_addr),
     .burst_beats_o(split_burst_beats),
     .burst_last_o(split_burst_last)
+  );
+
+  phase_t walked, checked;
+  assign walk_phase = walked;
+  assign checked    = '{
+    taps: '0, positions: '0, tap_count: check_tap_count, position_count: check_position_count
+  };
+  wg_phase_walker #(
+    .PhaseDepth(PhaseDepth)
+  ) u_walker (
+    .clk_i,
+    .we_i(walk_we),
+    .waddr_i(walk_waddr),
+    .taps_i(walk_taps),
+    .positions_i(walk_positions),
+    .start_i(walk_start),
+    .base_i(walk_base),
+    .phases_i(walk_phases),
+    .phase_valid_o(walk_valid),
+    .phase_ready_i(walk_ready),
+    .phase_o(walked)
+  );
+
+  wg_weight_check #(
+    .WeightDepth(WeightDepth)
+  ) u_check (
+    .clk_i,
+    .active_i(check_active),
+    .base_i(check_base),
+    .blocks_i(check_blocks),
+    .phases_i(check_phases),
+    .winograd_i(check_winograd),
+    .taps_i(check_taps),
+    .phase_valid_i(check_phase_valid),
+    .phase_ready_o(check_phase_ready),
+    .phase_i(checked),
+    .wrong_o(check_wrong),
+    .right_o(check_right)
+  );
+
+  wg_tap_transform #(
+    .Config(Config)
+  ) u_turn (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .phase_valid_i(turn_valid),
+    .phase_ready_o(turn_ready),
+    .phase_taps_i(turn_taps),
+    .phase_positions_i(turn_positions),
+    .phase_addr_i(turn_addr),
+    .phase_last_i(turn_last),
+    .phase_half_o(turn_half),
+    .tap_we_i(turn_we),
+    .tap_half_i(turn_we_half),
+    .tap_part_i(turn_part),
+    .tap_i(turn_tap),
+    .tap_data_i(turn_data),
+    .full_i(turn_full),
+    .full_half_i(turn_full_half),
+    .word_we_o(turn_word_we),
+    .word_lower_o(turn_word_lower),
+    .word_addr_o(turn_word_addr),
+    .word_data_o(turn_word_data),
+    .last_o(turn_word_last),
+    .busy_o(turn_busy)
   );
 
   logic unused;

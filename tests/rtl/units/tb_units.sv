@@ -175,7 +175,57 @@ module tb_units
   input  logic [8:0]                    filter_taps,
   input  logic [3:0]                    filter_position,
   input  logic [8:0][2*DataWidth-1:0]   filter_data,
-  output logic [2*WeightWidth-1:0]      filter_u
+  output logic [2*WeightWidth-1:0]      filter_u,
+
+  // Parts of the fetch, with the instruction in start_bits: the tiles, and a read.
+  input  logic                       tiles_setup,
+  tiles_walk,
+  tiles_square,
+  tiles_ready,
+  input  logic [19:0]                tiles_first_row,
+  tiles_image_words,
+  output logic                       tiles_valid,
+  tiles_final,
+  output logic [TileLanes-1:0][19:0] tiles_addr,
+  output logic [TileLanes-1:0][17:0] tiles_y,
+  tiles_x,
+  output logic [TileAw-1:0]          tiles_last,
+  input  logic                       read_valid,
+  read_square,
+  read_filled,
+  read_last,
+  input  logic [1:0]                 read_number,
+  input  logic [TileAw-1:0]          read_tile,
+  input  logic [2:0]                 read_slot,
+  input  logic [19:0]                read_addr,
+  read_offset,
+  input  logic [17:0]                read_y,
+  read_x,
+  output logic [3:0][BankAw-1:0]     read_in_raddr,
+  input  logic [3:0][WordBits-1:0]   read_in_rdata,
+  output logic [3:0]                 read_we,
+  output logic [TileAw-1:0]          read_to_tile,
+  output logic [3:0][4:0]            read_waddr,
+  output logic [3:0][RowBits-1:0]    read_wdata,
+  output logic                       read_slot_filled,
+  read_slot_last,
+
+  // Memories between the engines.
+  input  logic [3:0]                    mems_in_we,
+  input  logic [3:0][BankAw-1:0]        mems_in_waddr,
+  mems_in_raddr,
+  input  logic [3:0][WordBits-1:0]      mems_in_wdata,
+  output logic [3:0][WordBits-1:0]      mems_in_rdata,
+  input  logic [Lanes/2-1:0]            mems_weight_we,
+  input  logic [WeightAw-1:0]           mems_weight_waddr,
+  mems_weight_raddr,
+  input  logic [Lanes/2-1:0][2*Lanes*WeightWidth-1:0] mems_weight_wdata,
+  output logic [Lanes/2-1:0][2*Lanes*WeightWidth-1:0] mems_weight_rdata,
+  input  logic                          mems_out_we,
+  input  logic [OutputAw-1:0]           mems_out_waddr,
+  mems_out_raddr,
+  input  logic [WordBits-1:0]           mems_out_wdata,
+  output logic [WordBits-1:0]           mems_out_rdata
 );
   localparam config_t Config = '{
       DataWidth: DataWidth,
@@ -469,5 +519,72 @@ module tb_units
     .position_i(filter_position),
     .data_i(filter_data),
     .data_o(filter_u)
+  );
+
+  wg_patch_tiles #(
+    .TileLanes(TileLanes)
+  ) u_tiles (
+    .clk_i,
+    .setup_i(tiles_setup),
+    .walk_i(tiles_walk),
+    .instruction_i(instruction),
+    .square_i(tiles_square),
+    .first_row_i(tiles_first_row),
+    .image_words_i(tiles_image_words),
+    .group_valid_o(tiles_valid),
+    .group_ready_i(tiles_ready),
+    .addr_o(tiles_addr),
+    .y_o(tiles_y),
+    .x_o(tiles_x),
+    .last_o(tiles_last),
+    .final_o(tiles_final)
+  );
+  wg_patch_read #(
+    .Config(Config),
+    .Slots(8)
+  ) u_read (
+    .clk_i,
+    .rst_ni,
+    .clear_i,
+    .valid_i(read_valid),
+    .instruction_i(instruction),
+    .square_i(read_square),
+    .read_i(read_number),
+    .tile_i(read_tile),
+    .slot_i(read_slot),
+    .addr_i(read_addr),
+    .y_i(read_y),
+    .x_i(read_x),
+    .offset_i(read_offset),
+    .slot_filled_i(read_filled),
+    .slot_last_i(read_last),
+    .in_raddr_o(read_in_raddr),
+    .in_rdata_i(read_in_rdata),
+    .patch_we_o(read_we),
+    .patch_tile_o(read_to_tile),
+    .patch_waddr_o(read_waddr),
+    .patch_wdata_o(read_wdata),
+    .slot_filled_o(read_slot_filled),
+    .slot_last_o(read_slot_last)
+  );
+  wg_buffers #(
+    .Config(Config)
+  ) u_buffers (
+    .clk_i,
+    .in_we_i(mems_in_we),
+    .in_waddr_i(mems_in_waddr),
+    .in_wdata_i(mems_in_wdata),
+    .in_raddr_i(mems_in_raddr),
+    .in_rdata_o(mems_in_rdata),
+    .weight_we_i(mems_weight_we),
+    .weight_waddr_i(mems_weight_waddr),
+    .weight_wdata_i(mems_weight_wdata),
+    .weight_raddr_i(mems_weight_raddr),
+    .weight_rdata_o(mems_weight_rdata),
+    .out_we_i(mems_out_we),
+    .out_waddr_i(mems_out_waddr),
+    .out_wdata_i(mems_out_wdata),
+    .out_raddr_i(mems_out_raddr),
+    .out_rdata_o(mems_out_rdata)
   );
 endmodule

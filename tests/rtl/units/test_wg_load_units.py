@@ -15,7 +15,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, Timer
 
-from support.rtl.bits import instruction_bits, unpack
+from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import DEPTHS
 from support.rtl.units import begin, run_unit
 from winogen.target.isa import CLASSES, FIELDS, Instruction, Opcode, Table
@@ -24,7 +24,10 @@ WIDTH, LANES = 16, 8
 WORD = LANES * WIDTH // 8
 DTYPE = np.dtype("<i2")
 G2 = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
-TESTS = ["runs_of_loads", "input_words", "weights", "tables_and_parameters", "bursts"]
+TESTS = [
+    *("runs_of_loads", "input_words", "weights", "tables_and_parameters", "bursts"),
+    *("phases_in_turn", "taps_and_words", "transformed_words"),
+]
 
 
 def test_wg_load_units() -> None:
@@ -337,3 +340,146 @@ async def bursts(dut) -> None:
             got.append((int(dut.split_burst_addr.value), int(dut.split_burst_beats.value)))
         await FallingEdge(dut.clk_i)
     assert got == [(0x1000, 16), (0x1080, 16)]
+
+
+@cocotb.test()
+async def phases_in_turn(dut) -> None:
+    """The phases of an instruction, over and over, with how many bits they have."""
+    rng = random.Random(6)
+    await begin(dut, "walk_we", "walk_start", "walk_ready")
+    entries = []
+    for address in range(DEPTHS["PhaseDepth"]):
+        entries.append((rng.getrandbits(9), rng.getrandbits(16)))
+        dut.walk_we.value, dut.walk_waddr.value = 1, address
+        dut.walk_taps.value, dut.walk_positions.value = entries[-1]
+        await FallingEdge(dut.clk_i)
+    dut.walk_we.value = 0
+    for _ in range(12):
+        count = rng.randint(1, len(entries))
+        base = rng.randint(0, len(entries) - count)
+        dut.walk_base.value, dut.walk_phases.value, dut.walk_start.value = base, count, 1
+        await FallingEdge(dut.clk_i)
+        dut.walk_start.value = 0
+        pace, taken = rng.choice((0.3, 1.0)), 0
+        for _ in range(100):
+            dut.walk_ready.value = ready = int(rng.random() < pace)
+            if ready and dut.walk_valid.value:
+                taps, positions = entries[base + taken % count]
+                counts = taps.bit_count() << 5 | positions.bit_count()
+                assert int(dut.walk_phase.value) == taps << 25 | positions << 9 | counts
+                taken += 1
+            await FallingEdge(dut.clk_i)
+        assert taken > 95 if pace == 1.0 else taken > 10
+
+
+@cocotb.test()
+async def taps_and_words(dut) -> None:
+    """Right where the phases' taps are those of the instruction and all words fit."""
+    rng = random.Random(7)
+    depth = DEPTHS["WeightDepth"]
+    await begin(dut, "check_active", "check_phase_valid")
+    seen = set()
+    for number in range(200):
+        winograd, count = number % 2, rng.randint(1, 6)
+        phases = [(rng.randint(0, 9), rng.randint(0, 16)) for _ in range(count)]
+        taps = sum(t for t, _ in phases) + rng.choice((0, 0, 0, 1, -1))
+        taps = max(0, taps)
+        words = sum(p for _, p in phases) if winograd else taps
+        blocks = rng.choice((1, 2, 3, depth // max(words, 1), rng.getrandbits(12)))
+        base = max(0, rng.choice((0, depth, depth - blocks * words + rng.randint(-1, 1))))
+        base %= 1 << 20
+        dut.check_active.value, dut.check_winograd.value = 0, winograd
+        dut.check_taps.value, dut.check_base.value, dut.check_blocks.value = taps, base, blocks
+        dut.check_phases.value = count
+        await FallingEdge(dut.clk_i)
+        dut.check_active.value = 1
+        left = deque(phases)
+        for _ in range(100):
+            valid = bool(left) and rng.random() < 0.7
+            dut.check_phase_valid.value = int(valid)
+            if valid:
+                dut.check_tap_count.value, dut.check_position_count.value = left[0]
+            await Timer(1, "ns")
+            if valid and dut.check_phase_ready.value:
+                left.popleft()
+            if dut.check_right.value or dut.check_wrong.value:
+                break
+            await FallingEdge(dut.clk_i)
+        right = taps == sum(t for t, _ in phases) and base + blocks * words <= depth
+        assert not left
+        assert (int(dut.check_right.value), int(dut.check_wrong.value)) == (right, not right)
+        seen.add((winograd, right, base + blocks * words == depth))
+        dut.check_active.value = 0
+        await FallingEdge(dut.clk_i)
+    assert {(w, True, True) for w in (0, 1)} <= seen
+
+
+@cocotb.test()
+async def transformed_words(dut) -> None:
+    """Phases go through both halves, each word where it belongs, absent taps as zeros."""
+    rng = random.Random(8)
+    parts, half = LANES // 2, LANES // 4
+    await begin(dut, "turn_valid", "turn_we", "turn_full")
+    words: dict[tuple[int, int], int] = {}
+    lasts = 0
+
+    async def step() -> None:
+        nonlocal lasts
+        await FallingEdge(dut.clk_i)
+        if dut.turn_word_we.value:
+            data = unpack(int(dut.turn_word_data.value), WIDTH + 4, (half, 2, LANES))
+            place = int(dut.turn_word_addr.value), int(dut.turn_word_lower.value)
+            assert place not in words
+            words[place] = data
+        lasts += int(dut.turn_word_last.value)
+
+    expected: dict[tuple[int, int], np.ndarray] = {}
+    address = 0
+    for number in range(12):
+        taps = rng.choice((0x1FF, 0x01B, rng.getrandbits(9) | 1))
+        positions = rng.getrandbits(16) & rng.getrandbits(16) | 1 << rng.randrange(16)
+        window = [t for t in range(9) if taps >> t & 1]
+        g = np.zeros((9, parts, 2, LANES), np.int64)
+        low = -(1 << WIDTH - 1)
+        g[window] = [
+            [[[rng.choice((low, ~low, rng.randint(low, ~low))) for _ in range(LANES)]
+              for _ in range(2)] for _ in range(parts)] for _ in window
+        ]  # fmt: skip
+        u = np.einsum("ia,abpcd,jb->ijpcd", G2, g.reshape(3, 3, parts, 2, LANES), G2)
+        for n, position in enumerate(p for p in range(16) if positions >> p & 1):
+            word = u.reshape(16, parts, 2, LANES)[position]
+            expected[address + n, 1], expected[address + n, 0] = word[:half], word[half:]
+        for _ in range(200):
+            if dut.turn_ready.value:
+                break
+            await step()
+        assert dut.turn_ready.value
+        dut.turn_valid.value, dut.turn_last.value = 1, int(number % 3 == 2)
+        dut.turn_taps.value, dut.turn_positions.value, dut.turn_addr.value = (
+            taps, positions, address,
+        )  # fmt: skip
+        buffer = int(dut.turn_half.value)
+        await step()
+        dut.turn_valid.value = 0
+        await step()
+        for tap in window:
+            for part in range(parts):
+                for _ in range(rng.randrange(2)):
+                    await step()
+                final = tap == window[-1] and part == parts - 1
+                dut.turn_full.value, dut.turn_full_half.value = int(final), buffer
+                await step()
+                dut.turn_full.value = 0
+                dut.turn_we.value, dut.turn_we_half.value = 1, buffer
+                dut.turn_tap.value, dut.turn_part.value = 1 << tap, part
+                dut.turn_data.value = pack(g[tap, part], WIDTH)
+                await step()
+                dut.turn_we.value = 0
+        address += positions.bit_count()
+    for _ in range(100):
+        await step()
+    assert not dut.turn_busy.value
+    assert words.keys() == expected.keys()
+    for place, word in expected.items():
+        np.testing.assert_array_equal(words[place], word)
+    assert lasts == 4

@@ -18,7 +18,7 @@ DEPTH = 13
 
 @pytest.mark.parametrize("core", CORES[:1])
 def test_wg_memories(core: tuple[int, int, int]) -> None:
-    run_units(core, "test_wg_memories", ["rams", "queues", "a_word_a_cycle", "delays"])
+    run_units(core, "test_wg_memories", ["rams", "buffers", "queues", "a_word_a_cycle", "delays"])
 
 
 @cocotb.test()
@@ -43,6 +43,46 @@ async def rams(dut) -> None:
         await FallingEdge(dut.clk_i)
         if len(answers) == 2:
             assert int(dut.ram_rdata.value) == answers.popleft()
+
+
+@cocotb.test()
+async def buffers(dut) -> None:
+    """Each bank and part of the memories between the engines is one of its own."""
+    rng = random.Random(3)
+    writes = [f"mems_{name}_we" for name in ("in", "weight", "out")]
+    await begin(dut, *writes)
+    #: Memory, its slices (banks, parts), and whether each has its own address.
+    kinds = {"in": (4, True), "weight": (len(dut.mems_weight_we), False), "out": (1, False)}
+    held: dict[tuple[str, int, int], int] = {}
+    for write in (True, False):
+        answers: deque[dict[str, list[int]]] = deque()
+        for address in range(40):
+            wanted = {}
+            for name, (slices, own) in kinds.items():
+                ports = {n: getattr(dut, f"mems_{name}_{n}") for n in ("waddr", "raddr", "wdata")}
+                places = [(address + i) % 40 if own else address for i in range(slices)]
+                bits = len(ports["waddr"]) // (slices if own else 1)
+                width = len(ports["wdata"]) // slices
+                packed = pack(places if own else places[:1], bits)
+                ports["waddr"].value = ports["raddr"].value = packed
+                words = [rng.getrandbits(width) for _ in range(slices)]
+                enable = rng.getrandbits(slices) if write and address % 3 else (1 << slices) - 1
+                getattr(dut, f"mems_{name}_we").value = enable if write else 0
+                ports["wdata"].value = sum(word << width * i for i, word in enumerate(words))
+                if write:
+                    for i in range(slices):
+                        if enable >> i & 1:
+                            held[name, i, places[i]] = words[i]
+                wanted[name] = [held.get((name, i, places[i])) for i in range(slices)]
+            answers.append(wanted)
+            await FallingEdge(dut.clk_i)
+            if not write and len(answers) == 2:
+                for name, expected in answers.popleft().items():
+                    data = int(getattr(dut, f"mems_{name}_rdata").value)
+                    width = len(getattr(dut, f"mems_{name}_rdata")) // len(expected)
+                    for i, word in enumerate(expected):
+                        if word is not None:
+                            assert data >> width * i & (1 << width) - 1 == word, (name, i)
 
 
 @cocotb.test()

@@ -15,7 +15,9 @@ from support.rtl.random_compute import RandomCompute, extremes
 from support.rtl.units import CORES, begin, core_of, run_units
 from winogen.target.isa import Instruction, operands
 
-TESTS = ["fetches_patches", "fetch_is_cleared", "transforms_columns"]
+TESTS = [
+    *("fetches_patches", "fetch_is_cleared", "walks_tiles", "reads_pixels", "transforms_columns"),
+]
 SLOTS = 8
 BT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
 
@@ -183,6 +185,129 @@ async def fetch_is_cleared(dut) -> None:
         bench.expect(instruction)
         await bench.run(instruction)
         await bench.finish()
+
+
+@cocotb.test()
+async def walks_tiles(dut) -> None:
+    """Groups of tiles with their first pixels, image by image; the last one says so."""
+    core = core_of(dut)
+    made = RandomCompute(core, 4)
+    await begin(dut, "tiles_setup", "tiles_walk", "tiles_ready")
+    for number in range(20):
+        made.forget_tables()
+        instruction = made.compute()
+        f = operands(instruction)
+        square = int(not f["winograd"] and f["patch_columns"] <= 2)
+        skipped = f["patch_column"] if square else 0
+        image_words = f["blocks"] * f["rows"] * f["pitch"]
+        first_row = f["pitch"] * (f["origin_y"] + f["patch_row"])
+        expected = [
+            (
+                f["input_base"] + first_row + f["origin_x"] + skipped
+                + n * image_words + f["tile"] * (ty * f["pitch"] + tx),
+                f["origin_y"] + f["patch_row"] + f["tile"] * ty,
+                f["origin_x"] + skipped + f["tile"] * tx,
+            )
+            for n, ty, tx in np.ndindex(f["images"], f["tiles_y"], f["tiles_x"])
+        ]  # fmt: skip
+        dut.start_bits.value = instruction_bits(instruction)
+        dut.tiles_square.value, dut.tiles_setup.value = square, 1
+        dut.tiles_first_row.value = first_row % (1 << 20)
+        dut.tiles_image_words.value = image_words
+        await FallingEdge(dut.clk_i)
+        dut.tiles_setup.value, dut.tiles_walk.value = 0, 1
+        for first in range(0, len(expected), core.tile_lanes):
+            group = expected[first : first + core.tile_lanes]
+            for _ in range(20):
+                if dut.tiles_valid.value:
+                    break
+                await FallingEdge(dut.clk_i)
+            for _ in range(made.rng.randrange(3)):
+                await FallingEdge(dut.clk_i)  # it waits
+            assert int(dut.tiles_last.value) == len(group) - 1
+            assert int(dut.tiles_final.value) == (first + core.tile_lanes >= len(expected))
+            for name, bits, place in (("addr", 20, 0), ("y", 18, 1), ("x", 18, 2)):
+                got = int(getattr(dut, f"tiles_{name}").value) & (1 << bits * len(group)) - 1
+                assert got == pack([tile[place] for tile in group], bits), (number, name)
+            dut.tiles_ready.value = 1
+            await FallingEdge(dut.clk_i)
+            dut.tiles_ready.value = 0
+        dut.tiles_walk.value = 0
+        await FallingEdge(dut.clk_i)
+
+
+@cocotb.test()
+async def reads_pixels(dut) -> None:
+    """A read a cycle: its four pixels, zero outside the region and the patch, transformed."""
+    rng = np.random.default_rng(5)
+    core = core_of(dut)
+    made = RandomCompute(core, 6)
+    lanes, width, size = core.ci_lanes, core.data_width, len(made.machine.input)
+    words = [pack(word, width) for word in made.machine.input]
+    bits = len(dut.read_in_raddr) // 4
+    await begin(dut, "read_valid")
+    reads: deque[int] = deque([0, 0])
+    due: deque[tuple[int, bool, dict[tuple[int, int], NDArray[np.int64]], int, int]] = deque()
+    for cycle in range(300):
+        if cycle % 20 == 0:  # an instruction holds while its reads are in the first stage
+            made.forget_tables()
+            f = operands(instruction := made.compute())
+            dut.start_bits.value = instruction_bits(instruction)
+        square = bool(not f["winograd"] and f["patch_columns"] <= 2)
+        number = int(rng.integers(-(-f["patch_rows"] // (2 if square else 1))))
+        row = f["patch_row"] + number * (2 if square else 1)
+        tile, slot = int(rng.integers(core.tile_lanes)), int(rng.integers(SLOTS))
+        y, x = int(rng.integers(-3, f["rows"] + 2)), int(rng.integers(-3, f["columns"] + 2))
+        filled, last, valid = (int(rng.integers(2)) for _ in range(3))
+        above = number * (2 if square else 1)
+        # The tile's first pixel, in a region that begins at word 0.
+        addr, offset = (y * f["pitch"] + x) % (1 << 20), above * f["pitch"]
+        pixels = np.zeros((4, lanes), np.int64)
+        places = []
+        for e in range(4):
+            r, c = (e // 2, e % 2) if square else (0, e)
+            column = f["patch_column"] + c if square else c
+            places.append((row + r, column))
+            used = row + r < f["patch_row"] + f["patch_rows"]
+            used &= f["patch_column"] <= column < f["patch_column"] + f["patch_columns"]
+            there = 0 <= y + above + r < f["rows"] and 0 <= x + c < f["columns"]
+            at = (y + above + r) * f["pitch"] + x + c
+            if used and there and at < size:
+                pixels[e] = made.machine.input[at]
+            if square and not used:
+                places[-1] = None
+        row_ = BT @ pixels if f["winograd"] else pixels
+        written = {place: row_[e] for e, place in enumerate(places) if place}
+        due.append((tile, bool(valid), written, slot, filled | last << 1))
+        for name, value in (
+            ("valid", valid), ("square", int(square)), ("number", number), ("tile", tile),
+            ("slot", slot), ("addr", addr), ("offset", offset), ("y", y % (1 << 18)),
+            ("x", x % (1 << 18)), ("filled", filled), ("last", last),
+        ):  # fmt: skip
+            getattr(dut, f"read_{name}").value = value
+        await FallingEdge(dut.clk_i)
+        reads.append(int(dut.read_in_raddr.value))
+        banks, data = reads.popleft(), []
+        for bank in range(4):
+            address = 4 * (banks >> bank * bits & (1 << bits) - 1) + bank
+            data.append(words[address] if address < size else 0)
+        dut.read_in_rdata.value = pack(data, width * lanes)
+        if len(due) < 6:
+            continue
+        tile, valid, written, slot, ends = due.popleft()
+        assert int(dut.read_slot_filled.value) == (valid and ends & 1)
+        if not valid:
+            assert not dut.read_we.value
+            continue
+        assert int(dut.read_slot_last.value) == ends >> 1
+        assert int(dut.read_to_tile.value) == tile
+        banks = {column ^ (row & 1) << 1: (row, column) for row, column in written}
+        assert int(dut.read_we.value) == sum(1 << bank for bank in banks)
+        for bank, place in banks.items():
+            assert int(dut.read_waddr.value) >> 5 * bank & 31 == slot * 4 + place[0]
+            word = int(dut.read_wdata.value) >> (width + 1) * lanes * bank
+            got = unpack(word & (1 << (width + 1) * lanes) - 1, width + 1, lanes)
+            np.testing.assert_array_equal(got, written[place])
 
 
 @cocotb.test()
