@@ -29,6 +29,7 @@ from winogen.target.isa import (
     Transfer,
 )
 from winogen.target.microarchitecture import LOGIC
+from winogen.target.refusals import CHECK_SLOTS
 from winogen.target.registers import Engine
 
 #: A port announces a burst every other cycle at most.
@@ -40,15 +41,6 @@ BURST_TURN = 6
 #: wg_reader start in 7. wg_control needs 2 to see that the last instruction has ended; they are
 #: counted here, so that a stream ends with its last instruction.
 START_CYCLES = 7 + 2
-#: Multiplier slots of wg_descriptor_check: the longest chain of checks decides.
-CHECK_SLOTS = {
-    Opcode.LOAD_INPUT: 7,
-    Opcode.LOAD_WEIGHTS: 2,
-    Opcode.LOAD_PARAMS: 1,
-    Opcode.LOAD_TABLE: 1,
-    Opcode.COMPUTE: 19,
-    Opcode.STORE: 5,
-}
 #: Instructions that fetch reads ahead.
 FETCH_AHEAD = LOGIC.fetch_fifo_beats * LOGIC.beat_bytes // INSTRUCTION_BYTES
 #: Groups of tiles of a COMPUTE that are followed one by one; the others go on like them.

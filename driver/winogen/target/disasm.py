@@ -24,15 +24,16 @@ def disassemble(instructions: Iterable[Instruction], first: int = 0) -> Iterator
         ).rstrip()
 
 
+_PLACE = ("segment", "offset")
 _FLAGS = ("winograd", "first", "last", "activation")
 
 
 def _words(instruction: Instruction) -> Iterator[str]:
-    fields = operands(instruction)
     if isinstance(instruction, Transfer):
-        del fields["segment"], fields["offset"]
         yield f"{Segment(instruction.segment).name.lower()}+0x{instruction.offset:x}"
-    for name, value in fields.items():
+    for name, value in operands(instruction).items():
+        if name in _PLACE:
+            continue
         if name in _FLAGS:
             if value:
                 yield name
