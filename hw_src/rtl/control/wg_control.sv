@@ -198,25 +198,36 @@ module wg_control
 
   // As the registers show them.
   logic [3:0][1:0] engine_state;
+  status_reg_t shown;
+  error_code_reg_t failure;
+  load_instruction_reg_t [2:0] oldest;  // the registers of the three engines are alike
+  assign shown = '{
+          fetch: engine_state[EngineFetch],
+          store: engine_state[EngineStore],
+          compute: engine_state[EngineCompute],
+          load: engine_state[EngineLoad],
+          reserved_3: 1'b0,
+          error: state_q == StIdle && end_q == EndError,
+          done: state_q == StIdle && end_q == EndDone,
+          idle: state_q == StIdle
+      };
+  assign failure = '{engine: 8'(engine_q), code: code_q};
   always_comb begin
+    oldest = '0;
+    for (int i = 0; i < 3; i++) begin
+      oldest[i].valid = oldest_valid[i];
+      if (oldest_valid[i]) oldest[i].index = oldest_index[i];
+    end
     status_o = '{
-        status: '0,
+        status: shown,
         done_event: done_event_q,
         error_event: error_event_q,
-        error_code: {6'b0, engine_q, code_q},
+        error_code: failure,
         error_index: 32'(index_q),
         error_addr: addr_q,
         counters: counters,
-        instruction: '0
+        instruction: {32'(fetched), oldest}
     };
-    for (int i = 0; i < 3; i++) begin
-      if (oldest_valid[i]) status_o.instruction[i] = {12'h800, oldest_index[i]};
-    end
-    status_o.instruction[EngineFetch] = 32'(fetched);
-    status_o.status[0] = state_q == StIdle;
-    status_o.status[1] = state_q == StIdle && end_q == EndDone;
-    status_o.status[2] = state_q == StIdle && end_q == EndError;
-    status_o.status[11:4] = engine_state;
   end
 
   always_comb begin

@@ -1,6 +1,6 @@
 // All that comes before the engines: registers, run control, fetch, and for each engine its issue.
 module wg_front
-  import wg_types_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter config_t Config = DefaultConfig
 ) (
@@ -27,6 +27,7 @@ module wg_front
 );
   logic start, soft_reset, clear, fetch_start, fetched, all_dispatched, fetch_idle, fetch_progress;
   status_t status;
+  status_reg_t shown;
   fault_t fetch_fault;
   fetched_t queue;
   logic [2:0] queue_valid, queue_ready, quiescent, done;
@@ -34,9 +35,10 @@ module wg_front
   logic [2:0][2:0] available, room, take, promise, give;
   fault_t [2:0] fault;
 
+  assign shown = status.status;
   assign stream_o = '{
-          begins: start && status.status[0],
-          running: !status.status[0] && !clear,
+          begins: start && shown.idle,
+          running: !shown.idle && !clear,
           clear: clear
       };
 
@@ -139,4 +141,8 @@ module wg_front
     .available_o(available),
     .room_o(room)
   );
+
+  // The rest of STATUS is for the host.
+  logic unused;
+  assign unused = ^shown;
 endmodule

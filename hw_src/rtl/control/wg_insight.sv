@@ -62,11 +62,12 @@ module wg_insight
       assign {offered[p], accepted[p], answered[p]} = '0;
     end
   end
-  assign offered[3:2]  = {wr_req_i.awvalid, if_req_i.arvalid};
-  assign accepted[3:2] = {wr_rsp_i.awready, if_rsp_i.arready};
-  assign answered[3:2] = {
-    wr_rsp_i.bvalid && wr_req_i.bready, if_rsp_i.rvalid && if_req_i.rready && if_rsp_i.rlast
-  };
+  assign offered[PortFetch]  = if_req_i.arvalid;
+  assign accepted[PortFetch] = if_rsp_i.arready;
+  assign answered[PortFetch] = if_rsp_i.rvalid && if_req_i.rready && if_rsp_i.rlast;
+  assign offered[PortWrite]  = wr_req_i.awvalid;
+  assign accepted[PortWrite] = wr_rsp_i.awready;
+  assign answered[PortWrite] = wr_rsp_i.bvalid && wr_req_i.bready;
   wg_bus_state #(
     .Ports(4)
   ) u_bus_state (
@@ -79,9 +80,22 @@ module wg_insight
     .address_o(address)
   );
 
+  bus_reg_t owed;
+  trace_count_reg_t count;
+  assign owed = '{
+          write_address: address[PortWrite],
+          fetch_address: address[PortFetch],
+          read1_address: address[PortRead1],
+          read0_address: address[PortRead0],
+          write: bursts[PortWrite],
+          fetch: bursts[PortFetch],
+          read1: bursts[PortRead1],
+          read0: bursts[PortRead0]
+      };
+  assign count = '{overflow: overflow, reserved_16: '0, records: records};
   assign insight_o = '{
-          bus: {12'b0, address, bursts},
-          trace_count: {overflow, 15'b0, records},
+          bus: 32'(owed),
+          trace_count: count,
           trace_data: trace_data
       };
 

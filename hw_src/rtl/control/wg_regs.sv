@@ -22,8 +22,11 @@ module wg_regs
   input  status_t   status_i,
   input  insight_t  insight_i
 );
-  localparam logic [31:0] Capability = {
-    8'(Config.DataWidth), 8'(Config.TileLanes), 8'(Config.Lanes), 8'(Config.Lanes)
+  localparam capability_reg_t Capability = '{
+      data_width: 8'(Config.DataWidth),
+      tile_lanes: 8'(Config.TileLanes),
+      co_lanes: 8'(Config.Lanes),
+      ci_lanes: 8'(Config.Lanes)
   };
   localparam int unsigned Bases = 5;  // the stream and four segments
 
@@ -81,8 +84,14 @@ module wg_regs
   logic [1:0] irq_status_q, irq_clear;
   logic [Bases-1:0][63:0] base_q;
   assign {wpair, whigh} = awaddr_q;
-  assign reset_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && wdata_q[1];
-  assign start_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && wdata_q[1:0] == 2'b01;
+  control_reg_t command;
+  status_reg_t shown;
+  irq_status_reg_t events;
+  assign command = wdata_q[$bits(control_reg_t)-1:0];
+  assign shown = status_i.status;
+  assign events = '{error: status_i.error_event, done: status_i.done_event};
+  assign reset_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && command.reset;
+  assign start_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && command == '{start: 1'b1, reset: 1'b0};
   assign irq_clear =
       write && awaddr_q == RegIrqStatus[11:2] && wstrb_q[0] ? wdata_q[1:0] : 2'b00;
   always_ff @(posedge clk_i) begin
@@ -103,8 +112,7 @@ module wg_regs
       reset_q <= reset_d;
       // reset_q too: an event may meet the pulse that wg_control has yet to see.
       if (reset_d || reset_q) irq_status_q <= '0;
-      else
-        irq_status_q <= (irq_status_q & ~irq_clear) | {status_i.error_event, status_i.done_event};
+      else irq_status_q <= (irq_status_q & ~irq_clear) | events;
       irq_q <= |(irq_status_q & irq_enable_q[1:0]);
       if (write) begin
         unique case (awaddr_q)
@@ -201,7 +209,7 @@ module wg_regs
     .rdata_o(latched_high)
   );
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || reset_q || (start_q && status_i.status[0])) begin
+    if (!rst_ni || reset_q || (start_q && shown.idle)) begin
       latched_q <= '0;
     end else begin
       if (write && whigh && is_wide(wpair)) latched_q[wslot] <= 1'b0;
@@ -244,7 +252,7 @@ module wg_regs
 
   // Words are accessed whole: byte addresses within one mean nothing.
   logic unused;
-  assign unused = ^{s_axil_i.awaddr[1:0], s_axil_i.araddr[1:0]};
+  assign unused = ^{s_axil_i.awaddr[1:0], s_axil_i.araddr[1:0], shown};
 
   `ASSERT_HOLD(b_holds, bvalid_q, s_axil_i.bready, bvalid_q, 1'b0)
   `ASSERT_HOLD(r_holds, rvalid_q, s_axil_i.rready, rdata_q, 1'b0)

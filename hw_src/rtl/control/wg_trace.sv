@@ -28,7 +28,8 @@ module wg_trace
   output logic [15:0]      records_o,
   output logic             overflow_o
 );
-  localparam int unsigned TimeBits = 23;
+  trace_data_reg_t record;
+  localparam int unsigned TimeBits = $bits(record.low_time);
 
   function automatic logic in_window(input logic [19:0] index, input logic [19:0] first,
                                      input logic [20:0] length);
@@ -93,6 +94,12 @@ module wg_trace
       else overflow_o <= 1'b1;
     end
   end
+  assign record = '{
+          stall: mask_q[8:6],
+          end_mask: mask_q[5:3],
+          begin_mask: mask_q[2:0],
+          low_time: record_time_q
+      };
   assign records_o = 16'(count_q);
 
   wg_ram #(
@@ -102,7 +109,7 @@ module wg_trace
     .clk_i,
     .we_i   (write_q && room),
     .waddr_i(count_q[AW-1:0]),
-    .wdata_i({mask_q, record_time_q}),
+    .wdata_i(record),
     .raddr_i(index_i),
     .rdata_o(data_o)
   );
