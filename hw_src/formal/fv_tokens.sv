@@ -69,8 +69,8 @@ module fv_tokens
     assign queue = '{illegal: queue_illegal_i, index: '0, bits: {502'b0, masks_i, 4'b0}};
     wg_issue #(
       .Engine(e),
-      .QueueDepth(Depth),
-      .InFlight(Depth)
+      .QueueEntries(Depth),
+      .FlightEntries(Depth)
     ) u_issue (
       .clk_i,
       .rst_ni,

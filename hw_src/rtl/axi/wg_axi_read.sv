@@ -7,8 +7,8 @@
 module wg_axi_read #(
   parameter int unsigned AddrWidth = 64,
   parameter int unsigned Pack = 1,            // beats in an entry: a power of two
-  parameter int unsigned FifoBeats = 128,     // a power of two, at least 16 and 2 * Pack
-  parameter int unsigned MaxOutstanding = 8,  // bursts: a power of two, at least 2
+  parameter int unsigned FifoBeats = winogen_pkg::LoadFifoBeats,  // a power of two, at least 16 and 2 * Pack
+  parameter int unsigned MaxOutstanding = winogen_pkg::Outstanding,  // bursts: a power of two, at least 2
   localparam int unsigned CountWidth = $clog2(Pack + 1)
 ) (
   input  logic                  clk_i,

@@ -8,7 +8,7 @@ module wg_axi_write
   import wg_types_pkg::*;
 #(
   parameter int unsigned AddrWidth = 64,
-  parameter int unsigned MaxOutstanding = 8  // bursts: a power of two, at least 2
+  parameter int unsigned MaxOutstanding = winogen_pkg::Outstanding  // bursts: a power of two, at least 2
 ) (
   input  logic           clk_i,
   input  logic           rst_ni,

@@ -8,8 +8,8 @@ module wg_reader
 #(
   parameter int unsigned Ports = 2,           // 1, 2 or 4
   parameter int unsigned AddrWidth = 64,
-  parameter int unsigned FifoBeats = 128,     // in each port
-  parameter int unsigned MaxOutstanding = 8,  // bursts in each port
+  parameter int unsigned FifoBeats = winogen_pkg::LoadFifoBeats,  // in each port
+  parameter int unsigned MaxOutstanding = winogen_pkg::Outstanding,  // bursts in each port
   localparam int unsigned CountWidth = $clog2(Ports + 1)
 ) (
   input  logic                      clk_i,

@@ -1,7 +1,7 @@
 // The activation table for Lanes lanes: linear interpolation between 1025 entries, rounded half up
 // to DataWidth bits and saturated.
 //
-// One word a cycle; outputs follow their inputs by Latency = 8 cycles, with use_i low too (then the
+// One word a cycle; outputs follow their inputs by Latency cycles, with use_i low too (then the
 // low DataWidth bits of pre_i pass). A lane keeps even and odd entries in a block RAM each, so that
 // it reads entries i and i + 1 at once. A word that enters after the cycle of a write sees it.
 //
@@ -28,7 +28,7 @@ module wg_activation #(
   output logic [Lanes-1:0][DataWidth-1:0] value_o,
   output logic [SideWidth-1:0]            side_o
 );
-  localparam int unsigned Latency = 8;
+  localparam int unsigned Latency = winogen_pkg::ActivationLatency;
   localparam int unsigned Shift = 6 + 16 - DataWidth;
   localparam int unsigned SumWidth = 24;
   // Entries 0, 2, ..., 1024 and 1, 3, ..., 1023.

@@ -35,7 +35,7 @@ module wg_compute
   output logic [OutputAw-1:0]                          out_waddr_o,
   output logic [Lanes-1:0][DataWidth-1:0]              out_wdata_o
 );
-  localparam int unsigned Slots = 8;
+  localparam int unsigned Slots = PatchSlots;
   localparam int unsigned SlotAw = $clog2(Slots);
   localparam int unsigned TileLanes = Config.TileLanes;
   localparam int unsigned TileAw = index_width(TileLanes);
@@ -64,7 +64,7 @@ module wg_compute
 
   wg_fifo #(
     .Width(Queue),
-    .Depth(4)
+    .Depth(ComputeAhead)
   ) u_mac_queue (
     .clk_i,
     .rst_ni,
@@ -78,7 +78,7 @@ module wg_compute
   );
   wg_fifo #(
     .Width(Queue),
-    .Depth(4)
+    .Depth(ComputeAhead)
   ) u_drain_queue (
     .clk_i,
     .rst_ni,

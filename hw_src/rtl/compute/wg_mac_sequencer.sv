@@ -13,7 +13,7 @@ module wg_mac_sequencer
   import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter  config_t     Config   = DefaultConfig,
-  parameter  int unsigned Slots    = 8,
+  parameter  int unsigned Slots    = PatchSlots,
   localparam int unsigned StepAw   = $clog2(Config.StepDepth),
   localparam int unsigned WeightAw = $clog2(Config.WeightDepth),
   localparam int unsigned AccAw    = $clog2(Config.AccumulatorDepth),

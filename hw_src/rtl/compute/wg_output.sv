@@ -40,7 +40,6 @@ module wg_output
   // The data width's least and greatest number, in 16 bits.
   localparam logic signed [15:0] Highest = 16'((1 << (DataWidth - 1)) - 1);
   localparam logic signed [15:0] Lowest = ~Highest;
-  localparam int unsigned RequantiseLatency = 9;  // of wg_requantise
 
   // -- Partial sums ------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ module wg_patch_fetch
   import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter  config_t     Config    = DefaultConfig,
-  parameter  int unsigned Slots     = 8,
+  parameter  int unsigned Slots     = winogen_pkg::PatchSlots,
   localparam int unsigned TileLanes = Config.TileLanes,
   localparam int unsigned WordBits  = word_bits(Config),
   localparam int unsigned BankAw    = $clog2(bank_depth(Config)),

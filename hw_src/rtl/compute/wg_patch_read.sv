@@ -9,7 +9,7 @@ module wg_patch_read
   import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter  config_t     Config    = DefaultConfig,
-  parameter  int unsigned Slots     = 8,
+  parameter  int unsigned Slots     = winogen_pkg::PatchSlots,
   localparam int unsigned DataWidth = Config.DataWidth,
   localparam int unsigned Lanes     = Config.Lanes,
   localparam int unsigned WordBits  = word_bits(Config),

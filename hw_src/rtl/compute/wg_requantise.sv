@@ -1,7 +1,7 @@
 // One lane of the requantiser: clamp((acc * m + 2^(shift-1)) >> shift, low, high) with m = negative
 // where acc < 0 and m = positive elsewhere.
 //
-// One value a cycle; valid_o and value_o follow their inputs by Latency = 9 cycles, low_i and high_i
+// One value a cycle; valid_o and value_o follow their inputs by Latency cycles, low_i and high_i
 // by one. Exact for every accumulator and multiplier and for shifts 1 to 62; low <= high is the
 // caller's promise.
 //
@@ -27,7 +27,7 @@ module wg_requantise #(
   output logic                       valid_o,
   output logic signed [15:0]         value_o
 );
-  localparam int unsigned Latency = 9;
+  localparam int unsigned Latency = winogen_pkg::RequantiseLatency;
   // 17 bits for the cascade between neighbouring DSPs; 24 where two parts would not do otherwise.
   localparam int unsigned LowWidth = AccWidth > 42 ? 24 : 17;
   localparam int unsigned HighWidth = AccWidth - LowWidth;

@@ -28,8 +28,9 @@ module wg_control
   // for the counters
   input  work_t        work_i
 );
-  // Cycles of clear_o before units_idle_i counts: what was under way may take some to show.
-  localparam logic [2:0] SettleCycles = 3'd7;
+  // clear_o is up for SettleCycles before units_idle_i counts: what was under way may take some to
+  // show.
+  localparam int unsigned SettleWidth = $clog2(SettleCycles + 1);
 
   typedef enum logic [1:0] {
     StIdle,
@@ -122,7 +123,7 @@ module wg_control
     end
   end
 
-  logic [2:0] settle_q;
+  logic [SettleWidth-1:0] settle_q;
   logic fetch_start_q, done_event_q, error_event_q, empty;
   logic [7:0] code_q;
   logic [1:0] engine_q;
@@ -149,13 +150,13 @@ module wg_control
       // Units of an idle core are clear already.
       if (state_q == StRun) begin
         state_q <= StDrain;
-        settle_q <= SettleCycles;
+        settle_q <= SettleWidth'(SettleCycles);
       end
     end else begin
       unique case (state_q)
         StIdle: begin
           if (start_i) begin
-            settle_q <= SettleCycles;
+            settle_q <= SettleWidth'(SettleCycles);
             if (bad_stream) begin
               state_q <= StDrain;
               end_q <= EndError;
@@ -234,12 +235,12 @@ module wg_control
     engine_state = '0;
     if (state_q == StRun) begin
       for (int i = 0; i < 3; i++) begin
-        if (issue_i[i].busy) engine_state[i] = 2'd1;
-        else if (issue_i[i].stall) engine_state[i] = 2'd2;
+        if (issue_i[i].busy) engine_state[i] = ActivityBusy;
+        else if (issue_i[i].stall) engine_state[i] = ActivityWaiting;
       end
-      if (!all_dispatched_i) engine_state[3] = 2'd1;
+      if (!all_dispatched_i) engine_state[EngineFetch] = ActivityBusy;
     end else if (end_q == EndError) begin
-      engine_state[engine_q] = 2'd3;
+      engine_state[engine_q] = ActivityError;
     end
   end
 endmodule

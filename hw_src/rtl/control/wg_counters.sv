@@ -12,23 +12,25 @@ module wg_counters
   input  logic [2:0]        done_i,     // pulse: an instruction has ended
   input  logic              fetched_i,  // pulse: an instruction was read
   input  work_t             work_i,
-  output logic [10:0][63:0] counters_o,
+  output logic [Counters-1:0][63:0] counters_o,
   output logic [20:0]       fetched_o   // instructions that were read
 );
-  logic [10:0][32:0] add_d, add_q;
+  logic [Counters-1:0][32:0] add_d, add_q;
 
   always_comb begin
     add_d = '0;
-    add_d[0] = 33'd1;
-    for (int i = 0; i < 3; i++) begin
-      add_d[1+2*i] = 33'(issue_i[i].busy);
-      add_d[2+2*i] = 33'(issue_i[i].stall);
-    end
-    add_d[7] = work_i.step ? 33'(Multipliers) : '0;
-    add_d[8] = (work_i.read_valid ? 33'(work_i.read_bytes) : '0)
+    add_d[CounterCycles] = 33'd1;
+    add_d[CounterLoadBusy] = 33'(issue_i[EngineLoad].busy);
+    add_d[CounterLoadStall] = 33'(issue_i[EngineLoad].stall);
+    add_d[CounterComputeBusy] = 33'(issue_i[EngineCompute].busy);
+    add_d[CounterComputeStall] = 33'(issue_i[EngineCompute].stall);
+    add_d[CounterStoreBusy] = 33'(issue_i[EngineStore].busy);
+    add_d[CounterStoreStall] = 33'(issue_i[EngineStore].stall);
+    add_d[CounterMultiplies] = work_i.step ? 33'(Multipliers) : '0;
+    add_d[CounterBytesRead] = (work_i.read_valid ? 33'(work_i.read_bytes) : '0)
         + (fetched_i ? 33'(InstructionBytes) : '0);
-    add_d[9] = work_i.write_valid ? 33'(work_i.write_bytes) : '0;
-    add_d[10] = 33'(done_i[0]) + 33'(done_i[1]) + 33'(done_i[2]);
+    add_d[CounterBytesWritten] = work_i.write_valid ? 33'(work_i.write_bytes) : '0;
+    add_d[CounterInstructions] = 33'(done_i[0]) + 33'(done_i[1]) + 33'(done_i[2]);
   end
 
   always_ff @(posedge clk_i) begin
@@ -38,7 +40,7 @@ module wg_counters
       fetched_o <= '0;
     end else begin
       add_q <= running_i ? add_d : '0;
-      for (int i = 0; i < 11; i++) counters_o[i] <= counters_o[i] + 64'(add_q[i]);
+      for (int unsigned i = 0; i < Counters; i++) counters_o[i] <= counters_o[i] + 64'(add_q[i]);
       if (running_i && fetched_i) fetched_o <= fetched_o + 1'b1;
     end
   end

@@ -9,8 +9,8 @@ module wg_fetch
   import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter config_t     Config = DefaultConfig,
-  parameter int unsigned FifoBeats = 64,
-  parameter int unsigned MaxOutstanding = 4
+  parameter int unsigned FifoBeats = FetchFifoBeats,
+  parameter int unsigned MaxOutstanding = FetchOutstanding
 ) (
   input  logic          clk_i,
   input  logic          rst_ni,

@@ -6,8 +6,8 @@ module wg_issue
   import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter int unsigned Engine = 0,  // 0 load, 1 compute, 2 store
-  parameter int unsigned QueueDepth = 16,
-  parameter int unsigned InFlight = 8
+  parameter int unsigned QueueEntries = QueueDepth,
+  parameter int unsigned FlightEntries = InFlight
 ) (
   input  logic       clk_i,
   input  logic       rst_ni,
@@ -37,7 +37,7 @@ module wg_issue
   fetched_t head;
   wg_fifo #(
     .Width($bits(fetched_t)),
-    .Depth(QueueDepth)
+    .Depth(QueueEntries)
   ) u_queue (
     .clk_i,
     .rst_ni,
@@ -58,7 +58,7 @@ module wg_issue
   logic start;
   wg_fifo #(
     .Width(3 + 20),
-    .Depth(InFlight)
+    .Depth(FlightEntries)
   ) u_flight (
     .clk_i,
     .rst_ni,

@@ -179,7 +179,7 @@ module wg_regs
         for (int unsigned i = 0; i < Bases; i++) begin
           if (araddr_q[9:1] == RegStreamBaseLo[11:3] + 9'(i)) pair_d = base_q[i];
         end
-        for (int unsigned i = 0; i < 11; i++) begin
+        for (int unsigned i = 0; i < Counters; i++) begin
           if (araddr_q[9:1] == RegCyclesLo[11:3] + 9'(i)) pair_d = status_i.counters[i];
         end
       end

@@ -1,6 +1,6 @@
 // Filter transform of Winograd F(2x2, 3x3): u = (2G) g (2G)^T at one position, for many filters.
 //
-// A new position, and other filters, every cycle; the result follows Latency = 3 cycles later:
+// A new position, and other filters, every cycle; the result follows FilterLatency cycles later:
 // absent taps become zero, then the columns of each row are combined, then the rows. 2G has the
 // rows (2 0 0), (1 1 1), (1 -1 1), (0 0 2), so each combination is two additions.
 module wg_filter_transform #(

@@ -44,7 +44,6 @@ module wg_load
   output table_write_t                     tab_o,
   output param_write_t                     par_o
 );
-  localparam int unsigned Ahead = 4;
   localparam int unsigned PA = index_width(Config.PhaseDepth);
 
   if (ReadPorts < 1 || ReadPorts > 2) begin : gen_check_ports
@@ -105,7 +104,7 @@ module wg_load
 
   wg_fifo #(
     .Width(4 + 20 + 96),
-    .Depth(Ahead)
+    .Depth(LoadAhead)
   ) u_queue (
     .clk_i,
     .rst_ni,

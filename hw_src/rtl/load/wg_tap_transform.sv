@@ -45,7 +45,7 @@ module wg_tap_transform
   output logic                          last_o,         // pulse: the last word of an instruction
   output logic                          busy_o          // a phase is being worked off
 );
-  localparam int unsigned Latency = 3;  // of wg_filter_transform
+  localparam int unsigned Latency = winogen_pkg::FilterLatency;  // of wg_filter_transform
 
   logic [1:0] used_q;  // halves that are being filled or worked off
   logic [1:0] ready_q;  // halves that are complete

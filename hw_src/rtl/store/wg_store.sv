@@ -36,9 +36,7 @@ module wg_store
   localparam int unsigned WordBytes = WordBits / 8;
   localparam int unsigned WordBeats = WordBits / 64;
   localparam int unsigned BeatWidth = WordBeats > 1 ? $clog2(WordBeats) : 1;
-  localparam int unsigned QueueDepth = 8;
-  localparam int unsigned CreditWidth = $clog2(QueueDepth + 1);
-  localparam int unsigned InFlight = 16;
+  localparam int unsigned CreditWidth = $clog2(StoreQueueWords + 1);
 
   logic stop, start, runs_idle, reads_idle, index_ready, index_valid;
   store_t d;
@@ -56,7 +54,7 @@ module wg_store
 
   wg_fifo #(
     .Width(20),
-    .Depth(InFlight)
+    .Depth(StoreInFlight)
   ) u_index (
     .clk_i,
     .rst_ni,
@@ -204,7 +202,7 @@ module wg_store
 
     if (!rst_ni || stop) begin
       arrive_q <= '0;
-      credit_q <= CreditWidth'(QueueDepth);
+      credit_q <= CreditWidth'(StoreQueueWords);
     end else begin
       arrive_q <= {arrive_q[0], read};
       credit_q <= credit_q - CreditWidth'(read) + CreditWidth'(word_valid && word_ready);
@@ -214,7 +212,7 @@ module wg_store
   logic queue_ready;
   wg_fifo #(
     .Width(WordBits),
-    .Depth(QueueDepth)
+    .Depth(StoreQueueWords)
   ) u_queue (
     .clk_i,
     .rst_ni,
