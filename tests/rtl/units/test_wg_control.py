@@ -803,6 +803,17 @@ async def run_faults(dut):
     status = await rig.run([give, plain(Opcode.COMPUTE, 1, tile=0)])
     await rig.expect(status, ErrorCode.ILLEGAL_DESCRIPTOR, Engine.COMPUTE, 1)
     assert rig.ended == [0]
+    # And for those before it, however long they take.
+    rig.latency = 500
+    for before, bad in (
+        (load, plain(Opcode.LOAD_INPUT, rows=0)),
+        (compute, plain(Opcode.COMPUTE, tile=3)),
+        (store, plain(Opcode.STORE, base=CORE.output_depth)),
+    ):
+        status = await rig.run([before, before, bad])
+        await rig.expect(status, ErrorCode.ILLEGAL_DESCRIPTOR, bad.engine, 2)
+        assert rig.ended == [0, 1]
+    rig.latency = 20
     # Engines
     for index, engine in ((3, Engine.LOAD), (4, Engine.COMPUTE), (5, Engine.STORE)):
         rig.fail = {index: (ErrorCode.AXI_DECERR, 0x1234_5678_9ABC_DEF0)}

@@ -6,5 +6,3 @@
 -Wno-unused-port
 // What stands in for a module has all its parameters.
 -Wno-unused-parameter
-// Outputs that a bench or a proof leaves alone.
--Wno-empty-output-connection
