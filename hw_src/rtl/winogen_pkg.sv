@@ -238,9 +238,7 @@ package winogen_pkg;
     logic [19:0] index;
   } store_instruction_reg_t;
 
-  typedef struct packed {
-    logic [20:0] fetched;
-  } fetch_instruction_reg_t;
+  typedef struct packed {logic [20:0] fetched;} fetch_instruction_reg_t;
 
   typedef struct packed {
     logic write_address;

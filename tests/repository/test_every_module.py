@@ -14,7 +14,7 @@ from support.places import HARDWARE, TESTS
 from winogen.target.hardware import rtl_sources
 
 #: No modules: test_rtlgen.py and test_hardware.py compare them with Python.
-PACKAGES = ("winogen_pkg", "wg_types_pkg")
+PACKAGES = ("winogen_pkg", "winogen_rules_pkg", "wg_types_pkg")
 OPEN = HARDWARE / "open"
 BENCHES = TESTS / "rtl"
 #: winogen.emulation.rtl simulates the whole core; its tests drive it by registers and memory.

@@ -18,6 +18,7 @@ from winogen.target import isa, registers
 from winogen.target.isa import Opcode, Table
 from winogen.target.microarchitecture import LOGIC
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
+from winogen.target.refusals import MEMORIES, RULES, Forbidden, NotZero, Within, table_memory
 from winogen.target.registers import Engine, ErrorCode, Segment
 
 COMMAND = "python -m winogen.target.isadoc docs/reference"
@@ -110,20 +111,23 @@ Instructions are handed out in stream order and an engine's queue holds {_QUEUE}
 must not need a token from one that lies more than {_QUEUE} beyond it; compiled streams take
 tokens from earlier instructions only (see [hardware](../design/hardware.md#a-limit-on-tokens))."""
 
-_REFUSALS = """\
+_TABLE_DEPTHS = "the tables have " + ", ".join(
+    f"`{MEMORIES[table_memory(t)]}` ({t.name.lower()})" for t in Table
+)
+_REFUSALS = f"""\
 The core stops with ILLEGAL_DESCRIPTOR, before the instruction changes any memory, if
 
-- an instruction waits for or signals its own engine,
-- a count is zero: `images`, `blocks`, `rows`, `columns` and `column_step` of a load or store,
-  `phases`, `taps`, `count`; for COMPUTE `images`, `blocks`, `tiles_y`, `tiles_x`, `tile`, `steps`,
-  `accumulators`, `phases`, `patch_rows`, `patch_columns`, `stride_y`, `stride_x` (`rows` and
-  `columns` may be zero: then every read gives zero),
-- a range reaches beyond the end of its memory or table (for LOAD_WEIGHTS in Winograd mode the
-  phase table tells how many words there are),
+- it waits for or signals its own engine,
 - `offset` is not a multiple of the bytes of a word of activations,
-- `pitch` is less than `columns`, or is not 2 more than a multiple of 4,
-- `tile` is 3, or is not 2 in Winograd mode, or the patch rows or columns reach beyond 4.
+- a field that must not be zero is,
+- a condition below holds,
+- a range below ends beyond its memory or table. Depths come from the build configuration;
+  {_TABLE_DEPTHS}.
 
+For LOAD_WEIGHTS in Winograd mode the phase table tells how many words there are: they must end in
+the weight buffer too."""
+
+_MORE_REFUSALS = """\
 It also stops with ILLEGAL_DESCRIPTOR when it reads a table or parameter entry that is wrong; what
 the instruction had written by then is undefined. That is if
 
@@ -136,8 +140,11 @@ the instruction had written by then is undefined. That is if
 - a shift is not 1 to 62, or a clamp is empty or reaches beyond the data width (16 bits where the
   activation table follows).
 
-What the instruction alone can tell is checked in `target/checks.py`, which the compiler calls for
-every instruction too; what depends on the tables is checked in `emulation/emulator/machine.py`.
+The rules above are one table, `target/refusals.py`. From it come the check in Python
+(`target/checks.py`), which the compiler calls for every instruction too, and
+`hw_src/rtl/winogen_rules_pkg.sv`, whose functions the hand-written pipeline of
+`wg_descriptor_check.sv` evaluates. What depends on the tables is checked in
+`emulation/emulator/machine.py`.
 
 An unknown opcode, or a bit set that belongs to no field, stops the core with BAD_OPCODE. The
 instructions before it are executed first, as far as tokens allow. A load or store outside the
@@ -341,8 +348,31 @@ def instructions_page() -> str:
         _bit_table(isa.PARAM_FIELDS),
         "## What is refused",
         _REFUSALS,
+        *_refusals(),
+        _MORE_REFUSALS,
     ]
     return _page(parts)
+
+
+def _refusals() -> list[str]:
+    """The rules of every opcode as tables: what must not be zero, hold, or end beyond a memory."""
+    zero, forbidden, ends = [], [], []
+    for opcode, rules in RULES.items():
+        name = f"`{opcode.name}`"
+        for rule in rules:
+            if isinstance(rule, NotZero):
+                zero.append([name, ", ".join(f"`{field}`" for field in rule.names)])
+            elif isinstance(rule, Forbidden):
+                forbidden.append([name, f"`{rule.condition}`", rule.why])
+            elif isinstance(rule, Within):
+                memory = rule.memory or "the table"
+                depth = f"`{MEMORIES[memory]}`" if memory in MEMORIES else "its entries"
+                ends.append([name, f"`{rule.end}`", memory, depth])
+    return [
+        _table(["instruction", "not zero"], zero),
+        _table(["instruction", "refused if", "since"], forbidden),
+        _table(["instruction", "end", "of", "at most"], ends),
+    ]
 
 
 #: What is generated, by file name.

@@ -1,24 +1,25 @@
-"""The SystemVerilog package: registers, instructions and tables as the logic sees them.
+"""The SystemVerilog packages: what Python defines, as the logic sees it.
 
-``python -m winogen.target.rtlgen hw_src/rtl`` writes ``winogen_pkg.sv`` from
-:mod:`winogen.target.registers`, :mod:`winogen.target.isa` and :mod:`winogen.target.numerics`; a
-test fails while the file there differs.
+``python -m winogen.target.rtlgen hw_src/rtl`` writes ``winogen_pkg.sv`` (registers, instructions,
+tables, constants) and ``winogen_rules_pkg.sv`` (what is refused) from the other modules here; a
+test fails while the files there differ.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 
 from winogen.common.errors import InputError
 from winogen.common.files import write_atomically
-from winogen.target import isa, microarchitecture, numerics, registers
+from winogen.target import isa, microarchitecture, numerics, registers, rtlrules
 from winogen.target.isa import InstructionField, Opcode, Table
 from winogen.target.microarchitecture import AxiResponse
 from winogen.target.registers import Activity, Counter, Engine, ErrorCode, Port, Segment
+from winogen.target.svtext import camel, member
 
 COMMAND = "python -m winogen.target.rtlgen hw_src/rtl"
 FILE = "winogen_pkg.sv"
@@ -86,22 +87,18 @@ def _constants() -> str:
     watchdog = registers.BY_NAME["WATCHDOG"].reset
     lines.append(f"  localparam logic [31:0] WatchdogReset = 32'h{watchdog:08X};")
     for name, number, doc in microarchitecture.constants():
-        lines.append(f"  localparam int unsigned {_camel(name)} = {number};  // {doc}")
+        lines.append(f"  localparam int unsigned {camel(name)} = {number};  // {doc}")
     return "\n".join(lines)
 
 
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
-
-
 def _enum(name: str, prefix: str, members: type[IntEnum], width: int) -> str:
-    lines = [f"    {prefix}{_camel(m.name)} = {width}'d{m.value}" for m in members]
+    lines = [f"    {prefix}{camel(m.name)} = {width}'d{m.value}" for m in members]
     return f"  typedef enum logic [{width - 1}:0] {{\n" + ",\n".join(lines) + f"\n  }} {name};"
 
 
 def _registers() -> str:
     lines = [
-        f"  localparam logic [11:0] Reg{_camel(r.name)} = 12'h{r.offset:03X};  // {r.access}"
+        f"  localparam logic [11:0] Reg{camel(r.name)} = 12'h{r.offset:03X};  // {r.access}"
         for r in registers.REGISTERS
     ]
     return "\n".join(lines)
@@ -119,27 +116,25 @@ def _register_struct(register: registers.Register) -> str:
 
 
 def _struct(name: str, fields: Iterable[InstructionField]) -> str:
+    fields = list(fields)
+    if len(fields) == 1:
+        (f,) = fields
+        return f"  typedef struct packed {{logic{_range(f.width)} {member(f.name)};}} {name};"
     # Packed structs list the most significant member first.
     members = [
-        f"    logic{' signed' if f.signed else ''}{_range(f.width)} {_member(f.name)};"
-        for f in reversed(list(fields))
+        f"    logic{' signed' if f.signed else ''}{_range(f.width)} {member(f.name)};"
+        for f in reversed(fields)
     ]
     return "  typedef struct packed {\n" + "\n".join(members) + f"\n  }} {name};"
 
 
 def _decoder(name: str, fields: Iterable[InstructionField], bits: int = _BITS) -> str:
-    lines = [f"    d.{_member(f.name)} = bits[{32 * f.word + f.lsb}+:{f.width}];" for f in fields]
+    lines = [f"    d.{member(f.name)} = bits[{32 * f.word + f.lsb}+:{f.width}];" for f in fields]
     body = "\n".join(lines)
     return (
         f"  function automatic {name}_t decode_{name}(input logic [{bits - 1}:0] bits);\n"
         f"    {name}_t d;\n{body}\n    return d;\n  endfunction"
     )
-
-
-def _member(name: str) -> str:
-    """Field names that are SystemVerilog keywords, told apart."""
-    masks = {name: f"{name}_mask" for name in ("wait", "signal", "begin", "end")}
-    return {**masks, "table": "table_id", "time": "low_time"}.get(name, name)
 
 
 def _range(width: int) -> str:
@@ -153,7 +148,7 @@ def _used_bits() -> str:
         mask = 0
         for f in isa.FIELDS[opcode].values():
             mask |= ((1 << f.width) - 1) << (32 * f.word + f.lsb)
-        cases.append(f"      Op{_camel(opcode.name)}: return {_BITS}'h{mask:x};")
+        cases.append(f"      Op{camel(opcode.name)}: return {_BITS}'h{mask:x};")
     return (
         "  // Bits that belong to a field; none for an opcode that does not exist.\n"
         f"  function automatic logic [{_BITS - 1}:0] used_bits(input logic [3:0] opcode);\n"
@@ -162,13 +157,21 @@ def _used_bits() -> str:
     )
 
 
+#: What is generated, by file name.
+FILES: dict[str, Callable[[], str]] = {
+    FILE: package,
+    rtlrules.FILE: lambda: rtlrules.rules_package(COMMAND),
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the package; 0, or 2 where that is not possible."""
+    """Write the packages; 0, or 2 where that is not possible."""
     parser = argparse.ArgumentParser(prog="python -m winogen.target.rtlgen", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder to write to")
     folder = parser.parse_args(arguments).folder
     try:
-        write_atomically(folder / FILE, package().encode())
+        for name, text in FILES.items():
+            write_atomically(folder / name, text().encode())
     except InputError as error:
         print(f"winogen.target.rtlgen: {error}", file=sys.stderr)
         return 2
