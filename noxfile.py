@@ -32,6 +32,8 @@ PYNQ = (
     "tests/unit/cli",
     "tests/unit/profiling",
 )
+#: Too slow for the quick tier, of which the others are.
+BOARD_RUN = ("tests/devices/test_board_run.py",)
 #: What boards' images have; the other generation is that of the environment.
 PYNQ3 = "pynq==3.1.2"
 #: The README's test command, without its environment.
@@ -114,8 +116,9 @@ def site(session: nox.Session) -> None:
 def pynq3(session: nox.Session) -> None:
     """What reaches pynq, with the generation of pynq that current board images have."""
     session.install("-e", ".[test]", PYNQ3)
-    quiet = ("-q", "-p", "no:cacheprovider", "-k", "not rtl")
-    session.run("python", *PYTEST, *quiet, *PYNQ, *session.posargs)
+    quiet = ("-q", "-p", "no:cacheprovider")
+    session.run("python", *PYTEST, *quiet, "-m", "quick", *PYNQ, *session.posargs)
+    session.run("python", *PYTEST, *quiet, *BOARD_RUN, *session.posargs)
 
 
 @nox.session

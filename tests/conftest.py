@@ -1,6 +1,6 @@
-"""``pytest --device NAME``: the conformance suite, on the devices that are named.
+"""``pytest --device NAME``: the conformance suite, on the devices that are named; the tiers.
 
-Nothing here is imported before it is needed: the other tests have no use for it.
+What only the suite needs is not imported before: the other tests have no use for it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.places import TESTS
+from support.tiers import is_quick
 
 SUITE = "test_conformance.py"
 _BOARD = pytest.StashKey[Any]()
@@ -76,7 +79,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for another data width than the board's."""
+    """Mark the quick tier; leave out what is for another data width than the board's."""
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in ("long", "benchmark")) and is_quick(
+            item.path.relative_to(TESTS), item.name
+        ):
+            item.add_marker(pytest.mark.quick)
     board = config.stash.get(_BOARD, None)
     if board is None:
         return

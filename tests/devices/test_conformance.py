@@ -53,10 +53,21 @@ CI_NETWORKS = 20
 LONG_NETWORKS = 320
 
 
+#: Sweeps of sizes. Under stalls they are long: the logic has the same sizes without them, and
+#: stalls in every layer and mode.
+SWEEPS = ("test_every_deconvolution", "test_odd_sizes", "test_batches",
+          "test_channels_that_do_not_fill_a_block")  # fmt: skip
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """``device`` is a name in DEVICES."""
     if "device" in metafunc.fixturenames:
-        metafunc.parametrize("device", metafunc.config.getoption("device") or list(DEVICES))
+        asked = metafunc.config.getoption("device")
+        long = not asked and metafunc.function.__name__ in SWEEPS
+        marks = {"rtl-stalls": pytest.mark.long} if long else {}
+        metafunc.parametrize(
+            "device", [pytest.param(name, marks=marks.get(name, ())) for name in asked or DEVICES]
+        )
 
 
 # Every kind of layer, in every mode, on every board

@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.places import FAKES
+from support.strategies import examples
 from winogen.cli import main as cli
 from winogen.common.errors import BoardError, DeviceError, InputError
 from winogen.fpga import build as building
@@ -543,6 +544,7 @@ TEXT = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF))
 
 
 @needs_tclsh
+@examples(100)
 @given(st.lists(TEXT, max_size=8))
 def test_any_text_is_one_word_of_tcl(words):
     lines = "".join(f"puts [string length {tcl_word(w)}]\nputs {tcl_word(w)}\n" for w in words)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
 from support.places import DRIVER, TESTS
+from support.tiers import SLOW, is_quick
 
 MODULES = sorted(TESTS.rglob("*.py"))
 #: What tests may import of this folder; all else is theirs alone.
@@ -82,3 +83,31 @@ def test_modules_are_found_by_pytest():
     scripts = {"conftest", "coverage", "make_torch", "make_keras", "cocotb_open", *COCOTB}
     lost = [p for p in MODULES if private(p) and not p.stem.startswith("test_")]
     assert {p.stem for p in lost} <= scripts
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_what_the_quick_tier_leaves_out_is_there(name):
+    path, _, function = name.partition("::")
+    assert (
+        f"def {function}(" in (TESTS / path).read_text() if function else (TESTS / path).is_file()
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "quick"),
+    [
+        ("unit/target/test_isa.py", "test_round_trip", True),
+        ("unit/target/test_rtlgen.py", "test_the_package", True),
+        ("devices/test_conformance.py", "test_every_layer[emulator-linear]", True),
+        ("devices/test_conformance.py", "test_every_layer[machine-linear]", True),
+        ("devices/test_conformance.py", "test_odd_sizes[emulator-3]", True),
+        ("devices/test_conformance.py", "test_odd_sizes[machine-3]", False),
+        ("devices/test_conformance.py", "test_every_layer[rtl-linear]", False),
+        ("devices/test_board_run.py", "test_no_bitstream", False),
+        ("unit/compiler/test_schedule.py", "test_the_zoo[digits-8]", False),
+        ("rtl/core/test_errors.py", "test_bad_streams[smooth]", False),
+        ("flows/test_kit.py", "test_a_kit", False),
+    ],
+)
+def test_the_quick_tier(path, name, quick):
+    assert is_quick(PurePath(path), name) is quick

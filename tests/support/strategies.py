@@ -18,19 +18,17 @@ from support.random_graphs import random_graph
 from support.random_networks import random_network
 from winogen.network.graph import Graph
 
+# The same examples in every run, however fast the machine is, and nothing left in the checkout.
+settings.register_profile("winogen", derandomize=True, deadline=None, database=None)
+settings.load_profile("winogen")
+
 #: Seeds of the values, which nothing shrinks but towards another seed.
 SEEDS = st.integers(0, 999)
 
 
 def examples(count: int) -> settings:
-    """So many examples, the same in every run; networks are slow to make, and large."""
-    return settings(
-        max_examples=count,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    """So many examples; networks are slow to make, and large."""
+    return settings(max_examples=count, suppress_health_check=list(HealthCheck))
 
 
 class Drawn:

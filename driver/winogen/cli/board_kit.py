@@ -30,6 +30,7 @@ SUITE = (
     "support/random_graphs.py",
     "support/random_networks.py",
     "support/real_board.py",
+    "support/tiers.py",
     "devices/test_conformance.py",
 )
 #: What a wheel is built from.
@@ -42,7 +43,9 @@ minversion = 8.4
 testpaths = tests
 pythonpath = tests
 addopts = --import-mode=importlib --disable-plugin-autoload -p no:cacheprovider -m "not long"
-markers = long: thousands of random cases; run with -m long
+markers =
+    quick: what catches most; run with -m quick
+    long: thousands of random cases; run with -m long
 """
 _README = """\
 winogen for {board}. On the board, as root in PYNQ's environment (sudo -i), in this folder:

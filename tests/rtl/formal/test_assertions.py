@@ -76,8 +76,7 @@ def test_a_proof_says_whether_it_holds(case: str, planted) -> None:
         "prep -top planted",
         "async2sync",
         "chformal -lower",
-        "sat -prove-asserts -seq 1 -tempinduct -maxsteps 8"
-        " -set-at 1 rst_ni 0 planted",
+        "sat -prove-asserts -seq 1 -tempinduct -maxsteps 8 -set-at 1 rst_ni 0 planted",
     )
     assert ("Induction step proven: SUCCESS!" in done.stdout) == holds, done.stdout[-3000:]
     assert ("SAT temporal induction proof finished - model found" in done.stdout) != holds

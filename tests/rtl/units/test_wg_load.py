@@ -40,7 +40,14 @@ BASE, SIZE = 0x1_0000_0000, 1 << 18
 
 
 @pytest.mark.parametrize(
-    ("data_width", "lanes", "ports"), [(8, 8, 2), (16, 8, 2), (16, 4, 1), (8, 8, 1)]
+    ("data_width", "lanes", "ports"),
+    [
+        (8, 8, 2),
+        (16, 8, 2),
+        (16, 4, 1),
+        # One port and words of eight bytes are the last one's, bytes in lanes the first one's.
+        pytest.param(8, 8, 1, marks=pytest.mark.long),
+    ],
 )
 def test_wg_load(data_width: int, lanes: int, ports: int) -> None:
     parameters = {"DataWidth": data_width, "Lanes": lanes, "ReadPorts": ports, **DEPTHS}
