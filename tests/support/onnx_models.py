@@ -139,7 +139,9 @@ class _Random:
                 given = (h, w, c)
                 self.value = self._transpose("z", (0, 3, 1, 2))
         layers = [self._conv, self._deconv, self._grouped, self._upsample, self._pad, self._shuffle,
-                  self._residual, self._concat, self._nhwc, self._same]  # fmt: skip
+                  self._residual, self._concat, self._nhwc, self._same, self._reordered,
+                  self._parted, self._joined_constant, self._constants, self._average,
+                  self._dilated]  # fmt: skip
         for _ in range(int(rng.integers(2, 6))):
             layer = layers[rng.integers(len(layers))]
             layer()
@@ -295,6 +297,98 @@ class _Random:
         mode = str(rng.choice(["DCR", "CRD"]))
         self.value = net.node("DepthToSpace", x, blocksize=2, mode=mode)
         self.shape = (2, 2 * h, 2 * w)
+
+    def _reordered(self) -> None:
+        """Channels by Gather, or backwards by Slice."""
+        net = self.net
+        c, h, w = self.shape
+        if self.rng.random() < 0.5:
+            indices = [self._int(-c, c - 1) for _ in range(self._int(1, c + 1))]
+            self.value = net.node("Gather", self.value, net.const(indices, np.int64), axis=1)
+            self.shape = (len(indices), h, w)
+            return
+        one = [net.const([n], np.int64) for n in (c - 1, -c - 1, 1, -1)]
+        self.value = net.node("Slice", self.value, *one)
+
+    def _parted(self) -> None:
+        """Split and joined in another order, or every second row or column."""
+        net = self.net
+        c, h, w = self.shape
+        if c > 1 and self.rng.random() < 0.6:
+            first = self._int(1, c - 1)
+            extra, attrs = [net.const([first, c - first], np.int64)], {"axis": 1}
+            if net.opset < 13:
+                extra, attrs = [], {"axis": 1, "split": [first, c - first]}
+            x = net.node("Split", self.value, *extra, outputs=2, **attrs)
+            middle = net.node("Relu", x) if self.rng.random() < 0.5 else x
+            self.value = net.node("Concat", f"{x}_1", middle, axis=1)
+            return
+        axis, step, size = 2, 2, h
+        if self.rng.random() < 0.5:
+            axis, size = 3, w
+        start = self._int(0, min(1, size - 1))
+        values = [net.const([n], np.int64) for n in (start, size, axis, step)]
+        self.value = net.node("Slice", self.value, *values)
+        taken = len(range(start, size, step))
+        self.shape = (c, taken, w) if axis == 2 else (c, h, taken)
+
+    def _joined_constant(self) -> None:
+        net, rng = self.net, self.rng
+        c, h, w = self.shape
+        more = self._int(1, 2)
+        values = rng.normal(0, 0.5, (1, more, h, w))
+        if rng.random() < 0.5:
+            values = np.broadcast_to(values[:, :, :1, :1], values.shape)
+        size = net.node("Slice", net.node("Shape", self.value), net.const([0], np.int64),
+                        net.const([1], np.int64))  # fmt: skip
+        shape = net.node("Concat", size, net.const([more, h, w], np.int64), axis=0)
+        constant = net.node("Expand", net.const(values), shape)
+        parts = [self.value, constant] if rng.random() < 0.7 else [constant, self.value]
+        self.value = net.node("Concat", *parts, axis=1)
+        self.shape = (c + more, h, w)
+        self._conv()
+
+    def _constants(self) -> None:
+        """Values that differ from pixel to pixel, added or padded around."""
+        net, rng = self.net, self.rng
+        c, h, w = self.shape
+        if rng.random() < 0.5:
+            values = net.const(rng.normal(0, 0.5, (self._either(1, c), h, w)))
+            order = (self.value, values) if rng.random() < 0.7 else (values, self.value)
+            self.value = net.node(str(rng.choice(["Add", "Sub"])), *order)
+            return
+        t, r = self._int(0, 2), self._int(0, 1)
+        pads = net.const([0, 0, t, 0, 0, 0, 0, r], np.int64)
+        self.value = net.node("Pad", self.value, pads, net.const(0.5))
+        self.shape = (c, h + t, w + r)
+
+    def _either(self, first: int, second: int) -> int:
+        return first if self.rng.random() < 0.5 else second
+
+    def _average(self) -> None:
+        """A mean over some axes, added to all that it is of."""
+        net = self.net
+        op = str(self.rng.choice(["ReduceMean", "ReduceSum"]))
+        axes = [[2, 3], [1], [2], [-1], [1, 2, 3]][self._int(0, 4)]
+        by_input = net.opset >= (18 if op == "ReduceMean" else 13)
+        extra = [net.const(axes, np.int64)] if by_input else []
+        mean = net.node(op, self.value, *extra, **({} if by_input else {"axes": axes}))
+        if op == "ReduceSum":
+            mean = net.node("Mul", mean, net.const(1 / math.prod(self.shape)))
+        self.value = net.node("Add", self.value, mean)
+
+    def _dilated(self) -> None:
+        net = self.net
+        c, h, w = self.shape
+        cout, dy, dx = self._int(1, 4), self._int(1, 3), self._int(1, 3)
+        attrs = {"dilations": [dy, dx], "pads": [dy, dx, dy, dx]}
+        if self.rng.random() < 0.5:
+            self.value = net.node("Conv", self.value, net.weight(cout, c, 3, 3), **attrs)
+        elif min(h, w) > 1:
+            self.value = net.node("ConvTranspose", self.value, net.weight(c, cout, 3, 3), **attrs)
+        else:
+            return
+        self.shape = (cout, h, w)
 
     def _residual(self) -> None:
         net = self.net

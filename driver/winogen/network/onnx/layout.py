@@ -221,6 +221,14 @@ def taken_along(b: Builder, op: Op, value: View, axis: int, indices: Sequence[in
         dims = list(value.dims)
         dims[axis] = (Factor(len(indices), 0),)
         return View(value.source, value.size, tuple(dims))
+    batch = b.image_view(value.source).dims[:1]
+    if value.axes() is None and value.is_vector and value.dims[:1] == batch:
+        # A vector in whatever layout: its values, picked, in that layout again.
+        taken = value.offsets().take(indices, axis)
+        name = b.picked(op, value.source, taken.ravel())
+        out = b.vector_view(name).reshape((value.shape[0], *taken.shape[1:]))
+        assert out is not None  # the values are in its order
+        return out
     if value.axes() is None and len(value.dims) == 4:
         value = b.with_channels(op, value, axis)
     letter = (value.axes() or "")[axis : axis + 1]
@@ -229,7 +237,6 @@ def taken_along(b: Builder, op: Op, value: View, axis: int, indices: Sequence[in
         return value.follow(name, b.size(name))
     if letter in ("H", "W"):
         return _lines(b, op, value, letter, indices)
-    batch = b.image_view(value.source).dims[:1]
     if len(value.dims) == 2 and axis == 1 and value.dims[:1] == batch:
         chosen = np.array(indices, np.int64)
         return b.vector_view(b.chosen(op, value, value.offsets().ravel()[chosen]))

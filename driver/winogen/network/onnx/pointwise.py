@@ -103,6 +103,22 @@ def per_channel(b: Builder, op: Op, value: View, constant: NDArray[Any], what: s
     )
 
 
+def with_channels(
+    b: Builder, op: Op, value: View, constant: NDArray[Any], what: str
+) -> tuple[View, NDArray]:
+    """The view, and the values of :func:`per_channel` for it.
+
+    Where the view shows one channel as several, and the constant differs there, they are made.
+    """
+    try:
+        return value, per_channel(b, op, value, constant, what)
+    except DiffersByPixelError:
+        if len(value.dims) != 4 or all(f.stride for dim in value.dims for f in dim):
+            raise
+        value = b.image_view(b.image(op, value))
+        return value, per_channel(b, op, value, constant, what)
+
+
 def affine(b: Builder, op: Op, value: View, scale: NDArray, shift: NDArray) -> View:
     """``scale * value + shift``, both (channels,)."""
     if np.all(scale == 1) and np.all(shift == 0):
@@ -132,7 +148,7 @@ def _leaky_relu(b: Builder, op: Op, inputs: Inputs) -> View:
 def _prelu(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, data(op, inputs, 0))
     slope = constant(op, inputs, 1, "slope")
-    alpha = per_channel(b, op, value, slope, "its slope")
+    value, alpha = with_channels(b, op, value, slope, "its slope")
     return value.follow(b.add(op, "prelu", value.source, alpha=alpha))
 
 
@@ -222,13 +238,17 @@ def _batchnorm(b: Builder, op: Op, inputs: Inputs) -> View:
         raise ModelError(f"{op.where}: its input of shape {b.shape_text(value)} has no channels")
     names = ("gamma", "beta", "mean", "var")
     params = {}
+    columns = {}
     for index, name in enumerate(names, 1):
         array = constant(op, inputs, index, name)
         if array.shape != value.shape[1:2]:
             raise ModelError(
                 f"{op.where}: its {name} has shape {array.shape}, expected {value.shape[1:2]}"
             )
-        column = array.reshape((-1,) + (1,) * (len(value.dims) - 2))
+        columns[name] = array.reshape((-1,) + (1,) * (len(value.dims) - 2))
+    for name, column in columns.items():
+        value, _ = with_channels(b, op, value, column, f"its {name}")
+    for name, column in columns.items():  # of the view that all of them fit
         params[name] = per_channel(b, op, value, column, f"its {name}")
     eps = float(op.attrs.get("epsilon", 1e-5))
     return value.follow(b.add(op, "batchnorm", value.source, eps=eps, **params))
@@ -242,7 +262,7 @@ def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: 
             f"{op.where} divides by an activation; divide by constants only"
         )
     try:
-        values = per_channel(b, op, value, array, "its constant")
+        value, values = with_channels(b, op, value, array, "its constant")
         return affine(b, op, value, *_scale_shift(op, values, first))
     except DiffersByPixelError:
         each = by_value(b, op, value, array, "its constant")
@@ -380,7 +400,7 @@ def _concat(b: Builder, op: Op, inputs: Inputs) -> View:
         return first
     axis %= rank
     views = [b.settled(op, i) if isinstance(i, View) else None for i in inputs]
-    if None in views and first.axes() is None:  # its channels are not yet a dimension
+    if None in views and not _is_channels(first, axis):
         views = [v and b.with_channels(op, v, axis) for v in views]
         first = next(v for v in views if v)
     joined = [v or _constant_part(b, op, first, np.asarray(i), axis) for v, i in zip(views, inputs)]
@@ -421,9 +441,15 @@ def _joined(b: Builder, op: Op, views: list[View], axis: int) -> View:
     return View(source, plain.size, tuple(dims))
 
 
+def _is_channels(view: View, axis: int) -> bool:
+    """Whether a dimension is the source's channels, before its rows and its columns."""
+    letters = view.axes() or ""
+    single = letters[axis : axis + 1] == "1" and view.size[0] == 1 and "C" not in letters
+    return (letters[axis : axis + 1] == "C" or single) and "WH" not in letters
+
+
 def _constant_part(b: Builder, op: Op, other: View, array: NDArray[Any], axis: int) -> View:
     """A constant that is joined to ``other`` along its channels, as a view like it."""
-    axes = other.axes()
     channels = array.shape[axis]
     expected = (*other.shape[:axis], channels, *other.shape[axis + 1 :])
     if any(n not in (1, m) for n, m in zip(array.shape, expected)) or (
@@ -434,11 +460,7 @@ def _constant_part(b: Builder, op: Op, other: View, array: NDArray[Any], axis: i
             "has other sizes"
         )
     order = {2: (0, 1), 4: (0, axis, *(i for i in range(1, 4) if i != axis))}.get(len(expected))
-    letters = axes or ""
-    channel = letters[axis : axis + 1] == "C" or (
-        letters[axis : axis + 1] == "1" and other.size[0] == 1 and "C" not in letters
-    )
-    if not channel or "WH" in letters or axis == 0 or order is None:
+    if not _is_channels(other, axis) or axis == 0 or order is None:
         raise UnsupportedLayerError(
             f"{op.where} joins a constant to {b.shape_text(other)} along axis {axis}, which is not "
             "the channels; only channels can be joined: join it before the reshape"

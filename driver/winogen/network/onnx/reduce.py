@@ -30,9 +30,11 @@ def _reduce(b: Builder, op: Op, inputs: Inputs) -> View:
         )
     total = op.type == "ReduceSum"
     weight = 1.0 if total else 1 / math.prod(value.shape[a] for a in axes)
+    if value.axes() is None and rank == 4:
+        value = b.image_view(b.image(op, value))
     names = value.axes()
     keep = bool(op.attrs.get("keepdims", 1))
-    if names is None or value.is_vector:
+    if names is None:
         return _features(b, op, value, axes, weight, keep)
     letters = {names[a] for a in axes}
     kernel = (value.size[1] if "H" in letters else 1, value.size[2] if "W" in letters else 1)

@@ -283,7 +283,7 @@ def test_any_size_of_image():
 def test_imported_models_run_on_the_emulator(seed):
     """Bit for bit what the integers say; how near those are to float is test_quantise's."""
     model, _ = random_model(seed)
-    compiled = compile_graph(imported(model), load_board("tiny", 16), batch=1)
+    compiled = compile_graph(imported(model), load_board("pynq-z2", 16), batch=1)
     network = compiled.network
     x = np.random.default_rng(seed).standard_normal((2, *network.input.shape))
     wanted = network.output_format.dequantise(run_integer(network, network.quantise_input(x)))
