@@ -91,7 +91,8 @@ module wg_regs
   assign shown = status_i.status;
   assign events = '{error: status_i.error_event, done: status_i.done_event};
   assign reset_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && command.reset;
-  assign start_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0] && command == '{start: 1'b1, reset: 1'b0};
+  assign start_d = write && awaddr_q == RegControl[11:2] && wstrb_q[0]
+      && command.start && !command.reset;
   assign irq_clear =
       write && awaddr_q == RegIrqStatus[11:2] && wstrb_q[0] ? wdata_q[1:0] : 2'b00;
   always_ff @(posedge clk_i) begin
