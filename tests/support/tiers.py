@@ -23,8 +23,14 @@ SLOW = {
     "unit/cost/test_simulate.py::test_speed_up_where_compute_is_the_limit": "4 s",
 }  # fmt: skip
 #: Functions whose sweeps the emulator alone goes through; the machine is held to it elsewhere.
-SWEEPS = ("test_every_deconvolution", "test_odd_sizes", "test_batches",
-          "test_channels_that_do_not_fill_a_block")  # fmt: skip
+SWEEPS = (
+    "test_batches",
+    "test_channels_that_do_not_fill_a_block",
+    "test_every_deconvolution",
+    "test_extreme_weights_and_activations",
+    "test_odd_sizes",
+    "test_random_networks",
+)
 
 
 def is_quick(path: PurePath, name: str) -> bool:

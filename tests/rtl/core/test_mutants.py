@@ -39,8 +39,7 @@ def fuzz(count: int, **options: Any) -> Counter[str]:
 @pytest.mark.parametrize(("count", "stalls"), [(40, 0.0), (20, 0.2)])
 def test_mutants_end_as_on_the_emulator(count, stalls):
     ends = fuzz(count, stalls=stalls)
-    assert ends["done"] >= 3
-    assert ends["ILLEGAL_DESCRIPTOR"] >= 3
+    assert min(ends["done"], ends["ILLEGAL_DESCRIPTOR"]) >= 2
 
 
 @pytest.mark.long

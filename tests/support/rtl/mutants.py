@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from support.bench import Rig, small
-from support.races import races
+from support.races import ENGINES, greedy, interleave, races
 from support.rtl.logic import MEMORY_END, TIMES, TINY, inputs, stream
 from winogen.cost import simulate as cost
 from winogen.emulation.device.emulated import DDR_BASE
 from winogen.target import isa
-from winogen.target.checks import dram_range
+from winogen.target.checks import descriptor_problem, dram_range
 from winogen.target.isa import FIELDS, Instruction, Opcode, Params, Table
 from winogen.target.numerics import TABLE_ENTRIES
 from winogen.target.registers import Engine, ErrorCode, Segment
@@ -275,6 +275,23 @@ def straddles(x: Instruction) -> bool:
     return span[1] < MEMORY_END - Rig.BASES[span[0]] < span[2]
 
 
+def races_to_its_end(case: Case) -> bool:
+    """Whether who fails first is a matter of time.
+
+    So it is where all instructions are legal and could end, but a table or a parameter that makes
+    one fail is written and read in no certain order.
+    """
+    try:
+        instructions = case.instructions()
+    except isa.BadOpcodeError:
+        return False
+    if any(descriptor_problem(x, TINY.core) for x in instructions):
+        return False
+    if len(interleave(instructions, greedy(ENGINES))) < len(instructions):
+        return False
+    return not case.serial and bool(races(instructions, TINY, case.weights))
+
+
 def compare(case: Case, model: Rig, rig: Rig) -> str:
     """Run a case on both cores; returns how it ended."""
     want, got = outcome(model, case), outcome(rig, case)
@@ -292,6 +309,9 @@ def compare(case: Case, model: Rig, rig: Rig) -> str:
     ):
         assert got["ERROR_INSTRUCTION"] == want["ERROR_INSTRUCTION"], where
         return "error"
+    if want != got and races_to_its_end(case):
+        assert any(rig.fields("STATUS")[end] for end in ("done", "error")), where
+        return "race"
     assert want == got, where
     if state["done"]:
         counters = {n: v for n, v in model.counters().items() if n not in TIMES}
