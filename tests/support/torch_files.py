@@ -73,6 +73,8 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
         elif isinstance(item, Parameter):
             self._call(Global("torch._utils", "_rebuild_parameter"),
                        (item.array, True, OrderedDict()))  # fmt: skip
+        elif isinstance(item, Made) and id(item) in self.memo:
+            self.write(self.get(self.memo[id(item)][0]))
         elif isinstance(item, Made):
             if item.arguments is None:
                 self.save(item.kind)
@@ -80,6 +82,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
                 self.write(pickle.NEWOBJ)
             else:
                 self._call(item.kind, item.arguments)
+            self.memoize(item)
             if item.state is not None:
                 self.save(item.state)
                 self.write(pickle.BUILD)

@@ -26,6 +26,8 @@ from winogen.network.torch_file import Foreign, Tensor, TorchFile
 #: How deep state dicts lie in dicts, and how many of them a message lists.
 _MAX_DEPTH = 8
 _MAX_LISTED = 12
+#: Most modules of a pickled network, and how deep they may lie in each other.
+_MAX_MODULES, _MAX_NESTED = 20_000, 60
 #: Last parts of the names of a layer's parameters.
 _ENTRIES = {"weight", "bias", "running_mean", "running_var", "weight_orig", "weight_g", "weight_v"}
 
@@ -169,18 +171,19 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 
 def _states(root: Any, notes: list[str]) -> Iterator[_State]:
     """Every dict of named tensors that looks like a network's, with the keys that lead to it."""
-    found = list(_states_in(root, (), (), notes))
+    found = list(_states_in(root, (), set(), notes))
     yield from [s for s in found if s.has_layers] or found
 
 
 def _states_in(
-    item: Any, keys: tuple[str, ...], path: tuple[int, ...], notes: list[str]
+    item: Any, keys: tuple[str, ...], seen: set[int], notes: list[str]
 ) -> Iterator[_State]:
-    if id(item) in path or len(keys) > _MAX_DEPTH:
-        raise ValueError("its checkpoint is nested without end; save model.state_dict() alone")
-    path = (*path, id(item))
+    known = id(item) in seen  # files may hold one object several times, or themselves
+    seen.add(id(item))
+    if len(keys) > _MAX_DEPTH or (known and not isinstance(item, dict)):
+        return
     if isinstance(item, Foreign):
-        module = _module_arrays(item)
+        module = _module_arrays(item, "", [_MAX_MODULES])
         if module:
             notes.append(
                 f"the file holds a whole object of the class {item.kind}: its arrays are read, "
@@ -199,16 +202,22 @@ def _states_in(
     own = {k: v for k, v in named.items() if isinstance(v, Tensor)}
     if any(len(v.shape) > 1 or name.rpartition(".")[2] in _ENTRIES for name, v in own.items()):
         yield _State(".".join(keys), own)
-    for key, value in named.items():
+    for key, value in named.items() if not known else ():
         if isinstance(value, (Mapping, Foreign, list, tuple)):
-            yield from _states_in(value, (*keys, key[:80]), path, notes)
+            yield from _states_in(value, (*keys, key[:80]), seen, notes)
 
 
-def _module_arrays(item: Foreign, prefix: str = "", depth: int = 0) -> Arrays:
-    """The parameters and buffers of a pickled ``torch.nn.Module``, as its state dict lists them."""
+def _module_arrays(item: Foreign, prefix: str, left: list[int]) -> Arrays:
+    """The parameters and buffers of a pickled ``torch.nn.Module``, as its state dict lists them.
+
+    ``left`` is how many modules may still be looked at.
+    """
     state = item.state[0] if isinstance(item.state, tuple) and item.state else item.state
-    if not isinstance(state, Mapping) or "_modules" not in state or depth > 64:
+    if not isinstance(state, Mapping) or "_modules" not in state:
         return {}
+    left[0] -= 1
+    if left[0] < 0 or prefix.count(".") > _MAX_NESTED:
+        raise ValueError("its modules are nested without end; save model.state_dict() alone")
     left_out = state.get("_non_persistent_buffers_set")
     found: Arrays = {}
     for group in ("_parameters", "_buffers"):
@@ -220,7 +229,7 @@ def _module_arrays(item: Foreign, prefix: str = "", depth: int = 0) -> Arrays:
     modules = state["_modules"]
     for name, value in modules.items() if isinstance(modules, Mapping) else ():
         if isinstance(value, Foreign):
-            found.update(_module_arrays(value, f"{prefix}{name}.", depth + 1))
+            found.update(_module_arrays(value, f"{prefix}{name}.", left))
     return found
 
 
@@ -233,6 +242,8 @@ def _nothing(root: Any) -> str:
         )
     if isinstance(root, (list, tuple)) and any(isinstance(v, Tensor) for v in root):
         return "it holds tensors without names; save model.state_dict()"
+    if isinstance(root, Mapping) and any(value is root for value in root.values()):
+        return "its checkpoint is nested without end; save model.state_dict() alone"
     if isinstance(root, Mapping):
         names = ", ".join(str(k)[:40] for k in list(root)[:8]) or "nothing"
         return f"it holds no tensors but {names}; save model.state_dict() alone"

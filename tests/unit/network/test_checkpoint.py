@@ -264,6 +264,23 @@ def test_nothing_in_a_file_is_run(tmp_path):
     assert not target.exists()
 
 
+def test_files_that_hold_themselves(tmp_path):
+    """Settings may; and a dict of a hundred times the same dict, eight deep, has 10**16 paths."""
+    inner: Any = {"lr": 1}
+    inner["parent"] = inner
+    deep: Any = {"lr": 1}
+    for _ in range(12):
+        deep = {str(i): deep for i in range(100)}
+    path = save({"state_dict": RIGHT, "args": inner, "deep": deep}, tmp_path / "x.pth")
+    assert list(taken(path)[0]) == list(RIGHT)
+    block = module({"0.weight": np.ones((2, 2), np.float32)})
+    for _ in range(70):
+        state = {"_parameters": {}, "_buffers": {}, "_modules": {"a": block, "b": block}}
+        block = Made(Global("x", "Block"), state)
+    with pytest.raises(ModelError, match="nested without end"):
+        read_parameters(save(block, tmp_path / "y.pth"))
+
+
 def test_torchscript_is_named(tmp_path):
     path = save(RIGHT, tmp_path / "x.pt")
     with zipfile.ZipFile(path, "a") as archive:

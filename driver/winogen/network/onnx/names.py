@@ -5,8 +5,13 @@ from __future__ import annotations
 _LIMIT = 60
 
 
-def shown(text: str) -> str:
-    """``text`` with what cannot be printed replaced, at most 60 characters long."""
+def shown(text: str | bytes) -> str:
+    """``text`` with what cannot be printed replaced, at most 60 characters long.
+
+    protobuf gives names that are no UTF-8 as bytes.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("ascii", "replace")
     head = text[: _LIMIT + 1]
     clean = "".join(c if c.isprintable() else "?" for c in head)
     return clean if len(clean) <= _LIMIT else f"{clean[: _LIMIT - 3]}..."
