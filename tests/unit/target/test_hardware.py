@@ -78,6 +78,7 @@ def test_modules_lie_in_folders_by_engine():
     assert names == {"rtl", "top", "control", "load", "compute", "store", "axi", "prim"}
     assert {p.name for p in rtl_sources() if p.parent == RTL} == {
         "wg_types_pkg.sv",
+        "winogen_rules_pkg.sv",
         "winogen_pkg.sv",
     }
     assert wrapper().is_file()
