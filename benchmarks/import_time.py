@@ -1,7 +1,8 @@
 """How long importing winogen takes, beside pynq and numpy, which a program on a board imports too.
 
-Each import is timed in a process of its own, all of them in turn, several times; the figure that
-counts is the median of the differences, since machines differ and are noisy:
+Each import is timed in a process of its own, all of them in turn, several times, in seconds of its
+processor: what else the machine does must not count. The figure that matters is the median of the
+differences:
 
     python benchmarks/import_time.py [--rounds 9]
 
@@ -39,7 +40,7 @@ def main() -> int:
     for _ in range(options.rounds):
         for name, script in IMPORTS.items():
             times[name].append(seconds(script))
-    print(f"seconds in a fresh process, {options.rounds} rounds:")
+    print(f"seconds of processor time in a fresh process, {options.rounds} rounds:")
     missed = False
     for name, values in times.items():
         more = [t - base for t, base in zip(values, times[BASE])]
@@ -56,10 +57,9 @@ def main() -> int:
 
 
 def seconds(script: str) -> float:
-    """How long a script takes in a fresh process, the start of Python left out."""
-    timed = (
-        f"import time\nbegin = time.perf_counter()\n{script}\nprint(time.perf_counter() - begin)"
-    )
+    """Processor time of a script in a fresh process, the start of Python left out."""
+    clock = "time.process_time()"
+    timed = f"import time\nbegin = {clock}\n{script}\nprint({clock} - begin)"
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", timed],
         env={**os.environ, "PYTHONPATH": str(DRIVER)},

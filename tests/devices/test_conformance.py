@@ -48,8 +48,9 @@ from winogen.program.formats import TensorFormat
 from winogen.target.board import load_board
 from winogen.target.numerics import Requantiser
 
-CI_NETWORKS = 40
-LONG_NETWORKS = 300
+#: By seeds, since a board has no hypothesis; test_random_networks.py has others that shrink.
+CI_NETWORKS = 20
+LONG_NETWORKS = 320
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import wait_options
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, ModelError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import encode_png
 from winogen.common.progress import Progress
@@ -42,13 +42,12 @@ def run_pictures(options: argparse.Namespace) -> None:
     if not 1 <= options.scale <= MAX_SCALE:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     jobs = _jobs(options.input, options.output)
-    sizes = [job.size for job in jobs]
 
     def window(graph: Graph, board: Board) -> tuple[int, int] | None:
         check_takes_pictures(
             graph.name, graph.input, graph.output_shape[0], graph.output_range
         )  # before the work of compiling
-        chosen.append(choose_window(graph, board, sizes))
+        chosen.append(_window(graph, board, jobs))
         return chosen[0]
 
     chosen: list[tuple[int, int] | None] = []
@@ -92,6 +91,19 @@ def run_pictures(options: argparse.Namespace) -> None:
             f"{columns} x {rows} ({count}), from the {options.device}; predicted on "
             f"{program.board.name}: {seconds:.3g} s"
         )
+
+
+def _window(graph: Graph, board: Board, jobs: list[_Job]) -> tuple[int, int] | None:
+    """Size of the windows for these pictures; an error names the picture that does not fit."""
+    try:
+        return choose_window(graph, board, [job.size for job in jobs])
+    except ModelError as error:
+        for job in jobs:
+            try:
+                graph.resized(job.size)
+            except ModelError as own:
+                raise InputError(f"{job.source}: {own}") from None
+        raise error from None
 
 
 def _show(progress: Progress, before: int, done: int, _: int) -> None:

@@ -7,6 +7,7 @@ latent vector of n values is (n, 1, 1).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,9 @@ Array = NDArray[np.float64]
 
 #: Most values of one layer's output; a 3840 x 2160 image in 56 channels has 464 million.
 MAX_VALUES = 1 << 29
+
+#: How far from a size that a network refuses one is looked for that it takes.
+MAX_STEP = 128
 
 #: Parameters of each operation: (name, optional).
 _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
@@ -127,9 +131,47 @@ class Graph:
         return self.shapes[self.output_name]
 
     def resized(self, size: tuple[int, int]) -> Graph:
-        """These layers for an input of ``size`` (rows, columns); ModelError if they refuse it."""
+        """These layers for an input of ``size`` (rows, columns).
+
+        ModelError if they refuse it, with the sizes near it that they take.
+        """
         spec = replace(self.input, shape=(self.input.shape[0], *size))
-        return replace(self, input=spec)
+        try:
+            return replace(self, input=spec)
+        except ModelError as error:
+            near = [self._takes_near(size, step) for step in (1, -1)]
+            raise ModelError(wrong_size(self.name, size, near, str(error))) from None
+
+    def _takes_near(self, size: tuple[int, int], step: int) -> tuple[int, int] | None:
+        """The nearest size from ``size`` on, upwards or downwards, that the layers take.
+
+        Preferred is one whose output is as many times as large as that of the graph's own size, or
+        as many samples smaller: where no layer drops a row that others do not.
+        """
+        found = []
+        for axis in (1, 2):
+            own, out = self.input.shape[axis], self.output_shape[axis]
+            taken: list[tuple[bool, int, int]] = []
+            for n in range(size[axis - 1], size[axis - 1] + step * (MAX_STEP + 1), step):
+                made = self._made_of(axis, n) if n > 0 else None
+                if made is not None:
+                    alike = made * own == out * n or n - made == own - out
+                    taken.append((not alike, len(taken), n))
+            if not taken:
+                return None
+            found.append(min(taken)[2])
+        return found[0], found[1]
+
+    def _made_of(self, axis: int, n: int) -> int | None:
+        """Rows (1) or columns (2) of the output for so many of the input; None if refused."""
+        channels, rows, columns = self.input.shape
+        shapes = {self.INPUT_NAME: (channels, n, columns) if axis == 1 else (channels, rows, n)}
+        try:  # parameters were checked before
+            for node in self.nodes:
+                shapes[node.name] = _output_shape(node, [shapes[i] for i in node.inputs], "")
+        except ModelError:
+            return None
+        return shapes[self.output_name][axis]
 
     def consumers(self, name: str) -> list[Node]:
         """Nodes that read the value ``name``."""
@@ -152,6 +194,20 @@ class Graph:
             if node.name not in used:
                 raise ModelError(f"layer '{node.name}' of model {self.name} is used by no layer")
         return shapes
+
+
+def wrong_size(
+    name: str, size: tuple[int, int], near: Sequence[tuple[int, int] | None], reason: str
+) -> str:
+    """Why a network refuses a size of its image, and which it takes (``near``, as far as known)."""
+    rows, columns = size
+    known = list(dict.fromkeys(f"{n[0]} x {n[1]}" for n in near if n))
+    if not known:
+        return reason
+    return (
+        f"network {name} takes no image of {rows} rows x {columns} columns ({reason}); it takes "
+        f"{' and '.join(known)}: crop, pad or resize the picture to that"
+    )
 
 
 def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:

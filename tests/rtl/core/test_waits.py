@@ -47,8 +47,10 @@ def test_both_ways_to_wait(waiting, wanted, monkeypatch):
         assert generator.core.get("IRQ_ENABLE") == 0
 
 
-def test_a_timeout_ends_a_simulation(wanted):
+def test_a_timeout_ends_a_simulation(wanted, monkeypatch):
     """Time there passes while somebody looks at STATUS, and that look ends too."""
+    # Millions of cycles until memory has answered what the reset waits for: as long as they take.
+    monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 300)
     device = rtl_device(TINY)
     program = small().program
     slow = rtl_device(TINY, bytes_per_cycle=0.0001)  # minutes of simulation

@@ -205,7 +205,7 @@ class Stimuli:
     def mutated_streams(self) -> None:
         """Mutated streams; they leave anything in the memories."""
         for seed in range(MUTANTS):
-            case = mutants.mutant(seed)
+            case = mutants.mutant(np.random.default_rng(seed))
             if not mutants.too_long(case):
                 mutants.compare(case, self._model, self._rig)
         restore(self._rig)

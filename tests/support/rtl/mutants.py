@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def chain(instructions: list[Instruction]) -> None:
             b.wait |= 1 << a.engine
 
 
-def mutate_field(rng: np.random.Generator, instructions: list[Instruction]) -> str:
+def mutate_field(rng: Any, instructions: list[Instruction]) -> str:
     index = int(rng.integers(len(instructions)))
     x = instructions[index]
     name = str(rng.choice(list(isa.operands(x))))
@@ -135,9 +136,7 @@ def mutate_field(rng: np.random.Generator, instructions: list[Instruction]) -> s
     return f"{index} {x.opcode.name}.{name} = {getattr(x, name)}"
 
 
-def mutate_constant(
-    rng: np.random.Generator, instructions: list[Instruction], weights: bytearray
-) -> str:
+def mutate_constant(rng: Any, instructions: list[Instruction], weights: bytearray) -> str:
     loads = [x for x in stream() if getattr(x, "segment", None) == Segment.WEIGHTS]
     x = loads[int(rng.integers(len(loads)))]
     span = dram_range(x, TINY.core)
@@ -147,7 +146,7 @@ def mutate_constant(
     return f"{x.opcode.name} byte {at} = {weights[at]}"
 
 
-def mutate_order(rng: np.random.Generator, instructions: list[Instruction]) -> str:
+def mutate_order(rng: Any, instructions: list[Instruction]) -> str:
     index = int(rng.integers(len(instructions)))
     kind = str(rng.choice(["drop", "repeat", "swap"]))
     if kind == "drop" and len(instructions) > 1:
@@ -160,9 +159,11 @@ def mutate_order(rng: np.random.Generator, instructions: list[Instruction]) -> s
     return f"{kind} {index}"
 
 
-def mutant(seed: int) -> Case:
-    """The small stream with up to three changes, after the prelude."""
-    rng = np.random.default_rng(seed)
+def mutant(rng: Any) -> Case:
+    """The small stream with up to three changes, after the prelude.
+
+    ``rng`` is a numpy Generator, or what hypothesis has in place of one.
+    """
     before, fill = (deepcopy(x) for x in prelude())
     weights = bytearray(small().program.weights)
     weights.extend(bytes(_FILL - len(weights)))

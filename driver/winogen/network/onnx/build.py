@@ -106,7 +106,7 @@ class Builder:
         if len(value.dims) != 4 or value.dims[0] != self._batch_dim:
             raise UnsupportedLayerError(
                 f"{op.where}: its input has shape {self.shape_text(value)}, expected a batch of "
-                "images (N, C, H, W)"
+                "images (N, C, H, W); reshape it to that before"
             )
         if value.dims == self.image_view(value.source).dims and (
             value.shape[1:] == self._sizes[value.source]

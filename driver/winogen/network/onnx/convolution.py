@@ -43,8 +43,10 @@ def _image(b: Builder, op: Op, inputs: Inputs) -> View:
     return b.image_view(b.image(op, value))
 
 
-def _filter(op: Op, inputs: Inputs, channels: int, transposed: bool) -> tuple[NDArray, int]:
-    """The weight as ONNX has it, and the number of groups, checked."""
+def _filter(
+    b: Builder, op: Op, inputs: Inputs, channels: int, transposed: bool
+) -> tuple[NDArray, int]:
+    """The weight as ONNX has it, without dilation, and the number of groups, checked."""
     weight = weights(op, inputs, 1, "weight")
     group = int(op.attrs.get("group", 1))
     if weight.ndim != 4 or 0 in weight.shape:
@@ -62,13 +64,31 @@ def _filter(op: Op, inputs: Inputs, channels: int, transposed: bool) -> tuple[ND
             f"{op.where}: its weight {weight.shape} in {group} groups does not fit "
             f"{channels} input channels"
         )
+    return _dilated(b, op, weight), group
+
+
+def _dilated(b: Builder, op: Op, weight: NDArray) -> NDArray:
+    """A dilated kernel with the zeros between its taps written out."""
     dilations = _pair(op, "dilations", (1, 1), 1)
-    if any(d != 1 and k != 1 for d, k in zip(dilations, kernel)):
+    kernel = weight.shape[2:]
+    whole = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
+    if tuple(whole) == kernel:
+        return weight
+    size = math.prod(weight.shape[:2]) * math.prod(whole)
+    if max(whole) > MAX_GEOMETRY or size > MAX_SPARSE:
         raise UnsupportedLayerError(
-            f"{op.where}: dilations of {dilations[0]} x {dilations[1]} are not supported; use a "
-            "larger kernel, or a stride, instead"
+            f"{op.where}: its dilations of {dilations[0]} x {dilations[1]} would be a kernel of "
+            f"{whole[0]} x {whole[1]} and {size:,} weights, the limit is {MAX_SPARSE:,}; use a "
+            "smaller dilation, or a stride, instead"
         )
-    return weight, group
+    out = np.zeros((*weight.shape[:2], *whole), weight.dtype)
+    out[:, :, :: dilations[0], :: dilations[1]] = weight
+    b.notes.append(
+        f"{op.where}: dilations of {dilations[0]} x {dilations[1]} run as a kernel of {whole[0]} x "
+        f"{whole[1]} with zeros between its taps, with {math.prod(whole) / math.prod(kernel):.2g} "
+        "times the multiplies"
+    )
+    return out
 
 
 def _dense(b: Builder, op: Op, weight: NDArray, group: int, transposed: bool) -> NDArray:
@@ -123,7 +143,7 @@ def _split(total: int, mode: str) -> Pair:
 
 def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
     value = _image(b, op, inputs)
-    weight, group = _filter(op, inputs, value.size[0], transposed=False)
+    weight, group = _filter(b, op, inputs, value.size[0], transposed=False)
     kernel = (weight.shape[2], weight.shape[3])
     stride = _pair(op, "strides", (1, 1), 1)
     mode = _auto_pad(op)
@@ -173,7 +193,7 @@ def _without_planes(
 
 def _conv_transpose(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, _image(b, op, inputs))
-    weight, group = _filter(op, inputs, value.size[0], transposed=True)
+    weight, group = _filter(b, op, inputs, value.size[0], transposed=True)
     kernel = (weight.shape[2], weight.shape[3])
     stride = _pair(op, "strides", (1, 1), 1)
     extra = _pair(op, "output_padding", (0, 0), 0)
@@ -364,13 +384,14 @@ def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
     if isinstance(inputs[0], View) and isinstance(inputs[1], View):
         raise UnsupportedLayerError(
             f"{op.where} of two activations is not supported: the accelerator multiplies by "
-            "weights only"
+            "weights only; use convolutions and linear layers in the place of attention"
         )
     value = b.settled(op, data(op, inputs, 0))
     weight = weights(op, inputs, 1, "weight")
     if weight.ndim != 2 or 0 in weight.shape:
         raise UnsupportedLayerError(
-            f"{op.where}: its weight has shape {weight.shape}; only a matrix works"
+            f"{op.where}: its weight has shape {weight.shape}; only a matrix works: reshape it, or "
+            "use one MatMul for each matrix"
         )
     channels, rows, columns = value.size
     if value.is_vector and len(value.dims) == 2:
@@ -399,7 +420,7 @@ def _einsum(b: Builder, op: Op, inputs: Inputs) -> View:
     if len(views) > 1:
         raise UnsupportedLayerError(
             f"{op.where} of two activations is not supported: the accelerator multiplies by "
-            "weights only"
+            "weights only; use convolutions and linear layers in the place of attention"
         )
     index = next(i for i, v in enumerate(inputs) if isinstance(v, View))
     value, known = views[0], terms[1 - index] if len(terms) == 2 else ""
@@ -426,10 +447,10 @@ def _einsum(b: Builder, op: Op, inputs: Inputs) -> View:
 
 
 OPERATORS: dict[str, Operator] = {
-    "Conv": Operator(_conv, "2-D, any kernel, stride, pads and auto_pad; dilations of 1; groups "
-                     "run as a dense convolution"),
+    "Conv": Operator(_conv, "2-D, any kernel, stride, pads and auto_pad; groups run as a dense "
+                     "convolution, dilations as a larger kernel"),
     "ConvTranspose": Operator(_conv_transpose, "2-D, any kernel, stride, pads, auto_pad, "
-                              "output_padding and output_shape; dilations of 1; groups run dense"),
+                              "output_padding and output_shape; groups and dilations as in Conv"),
     "AveragePool": Operator(
         _average, "a convolution by equal weights; windows must count the same everywhere"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, ModelError, UnsupportedLayerError, one_line
-from winogen.network.graph import Graph, InputSpec, Shape
+from winogen.network.graph import Graph, InputSpec, Shape, wrong_size
 from winogen.network.notes import tell
 from winogen.network.onnx import composites, convolution, layout, pointwise, reduce
 from winogen.network.onnx.build import Builder
@@ -36,6 +37,8 @@ _MAX_MESSAGE = 600
 _MAX_MESSAGES = 4000
 #: Most kinds of unsupported nodes that one message tells.
 _MAX_PROBLEMS = 12
+#: What sizes of images are multiples of, where networks halve and double them.
+_MULTIPLES = (2, 4, 8, 16, 32, 64)
 #: What a refused node gives, where not even its shape is known.
 _LOST: Any = object()
 #: Operators whose result is as large as the numbers in it say.
@@ -86,7 +89,7 @@ def read_graph(
     try:
         model = read_model(source) if isinstance(source, bytes) else read_file(Path(source))
         with np.errstate(all="ignore"):  # a layer refuses NaN and infinity when it gets them
-            return _Importer(model, shown(name or "model"), image_size).run()
+            return _at_size(model, shown(name or "model"), image_size)
     except ModelError as error:
         problems = error.problems if isinstance(error, UnsupportedLayerError) else ()
         limit = _MAX_MESSAGES if problems else _MAX_MESSAGE
@@ -102,6 +105,33 @@ def read_graph(
         ) from None
     except MemoryError:
         raise ModelError(f"{where}: there is not enough memory to read it") from None
+
+
+def _at_size(model: Model, name: str, image_size: tuple[int, int] | None) -> Graph:
+    """The graph for images of a size; where it is refused, the error says which sizes are not."""
+    try:
+        return _Importer(model, name, image_size).run()
+    except ModelError as error:
+        if image_size is None:
+            raise
+        for multiple in _MULTIPLES:
+            near = []
+            for round_to in (math.ceil, math.floor):
+                rows, columns = (round_to(n / multiple) * multiple for n in image_size)
+                if (rows, columns) != image_size and _runs_at(model, name, (rows, columns)):
+                    near.append((rows, columns))
+            if near:
+                text = wrong_size(name, image_size, near, str(error))
+                raise type(error)(text) from None
+        raise
+
+
+def _runs_at(model: Model, name: str, size: tuple[int, int]) -> bool:
+    try:
+        _Importer(model, name, size).run()
+    except ModelError:
+        return False
+    return True
 
 
 def _batch_named(text: str) -> str:

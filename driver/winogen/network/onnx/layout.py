@@ -10,6 +10,7 @@ import numpy as np
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
+from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.resize import Sampling, samplings
 from winogen.network.onnx.view import BATCH, Factor, View
@@ -153,11 +154,14 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     if not any(pads):
         return value
     fill = constant(op, inputs, 2, "value") if len(inputs) > 2 and inputs[2] is not None else None
-    if mode != "constant" or (fill is not None and np.any(fill != 0)):
+    if mode != "constant":
         raise UnsupportedLayerError(
-            f"{op.where} pads with {'a constant other than 0' if mode == 'constant' else mode}"
-            "; only zeros can be padded: use zero padding and fine-tune"
+            f"{op.where} pads with {mode}; only constants can be padded: use zero padding and "
+            "fine-tune"
         )
+    level = 0.0 if fill is None or not fill.size else float(fill.ravel()[0])
+    if not math.isfinite(level):
+        raise ModelError(f"{op.where} pads with {level}; use a number")
     both = {a: (pads[i], pads[i + len(axes)]) for i, a in enumerate(axes)}
     names = value.axes()
     if names is None or "H" not in names or "W" not in names:
@@ -166,12 +170,18 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     edges: dict[str, tuple[int, int]] = {names[a]: p for a, p in both.items() if any(p)}
     if set(edges) - {"H", "W"}:
         raise UnsupportedLayerError(
-            f"{op.where} pads the batch or the channels; only rows and columns can be padded"
+            f"{op.where} pads the batch or the channels; only rows and columns can be padded: join "
+            "zeros to the channels with Concat"
         )
     (top, bottom), (left, right) = (edges.get(a, (0, 0)) for a in "HW")
+    if level:  # zeros around what is that much less, and all that much more
+        same = np.ones(value.size[0])
+        value = affine(b, op, value, same, -level * same)
     padded = View(value.source, value.size, value.dims, (top, bottom, left, right))
     if min(value.size[1] + top + bottom, value.size[2] + left + right) < 1:
         raise ModelError(f"{op.where} takes all of {b.shape_text(value)} away")
+    if level:
+        return affine(b, op, b.settled(op, padded), same, level * same)
     return b.settled(op, padded) if 1 in value.size[1:] else padded
 
 
@@ -305,15 +315,10 @@ def _tile(b: Builder, op: Op, inputs: Inputs) -> View:
 def _expand(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, data(op, inputs, 0))
     shape = _integers(op, inputs, 1, "shape") or []
-    rank = max(len(shape), len(value.dims))
-    wanted = [1] * (rank - len(shape)) + shape
-    dims = ((),) * (rank - len(value.dims)) + value.dims
-    sizes = (1,) * (rank - len(value.dims)) + value.shape
-    if rank > 8 or any(not (n == m or 1 in (n, m)) or n > 1 << 16 for n, m in zip(wanted, sizes)):
+    out = value.expanded(shape) if max(shape, default=1) <= 1 << 16 else None
+    if out is None:
         raise ModelError(f"{op.where}: {b.shape_text(value)} cannot be expanded to {shape}")
-    return View(value.source, value.size,
-                tuple((Factor(n, 0),) if m == 1 < n else d
-                      for n, m, d in zip(wanted, sizes, dims)))  # fmt: skip
+    return out
 
 
 def _resize(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -368,7 +373,7 @@ OPERATORS: dict[str, Operator] = {
     "Tile": Operator(_tile, "repeating each pixel, as frameworks write nearest upsampling"),
     "Expand": Operator(_expand, "as Tile"),
     "Pad": Operator(_pad, "zeros around rows and columns: joined to the convolution after it, "
-                    "otherwise a layer of its own"),
+                    "otherwise a layer of its own; another constant as zeros between two affines"),
     "Resize": Operator(_resize, "what repeats every pixel a whole number of times: folded into "
                        "the convolution after it; what takes every n-th: a strided convolution of "
                        "ones"),

@@ -45,7 +45,8 @@ def data(op: Op, inputs: Inputs, index: int) -> View:
     value = inputs[index] if index < len(inputs) else None
     if not isinstance(value, View):
         raise UnsupportedLayerError(
-            f"{op.where}: its input {index} must come from the network's input, not be a constant"
+            f"{op.where}: its input {index} must come from the network's input, not be a constant; "
+            "simplify the model first (onnxsim)"
         )
     return value
 
@@ -55,7 +56,8 @@ def constant(op: Op, inputs: Inputs, index: int, what: str) -> NDArray[Any]:
     value = inputs[index] if index < len(inputs) else None
     if isinstance(value, View):
         raise UnsupportedLayerError(
-            f"{op.where}: its {what} is computed from the network's input; only constants work"
+            f"{op.where}: its {what} is computed from the network's input; only constants work: "
+            "export the model with fixed sizes and weights"
         )
     if value is None:
         raise ModelError(f"{op.where}: its {what} is missing")

@@ -152,7 +152,7 @@ def _scalar(op: Op, inputs: Inputs, index: int, what: str, default: float) -> fl
         return default
     array = constant(op, inputs, index, what)
     if array.size != 1:
-        raise UnsupportedLayerError(f"{op.where}: its {what} has {array.size} values, expected one")
+        raise UnsupportedLayerError(f"{op.where}: its {what} has {array.size} values; use one")
     return float(array.ravel()[0])
 
 
@@ -176,7 +176,8 @@ def _extreme(b: Builder, op: Op, inputs: Inputs) -> View:
             return found
     if len(inputs) != 2 or len(views) != 1:
         raise UnsupportedLayerError(
-            f"{op.where} of several activations is not supported, only of one and a constant"
+            f"{op.where} of several activations is not supported, only of one and a constant; use "
+            "ReLU, LeakyReLU or Clip"
         )
     index = 0 if isinstance(inputs[1], View) else 1
     bound = _scalar(op, inputs, index, "bound", 0.0)
@@ -297,12 +298,10 @@ def add(b: Builder, op: Op, views: Sequence[View]) -> View:
     """Sum of activations of one shape."""
     views = [b.settled(op, v) for v in views]
     first = views[0]
-    for other in views[1:]:
-        if other.shape != first.shape:
-            raise UnsupportedLayerError(
-                f"{op.where} of shapes {b.shape_text(first)} and {b.shape_text(other)} is not "
-                "supported; both must have one shape"
-            )
+    if any(v.shape != first.shape for v in views[1:]):
+        shape = np.broadcast_shapes(*_shapes(b, op, views))
+        views = [v if v.shape == shape else v.expanded(shape) or v for v in views]
+        first = views[0]
     if any((v.size, v.dims) != (first.size, first.dims) for v in views):
         names = [b.image(op, v) for v in views]
         first = b.image_view(names[0])
@@ -320,6 +319,20 @@ def add(b: Builder, op: Op, views: Sequence[View]) -> View:
     if len(sources) == 1:
         return first.follow(sources[0])
     return first.follow(_prelu_of_two(b, op, sources) or b.add(op, "add", *sources))
+
+
+def _shapes(b: Builder, op: Op, views: Sequence[View]) -> list[tuple[int, ...]]:
+    """Shapes that broadcast to one of them all, or an error."""
+    shapes = [v.shape for v in views]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        told = " and ".join(b.shape_text(v) for v in views[:4])
+        raise UnsupportedLayerError(
+            f"{op.where} of shapes {told} is not supported; both must have one shape: crop, resize "
+            "or expand one of them before it"
+        ) from None
+    return shapes
 
 
 def _prelu_of_two(b: Builder, op: Op, sources: Sequence[str]) -> str | None:

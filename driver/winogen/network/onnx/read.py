@@ -13,7 +13,7 @@ from onnx import AttributeProto, defs, helper
 
 from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
 from winogen.network.definition import MAX_WEIGHTS
-from winogen.network.onnx.convert import converted
+from winogen.network.onnx.convert import converted, inlined
 from winogen.network.onnx.names import shown
 from winogen.network.onnx.tensors import FLOAT_TYPES, to_array, type_name
 from winogen.network.onnx.wire import check_model_bytes
@@ -96,21 +96,21 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
     if len(data) > MAX_FILE_BYTES:
         raise ModelError(f"the model has over {MAX_FILE_BYTES:,} bytes")
     proto = _parsed(data)
-    opset = _opset(proto)
     notes: tuple[str, ...] = ()
+    if proto.functions:
+        calls = f"the model calls functions of its own ('{shown(proto.functions[0].name)}', ...)"
+        _check_embedded(proto, calls)
+        proto = _parsed(inlined(data))
+        notes = (f"{calls}; onnx's inliner has put their nodes in their places",)
+    opset = _opset(proto)
     if opset < OLDEST_OPSET:
-        _check_embedded(proto, opset)
-        proto = _parsed(converted(data, opset, OLDEST_OPSET))
-        notes = (
+        _check_embedded(proto, f"the model uses opset {opset}")
+        proto = _parsed(converted(proto.SerializeToString(), opset, OLDEST_OPSET))
+        notes += (
             f"the model uses opset {opset}; onnx's version converter made it opset {OLDEST_OPSET}",
         )
         opset = _opset(proto)
     graph = proto.graph
-    if proto.functions:
-        raise UnsupportedLayerError(
-            f"the model calls functions of its own ('{shown(proto.functions[0].name)}'); inline "
-            "them with onnx.inliner.inline_local_functions"
-        )
     if graph.sparse_initializer:
         raise UnsupportedLayerError("sparse constants are not supported; export them dense")
     constants: dict[str, NDArray[Any]] = {}
@@ -154,12 +154,12 @@ def _parsed(data: bytes) -> onnx.ModelProto:
     return proto
 
 
-def _check_embedded(proto: onnx.ModelProto, opset: int) -> None:
+def _check_embedded(proto: onnx.ModelProto, why: str) -> None:
     """Refuse to convert a model whose weights are in other files, which would be lost."""
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer):
         raise ModelError(
-            f"the model uses opset {opset} and keeps weights in other files, so it cannot be "
-            "converted; export it again with a newer opset (opset_version=17)"
+            f"{why} and keeps weights in other files, so it cannot be converted; export it again "
+            "in one file, with opset_version=17"
         )
 
 

@@ -117,6 +117,17 @@ class View:
             dims.append(_merged(dim))
         return None if factors else View(self.source, self.size, tuple(dims))
 
+    def expanded(self, shape: Sequence[int]) -> View | None:
+        """The view broadcast to what it and ``shape`` have in common; None if they do not fit."""
+        rank = max(len(shape), len(self.dims))
+        wanted = [1] * (rank - len(shape)) + list(shape)
+        dims = ((),) * (rank - len(self.dims)) + self.dims
+        sizes = (1,) * (rank - len(self.dims)) + self.shape
+        if rank > 8 or any(n != m and 1 not in (n, m) for n, m in zip(wanted, sizes)):
+            return None
+        spread = (((Factor(n, 0),) if m == 1 < n else d) for n, m, d in zip(wanted, sizes, dims))
+        return View(self.source, self.size, tuple(spread))
+
     def offsets(self, dims: Sequence[int] | None = None) -> NDArray[np.int64]:
         """Index into the flattened source of every element of one image.
 

@@ -253,9 +253,6 @@ def test_other_domains_and_functions():
     model = dcgan()
     model.graph.node[0].domain = "com.microsoft"
     assert "domain 'com.microsoft'" in message(model)
-    model = dcgan()
-    model.functions.add(name="block", domain="mine")
-    assert "inline" in message(model)
 
 
 def test_networks_within_networks():
@@ -301,7 +298,7 @@ def test_a_quantised_model():
 # Layers that are nearly right
 
 CASES = {
-    "dilations of 2 x 2": ("Conv", {"dilations": [2, 2]}),
+    "dilations of 9999 x 9999 would be": ("Conv", {"dilations": [9999, 9999]}),
     "pads [0, 0, -1, 0]": ("Conv", {"pads": [0, 0, -1, 0]}),
     "strides [0, 1]": ("Conv", {"strides": [0, 1]}),
     "3 groups": ("Conv", {"group": 3}),
@@ -337,7 +334,7 @@ def test_weights_with_nan():
     [
         ("Resize", {"mode": "linear"}, "interpolates (linear)"),
         ("Resize", {"nearest_mode": "ceil"}, "do not repeat"),
-        ("Pad", {"mode": "reflect"}, "only zeros"),
+        ("Pad", {"mode": "reflect"}, "use zero padding"),
         ("DepthToSpace", {"blocksize": 3}, "do not make blocks"),
         ("SpaceToDepth", {"blocksize": 4}, "do not make blocks"),
         ("Transpose", {"perm": [0, 1, 3, 2]}, "in an order that no layer can produce"),

