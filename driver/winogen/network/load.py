@@ -95,11 +95,12 @@ def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
     weights = Path(options.weights)
     notes: list[str] = []
     arrays = read_parameters(weights, weights_key=options.weights_key, notes=notes)
-    if weights.suffix.lower() == ".npz":
-        parameters: Parameters = StoredParameters(arrays, weights.name)
-        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
     wanted = Wanted()
     zoo.load_model(model, parameters=wanted)
+    own = weights.suffix.lower() == ".npz" and any(name in arrays for name in wanted.names)
+    if own or not any(name.endswith(".weight") for name in arrays):
+        parameters: Parameters = StoredParameters(arrays, weights.name)
+        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
     state = StateDict(arrays, weights.name, wanted)
     graph = zoo.load_model(model, parameters=state)
     state.check_all_used()
