@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from winogen.cli.job import prepare, report, verdict
 from winogen.cli.options import compile_options, option_parser
@@ -14,6 +17,7 @@ from winogen.common.progress import Progress
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.options import CompileOptions
+from winogen.network.load import is_onnx, recognise_file
 from winogen.reports.tables import cost_summary, cost_table, quality_table
 
 
@@ -28,8 +32,16 @@ def add(commands: Any) -> None:
     )
     compile_.add_argument(
         "model",
-        help="a name from 'winogen models', an ONNX file, or a folder with layers.yaml and "
-        "weights.npz",
+        help="a name from 'winogen models', an ONNX file, a folder with layers.yaml and "
+        "weights.npz, or the weights of a generator whose layers can be told from them",
+    )
+    compile_.add_argument(
+        "--as",
+        dest="definition",
+        type=Path,
+        metavar="layers.yaml",
+        help="for weights without a definition: write the one that was recognised, and weights.npz "
+        "beside it",
     )
     compile_.add_argument("-o", "--output", type=Path, required=True, help="program file to write")
     compile_.add_argument(
@@ -47,6 +59,28 @@ def compile_with_progress(job: Job) -> Compilation:
         return compile_job(job, progress.stage)
 
 
+def _check_definition(target: Path, model: str) -> None:
+    """Refuse now what cannot be written later, or is not asked for weights alone."""
+    if target.name != "layers.yaml":
+        raise InputError(f"cannot write {target}: a definition must be named layers.yaml")
+    if not Path(model).is_file() or is_onnx(model):
+        raise InputError(f"{model} is no file of weights without a definition: leave --as out")
+    for path in (target, target.with_name("weights.npz")):
+        if path.exists():
+            raise InputError(f"{path} exists: name another folder for --as, or remove it")
+        check_writable(path)
+
+
+def _write_definition(target: Path, source: Path, options: CompileOptions) -> None:
+    """Make the folder of ``target`` a model: its definition and its parameters."""
+    found = recognise_file(source, options)
+    write_atomically(target, found.definition.encode())
+    stream = io.BytesIO()
+    np.savez(stream, **found.arrays)
+    write_atomically(target.with_name("weights.npz"), stream.getvalue())
+    print(f"wrote {target} and {target.with_name('weights.npz')}: {target.parent} is a model now")
+
+
 def _compile(arguments: argparse.Namespace) -> None:
     if arguments.output.suffix != ".wg":
         raise InputError(f"cannot write {arguments.output}: the name of a program must end in .wg")
@@ -55,8 +89,12 @@ def _compile(arguments: argparse.Namespace) -> None:
         if arguments.report.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"cannot write {arguments.report}: its name must end in .html")
         check_writable(arguments.report)
+    if arguments.definition:
+        _check_definition(arguments.definition, arguments.model)
     options = compile_options(arguments).with_board()
     job = prepare(arguments.model, options)
+    if arguments.definition:
+        _write_definition(arguments.definition, Path(arguments.model), options)
     compiled = compile_with_progress(job)
     program = compiled.program
     program.save(arguments.output)

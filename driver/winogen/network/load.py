@@ -14,7 +14,7 @@ from winogen.network.graph import Graph
 from winogen.network.kinds import foreign_kind, weights_kind
 from winogen.network.notes import tell
 from winogen.network.options import NetworkOptions, adapt
-from winogen.network.recognise import recognise
+from winogen.network.recognise import Recognised, recognise
 from winogen.network.statedict import StateDict, Wanted
 
 
@@ -63,8 +63,11 @@ def is_onnx(model: str | Path) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
-def _recognised(path: Path, options: NetworkOptions) -> Graph:
-    """The generator that a file of weights is of; errors say what other files are."""
+def recognise_file(path: Path, options: NetworkOptions) -> Recognised:
+    """The definition and parameters of the generator that a file of weights is of.
+
+    Raises ModelError if it is of no generator that is recognised; says what other files are.
+    """
     if weights_kind(path) is None:
         known = foreign_kind(path) or (
             "no network; give the folder with its layers.yaml, an .onnx file, or weights"
@@ -73,8 +76,13 @@ def _recognised(path: Path, options: NetworkOptions) -> Graph:
     notes: list[str] = []
     arrays = read_parameters(path, weights_key=options.weights_key, notes=notes)
     found = recognise(arrays, path.name, options.candidate)
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _recognised(path: Path, options: NetworkOptions) -> Graph:
+    found = recognise_file(path, options)
     graph = load_definition(found.definition, StoredParameters(found.arrays, path.name))
-    return replace(graph, notes=(*notes, *found.notes))
+    return replace(graph, notes=found.notes)
 
 
 def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
@@ -87,11 +95,12 @@ def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
     weights = Path(options.weights)
     notes: list[str] = []
     arrays = read_parameters(weights, weights_key=options.weights_key, notes=notes)
-    if weights.suffix.lower() == ".npz":
-        parameters: Parameters = StoredParameters(arrays, weights.name)
-        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
     wanted = Wanted()
     zoo.load_model(model, parameters=wanted)
+    own = weights.suffix.lower() == ".npz" and any(name in arrays for name in wanted.names)
+    if own or not any(name.endswith(".weight") for name in arrays):
+        parameters: Parameters = StoredParameters(arrays, weights.name)
+        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
     state = StateDict(arrays, weights.name, wanted)
     graph = zoo.load_model(model, parameters=state)
     state.check_all_used()

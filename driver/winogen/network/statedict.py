@@ -21,7 +21,7 @@ from winogen.common.errors import ModelError
 _MAX_NOTE = 600
 
 
-@dataclass
+@dataclass(eq=False)
 class Module:
     """The arrays of one module of the network, and which of them were asked for."""
 
@@ -64,9 +64,12 @@ class Wanted:
     def __init__(self) -> None:
         #: Layers by the kind of module, each once and in order.
         self.layers: dict[str, list[str]] = {"weighted": [], "norm": [], "slope": []}
+        #: Every parameter.
+        self.names: list[str] = []
 
     def get(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
         """Any parameter of this shape."""
+        self.names.append(name)
         layer, _, entry = name.rpartition(".")
         layers = self.layers[_WANTED[entry][0]]
         if layer not in layers:
@@ -168,13 +171,19 @@ class StateDict:
 
     def _by_name(self, kind: str, layers: Sequence[str], numbered: bool) -> list[str]:
         """Take the modules that are named as the layers; which layers found one."""
+        free = self._free[kind]
+        pairs = {layer: [m for m in free if self._short(m) == layer] for layer in layers}
+        if numbered and kind != "weighted" and not any(pairs.values()):
+            # Layers are known by name: bn2 is the norm of conv2, if all numbers agree.
+            numbers = [_number(m.name) for m in free]
+            if all(numbers.count(_number(layer)) == 1 for layer in layers):
+                pairs = {
+                    layer: [m for m in free if _number(m.name) == _number(layer)]
+                    for layer in layers
+                }
         found = []
-        for layer in layers:
-            alike = [m for m in self._free[kind] if self._short(m) == layer]
-            if not alike and numbered and kind != "weighted" and _number(layer):
-                # Layers are known by name: bn2 is the norm of conv2, if nothing else has a 2.
-                alike = [m for m in self._free[kind] if _number(m.name) == _number(layer)]
-            if len(alike) == 1:
+        for layer, alike in pairs.items():
+            if len(alike) == 1 and alike[0] in self._free[kind]:
                 self._free[kind].remove(alike[0])
                 self._taken[layer, kind] = alike[0]
                 found.append(layer)

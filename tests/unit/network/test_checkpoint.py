@@ -382,6 +382,25 @@ def test_names_decide_over_the_order_of_registration(norm, prefix):
     assert not state.notes
 
 
+def test_numbers_of_norms_decide_only_where_all_agree():
+    """bn2 after conv1 and bn3 after conv2, as some number them: order decides then."""
+    first, second = layer(1, 1), layer(2, 2)
+    shifted = {k.replace("bn2", "bn3").replace("bn1", "bn2"): v
+               for k, v in {**first, **second}.items()}  # fmt: skip
+    graph, state = built(shifted, TWO)
+    assert np.array_equal(pictures(graph), pictures(built({**first, **second}, TWO)[0]))
+    assert "conv1 = bn2, conv2 = bn3" in state.notes[-1]
+
+
+def test_a_state_dict_in_npz(tmp_path):
+    """numpy.savez of a state dict: the author's names are not the definition's."""
+    (tmp_path / "layers.yaml").write_text(DEFINITION)
+    np.savez(tmp_path / "w.npz", **RIGHT)
+    graph = load_network(tmp_path, weights=tmp_path / "w.npz")
+    assert np.array_equal(pictures(graph), pictures(built(RIGHT)[0]))
+    assert any("matched with the layers by order" in note for note in graph.notes)
+
+
 def test_where_only_order_decides_it_is_said_and_equal_shapes_warn():
     definition = TWO.replace("conv1", "a").replace("conv2", "b")
     _, state = built({**layer(1, 1), **layer(2, 2)}, definition)

@@ -190,6 +190,25 @@ def test_a_file_of_weights_is_a_model(tmp_path, capsys):
         load_network("digits", candidate=1)
 
 
+def test_the_definition_is_written(tmp_path, capsys):
+    """The folder is a model then: also where a norm was computed into the weights."""
+    path = save(chain((48, 7), "n48", (3, 1, 4, 4)), tmp_path / "net.pth")
+    folder = tmp_path / "found"
+    folder.mkdir()
+    words = ["compile", str(path), "--board", "tiny", "-o", str(tmp_path / "a.wg")]
+    assert main([*words, "--as", str(folder / "layers.yaml")]) == 0
+    assert "is a model now" in capsys.readouterr().out
+    z = np.random.default_rng(0).standard_normal((3, 7))
+    wanted = reference.run(load_network(path), z)
+    assert np.array_equal(reference.run(load_network(folder), z), wanted)
+    for target, part in ((folder / "layers.yaml", "exists"), (folder / "x.yaml", "must be named")):
+        assert main([*words, "--as", str(target)]) == 2
+        assert part in capsys.readouterr().err
+    words[1] = "digits"
+    assert main([*words, "--as", str(tmp_path / "layers.yaml")]) == 2
+    assert "leave --as out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
