@@ -158,7 +158,7 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
             # The format does not keep the order of layers: main.2 comes before main.10.
             return {name: file.get_tensor(name) for name in sorted(file.keys(), key=natural)}
     except (SafetensorError, AttributeError) as error:
-        raise ValueError(one_line(error)) from None
+        raise ValueError(f"{one_line(error)}; the file is damaged: save it again") from None
 
 
 def natural(name: str) -> list[tuple[int, int | str]]:

@@ -82,6 +82,12 @@ def foreign_kind(path: Path) -> str:
     return ""
 
 
+def looks_like_onnx(path: Path) -> bool:
+    """Whether a file begins as an ONNX model does: with its IR version, 3 or later."""
+    head = _head(path)
+    return len(head) > 16 and head[0] == 8 and 3 <= head[1] <= 32 and head[2] in b"\x12\x1a\x3a\x42"
+
+
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:

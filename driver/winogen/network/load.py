@@ -11,7 +11,7 @@ from winogen.network import zoo
 from winogen.network.checkpoint import read_parameters
 from winogen.network.definition import Parameters, StoredParameters, load_definition
 from winogen.network.graph import Graph
-from winogen.network.kinds import foreign_kind, weights_kind
+from winogen.network.kinds import foreign_kind, looks_like_onnx, weights_kind
 from winogen.network.notes import tell
 from winogen.network.options import NetworkOptions, adapt
 from winogen.network.recognise import Recognised, recognise
@@ -68,6 +68,8 @@ def recognise_file(path: Path, options: NetworkOptions) -> Recognised:
 
     Raises ModelError if it is of no generator that is recognised; says what other files are.
     """
+    if looks_like_onnx(path):
+        raise ModelError(f"{path} is an ONNX model by its content: rename it to end in .onnx")
     if weights_kind(path) is None:
         known = foreign_kind(path) or (
             "no network; give the folder with its layers.yaml, an .onnx file, or weights"

@@ -220,6 +220,7 @@ def test_the_definition_is_written(tmp_path, capsys):
         ("page.onnx", b"<!DOCTYPE html>", "a web page"),
         ("notes.txt", b"hello", "no network; give the folder"),
         ("x.wg", b"WINOGEN1", "a compiled program"),
+        ("net.onnx.txt", b"\x08\x08\x12\x07pytorch\x1a\x051.0.0:", "rename it to end in .onnx"),
     ],
 )
 def test_other_files_as_a_model_are_named(name, content, part, tmp_path, capsys):
