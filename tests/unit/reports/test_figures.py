@@ -17,7 +17,9 @@ matplotlib.use("agg")
 @pytest.fixture(autouse=True)
 def closed():
     yield
-    matplotlib.pyplot.close("all")
+    from matplotlib import pyplot  # of the copy that the test used: others take it away for a while
+
+    pyplot.close("all")
 
 
 def cells(axis, colour: str) -> int:
