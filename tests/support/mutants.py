@@ -220,13 +220,13 @@ RTL = (
         "state_q == StFailed && quiescent_i", "state_q == StFailed", (CONTROL,),
     ),
     Mutant(
-        "control: rows of any pitch", "wg_descriptor_check.sv",
-        "li.pitch < li.columns || li.pitch[1:0] != 2'd2;", "li.pitch < li.columns;", (CHECK,),
+        "control: a region that just fits is refused", "wg_descriptor_check.sv",
+        "size_q}) > room2_q)", "size_q}) >= room2_q)", (CHECK,),
     ),
     Mutant(
-        "control: a patch one column too wide", "wg_descriptor_check.sv",
-        "4'(c.patch_column) + 4'(c.patch_columns) > 4'd4;",
-        "4'(c.patch_column) + 4'(c.patch_columns) > 4'd5;", (CHECK,),
+        "control: a region of more words than are counted fits", "wg_descriptor_check.sv",
+        "|product_q[SizeBits+:FactorBits] ? '1 : product_q[SizeBits-1:0];",
+        "product_q[SizeBits-1:0];", (CHECK,),
     ),
     # Load
     Mutant(

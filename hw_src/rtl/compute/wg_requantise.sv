@@ -63,7 +63,8 @@ module wg_requantise #(
     low_p_q     <= low_m_q;
     high_m_q    <= high_acc2_q * mult2_q;
 
-    high_p_q    <= high_m_q + (HighWidth + 16)'(low_p_q >>> LowWidth);
+    high_p_q    <= high_m_q
+                   + {{HighWidth{low_p_q[LowWidth+15]}}, low_p_q[LowWidth+15:LowWidth]};
     low_p2_q    <= low_p_q[LowWidth-1:0];
   end
   assign product = {high_p_q, low_p2_q};

@@ -361,9 +361,17 @@ async def check_descriptors(dut):
     dut.rst_ni.value = 1
     seen = {(o, bad): 0 for o in Opcode for bad in (False, True)}
     longest = 0
-    for _ in range(4500):
+    # Regions whose size has a one only above the bits that are counted.
+    huge = [
+        plain(Opcode.LOAD_INPUT, images=2048, blocks=2048),
+        plain(Opcode.LOAD_INPUT, blocks=2048, rows=2048),
+        plain(Opcode.STORE, images=2048, rows=2048),
+        plain(Opcode.STORE, rows=2048, columns=2048),
+    ]
+    for i in range(4500):
         opcode = rng.choice([*Opcode, Opcode.COMPUTE, Opcode.COMPUTE])
-        instruction = random_instruction(rng, CORE, opcode)
+        instruction = huge[i] if i < len(huge) else random_instruction(rng, CORE, opcode)
+        opcode = instruction.opcode
         problem = descriptor_problem(instruction, CORE)
         dut.bits_i.value = int.from_bytes(isa.encode([instruction]), "little")
         dut.start_i.value = 1
