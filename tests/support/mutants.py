@@ -279,7 +279,7 @@ RTL = (
     ),
     Mutant(
         "compute: a shift by four places is not seen to saturate", "wg_requantise.sv",
-        "bit_ = 20 + 4 * i;", "bit_ = 21 + 4 * i;", (REQUANTISE,),
+        "bit_ = 20 + 4 * i;", "bit_ = 22 + 4 * i;", (REQUANTISE,),
     ),
     Mutant(
         "compute: a table's result is rounded down", "wg_activation.sv",
