@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
-from winogen.common.errors import WinogenError, one_line
+from winogen.common.errors import WinogenError, WinogenWarning, joined_lines, one_line
 
 _EXAMPLES = """examples:
   winogen models                                    what there is to run
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _terminable():
+        with _terminable(), _warnings_as_lines():
             code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
@@ -60,6 +62,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a name that is too long, a disk that is full
         print(f"winogen: {one_line(error)}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """What winogen warns of is a line on standard error, once."""
+    told: set[str] = set()
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if not issubclass(category, WinogenWarning):
+            others(message, category, *rest)
+        elif str(message) not in told:
+            told.add(str(message))
+            clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # what progress has written
+            print(f"{clear}winogen: warning: {joined_lines(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", WinogenWarning)
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

@@ -16,14 +16,12 @@ from winogen.common.errors import InputError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS
 from winogen.common.images import BICUBIC
 from winogen.network.graph import Graph, InputSpec
-from winogen.program.formats import LATENT_SIGMAS
+from winogen.program.formats import beyond_bounds
 from winogen.runtime.pictures import picture_files, read_picture
 
 #: Most inputs that calibration looks at, and most values of all layers together for them (1 GiB).
 MAX_INPUTS = 256
 MAX_KEPT = 1 << 28
-#: Most latents, as a share of all, that may be beyond the range of their distribution.
-MAX_CLIPPED = 0.01
 #: Largest array file.
 MAX_BYTES = 1 << 32
 
@@ -153,25 +151,9 @@ def _from_pixels(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float
 
 
 def _check_range(what: str, spec: InputSpec, inputs: NDArray[np.float32]) -> None:
-    """Refuse inputs that the integers of the input would clip."""
+    """Refuse inputs that the network does not expect; trained scales may mean to clip."""
     if spec.scale is not None:
         return
-    if spec.kind == "latent":
-        reach = LATENT_SIGMAS if spec.distribution == "normal" else 1.0
-        beyond = float(np.mean(np.abs(inputs) > 1.01 * reach))
-        if beyond > MAX_CLIPPED:
-            raise InputError(
-                f"of the {what}, {beyond:.0%} are beyond the {reach:g} that "
-                f"{spec.distribution} latents reach; draw them from a standard normal "
-                "distribution, or from -1 to 1 and say --latents uniform"
-            )
-        return
-    if spec.distribution != "uniform":
-        return
-    reach = max(map(abs, spec.range or (0.0, 1.0)))
-    low, high = float(inputs.min()), float(inputs.max())
-    if max(-low, high) > 1.01 * reach:
-        raise InputError(
-            f"{what} reach from {low:.4g} to {high:.4g}, but the network's "
-            f"input is set to {reach:g} at most; say what black and white are with --input-range"
-        )
+    problem = beyond_bounds(spec, inputs, what)
+    if problem:
+        raise InputError(problem)

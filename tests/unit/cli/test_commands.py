@@ -137,6 +137,15 @@ def test_inputs_from_a_file(capsys, program, out, tmp_path):
     np.testing.assert_array_equal(np.load(out / "a.npy"), np.load(out / "b.npy"))
 
 
+def test_inputs_that_are_clipped_are_a_line_on_standard_error(capsys, program, out, tmp_path):
+    z = np.random.default_rng(0).normal(0, 10, (50, 5)).astype(np.float32)
+    np.save(tmp_path / "z.npy", z)
+    assert main(["run", str(program), "--input", str(tmp_path / "z.npy"), "-o",
+                 str(out / "a.npy")]) == 0  # fmt: skip
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"winogen: warning: of the latents, 6\S*% are beyond the 4.5 .*\n", err)
+
+
 def test_compile_and_info(capsys, model, out):
     path = out / "net.wg"
     text = run(capsys, "compile", model, "--board", "tiny", "--batch", 3, "-o", path)
