@@ -17,6 +17,7 @@ from winogen.common.errors import InputError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
+from winogen.network.graph import InputSpec
 from winogen.reports.tables import cost_summary, cost_table
 
 #: Images of one run, by default and at most, and the largest magnification of the sheet: what
@@ -68,7 +69,7 @@ def add(commands: Any) -> None:
     run.set_defaults(command=_run)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     from winogen.common.images import encode_png, save_array, sheet
     from winogen.profiling import perfetto
     from winogen.runtime.generator import Generator
@@ -101,7 +102,15 @@ def _run(options: argparse.Namespace) -> None:
         perfetto.check_name(options.trace)
         check_writable(options.trace)
     inputs = _read_inputs(options.input) if options.input else None
-    program = load_or_compile(options)
+
+    def check(name: str, spec: InputSpec) -> None:
+        if spec.kind == "image" and inputs is None and options.number is options.seed is None:
+            raise InputError(
+                f"network '{name}' takes pictures: give --input (a picture, a folder of them or a "
+                ".npy file), or -n for as many drawn ones"
+            )
+
+    program = load_or_compile(options, check=check)
     if program.output_range is None and not as_float:
         raise InputError(
             f"the output of network '{program.name}' is no image (its definition has no output "
@@ -143,6 +152,7 @@ def _run(options: argparse.Namespace) -> None:
     )
     if options.trace:
         print(f"wrote {options.trace}: open it at https://ui.perfetto.dev")
+    return 0
 
 
 def _read_inputs(path: Path) -> NDArray:

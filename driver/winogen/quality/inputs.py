@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from winogen.common.errors import InputError, one_line
+from winogen.common.errors import InputError, WinogenWarning, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS
 from winogen.common.images import BICUBIC
 from winogen.network.graph import Graph, InputSpec
@@ -127,12 +128,19 @@ def _read_folder(
             f"the network takes images of {spec.shape[0]} channels, which no picture has, so "
             f"calibration needs a .npy file, not {path}"
         )
-    files = picture_files(path)
+    files, _ = picture_files(path)
     kept = np.unique(np.linspace(0, len(files) - 1, most).round().astype(int))
-    pixels = []
+    pixels, problems = [], []
     for number, index in enumerate(kept, 1):
         say(f"reading image {number} of {len(kept)}")
-        pixels.append(_read_image(files[index], spec))
+        try:
+            pixels.append(_read_image(files[index], spec))
+        except InputError as error:
+            problems.append(error)
+    if not pixels:
+        raise problems[0]
+    for error in problems:
+        warnings.warn(f"left out of the calibration: {error}", WinogenWarning, stacklevel=3)
     return _from_pixels(np.stack(pixels), spec)
 
 
