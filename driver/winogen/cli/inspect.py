@@ -6,8 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from winogen.cli.options import option_parser
+from winogen.cli.programs import load_or_compile, load_program
 from winogen.common.errors import InputError
 from winogen.common.text import table
+from winogen.compiler.options import CompileOptions
 from winogen.network import zoo
 from winogen.program.file import Program
 from winogen.reports.tables import cost_summary, cost_table
@@ -20,10 +23,12 @@ def add(commands: Any) -> None:
 
     info = commands.add_parser(
         "info",
-        help="describe a program file",
-        description="What a program does, what memory it needs, how fast it is predicted to be.",
+        parents=[option_parser(CompileOptions)],
+        help="describe a program file, or what a network compiles to",
+        description="What a program does, what memory it needs, how fast it is predicted to be. A "
+        "network is compiled for it, and no file is written.",
     )
-    info.add_argument("program", type=Path, help="program file (.wg)")
+    info.add_argument("model", help="a program file (.wg), a name, a folder or an ONNX file")
     info.set_defaults(command=_info)
 
     disasm = commands.add_parser(
@@ -46,7 +51,7 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    program = Program.load(options.program)
+    program = load_or_compile(options)
     c, h, w = program.input_shape
     oc, oh, ow = program.output_shape
     print(f"network   {program.name}, int{program.data_width}")
@@ -96,7 +101,7 @@ def _pictures(program: Program) -> str:
 def _disasm(options: argparse.Namespace) -> None:
     from winogen.target.disasm import disassemble
 
-    program = Program.load(options.program)
+    program = load_program(options.program)
     streams = {s.batch: s for s in program.streams}
     batch = min(streams) if options.batch is None else options.batch
     if batch not in streams:

@@ -9,6 +9,7 @@ from typing import Any
 from winogen import compile_model
 from winogen.common.errors import BoardError, InputError
 from winogen.common.progress import Progress
+from winogen.common.text import did_you_mean
 from winogen.program.file import Program
 from winogen.target.board import Board, board_names, load_board
 
@@ -42,7 +43,10 @@ def _kit(options: argparse.Namespace) -> None:
 
     source_tree()
     if options.board not in board_names():
-        raise InputError(f"unknown board '{options.board}'; known: {', '.join(board_names())}")
+        hint = did_you_mean(options.board, board_names())
+        raise InputError(
+            f"unknown board '{options.board}'; {hint}known: {', '.join(board_names())}"
+        )
     builds = _builds(options.board)
     if builds[0].platform is None:
         raise InputError(f"{options.board} has no processor, so PYNQ does not run on it")
@@ -52,7 +56,7 @@ def _kit(options: argparse.Namespace) -> None:
     with Progress(f"kit for {options.board}") as progress:
         progress.stage(f"compiling {_MODEL}")
         make_kit(options.output, options.board, programs or _compile(builds), progress.stage)
-    there = bitstreams(builds[0])
+    there = bitstreams(options.board)
     print(f"wrote {options.output}: copy it to the board; its README.txt says what to type there")
     print(
         f"bitstreams in it: {', '.join(there)}"

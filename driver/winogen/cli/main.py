@@ -15,6 +15,7 @@ from typing import Any
 
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
+from winogen.cli.parser import Parser
 from winogen.common.errors import WinogenError, WinogenWarning, joined_lines, one_line
 
 _EXAMPLES = """examples:
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a name that is too long, a disk that is full
-        print(f"winogen: {one_line(error)}", file=sys.stderr)
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        print(f"winogen: {where}{one_line(error)}", file=sys.stderr)
         return 2
 
 
@@ -102,7 +104,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="winogen",
         description="Compile trained generator networks and run them on a PYNQ board's "
         "Winograd-deconvolution accelerator, or on its emulation.",

@@ -13,8 +13,8 @@ from winogen.cli.device import add_device, choose_device
 from winogen.cli.options import option_parser
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits, wait_options
-from winogen.common.errors import InputError, one_line
-from winogen.common.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
+from winogen.common.errors import InputError
+from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
 from winogen.network.graph import InputSpec
@@ -160,7 +160,7 @@ def _read_inputs(path: Path) -> NDArray:
         with open(path, "rb") as file:
             array = np.load(file, allow_pickle=False)
     except ARRAY_FILE_ERRORS as error:
-        raise InputError(f"cannot read inputs from {path}: {one_line(error)}") from None
+        raise InputError(f"cannot read inputs from {path}: {array_problem(error)}") from None
     if not isinstance(array, np.ndarray) or array.ndim < 2:
         raise InputError(f"inputs in {path} must be one array (N, latent) or (N, C, H, W)")
     return array

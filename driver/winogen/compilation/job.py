@@ -77,6 +77,7 @@ def read_job(
     InputError : an option does not apply to it, or a file cannot be read
     """
     graph = read_network(model, options)
+    options.check_applies(graph)
     inputs = None
     if options.inputs is not None:
         inputs = read_calibration(options.inputs, graph, progress)

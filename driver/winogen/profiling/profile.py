@@ -149,7 +149,7 @@ class Profile:
             table(header, rows),
             "cycles: from the end of the layer before. engines: cycles of work for the layer,",
             "which may begin earlier, and of waiting for another engine. array: its multiplies,",
-            "of all that it could do in the layer's cycles",
+            "of all that it could do in the layer's cycles, or in its own if these are more",
         ]
         return "\n".join(lines)
 
@@ -168,7 +168,8 @@ class Profile:
             for name in (e.name.lower() for e in ENGINES)
             for end in ("", "_stall")
         ]
-        peak = layer.cycles * self.board.core.multipliers
+        # What begins before the layer before has ended can take more cycles than the layer's own.
+        peak = max(layer.cycles, layer.compute) * self.board.core.multipliers
         return [
             layer.name,
             f"{layer.cycles:,}",

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from winogen.common.errors import InputError, WinogenWarning, one_line
-from winogen.common.files import ARRAY_FILE_ERRORS
+from winogen.common.errors import InputError, WinogenWarning
+from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
 from winogen.common.images import BICUBIC
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import beyond_bounds
@@ -86,8 +86,8 @@ def _read_array(path: Path) -> NDArray[Any]:
         ) from None
     except ARRAY_FILE_ERRORS as error:
         raise InputError(
-            f"cannot read calibration inputs from {path}: {one_line(error)}; give a .npy or .npz "
-            "file, or a folder of images"
+            f"cannot read calibration inputs from {path}: {array_problem(error)}; give a .npy or "
+            ".npz file, or a folder of images"
         ) from None
 
 

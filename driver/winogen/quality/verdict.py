@@ -26,6 +26,8 @@ from winogen.target.numerics import int_range
 #: Least PSNR (dB) and SSIM of a good image, and of one that is not broken.
 GOOD = (30.0, 0.95)
 USABLE = (20.0, 0.80)
+#: Part of the range from black to white that an output must cover, or it is called flat.
+FLAT = 0.1
 #: Percentiles that ``--percentile auto`` tries.
 PERCENTILES = (99.9, 99.99, 99.999, 100.0)
 
@@ -152,14 +154,29 @@ def verdict_text(network: QuantNetwork, quality: Quality, trials: list[Trial] | 
     result = quality.output
     inputs = "inputs that calibration did not see" if quality.held_out else "the calibration inputs"
     lines = [f"verdict: {grade(result)}: {in_words(result)} against the float network, on {inputs}"]
+    lines += flatness(network.output_range, result)
     if grade(result) == "good":
-        return lines[0]
+        return "\n".join(lines)
     lines.append(f"the quality drops most in layer '{steepest_drop(network, quality).label}'")
     for trial in trials or ():
         lines.append(f"  {trial.change}: {in_words(trial.result)}")
     if trials is not None:
         lines.append(f"suggestion: {suggestion(quality, trials)}")
     return "\n".join(lines)
+
+
+def flatness(output_range: tuple[float, float] | None, result: LayerReport) -> list[str]:
+    """A sentence on images that are all but grey, for which a high PSNR says little; or none."""
+    if output_range is None:
+        return []
+    black, white = output_range
+    if result.high - result.low >= FLAT * (white - black):
+        return []
+    return [
+        f"note: the output is nearly flat, {result.low:.3g} to {result.high:.3g} of {black:g} to "
+        f"{white:g}: such images are alike whatever goes wrong, so the figures say little; are "
+        "these the trained weights, and is this the output's range?"
+    ]
 
 
 def run_with_wide_input(network: QuantNetwork, name: str, x: NDArray) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import yaml
 
 from winogen.common.errors import BoardError, one_line
 from winogen.common.folders import shipped_folder
+from winogen.common.text import did_you_mean
 from winogen.target.isa import ISA_VERSION
 from winogen.target.microarchitecture import LOGIC
 
@@ -219,8 +220,9 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
     if path.suffix not in (".yaml", ".yml"):
         path = board_folder() / str(board) / _FILE
         if not path.exists():
+            hint = did_you_mean(str(board), board_names())
             raise BoardError(
-                f"unknown board '{board}'; known boards: {', '.join(board_names())} "
+                f"unknown board '{board}'; {hint}known boards: {', '.join(board_names())} "
                 "(or give the path of a board YAML file)"
             )
     data = _read(path)

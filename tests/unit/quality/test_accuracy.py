@@ -112,6 +112,21 @@ def test_drawn_inputs_are_checked_on_others():
         assert words in av.verdict_text(network, quality)
 
 
+@pytest.mark.parametrize(("gain", "flat"), [(0.01, True), (3.0, False)])
+def test_flat_pictures_are_said_to_be(gain, flat):
+    """58.8 dB of pictures that are all but grey say nothing of the network."""
+    b = GraphBuilder(0, (3, 8, 8))
+    b.conv(1, 3)
+    b.nodes[-1].params["weight"] *= gain
+    b.nodes[-1].params["bias"] *= 0
+    b.add("tanh")
+    observed = observe(b.graph("grey", (-1, 1)))
+    network = quantise_observed(observed)
+    text = av.verdict_text(network, measure_network(network, observed))
+    assert ("\nnote: the output is nearly flat, " in text) == flat
+    assert "of -1 to 1: such images are alike" in text or not flat
+
+
 # --- biases --------------------------------------------------------------------------------------
 
 
