@@ -11,6 +11,7 @@ import numpy as np
 
 from winogen.cli.job import prepare, report, verdict
 from winogen.cli.options import compile_options, option_parser
+from winogen.cli.outputs import default_output, name_of
 from winogen.common.errors import InputError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.progress import Progress
@@ -43,7 +44,12 @@ def add(commands: Any) -> None:
         help="for weights without a definition: write the one that was recognised, and weights.npz "
         "beside it",
     )
-    compile_.add_argument("-o", "--output", type=Path, required=True, help="program file to write")
+    compile_.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="program file to write (default: the model's name, .wg)",
+    )
     compile_.add_argument(
         "--report",
         type=Path,
@@ -82,6 +88,8 @@ def _write_definition(target: Path, source: Path, options: CompileOptions) -> No
 
 
 def _compile(arguments: argparse.Namespace) -> None:
+    if arguments.output is None:
+        arguments.output = default_output(f"{name_of(arguments.model)}.wg")
     if arguments.output.suffix != ".wg":
         raise InputError(f"cannot write {arguments.output}: the name of a program must end in .wg")
     check_writable(arguments.output)

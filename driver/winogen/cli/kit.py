@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
         help=f"program files (.wg) to add (default: {_MODEL}, for every data width of the board)",
     )
     kit.add_argument("--board", default="pynq-z2", help="name (default: pynq-z2)")
-    kit.add_argument("-o", "--output", type=Path, required=True, help="folder to make")
+    kit.add_argument("-o", "--output", type=Path, help="folder to make (default: kit-BOARD)")
     kit.set_defaults(command=_kit)
 
 
@@ -42,6 +42,7 @@ def _kit(options: argparse.Namespace) -> None:
     from winogen.cli.board_kit import bitstreams, make_kit, source_tree
 
     source_tree()
+    options.output = options.output or Path(f"kit-{options.board}")
     if options.board not in board_names():
         hint = did_you_mean(options.board, board_names())
         raise InputError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from winogen.cli.outputs import check_own, default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import wait_options
 from winogen.common.errors import InputError, ModelError, one_line
@@ -91,7 +92,14 @@ def run_pictures(options: argparse.Namespace) -> int:
     if not 1 <= options.scale <= MAX_SCALE:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
     folder = _Folder() if options.input.is_dir() else None
+    default = options.output is None
+    if default:
+        picture = options.input.resolve().name if folder else options.input.stem
+        name = f"{picture}-{name_of(options.model)}"
+        options.output = Path(name) if folder else default_output(f"{name}.png")
     jobs = _jobs(options.input, options.output, folder)
+    for job in jobs if default else ():
+        check_own(job.target)
 
     def window(graph: Graph, board: Board) -> tuple[int, int] | None:
         check_takes_pictures(

@@ -12,7 +12,7 @@ from winogen.cli.job import prepare
 from winogen.cli.options import compile_options, refuse
 from winogen.common.errors import InputError
 from winogen.compiler.options import CompileOptions
-from winogen.network.graph import Graph, InputSpec
+from winogen.network.graph import Graph
 from winogen.network.zoo import model_names
 from winogen.program.file import Program
 from winogen.target.board import Board, load_board
@@ -25,19 +25,19 @@ _CHECKED = ("board", "bits")
 def load_or_compile(
     options: argparse.Namespace,
     choose_window: Callable[[Graph, Board], tuple[int, int] | None] | None = None,
-    check: Callable[[str, InputSpec], None] = lambda name, spec: None,
+    check: Callable[[Graph | Program], None] = lambda network: None,
 ) -> Program:
     """The program that the options name, compiled if it is none yet.
 
     ``choose_window`` decides on the size of the input where ``--window`` does not. ``check`` is
-    called with the network's name and input before the work of compiling.
+    called with the network, or the program, before the work of compiling.
     """
     if not options.model.endswith(".wg"):
         return _compile(options, choose_window, check)
     fixed = [name for name in CompileOptions.described if name not in _CHECKED]
     refuse(options, fixed, "cannot change a compiled program; compile it anew")
     program = Program.load(options.model)
-    check(program.name, program.input)
+    check(program)
     check_program(options, program)
     return program
 
@@ -45,11 +45,11 @@ def load_or_compile(
 def _compile(
     options: argparse.Namespace,
     choose_window: Callable[[Graph, Board], tuple[int, int] | None] | None,
-    check: Callable[[str, InputSpec], None],
+    check: Callable[[Graph | Program], None],
 ) -> Program:
     asked = compile_options(options).with_board()
     job = prepare(options.model, asked)
-    check(job.graph.name, job.graph.input)
+    check(job.graph)
     if asked.window is None and choose_window:
         window = choose_window(job.graph, asked.target)
         job = replace(job, options=replace(job.options, window=window))

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.options import option_parser
+from winogen.cli.outputs import default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
-from winogen.network.graph import InputSpec
+from winogen.network.graph import Graph
+from winogen.program.file import Program
 from winogen.reports.tables import cost_summary, cost_table
 
 #: Images of one run, by default and at most, and the largest magnification of the sheet: what
@@ -49,8 +51,8 @@ def add(commands: Any) -> None:
         "-o",
         "--output",
         type=Path,
-        required=True,
-        help="picture (.png) or float array (.npy) to write; a folder if --input is one",
+        help="picture (.png) or float array (.npy) to write; a folder if --input is one (default: "
+        "named after the model, and after the picture)",
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     add_device(run)
@@ -83,8 +85,7 @@ def _run(options: argparse.Namespace) -> int:
                 "--profile and --trace are for latents and arrays: give the picture as a .npy file"
             )
         return run_pictures(options)
-    as_float = options.output.suffix == ".npy"
-    if not as_float and options.output.suffix.lower() != ".png":
+    if options.output and options.output.suffix.lower() not in (".png", ".npy"):
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
     check_no_latents(options)
     number = DEFAULT_NUMBER if options.number is None else options.number
@@ -97,25 +98,31 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError("a seed must not be negative")
     if not 1 <= options.scale <= MAX_SCALE:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
-    check_writable(options.output)
+    if options.output:
+        check_writable(options.output)
     if options.trace:
         perfetto.check_name(options.trace)
         check_writable(options.trace)
     inputs = _read_inputs(options.input) if options.input else None
 
-    def check(name: str, spec: InputSpec) -> None:
-        if spec.kind == "image" and inputs is None and options.number is options.seed is None:
+    def check(network: Graph | Program) -> None:
+        drawn = inputs is None and options.number is options.seed is None
+        if network.input.kind == "image" and drawn:
             raise InputError(
-                f"network '{name}' takes pictures: give --input (a picture, a folder of them or a "
-                ".npy file), or -n for as many drawn ones"
+                f"network '{network.name}' takes pictures: give --input (a picture, a folder of "
+                "them or a .npy file), or -n for as many drawn ones"
+            )
+        if options.output is None:
+            image = network.output_range is not None and network.output_shape[0] in (1, 3)
+            options.output = default_output(name_of(options.model) + (".png" if image else ".npy"))
+        if network.output_range is None and options.output.suffix.lower() != ".npy":
+            raise InputError(
+                f"the output of network '{network.name}' is no image (its definition has no output "
+                "range): write it to a .npy file"
             )
 
     program = load_or_compile(options, check=check)
-    if program.output_range is None and not as_float:
-        raise InputError(
-            f"the output of network '{program.name}' is no image (its definition has no output "
-            "range): write it to a .npy file"
-        )
+    as_float = options.output.suffix.lower() == ".npy"
     with Generator(
         program,
         options.device,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from support.bench import small
 from support.command_line import pixels, refuse, run
@@ -518,7 +519,7 @@ def test_wrong_numbers_when_compiling(option, reason, capsys, model, out):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["paint"], ["run"], ["run", "digits"], ["run", "digits", "-o", "a.png", "-n", "x"],
+    [[], ["paint"], ["run"], ["run", "digits", "-o", "a.png", "-n", "x"],
      ["compile", "digits", "-o", "a.wg", "--mode", "fft"], ["info"],
      ["compile", "digits", "-o", "a.wg", "--bits", "4"],
      ["run", "digits", "-o", "a.png", "--device", "fpga"]],
@@ -557,6 +558,41 @@ def test_wrong_words_are_answered_by_what_was_meant(arguments, said, capsys, out
 def test_wrong_suffixes(name, capsys, program, out):
     text = refuse(capsys, out, "run", program, "-o", out / name)
     assert "must end in .png or .npy" in text
+
+
+def test_names_of_outputs_suggest_themselves(capsys, model, out, monkeypatch):
+    monkeypatch.chdir(out)
+    text = run(capsys, "compile", model, "--board", "tiny", "--batch", 2)
+    assert "wrote tiny-net.wg (" in text
+    assert "wrote tiny-net.png: 2 x " in run(capsys, "run", "tiny-net.wg", "-n", 2)
+    first = Path("tiny-net.png").read_bytes()
+    run(capsys, "run", "tiny-net.wg", "-n", 3)  # what winogen wrote it may replace
+    assert Path("tiny-net.png").read_bytes() != first
+    run(capsys, "compile", model, "--board", "tiny", "--batch", 1)
+    assert [s.batch for s in Program.load("tiny-net.wg").streams] == [1]
+    assert sorted(p.name for p in out.iterdir()) == ["tiny-net.png", "tiny-net.wg"]
+
+
+def test_what_somebody_else_wrote_is_not_replaced(capsys, model, program, out, monkeypatch):
+    monkeypatch.chdir(out)
+    reason = "is there already, and does not say that winogen wrote it: name the file to write"
+    Image.new("L", (3, 3)).save("net.png")
+    assert f"net.png {reason}" in refuse(capsys, out, "run", program, "-n", 1)
+    Path("net.png").unlink()
+    Path("net.png").symlink_to(out / "else.png")
+    assert f"net.png {reason}" in refuse(capsys, out, "run", program, "-n", 1)
+    Path("tiny-net.wg").write_bytes(b"mine")
+    assert f"tiny-net.wg {reason}" in refuse(capsys, out, "compile", model, "--board", "tiny")
+    Path("tiny-net.wg").unlink()
+    Path("tiny-net.wg").mkdir()
+    refuse(capsys, out, "compile", model, "--board", "tiny")
+
+
+def test_what_is_no_picture_is_named_as_an_array(capsys, model, out, monkeypatch):
+    monkeypatch.chdir(out)
+    (model / "layers.yaml").write_text(LAYERS.replace("output: {range: [-1, 1]}", ""))
+    assert "wrote tiny-net.npy: " in run(capsys, "run", model, "--board", "tiny", "-n", 1)
+    assert "tiny-net.npy is there" in refuse(capsys, out, "run", model, "--board", "tiny", "-n", 1)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy", ".wg"])

@@ -475,6 +475,22 @@ def test_a_network_of_pictures_asks_for_them(capsys, program, out, monkeypatch):
     assert "2 x 24x24x1" in text
 
 
+def test_names_of_pictures_suggest_themselves(capsys, program, tmp_path, out, monkeypatch):
+    monkeypatch.chdir(out)
+    (tmp_path / "in").mkdir()
+    noise("RGB").save(tmp_path / "in" / "a.jpg")
+    text = run(capsys, "run", program, "--input", tmp_path / "in" / "a.jpg")
+    assert "wrote a-doubler.png: " in text
+    run(capsys, "run", program, "--input", tmp_path / "in" / "a.jpg")  # its own, again
+    for _ in range(2):
+        assert "wrote in-doubler/a.png: " in run(capsys, "run", program, "--input", tmp_path / "in")
+    for name in ("a-doubler.png", "in-doubler/a.png"):
+        noise("L").save(out / name)
+        source = tmp_path / "in" / ("a.jpg" if "/" not in name else "")
+        text = refuse(capsys, out, "run", program, "--input", source)
+        assert f"{name} is there already" in text
+
+
 def test_run_by_name_chooses_the_window(capsys, tmp_path, out):
     folder = tmp_path / "net"
     folder.mkdir()
