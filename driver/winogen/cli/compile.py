@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from winogen.cli.job import prepare, report, verdict
+from winogen.cli.objects import add_json, described, judged, measured
 from winogen.cli.options import compile_options, option_parser
 from winogen.cli.outputs import default_output, name_of
 from winogen.common.errors import InputError
@@ -56,6 +57,7 @@ def add(commands: Any) -> None:
         metavar="FILE.html",
         help="write a page with sample images, ranges, memory and cycles of every layer",
     )
+    add_json(compile_)
     compile_.set_defaults(command=_compile)
 
 
@@ -107,10 +109,10 @@ def _compile(arguments: argparse.Namespace) -> None:
     program = compiled.program
     program.save(arguments.output)
     print(quality_table(compiled.quality))
-    judged = verdict(job, compiled)
-    print(judged)
+    words = verdict(job, compiled)
+    print(words)
     if arguments.report:
-        write_atomically(arguments.report, report(job, compiled, judged).encode())
+        write_atomically(arguments.report, report(job, compiled, words).encode())
         print(f"wrote {arguments.report}")
     print()
     stream = program.streams[-1]
@@ -121,3 +123,12 @@ def _compile(arguments: argparse.Namespace) -> None:
         f"wrote {arguments.output} ({size / 1e6:.2f} MB), configuration "
         f"{program.core.config_hash32:08x}"
     )
+    arguments.result = {
+        "output": str(arguments.output),
+        "bytes": size,
+        "report": str(arguments.report) if arguments.report else None,
+        "quality": {**judged(compiled.quality.output), "held_out": compiled.quality.held_out},
+        "layers": [measured(layer) for layer in compiled.quality.layers],
+        "notes": list(job.graph.notes),
+        "program": described(program),
+    }

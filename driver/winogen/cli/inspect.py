@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from winogen.cli.objects import add_json, described
 from winogen.cli.options import option_parser
 from winogen.cli.programs import load_or_compile, load_program
 from winogen.common.errors import InputError
@@ -19,6 +20,7 @@ from winogen.reports.tables import cost_summary, cost_table
 def add(commands: Any) -> None:
     """Add the commands to the command line (argparse's sub-parsers)."""
     models = commands.add_parser("models", help="list the networks that come with winogen")
+    add_json(models)
     models.set_defaults(command=_models)
 
     info = commands.add_parser(
@@ -29,6 +31,7 @@ def add(commands: Any) -> None:
         "network is compiled for it, and no file is written.",
     )
     info.add_argument("model", help="a program file (.wg), a name, a folder or an ONNX file")
+    add_json(info)
     info.set_defaults(command=_info)
 
     disasm = commands.add_parser(
@@ -43,15 +46,21 @@ def add(commands: Any) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    rows = []
-    for name in zoo.model_names():
-        trained = "trained" if zoo.is_trained(name) else "random"
-        rows.append([name, trained, zoo.describe(name)])
+    found = [
+        {"name": name, "trained": zoo.is_trained(name), "description": zoo.describe(name)}
+        for name in zoo.model_names()
+    ]
+    options.result = {"models": found}
+    rows = [
+        [str(m["name"]), "trained" if m["trained"] else "random", str(m["description"])]
+        for m in found
+    ]
     print(table(["name", "weights", "description"], rows, left=3))
 
 
 def _info(options: argparse.Namespace) -> None:
     program = load_or_compile(options)
+    options.result = {"program": described(program)}
     c, h, w = program.input_shape
     oc, oh, ow = program.output_shape
     print(f"network   {program.name}, int{program.data_width}")

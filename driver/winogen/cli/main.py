@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
 from winogen.cli.parser import Parser
 from winogen.common.errors import WinogenError, WinogenWarning, joined_lines, one_line
+from winogen.common.progress import erase_line
 
 _EXAMPLES = """examples:
   winogen models                                    what there is to run
@@ -42,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    told: list[str] = []
     try:
-        with _terminable(), _warnings_as_lines():
+        with _terminable(), _warnings_as_lines(told), _for_machines(options, told):
             code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
@@ -67,18 +70,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """What winogen warns of is a line on standard error, once."""
-    told: set[str] = set()
+def _for_machines(options: argparse.Namespace, told: list[str]) -> Iterator[None]:
+    """With ``--json``, one object on standard output and all else on standard error."""
+    if not getattr(options, "as_json", False):
+        yield
+        return
+    result: dict[str, Any] = {}
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+        result = options.result
+    except WinogenError as error:
+        result = {"error": joined_lines(str(error))}
+        raise
+    finally:
+        if result:
+            whole = {"winogen": __version__, **result, "warnings": told}
+            print(json.dumps(whole, indent=2, allow_nan=False))
+
+
+@contextmanager
+def _warnings_as_lines(told: list[str]) -> Iterator[None]:
+    """What winogen warns of is a line on standard error, once; ``told`` gets it too."""
     others = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
         if not issubclass(category, WinogenWarning):
             others(message, category, *rest)
         elif str(message) not in told:
-            told.add(str(message))
-            clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # what progress has written
-            print(f"{clear}winogen: warning: {joined_lines(str(message))}", file=sys.stderr)
+            told.append(str(message))
+            erase_line(sys.stderr)  # what progress has written
+            print(f"winogen: warning: {joined_lines(str(message))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WinogenWarning)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from winogen.cli.objects import predicted
 from winogen.cli.outputs import check_own, default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import wait_options
@@ -68,6 +69,10 @@ class _Folder:
         if not kept:
             raise problem
         return kept
+
+    def left_out(self) -> list[str]:
+        """A sentence on each file that was not made."""
+        return [*self.failed, *(f"{path} is no picture by its name" for path in self.others)]
 
     def report(self) -> int:
         """Say what was left out; the exit code."""
@@ -155,6 +160,24 @@ def run_pictures(options: argparse.Namespace) -> int:
             f"{columns} x {rows} ({count}), from the {options.device}; predicted on "
             f"{program.board.name}: {seconds:.3g} s"
         )
+    options.result = {
+        "device": options.device,
+        "program": program.name,
+        "board": program.board.name,
+        "outputs": [
+            {
+                "input": str(job.source),
+                "output": str(job.target),
+                "width": size[0],
+                "height": size[1],
+                "windows": None if resize else count,
+                "predicted_seconds": _seconds(program, count),
+            }
+            for job, count, size in written
+        ],
+        "left_out": folder.left_out() if folder else [],
+        "predicted": predicted(program, stream),
+    }
     return folder.report() if folder else 0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.cli.device import add_device, choose_device
+from winogen.cli.objects import add_json, predicted
 from winogen.cli.options import option_parser
 from winogen.cli.outputs import default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
@@ -68,6 +69,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="write the timeline of the engines (.json) for https://ui.perfetto.dev",
     )
+    add_json(run)
     run.set_defaults(command=_run)
 
 
@@ -139,6 +141,7 @@ def _run(options: argparse.Namespace) -> int:
                 )
             else:
                 out = generator.generate(z, as_float=as_float, progress=progress.update)
+        counters = generator.counters()
     if as_float:
         save_array(options.output, out)
     else:
@@ -149,6 +152,16 @@ def _run(options: argparse.Namespace) -> int:
             )
         write_atomically(options.output, encode_png(sheet(out), options.scale))
     stream = program.streams[-1]
+    options.result = {
+        "device": options.device,
+        "program": program.name,
+        "board": program.board.name,
+        "outputs": [{"output": str(options.output), "shape": list(out.shape)}],
+        "left_out": [],
+        "trace": str(options.trace) if options.trace else None,
+        "counters": counters,
+        "predicted": predicted(program, stream),
+    }
     if profile and options.trace:
         perfetto.save(profile, options.trace)
     print(profile if profile and options.profile else cost_table(program, stream))

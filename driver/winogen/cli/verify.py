@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.job import prepare
+from winogen.cli.objects import add_json, judged, measured
 from winogen.cli.options import compile_options, given, option_parser, refuse
 from winogen.cli.programs import check_program, load_program
 from winogen.cli.waits import add_waits, wait_options
@@ -22,6 +23,7 @@ from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.quality.inputs import MAX_INPUTS, read_calibration
+from winogen.quality.verify import Difference
 
 #: Inputs to compare on, by default.
 DEFAULT_NUMBER = 4
@@ -59,6 +61,7 @@ def add(commands: Any) -> None:
     )
     add_device(verify)
     add_waits(verify)
+    add_json(verify)
     verify.set_defaults(command=_verify)
 
 
@@ -95,7 +98,29 @@ def _verify(options: argparse.Namespace) -> int:
             progress=progress.stage,
         )
     print(result.text())
+    options.result = {
+        "passed": result.passed,
+        "device": options.device,
+        "same_program": result.same_program,
+        "quality": judged(result.layers[-1]),
+        "layers": [
+            {
+                **measured(layer),
+                "differ_from_model": _count(result.from_model, i),
+                "differ_from_emulator": _count(result.from_emulator, i),
+            }
+            for i, layer in enumerate(result.layers)
+        ],
+    }
     return 0 if result.passed else 1
+
+
+def _count(found: list[Difference | None], layer: int) -> int | None:
+    """How many values of a layer differ; None where it was not compared."""
+    if not found:
+        return None
+    difference = found[layer]
+    return difference.count if difference else 0
 
 
 def _check_agrees(options: argparse.Namespace, program: Program) -> None:
