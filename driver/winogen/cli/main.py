@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, TextIO
 
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
@@ -94,9 +94,12 @@ def _warnings_as_lines(told: list[str]) -> Iterator[None]:
     """What winogen warns of is a line on standard error, once; ``told`` gets it too."""
     others = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
         if not issubclass(category, WinogenWarning):
-            others(message, category, *rest)
+            others(message, category, filename, lineno, file, line)
         elif str(message) not in told:
             told.append(str(message))
             erase_line(sys.stderr)  # what progress has written

@@ -139,8 +139,8 @@ def _read_folder(
             problems.append(error)
     if not pixels:
         raise problems[0]
-    for error in problems:
-        warnings.warn(f"left out of the calibration: {error}", WinogenWarning, stacklevel=3)
+    for problem in problems:
+        warnings.warn(f"left out of the calibration: {problem}", WinogenWarning, stacklevel=3)
     return _from_pixels(np.stack(pixels), spec)
 
 

@@ -83,7 +83,7 @@ def read_size(path: Path) -> tuple[int, int]:
     with _pillow(path), _open(path) as image:
         width, height = image.size
         if image.format == "TIFF":  # some versions of pillow give the size as turned already
-            tags = image.tag_v2  # type: ignore[attr-defined]  # of this kind of file
+            tags = image.tag_v2
             width, height = int(tags[256]), int(tags[257])
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # on its side
         return (width, height) if turned else (height, width)
