@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.quality.inputs import MAX_INPUTS, read_calibration
-from winogen.quality.verify import Difference
+
+if TYPE_CHECKING:  # it needs pynq, and --help does not
+    from winogen.quality.verify import Difference
 
 #: Inputs to compare on, by default.
 DEFAULT_NUMBER = 4

@@ -410,7 +410,7 @@ def test_damaged_programs(capsys, program, out, tmp_path):
             assert name in text
             assert reason in text
     assert "cannot read" in refuse(capsys, out, "info", tmp_path / "none.wg")
-    assert "cannot read" in refuse(capsys, out, "info", tmp_path)
+    assert "has no layers.yaml" in refuse(capsys, out, "info", tmp_path)
 
 
 def test_a_program_for_another_board(capsys, program, out):
