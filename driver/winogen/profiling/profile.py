@@ -54,6 +54,14 @@ class LayerProfile:
     bytes_read: int = 0
     bytes_written: int = 0
 
+    @property
+    def array_cycles(self) -> int:
+        """Cycles in which the array may have worked for the layer.
+
+        What begins before the layer before has ended can take more than the layer's own.
+        """
+        return max(self.cycles, self.compute)
+
 
 @dataclass(frozen=True, repr=False)
 class Profile:
@@ -168,8 +176,7 @@ class Profile:
             for name in (e.name.lower() for e in ENGINES)
             for end in ("", "_stall")
         ]
-        # What begins before the layer before has ended can take more cycles than the layer's own.
-        peak = max(layer.cycles, layer.compute) * self.board.core.multipliers
+        peak = layer.array_cycles * self.board.core.multipliers
         return [
             layer.name,
             f"{layer.cycles:,}",
