@@ -45,7 +45,8 @@ class Parser(argparse.ArgumentParser):
         text = re.sub(r"^argument ", "", " ".join(message.split()))
         for kind, name in _KINDS.items():
             text = re.sub(rf"invalid {kind} value: (.*)$", rf"\1 is no {name}", text)
-        self.exit(2, f"winogen: {text}; see '{self.prog} --help'\n")
+        text += " " if text.endswith("?") else "; "
+        self.exit(2, f"winogen: {text}see '{self.prog} --help'\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

@@ -527,7 +527,7 @@ def test_wrong_numbers_when_compiling(option, reason, capsys, model, out):
 def test_wrong_words(arguments, capsys, out):
     text = usage(capsys, out, *arguments)
     assert text.startswith("winogen: ") and text.count("\n") == 1
-    assert re.search(r"; see 'winogen( \w+)* --help'$", text)
+    assert re.search(r"[;?] see 'winogen( \w+)* --help'$", text)
 
 
 @pytest.mark.parametrize(
@@ -535,7 +535,7 @@ def test_wrong_words(arguments, capsys, out):
     [
         (["modles"], "there is no command 'modles'; did you mean 'models'? choose one of models, "),
         (["run", "digits", "-o", "a.png", "--sed", "3"],
-         "there is no option --sed; did you mean '--seed'?; see 'winogen run --help'"),
+         "there is no option --sed; did you mean '--seed'? see 'winogen run --help'"),
         (["run", "digits", "-o", "a.png", "--colour=3"],
          "there is no option --colour; see 'winogen run --help'"),
         (["run", "digits", "more", "-o", "a.png"], "'more' is one word too many"),
