@@ -54,7 +54,7 @@ class Job:
     ) -> tuple[Job, list[Trial]]:
         """The job with the percentile that gives the best images, and all that were tried."""
         best, trials = search_percentile(
-            observed, self.options.data_width, self.options.calibration.headroom, progress
+            observed, self.options.data_width, self.options.calibration, progress
         )
         return replace(self, options=replace(self.options, percentile=best.percentile)), trials
 

@@ -92,7 +92,7 @@ class CompileOptions(NetworkOptions):
     headroom: float | None = option(
         group="compilation",
         help="factor on calibrated ranges",
-        default=_defaults("headroom"),
+        default=f"{_defaults('headroom')} ({DEFAULT_CALIBRATION[16].drawn:g} for drawn pictures)",
         parse=float,
     )
     inputs: NDArray[Any] | str | Path | None = option(
@@ -170,6 +170,7 @@ class CompileOptions(NetworkOptions):
         return Calibration(
             default.percentile if percentile is None else percentile,
             default.headroom if self.headroom is None else self.headroom,
+            default.drawn if self.headroom is None else None,
         )
 
     @property

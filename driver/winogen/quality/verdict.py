@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def steepest_drop(network: QuantNetwork, quality: Quality) -> QuantLayer:
 
 
 def search_percentile(
-    observed: Observed, data_width: int, headroom: float, say: Callable[[str], None]
+    observed: Observed, data_width: int, calibration: Calibration, say: Callable[[str], None]
 ) -> tuple[Calibration, list[Trial]]:
     """The calibration whose images are nearest to the float network's, and all that were tried.
 
@@ -83,7 +83,7 @@ def search_percentile(
     """
     default = DEFAULT_CALIBRATION[data_width].percentile
     percentiles = (default, *(p for p in PERCENTILES if p != default))
-    trials = list(_percentiles(observed, data_width, headroom, say, percentiles))
+    trials = list(_percentiles(observed, data_width, calibration, say, percentiles))
     best = max(trials, key=lambda t: t[1].result.psnr)
     return best[0], [trial for _, trial in trials]
 
@@ -91,16 +91,16 @@ def search_percentile(
 def _percentiles(
     observed: Observed,
     data_width: int,
-    headroom: float,
+    calibration: Calibration,
     say: Callable[[str], None],
     percentiles: Iterable[float],
 ) -> Iterable[tuple[Calibration, Trial]]:
     for percentile in percentiles:
         say(f"trying percentile {percentile:g}")
-        calibration = Calibration(percentile, headroom)
-        network = quantise_observed(observed, data_width, calibration=calibration)
+        changed = replace(calibration, percentile=percentile)
+        network = quantise_observed(observed, data_width, calibration=changed)
         option = f"--percentile {percentile:g}"
-        yield calibration, Trial(option, measure_network(network, observed).output, option)
+        yield changed, Trial(option, measure_network(network, observed).output, option)
 
 
 def improvements(
@@ -119,7 +119,7 @@ def improvements(
         for _, trial in _percentiles(
             observed,
             network.data_width,
-            calibration.headroom,
+            calibration,
             say,
             [p for p in PERCENTILES if p != calibration.percentile],
         )
