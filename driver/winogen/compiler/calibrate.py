@@ -38,7 +38,8 @@ class Calibration:
 
     def headroom_for(self, observed: Observed) -> float:
         """The factor on ranges that were observed so."""
-        drawn = observed.held_out and observed.graph.input.kind == "image"
+        spec = observed.graph.input
+        drawn = observed.held_out and (spec.kind, spec.distribution) == ("image", "uniform")
         return self.headroom if self.drawn is None or not drawn else self.drawn
 
 
