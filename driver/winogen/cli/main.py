@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
 from winogen.common.errors import WinogenError, one_line
+from winogen.common.text import printable
 
 _EXAMPLES = """examples:
   winogen models                                    what there is to run
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except WinogenError as error:
-        print(f"winogen: {error}", file=sys.stderr)
+        # Line by line: what a file or a name brings along must not command the terminal.
+        lines = map(printable, str(error).split("\n"))
+        print("winogen: " + "\n".join(lines), file=sys.stderr)
         return 2
     except MemoryError:
         print("winogen: not enough memory for this; ask for fewer or smaller images",

@@ -20,7 +20,8 @@ class Progress:
         self._what = what
         self._total = total
         self._stream = stream or sys.stderr
-        self._visible = self._stream.isatty()
+        # There is no stream at all where standard error was closed.
+        self._visible = self._stream is not None and self._stream.isatty()
         self._start = time.monotonic()
 
     def __enter__(self) -> Progress:

@@ -1,9 +1,14 @@
-"""Text for people: aligned columns, decibels."""
+"""Text for people: aligned columns, decibels, names that a terminal can show."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """``text`` with a question mark for each character that a terminal might obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
