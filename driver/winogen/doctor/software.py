@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from winogen.common.errors import one_line
+from winogen.common.missing import why_no_pynq
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
 from winogen.target.board import board_names
@@ -46,9 +46,8 @@ def pynq_version(bench: Bench) -> str:
     try:
         import pynq  # noqa: F401 (whether it can be imported is the question)
     except Exception as error:
-        raise Failed(
-            f"pynq {version} cannot be imported: {one_line(error)}", "install winogen again"
-        ) from None
+        why, advice = why_no_pynq(error)
+        raise Failed(f"pynq {version} cannot be imported: {why}", advice) from None
     name = os.environ.get("BOARD", "")
     if bench.kind == "board" and name in ("Pynq-Z1", "Pynq-Z2") and _numbers(version) >= (4,):
         raise Failed(

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import pynq
-
 from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.common.pynq_library import pynq
 from winogen.runtime.session import Lease
 from winogen.runtime.state import read_state
 from winogen.runtime.waiting import Deadline, InterruptLine

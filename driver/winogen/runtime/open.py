@@ -11,9 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pynq
-
 from winogen.common.errors import DeviceError, one_line
+from winogen.common.pynq_library import pynq
 from winogen.runtime.accelerator import WinogenCore
 from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.overlay import bundled_overlay, check_build, choose_clock_source

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import pynq
-
 from winogen.common.errors import DeviceError
+from winogen.common.pynq_library import pynq
 from winogen.common.text import printable
 from winogen.target import clock
 from winogen.target.board import Board, board_folder, board_names, load_board

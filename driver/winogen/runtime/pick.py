@@ -6,9 +6,8 @@ import os
 import warnings
 from typing import Any, NamedTuple
 
-import pynq
-
 from winogen.common.errors import DeviceError
+from winogen.common.pynq_library import pynq
 from winogen.target.traits import BOARD, Traits
 
 DEVICES = ("emulator", "rtl", "board")
