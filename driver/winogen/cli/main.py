@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
-from winogen.common.errors import WinogenError, one_line
+from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_line
 from winogen.common.text import printable
 
 _EXAMPLES = """examples:
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _terminable():
+        _check_folder()
+        with _terminable(), _plain_warnings():
             code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
@@ -63,6 +67,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a name that is too long, a disk that is full
         print(f"winogen: {one_line(error)}", file=sys.stderr)
         return 2
+
+
+def _check_folder() -> None:
+    """Refuse a working directory that is gone: libraries ask for it, and name nothing."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working directory cannot be used ({error.strerror}); change to another folder"
+        ) from None
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What winogen warns of is a line like any other, without a place in its sources."""
+    show = warnings.showwarning
+
+    def plain(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, WinogenWarning):
+            print(f"winogen: {printable(str(message))}", file=sys.stderr)
+        else:
+            show(message, category, *where)
+
+    warnings.showwarning = plain  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from winogen.common.errors import one_line
 
 
@@ -14,4 +16,8 @@ def why_no_pynq(error: Exception) -> tuple[str, str]:
             "torch, may have brought them)",
             "pip install 'setuptools<81'",
         )
+    try:
+        Path.cwd()  # which libraries ask for when they are imported
+    except OSError as gone:
+        return f"the working directory cannot be used ({gone.strerror})", "change to another folder"
     return one_line(error), "install winogen again, in an environment of its own"
