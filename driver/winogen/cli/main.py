@@ -38,6 +38,7 @@ _EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for an error that has a message)."""
+    _open_closed_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
@@ -62,11 +63,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("winogen: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:  # a name that is too long, a disk that is full
-        print(f"winogen: {one_line(error)}", file=sys.stderr)
+        where = f"{printable(str(error.filename))}: " if error.filename else ""
+        print(f"winogen: {where}{error.strerror or one_line(error)}", file=sys.stderr)
+        _drop_output()
         return 2
+
+
+def _open_closed_streams() -> None:
+    """Give the null device for each standard stream that was closed, as ``>&-`` does.
+
+    Else the next file that is opened would be standard output, and get what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115
+
+
+def _drop_output() -> None:
+    """Let go of what standard output does not take: Python would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_folder() -> None:
