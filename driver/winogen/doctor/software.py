@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from winogen.common.missing import why_no_pynq
+from winogen.common.text import printable
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
 from winogen.target.board import board_names
@@ -77,7 +78,7 @@ def image(bench: Bench) -> str:
         )
     if name.lower() not in board_names():
         raise Failed(
-            f"winogen has no board {name}",
+            f"winogen has no board {printable(name)}",
             f"boards that it knows: {', '.join(board_names())}; docs/use/boards.md says how to add "
             "one",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,6 +20,9 @@ from winogen.target.microarchitecture import LOGIC
 
 #: Contiguous memory that 32-bit bus addresses leave room for.
 MAX_CONTIGUOUS_MIB = 3072
+
+#: The board that a program is for, where neither its user nor ``BOARD`` names one.
+DEFAULT_BOARD = "pynq-z2"
 
 _FILE = "board.yaml"
 
@@ -236,8 +240,11 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
     path = Path(board)
     if path.suffix not in (".yaml", ".yml"):
         if str(board) not in board_names():  # a name, and never a path
+            variable = os.environ.get("BOARD", "")
+            why = ", which the environment variable BOARD names" if variable else ""
             raise BoardError(
-                f"unknown board '{printable(str(board))}'; known boards: "
+                f"unknown board '{printable(str(board))}'"
+                f"{why if variable.lower() == str(board).lower() else ''}; known boards: "
                 f"{', '.join(board_names())} (or give the path of a board YAML file)"
             )
         path = board_folder() / str(board) / _FILE
