@@ -387,9 +387,9 @@ def test_a_stream_that_does_not_begin_and_a_reset_that_does_not_end(driver, monk
 
 def test_identity_is_checked(driver, monkeypatch):
     _, core = driver
-    core.check_identity(TINY.core.config_hash32)
+    core.check_identity(TINY.core)
     with pytest.raises(DeviceError, match=r"CONFIG_HASH reads .* was compiled for another build"):
-        core.check_identity(TINY.core.config_hash32 ^ 1)
+        core.check_identity(replace(TINY.core, phase_depth=1))
     real = core.get
     for name, value, words in (
         ("MAGIC", 0, "holds no winogen accelerator"),

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -290,6 +291,65 @@ def test_a_file_that_cannot_be_opened(name, monkeypatch, tmp_path):
     monkeypatch.setattr(device_lock, "fcntl", None)
     with pytest.raises(DeviceError, match="has no flock"):
         lock.acquire(0)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "hard link", "folder", "socket", "link"])
+def test_what_somebody_else_has_put_there(kind, name, monkeypatch, tmp_path):
+    """Everybody may make files where the lock is; a second name would have its file truncated."""
+    monkeypatch.setattr(device_lock, "_FOLDER", tmp_path)
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    path = DeviceLock(name).path
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "hard link":
+            path.hardlink_to(precious)
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "socket":
+            monkeypatch.chdir(tmp_path)  # its name is bounded
+            server.bind(path.name)
+        else:
+            path.symlink_to(precious)
+        before = path.lstat()
+        lock = DeviceLock(name)
+        with pytest.raises(DeviceError) as error:
+            lock.acquire(0)
+    text = str(error.value)
+    assert str(path) in text and "the lock of the device" in text and "\n" not in text
+    if kind in ("pipe", "hard link"):
+        what = {"pipe": "no file", "hard link": "a file with 2 names"}[kind]
+        assert text.endswith(f"is {what}: somebody has put it there; remove it")
+    assert not lock.held
+    assert precious.read_text() == "precious"
+    assert path.lstat().st_ino == before.st_ino
+    path.rmdir() if kind == "folder" else path.unlink()
+    lock.acquire(0)
+    lock.release()
+
+
+def test_a_lock_that_is_removed_while_it_is_opened(name, monkeypatch, tmp_path):
+    """Whoever comes later would make, and lock, another."""
+    monkeypatch.setattr(device_lock, "_FOLDER", tmp_path)
+    lock = DeviceLock(name)
+    lock.path.touch()
+    real = os.open
+
+    def open_and_remove(path, *more):
+        file = real(path, *more)
+        if str(path) == str(lock.path):
+            monkeypatch.setattr(device_lock.os, "open", real)
+            lock.path.unlink()
+        return file
+
+    monkeypatch.setattr(device_lock.os, "open", open_and_remove)
+    lock.acquire(0)
+    try:
+        with pytest.raises(DeviceBusyError):
+            DeviceLock(name).acquire(0)
+    finally:
+        lock.release()
 
 
 def test_a_long_wait_is_seen(name, monkeypatch):

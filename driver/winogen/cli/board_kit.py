@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from winogen.common.errors import InputError
+from winogen.common.files import temporary_folder
 from winogen.runtime.overlay import OVERLAY_NAMES
 from winogen.target.board import board_folder
 
@@ -115,8 +115,8 @@ def make_kit(
     if not folder.parent.is_dir():
         raise InputError(f"cannot write {folder}: folder {folder.parent} does not exist")
     try:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".winogen-kit-") as temporary:
-            kit = Path(temporary) / "kit"
+        with temporary_folder(folder.parent) as temporary:
+            kit = temporary / "kit"
             _fill(kit, tree, board, programs, stage)
             kit.rename(folder)
     except OSError as error:

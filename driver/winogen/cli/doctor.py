@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from winogen.common.errors import InputError
-from winogen.target.board import load_board
+from winogen.common.text import printable
+from winogen.target.board import DEFAULT_BOARD, board_names, load_board
 
 
 def add(commands: Any) -> None:
@@ -65,12 +67,16 @@ def _pick(options: argparse.Namespace) -> str:
     try:
         from winogen.runtime.pick import pick_device
     except Exception:  # pynq is broken: the checks say how
-        options.device, options.board = given or "emulator", options.board or "pynq-z2"
+        options.device, options.board = given or "emulator", options.board or DEFAULT_BOARD
         return f"{options.device}, as board {options.board}"
     picked = pick_device()
     if given:
         picked = picked._replace(device=given, reason="--device says so")
     if options.board:
         picked = picked._replace(board=options.board)
+    elif picked.board not in board_names():  # the check of the image says what to do
+        name = printable(os.environ.get("BOARD", ""))
+        reason = f"{picked.reason}; BOARD is set to '{name}', a board that winogen does not know"
+        picked = picked._replace(board=DEFAULT_BOARD, reason=reason)
     options.device, options.board = picked.device, picked.board
     return str(picked)

@@ -12,13 +12,21 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any, TextIO
 
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
 from winogen.cli.parser import Parser
-from winogen.common.errors import WinogenError, WinogenWarning, joined_lines, one_line
+from winogen.common.errors import (
+    InputError,
+    WinogenError,
+    WinogenWarning,
+    joined_lines,
+    one_line,
+)
 from winogen.common.progress import erase_line
+from winogen.common.text import printable
 
 _EXAMPLES = """examples:
   winogen models                                    what there is to run
@@ -39,6 +47,7 @@ _EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for an error that has a message)."""
+    _open_closed_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
@@ -46,12 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     told: list[str] = []
     try:
+        _check_folder()
         with _terminable(), _warnings_as_lines(told), _for_machines(options, told):
             code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
     except WinogenError as error:
-        print(f"winogen: {error}", file=sys.stderr)
+        # Line by line: what a file or a name brings along must not command the terminal.
+        lines = map(printable, str(error).split("\n"))
+        print("winogen: " + "\n".join(lines), file=sys.stderr)
         return 2
     except MemoryError:
         print("winogen: not enough memory for this; ask for fewer or smaller images",
@@ -61,12 +73,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("winogen: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:  # a name that is too long, a disk that is full
-        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-        print(f"winogen: {where}{one_line(error)}", file=sys.stderr)
+        where = f"{printable(str(error.filename))}: " if error.filename else ""
+        print(f"winogen: {where}{error.strerror or one_line(error)}", file=sys.stderr)
+        _drop_output()
         return 2
+
+
+def _open_closed_streams() -> None:
+    """Give the null device for each standard stream that was closed, as ``>&-`` does.
+
+    Else the next file that is opened would be standard output, and get what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115
+
+
+def _drop_output() -> None:
+    """Let go of what standard output does not take: Python would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_folder() -> None:
+    """Refuse a working directory that is gone: libraries ask for it, and name nothing."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working directory cannot be used ({error.strerror}); change to another folder"
+        ) from None
 
 
 @contextmanager
@@ -103,7 +148,8 @@ def _warnings_as_lines(told: list[str]) -> Iterator[None]:
         elif str(message) not in told:
             told.append(str(message))
             erase_line(sys.stderr)  # what progress has written
-            print(f"winogen: warning: {joined_lines(str(message))}", file=sys.stderr)
+            text = printable(joined_lines(str(message)))
+            print(f"winogen: warning: {text}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WinogenWarning)

@@ -13,14 +13,17 @@ from winogen.common.text import terminal_width
 _WIDTH = 30
 
 
-def _can_erase(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that can erase a line; one that cannot would show them all."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def _can_erase(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that can erase a line; one that cannot would show them all.
+
+    There is no stream at all where standard error was closed.
+    """
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def erase_line(stream: TextIO) -> None:
+def erase_line(stream: TextIO | None) -> None:
     """Erase what progress has written, where it does."""
-    if _can_erase(stream):
+    if stream is not None and _can_erase(stream):
         stream.write("\r\x1b[K")
         stream.flush()
 

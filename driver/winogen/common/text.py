@@ -1,4 +1,4 @@
-"""Text for people: aligned columns, decibels, names that were meant."""
+"""Text for people: aligned columns, decibels, names that were meant or a terminal can show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
+
+
+def printable(text: str) -> str:
+    """``text`` with a question mark for each character that a terminal might obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

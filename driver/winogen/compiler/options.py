@@ -14,9 +14,8 @@ from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration
 from winogen.compiler.lower import Mode
 from winogen.network.graph import Graph
 from winogen.network.options import NetworkOptions, check_size, parse_size
-from winogen.target.board import Board, board_names, load_board
+from winogen.target.board import DEFAULT_BOARD, Board, board_names, load_board
 
-DEFAULT_BOARD = "pynq-z2"
 DEFAULT_BITS = 8
 #: Images of the largest stream unless asked otherwise.
 DEFAULT_BATCH = 16

@@ -27,12 +27,9 @@ def overlay(bench: Bench) -> str:
 def build(bench: Bench) -> str:
     """Every identity register says what the board's description says."""
     wanted = bench.board.core
-    seen = registers.unpack("CAPABILITY", bench.core.get("CAPABILITY"))
-    for name in ("input", "weight", "psum", "output", "step"):
-        seen[f"{name}_depth"] = bench.core.get(f"{name.upper()}_DEPTH")
     differing = [
         f"{name} {value} instead of {getattr(wanted, name)}"
-        for name, value in seen.items()
+        for name, value in bench.core.configuration().items()
         if value != getattr(wanted, name)
     ]
     found = bench.core.get("CONFIG_HASH")
@@ -60,7 +57,7 @@ def program(bench: Bench) -> str:
     try:
         loaded = Program.load(bench.program)
         loaded.check_board(bench.board)
-        bench.core.check_identity(loaded.core.config_hash32)
+        bench.core.check_identity(loaded.core)
     except (ProgramError, DeviceError) as error:
         raise Failed(str(error), "compile the network again for this board") from None
     return f"network '{loaded.name}' is for this build"

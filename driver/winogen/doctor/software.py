@@ -9,7 +9,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from winogen.common.errors import one_line
+from winogen.common.missing import why_no_pynq
+from winogen.common.text import printable
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
 from winogen.target.board import board_names
@@ -46,9 +47,8 @@ def pynq_version(bench: Bench) -> str:
     try:
         import pynq  # noqa: F401 (whether it can be imported is the question)
     except Exception as error:
-        raise Failed(
-            f"pynq {version} cannot be imported: {one_line(error)}", "install winogen again"
-        ) from None
+        why, advice = why_no_pynq(error)
+        raise Failed(f"pynq {version} cannot be imported: {why}", advice) from None
     name = os.environ.get("BOARD", "")
     if bench.kind == "board" and name in ("Pynq-Z1", "Pynq-Z2") and _numbers(version) >= (4,):
         raise Failed(
@@ -78,7 +78,7 @@ def image(bench: Bench) -> str:
         )
     if name.lower() not in board_names():
         raise Failed(
-            f"winogen has no board {name}",
+            f"winogen has no board {printable(name)}",
             f"boards that it knows: {', '.join(board_names())}; docs/use/boards.md says how to add "
             "one",
         )

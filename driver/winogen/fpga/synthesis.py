@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from string import Template
 from typing import Any
 
 from winogen.common.errors import DeviceError, one_line
+from winogen.common.files import temporary_folder
 from winogen.common.folders import cache_folder
 from winogen.common.progress import Progress
 from winogen.fpga import paths as timing
@@ -105,7 +105,10 @@ def synthesise(
         texts = {name: text.encode() for name, text in probe.items()}
         models = _result(folder / f"delays-{_key(texts, yosys)}.json.gz", texts, yosys, deadline)
     except OSError as error:
-        raise DeviceError(f"cannot keep the synthesis in {folder}: {one_line(error)}") from None
+        raise DeviceError(
+            f"cannot keep the synthesis in {folder}: {one_line(error)}; set XDG_CACHE_HOME to a "
+            "folder that can be written"
+        ) from None
     delays = timing.cell_delays(netlist, models)
     paths, deepest, routed = (
         timing.Timing(netlist, arcs).longest(count)
@@ -134,8 +137,7 @@ def _result(file: Path, texts: Mapping[str, bytes], yosys: Yosys, deadline: floa
         script = next(name for name in texts if name.endswith(".ys"))
         stem = script.removesuffix(".ys")
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".run-") as name:
-            work = Path(name)
+        with temporary_folder(file.parent) as work:
             for text, content in texts.items():
                 (work / text).write_bytes(content)
             with Progress("synthesis") as progress:

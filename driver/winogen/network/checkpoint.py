@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, ModelError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS
+from winogen.common.text import printable
 from winogen.network.definition import load_weights
 from winogen.network.kinds import NUMPY, SAFETENSORS, foreign_kind, weights_kind
 from winogen.network.notes import tell
@@ -111,7 +112,7 @@ def read_parameters(
         tell(told, stacklevel=2)
     else:
         notes += told
-    return arrays
+    return {printable(name): array for name, array in arrays.items()}
 
 
 def _read(path: Path, key: str | None, notes: list[str]) -> dict[str, NDArray[Any]]:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
+from winogen.common.text import printable
 from winogen.network.graph import Graph, InputSpec, Node, Shape, node_shape
 from winogen.network.yaml_values import (
     choice,
@@ -96,7 +97,7 @@ class StoredParameters:
     """Parameters from arrays, such as those of an ``.npz`` file."""
 
     def __init__(self, arrays: Mapping[str, NDArray], source: str):
-        self._arrays = arrays
+        self._arrays = {printable(name): array for name, array in arrays.items()}
         self._source = source
 
     def get(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
@@ -202,7 +203,8 @@ class _Builder:
         for index, layer in enumerate(self._data["layers"]):
             if not isinstance(layer, dict):
                 raise ModelError(f"model {self._name}: layer {index} is not a mapping")
-            self._add_layer(layer, f"layer '{layer.get('name', index)}' of model {self._name}")
+            label = printable(str(layer.get("name", index))[:200])
+            self._add_layer(layer, f"layer '{label}' of model {self._name}")
         output = self._data.get("output") or {}
         where = f"model {self._name}: output"
         image_range = require(output, "range", where) if output else None
@@ -256,9 +258,11 @@ class _Builder:
         if not sources:
             raise ModelError(f"{where}: 'from' is empty")
         for source in sources:
-            if not isinstance(source, str) or source not in self._ends:
-                raise ModelError(f"{where}: its input '{source}' is not an earlier layer")
-        inputs = tuple(self._ends[s] for s in sources)
+            if not isinstance(source, str) or printable(source) not in self._ends:
+                raise ModelError(
+                    f"{where}: its input '{printable(str(source))}' is not an earlier layer"
+                )
+        inputs = tuple(self._ends[printable(s)] for s in sources)
         shape = self._shapes[inputs[0]]
         if op in _OPS:
             node = self._weighted(name, _OPS[op], layer, inputs, shape, where)

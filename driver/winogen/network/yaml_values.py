@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from winogen.common.errors import ModelError
+from winogen.common.text import printable
 
 #: Largest channel count, size, kernel or stride.
 MAX_SIZE = 1 << 16
@@ -64,10 +65,10 @@ def edges(value: Any, where: str, *, negative: bool = True) -> tuple[int, int, i
 
 
 def text(value: Any, where: str) -> str:
-    """A name: text or a number, at most 200 characters."""
+    """A name: text or a number, at most 200 characters, of which a terminal can show all."""
     if not isinstance(value, (str, int, float)) or len(str(value)) > 200:
         raise ModelError(f"{where}: expected a short text, not {_show(value)}")
-    return str(value)
+    return printable(str(value))
 
 
 def choice(value: Any, known: Mapping[str, Any] | tuple[str, ...], where: str) -> str:

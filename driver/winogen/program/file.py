@@ -22,20 +22,25 @@ import numpy as np
 
 from winogen.common.errors import ProgramError, WinogenError, one_line
 from winogen.common.files import write_atomically
+from winogen.common.text import printable
 from winogen.network.graph import InputSpec
 from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
+from winogen.program.check import check_stream
 from winogen.program.formats import TensorFormat
 from winogen.program.memory_plan import MemoryPlan, plan
 from winogen.program.parts import LayerInfo, StreamInfo
 from winogen.target import isa
 from winogen.target.board import Board, CoreConfig, Platform
-from winogen.target.checks import descriptor_problem, dram_range
 from winogen.target.isa import INSTRUCTION_BYTES
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
 FORMAT_VERSION = 2
 _DIGEST_BYTES = 32
+#: Cycles that a stream may be predicted to take: hours, where those of real networks take seconds.
+_MAX_CYCLES = 1 << 40
+#: Characters of a name; those of networks and layers have fewer (winogen.network.yaml_values).
+_MAX_NAME = 1000
 _LENGTH = struct.Struct("<I")
 
 
@@ -232,16 +237,16 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         raise ProgramError("its input is of an unknown kind")
     layers = [
         LayerInfo(
-            str(layer["name"]),
-            str(layer["kind"]),
-            str(layer["mode"]),
+            _name(layer["name"]),
+            _name(layer["kind"]),
+            _name(layer["mode"]),
             _shape(layer["output"]),
             *(_whole(layer[n]) for n in ("multiplies", "useful", "zero_padded")),
         )
         for layer in header["layers"]
     ]
     program = Program(
-        str(header["name"]),
+        _name(header["name"]),
         board,
         InputSpec(**spec),
         _format(header["input_format"]),
@@ -260,8 +265,22 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     if batches[0] != 1 or batches != sorted(set(batches)):
         raise ProgramError(f"its streams are for batches {batches}, not ascending from 1")
     for entry in program.streams:
-        _check_stream(entry, program)
-        if entry.cycles < 1 or len(entry.layer_cycles) != len(program.layers):
+        check_stream(
+            entry,
+            core,
+            {
+                Segment.WEIGHTS: len(program.weights),
+                Segment.INPUT: entry.input_bytes,
+                Segment.OUTPUT: entry.output_bytes,
+                Segment.SCRATCH: entry.scratch_bytes,
+            },
+        )
+        known = len(entry.layer_cycles) == len(program.layers)
+        if (
+            not known
+            or not 0 < entry.cycles <= _MAX_CYCLES
+            or max(entry.layer_cycles) > _MAX_CYCLES
+        ):
             raise ProgramError(f"the predicted cycles of batch {entry.batch} are wrong")
         for shape, size in (
             (program.input_shape, entry.input_bytes),
@@ -297,32 +316,9 @@ def _stream(info: dict[str, Any], sections: list[bytes]) -> StreamInfo:
     )
 
 
-def _check_stream(stream: StreamInfo, program: Program) -> None:
-    """Refuse instructions that the hardware would, or that leave the buffers they are given.
-
-    A board has nothing else between a program and all of its memory.
-    """
-    sizes = {
-        Segment.WEIGHTS: len(program.weights),
-        Segment.INPUT: stream.input_bytes,
-        Segment.OUTPUT: stream.output_bytes,
-        Segment.SCRATCH: stream.scratch_bytes,
-    }
-    part = 4096 * INSTRUCTION_BYTES  # decoded instructions are large: a few thousand at a time
-    for start in range(0, len(stream.stream), part):
-        first = start // INSTRUCTION_BYTES
-        decoded = isa.decode(stream.stream[start : start + part], first)
-        for index, instruction in enumerate(decoded, first):
-            where = f"instruction {index} of batch {stream.batch}"
-            problem = descriptor_problem(instruction, program.core)
-            if problem:
-                raise ProgramError(f"{where} is illegal: {problem}")
-            span = dram_range(instruction, program.core)
-            if span and span[2] > sizes[span[0]]:
-                raise ProgramError(
-                    f"{where} reaches outside the {span[0].name.lower()} buffer of "
-                    f"{sizes[span[0]]} bytes"
-                )
+def _name(value: Any) -> str:
+    """Text from a file as it may reach a terminal; nothing depends on what it says."""
+    return printable(str(value))[:_MAX_NAME]
 
 
 def _whole(value: Any) -> int:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import pynq
-
 from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.common.pynq_library import pynq
 from winogen.runtime.session import Lease
 from winogen.runtime.state import read_state
 from winogen.runtime.waiting import Deadline, InterruptLine
 from winogen.target import registers
+from winogen.target.board import CoreConfig
 from winogen.target.hwh import VLNV
 from winogen.target.registers import Engine, ErrorCode, Segment
 
@@ -65,10 +65,18 @@ class WinogenCore(pynq.DefaultIP):
             self.write(registers.offset(f"{name}_LO"), value & 0xFFFF_FFFF)
             self.write(registers.offset(f"{name}_HI"), value >> 32)
 
-    def check_identity(self, config_hash: int | None = None) -> None:
-        """Raise DeviceError if this is not our accelerator, or not the build that is wanted.
+    def configuration(self) -> dict[str, int]:
+        """What the registers tell of the build: fields of a ``CoreConfig`` by their names."""
+        seen = registers.unpack("CAPABILITY", self.get("CAPABILITY"))
+        for name in ("input", "weight", "psum", "output", "step"):
+            seen[f"{name}_depth"] = self.get(f"{name.upper()}_DEPTH")
+        return seen
 
-        ``config_hash`` is the expected CONFIG_HASH (32 bits).
+    def check_identity(self, wanted: CoreConfig | None = None) -> None:
+        """Raise DeviceError if this is not our accelerator, or not the build that is ``wanted``.
+
+        CONFIG_HASH holds 32 bits of the hash, which a program can be made to match: what the
+        other registers tell is compared too.
         """
         magic = self.get("MAGIC")
         if magic != registers.MAGIC_VALUE:
@@ -83,12 +91,22 @@ class WinogenCore(pynq.DefaultIP):
                 f"the overlay has hardware version {version['major']}.{version['minor']}, this "
                 f"driver needs {major}.{minor} or a later {major}.x; build the overlay again"
             )
+        if wanted is None:
+            return
         found = self.get("CONFIG_HASH")
-        if config_hash is not None and found != config_hash:
+        if found != wanted.config_hash32:
             raise DeviceError(
-                f"register CONFIG_HASH reads {found:08x}, the program needs {config_hash:08x}: it "
-                "was compiled for another build of the accelerator; compile it for this board"
+                f"register CONFIG_HASH reads {found:08x}, the program needs "
+                f"{wanted.config_hash32:08x}: it was compiled for another build of the "
+                "accelerator; compile it for this board"
             )
+        for name, value in self.configuration().items():
+            if value != getattr(wanted, name):
+                raise DeviceError(
+                    f"the accelerator has {name} {value}, the program needs "
+                    f"{getattr(wanted, name)}: it was compiled for another build of the "
+                    "accelerator; compile it for this board"
+                )
 
     def start(self, stream_address: int, length: int, bases: Mapping[Segment, int]) -> None:
         """Run ``length`` instructions at a bus address with these segment bases.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pynq
 
 from winogen.common.errors import ContiguousMemoryError, one_line
+from winogen.common.pynq_library import pynq
 
 
 class Buffers(dict[str, Any]):

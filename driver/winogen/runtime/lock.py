@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -90,13 +91,14 @@ class DeviceLock:
         """The file, made so that every user can open it.
 
         Linux refuses O_CREAT for another user's file in a folder like this one, even to root
-        (fs.protected_regular), so the file is made only where there is none.
+        (fs.protected_regular), so the file is made only where there is none. Everybody may make
+        one of this name, so it has to be a file, and no second name of another: it is truncated.
         """
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
         try:
             for _ in range(10):  # somebody else may make it, or clear the folder, in between
                 try:
-                    return os.open(self.path, flags)
+                    return self._checked(os.open(self.path, flags))
                 except FileNotFoundError:
                     pass
                 try:
@@ -111,6 +113,22 @@ class DeviceLock:
                 f"cannot open {self.path}, the lock of the device: {error.strerror or error}; "
                 "make it readable and writable for you"
             ) from None
+
+    def _checked(self, file: int) -> int:
+        """The open file, if it is a regular one with one name; DeviceError, and closed, if not.
+
+        FileNotFoundError if it has been removed meanwhile: others would lock another one.
+        """
+        found = os.fstat(file)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+            return file
+        os.close(file)
+        if not found.st_nlink:
+            raise FileNotFoundError
+        links = f"a file with {found.st_nlink} names" if stat.S_ISREG(found.st_mode) else "no file"
+        raise DeviceError(
+            f"{self.path}, the lock of the device, is {links}: somebody has put it there; remove it"
+        )
 
     def _lock(self, file: int, seconds: float) -> None:
         begin = time.monotonic()

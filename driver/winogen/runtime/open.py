@@ -8,18 +8,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pynq
-
 from winogen.common.errors import DeviceError, one_line
+from winogen.common.pynq_library import pynq
 from winogen.runtime.accelerator import WinogenCore
 from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.overlay import bundled_overlay, check_build, choose_clock_source
 from winogen.runtime.pick import AUTO, DEVICES, pick_device, real_device, traits_of
 from winogen.runtime.session import Session, open_session
-from winogen.runtime.waiting import on_interrupt_thread, sole_controller
+from winogen.runtime.waiting import (
+    controller_of,
+    end_waiting,
+    on_interrupt_thread,
+    sole_controller,
+)
 from winogen.target.board import Board
 from winogen.target.hwh import IP_NAME, VLNV, core_parameters
 from winogen.target.traits import Traits
@@ -159,6 +164,9 @@ def open_device(
         lease.close()
         raise
     core.lease = lease  # and ends with it
+    controller = controller_of(core)
+    if controller is not None:
+        lease.session.at_end[controller] = partial(end_waiting, controller)
     return OpenDevice(device, loaded, core)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import pynq
-
 from winogen.common.errors import DeviceError
+from winogen.common.pynq_library import pynq
+from winogen.common.text import printable
 from winogen.target import clock
 from winogen.target.board import Board, board_folder, board_names, load_board
 
@@ -27,6 +28,11 @@ def bundled_overlay(board: Board) -> Path:
             "for it; give the path of a .bit file that was built for it"
         )
     here = load_board(name, board.core.data_width) if name else board
+    if here.name not in board_names():  # a program's header may name anything
+        raise DeviceError(
+            f"winogen has no overlay for a board '{here.name}'; give the path of a .bit file that "
+            "was built for it"
+        )
     if here.core.config_hash != board.core.config_hash:
         raise DeviceError(
             f"this board is {here.name}, by the environment variable BOARD, and the program is for "
@@ -44,19 +50,49 @@ def bundled_overlay(board: Board) -> Path:
 
 
 def check_build(overlay: Path, description: Mapping[str, Any], board: Board) -> None:
-    """Refuse an overlay whose .hwh names another build configuration than the board's."""
-    parameters = {name.lower(): text for name, text in description["parameters"].items()}
-    text = parameters.get("config_hash")
-    if text is None:  # the register will say
-        return
-    # All 256 bits in hexadecimal, or, where they are a parameter of the logic, the first 32.
-    found = int(text[:8], 16) if len(text) == 64 else int(text, 0)
-    if found != board.core.config_hash32:
+    """Refuse an overlay whose .hwh tells of another build configuration than the board's.
+
+    ``description`` is the accelerator's in the overlay's ``ip_dict``. All that it tells is
+    compared: the whole hash where the .hwh has it, and every parameter of the logic.
+    """
+    parameters = {name.lower(): str(text) for name, text in description["parameters"].items()}
+    wanted = board.core
+    found = parameters.get("config_hash")
+    if found is not None:
+        # All 256 bits in hexadecimal, or, where they are a parameter of the logic, the first 32.
+        whole = len(found) == 64
+        found = found.lower() if whole else f"{_number(overlay, 'CONFIG_HASH', found):08x}"
+        right = wanted.config_hash if whole else f"{wanted.config_hash32:08x}"
+        if found != right:
+            digits = 8 if found[:8] != right[:8] else 64
+            raise DeviceError(
+                f"overlay {overlay} is of build configuration {found[:digits]}, and {board.name} "
+                f"with {wanted.data_width}-bit data is {right[:digits]}; give the overlay that was "
+                "built for it, or compile the program for the other"
+            )
+    values = asdict(wanted)
+    values["lanes"] = wanted.ci_lanes  # the wrapper has one parameter for both
+    differing = []
+    for name, value in values.items():
+        if name in parameters and _number(overlay, name, parameters[name]) != value:
+            differing.append(f"{name} {parameters[name][:20]} instead of {value}")
+    if differing:
         raise DeviceError(
-            f"overlay {overlay} is of build configuration {found:08x}, and {board.name} with "
-            f"{board.core.data_width}-bit data is {board.core.config_hash32:08x}; give the overlay "
+            f"overlay {overlay} is another build than that of {board.name} with "
+            f"{wanted.data_width}-bit data: {printable(', '.join(differing))}; give the overlay "
             "that was built for it, or compile the program for the other"
         )
+
+
+def _number(overlay: Path, name: str, text: str) -> int:
+    """A parameter in a .hwh, as Vivado writes it."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise DeviceError(
+            f"overlay {overlay}: parameter {name} of its accelerator is no number but "
+            f"{text[:60]!r}; its .hwh is damaged, so build it again"
+        ) from None
 
 
 def choose_clock_source(device: Any, overlay: Path) -> None:

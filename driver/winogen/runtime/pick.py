@@ -6,9 +6,9 @@ import os
 import warnings
 from typing import Any, NamedTuple
 
-import pynq
-
 from winogen.common.errors import DeviceError
+from winogen.common.pynq_library import pynq
+from winogen.target.board import DEFAULT_BOARD
 from winogen.target.traits import BOARD, Traits
 
 DEVICES = ("emulator", "rtl", "board")
@@ -16,8 +16,6 @@ DEVICES = ("emulator", "rtl", "board")
 AUTO = "auto"
 #: Environment variable that chooses a device for :func:`pick_device`.
 DEVICE_VARIABLE = "WINOGEN_DEVICE"
-#: The board that an emulated device is, where ``BOARD`` names none.
-DEFAULT_BOARD = "pynq-z2"
 
 
 class Picked(NamedTuple):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,24 @@ from numpy.typing import NDArray
 from winogen.common.errors import ContiguousMemoryError, DeviceError
 from winogen.profiling import trace
 from winogen.profiling.runs import Run, profile_run
+from winogen.program.check import check_stream
 from winogen.program.file import Program
 from winogen.program.parts import StreamInfo
 from winogen.runtime.buffers import Buffers
 from winogen.runtime.open import OpenDevice
+from winogen.runtime.overlay import check_build
 from winogen.runtime.session import Session
 from winogen.runtime.waiting import Deadline, interrupt_line
 from winogen.target import isa
 from winogen.target.board import Board
+from winogen.target.hwh import IP_NAME
 from winogen.target.registers import COUNTERS, Segment
 
-#: A run may take this many times its predicted cycles, and never less than _MIN_SECONDS.
+#: A run may take this many times its predicted cycles, and never less than _MIN_SECONDS or more
+#: than _MAX_SECONDS: the prediction is what a program file says.
 _DEADLINE_FACTOR = 50
 _MIN_SECONDS = 5.0
+_MAX_SECONDS = 3600.0
 #: What Python does around a run may keep other threads from the device for so much longer.
 _AROUND_SECONDS = 10.0
 #: Buffers of devices that could not be stopped: they may write to them still.
@@ -86,7 +92,7 @@ class Runner:
         try:
             self._line = interrupt_line(opened.core, waiting)
             self.streams = _streams_that_fit(program, board)
-            opened.core.check_identity(program.core.config_hash32)
+            self._check_build()
             with self.session.turn("loading weights", _AROUND_SECONDS):
                 self.buffers.upload("weights", program.weights)
         except BaseException:
@@ -149,10 +155,10 @@ class Runner:
                 device.limit_run(self._timeout)
             core.end_stream()  # before its buffers are used for this one
             _lost.pop(self.session, None)
-            code = self.buffers.upload(f"stream-{stream.batch}", stream.stream)
             source = self.buffers.room("input", stream.input_bytes)
             target = self.buffers.room("output", stream.output_bytes)
             scratch = self.buffers.room("scratch", max(stream.scratch_bytes, 64))
+            code = self._checked_stream(stream)
             source[: stream.input_bytes] = np.ascontiguousarray(words).reshape(-1).view(np.uint8)
             source.flush()
             # Drop the processor's stale lines of the result before the device writes it.
@@ -194,6 +200,29 @@ class Runner:
             if core.unfinished:
                 _lost.setdefault(self.session, []).extend(self.buffers.values())
 
+    def _check_build(self) -> None:
+        """Raise DeviceError if the device is not the build that the program was compiled for.
+
+        All that the .hwh and the registers tell is compared: a program can be made to match the 32
+        bits of a hash.
+        """
+        path = Path(self._opened.overlay.bitfile_name)
+        check_build(path, self._opened.overlay.ip_dict[IP_NAME], self.program.board)
+        self._opened.core.check_identity(self.program.core)
+
+    def _checked_stream(self, stream: StreamInfo) -> Any:
+        """A stream in contiguous memory; ProgramError if it leaves the buffers that there are.
+
+        Loading a program file checks it against what its header says. This is about the memory
+        that was really allocated, which may grow afterwards and never shrinks, and about programs
+        that were not loaded.
+        """
+        name = f"stream-{stream.batch}"
+        if name not in self.buffers:
+            sizes = {s: self.buffers[s.name.lower()].nbytes for s in Segment}
+            check_stream(stream, self.program.core, sizes)
+        return self.buffers.upload(name, stream.stream)
+
     def _check_usable(self) -> None:
         """Raise DeviceError if this or its device is closed, or the overlay gone."""
         self.check_open()
@@ -205,7 +234,7 @@ class Runner:
             there, ours = device.bitfile_name, overlay.bitfile_name
             if not overlay.is_loaded() and there != ours:
                 raise DeviceError(f"it is {there}")
-            core.check_identity(self.program.core.config_hash32)
+            core.check_identity(self.program.core)
         except DeviceError as error:
             raise DeviceError(
                 "another overlay has been loaded on the device since this generator was made; "
@@ -216,10 +245,12 @@ class Runner:
         if self._timeout is not None:
             return Deadline(self._timeout, "the timeout that was asked for")
         predicted = stream.cycles / (self.program.board.clock_mhz * 1e6)
+        seconds = max(_MIN_SECONDS, _DEADLINE_FACTOR * predicted)
+        bound = f"at least {_MIN_SECONDS:g} s"
+        if seconds > _MAX_SECONDS:
+            seconds, bound = _MAX_SECONDS, f"at most {_MAX_SECONDS:g} s"
         return Deadline(
-            max(_MIN_SECONDS, _DEADLINE_FACTOR * predicted),
-            f"{_DEADLINE_FACTOR} times the predicted {predicted * 1e3:.3g} ms, and at least "
-            f"{_MIN_SECONDS:g} s",
+            seconds, f"{_DEADLINE_FACTOR} times the predicted {predicted * 1e3:.3g} ms, and {bound}"
         )
 
 

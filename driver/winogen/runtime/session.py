@@ -38,12 +38,15 @@ class Session:
     Attributes
     ----------
     loaded : what names the overlay that the session has loaded last, or None
+    at_end : what to call when the last lease has ended, before others may have the device; by what
+        it is about
     """
 
     def __init__(self, lock: DeviceLock | None):
         self.lock = lock
         self.loaded: object = None
         self.leases: set[object] = set()
+        self.at_end: dict[object, Callable[[], object]] = {}
         self._process = os.getpid()
         self._queue: deque[_Turn] = deque()
         self._changed = threading.Condition()
@@ -158,6 +161,8 @@ def _leave(session: Session, lease: object) -> None:
         if not session.leases:
             for key in [k for k, s in _sessions.items() if s is session]:
                 del _sessions[key]
+            while session.at_end:
+                session.at_end.popitem()[1]()
             session.loaded = None  # others may load what they like
             if session.lock is not None:
                 session.lock.release()

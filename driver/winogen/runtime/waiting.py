@@ -14,6 +14,7 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -100,13 +101,30 @@ def sole_controller(core: _T) -> _T:
     would acknowledge and mask the next interrupt, and the new one would hear of none ever again.
     Call this on the interrupts' thread.
     """
-    interrupt = getattr(core, "interrupt", None)
-    controller = interrupt.parent() if interrupt is not None else None
+    controller = controller_of(core)
     # Without one there is no controller, or another controller between it and the file.
     waiters = getattr(getattr(controller, "parent", None), "wait_events", None)
     if waiters is not None:
         waiters[:] = [waiter for waiter in waiters if waiter is controller]
     return core
+
+
+def controller_of(core: Any) -> Any:
+    """pynq's controller of the core's interrupt, or None."""
+    interrupt = getattr(core, "interrupt", None)
+    return interrupt.parent() if interrupt is not None else None
+
+
+def end_waiting(controller: Any) -> None:
+    """End all waiting at an interrupt controller, whose device is given back.
+
+    pynq leaves it in the UIO file's list if somebody gave up waiting for it. It would be looked
+    after until the program ends, while nobody waits.
+    """
+    waiters = getattr(getattr(controller, "parent", None), "wait_events", None)
+    while waiters is not None and controller in waiters:
+        with suppress(ValueError):  # the interrupt came meanwhile
+            waiters.remove(controller)
 
 
 def check_waiting(waiting: str) -> None:

@@ -8,10 +8,12 @@ configuration data: it names itself, and an FPGA that it is sent to finds no syn
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
-import tempfile
 from pathlib import Path
+
+from winogen.common.errors import InputError
+from winogen.common.files import write_atomically
+from winogen.common.folders import cache_folder
 
 MARKER = b"winogen: EMULATED OVERLAY, NOT A BITSTREAM\n"
 STEM = "winogen"  # the overlay is winogen.bit and winogen.hwh
@@ -40,26 +42,33 @@ def bit_bytes(hwh: str) -> bytes:
 
 def cache_directory(hwh: str) -> Path:
     """Where the overlay files of a build are kept unless the caller says otherwise."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "winogen" / "emulated" / digest(hwh)[:16]
+    return cache_folder("emulated") / digest(hwh)[:16]
+
+
+def is_written(directory: Path, hwh: str) -> bool:
+    """Whether both files lie in ``directory`` as they should."""
+    try:
+        return all((directory / name).read_bytes() == c for name, c in _contents(hwh).items())
+    except OSError:
+        return False
 
 
 def write_overlay(directory: Path, hwh: str) -> Path:
     """Write the two files into ``directory``, where they differ, and return the path of the .bit.
 
     Each file appears whole or not at all, and the .hwh before the .bit that needs it, so several
-    processes may do this at once.
+    processes may do this at once. Raises InputError where they cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    bit = directory / f"{STEM}.bit"
-    for path, content in ((bit.with_suffix(".hwh"), hwh.encode()), (bit, bit_bytes(hwh))):
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make folder {directory}: {error.strerror or error}") from None
+    for name, content in _contents(hwh).items():
+        path = directory / name
         if not path.is_file() or path.read_bytes() != content:
-            handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{path.name}.")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                os.replace(temporary, path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-    return bit
+            write_atomically(path, content)
+    return directory / f"{STEM}.bit"
+
+
+def _contents(hwh: str) -> dict[str, bytes]:
+    return {f"{STEM}.hwh": hwh.encode(), f"{STEM}.bit": bit_bytes(hwh)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ import yaml
 
 from winogen.common.errors import BoardError, one_line
 from winogen.common.folders import shipped_folder
-from winogen.common.text import did_you_mean
+from winogen.common.text import did_you_mean, printable
 from winogen.target.isa import ISA_VERSION
 from winogen.target.microarchitecture import LOGIC
 
 #: Contiguous memory that 32-bit bus addresses leave room for.
 MAX_CONTIGUOUS_MIB = 3072
+
+#: The board that a program is for, where neither its user nor ``BOARD`` names one.
+DEFAULT_BOARD = "pynq-z2"
 
 _FILE = "board.yaml"
 
@@ -108,6 +113,11 @@ _FIELD_LIMITS = {
 }
 
 
+#: What a board may be called: its name is that of a folder, and in messages and reports.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
+#: What other texts may hold: they go into scripts of tools.
+_PLAIN = re.compile(r"[A-Za-z0-9._:/+ -]{0,100}")
+
 #: What a field of a platform may hold, by its annotation.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
@@ -151,6 +161,8 @@ class Platform:
             types, kind = _KINDS[str(f.type)]
             if type(value) not in types or (str not in types and value <= 0):
                 raise BoardError(f"platform field {f.name} must be {kind}, not {value!r}")
+            if isinstance(value, str):
+                _check_text(f"platform field {f.name}", value, _PLAIN)
 
 
 @dataclass(frozen=True)
@@ -190,14 +202,23 @@ class Board:
                 raise BoardError(
                     f"board field {name} must be {kind} from 1 to {limit:g}, not {value!r}"
                 )
-        for name in ("name", "part"):
+        for name, pattern in (("name", _NAME), ("part", _PLAIN)):
             if not isinstance(getattr(self, name), str):
                 raise BoardError(f"board field {name} must be text")
+            _check_text(f"board field {name}", getattr(self, name), pattern)
 
     @property
     def dram_bytes_per_cycle(self) -> float:
         """DRAM bandwidth in bytes a clock cycle."""
         return self.dram_mb_s / self.clock_mhz
+
+
+def _check_text(what: str, text: str, pattern: re.Pattern[str]) -> None:
+    """Refuse text that could be a path, an escape of a terminal or a command of a tool."""
+    if not pattern.fullmatch(text):
+        raise BoardError(
+            f"{what} may hold letters, digits, spaces and . _ + - only, and not {text[:60]!r}"
+        )
 
 
 def board_names() -> list[str]:
@@ -218,13 +239,16 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
     """
     path = Path(board)
     if path.suffix not in (".yaml", ".yml"):
-        path = board_folder() / str(board) / _FILE
-        if not path.exists():
-            hint = did_you_mean(str(board), board_names())
+        if str(board) not in board_names():  # a name, and never a path
+            variable = os.environ.get("BOARD", "")
+            why = ", which the environment variable BOARD names" if variable else ""
             raise BoardError(
-                f"unknown board '{board}'; {hint}known boards: {', '.join(board_names())} "
-                "(or give the path of a board YAML file)"
+                f"unknown board '{printable(str(board))}'"
+                f"{why if variable.lower() == str(board).lower() else ''}; "
+                f"{did_you_mean(str(board), board_names())}known boards: "
+                f"{', '.join(board_names())} (or give the path of a board YAML file)"
             )
+        path = board_folder() / str(board) / _FILE
     data = _read(path)
     where = f"board file {path.name if path.name != _FILE else f'{path.parent.name}/{_FILE}'}"
     if not isinstance(data.get("cores"), dict):

@@ -321,7 +321,7 @@ def start(driver: tuple[Any, WinogenCore], bursts: int, mode: int = 0) -> Any:
 def test_the_driver_runs_it(driver):
     device, core = driver
     assert device.name == "rtl-pynq-z2"
-    core.check_identity(BOARD.core.config_hash32)
+    core.check_identity(BOARD.core)
     source, target = start(driver, 2000)
     core.wait(0.001)  # simulated seconds do not count
     target.invalidate()
@@ -384,7 +384,7 @@ def test_open_device_knows_it(monkeypatch):
     monkeypatch.setattr("winogen.runtime.open.rtl_device", lambda b: rtl_device(b, sources=SOURCES))
     device, _, core = open_device("rtl", BOARD)
     assert device.name == "rtl-pynq-z2"
-    core.check_identity(BOARD.core.config_hash32)
+    core.check_identity(BOARD.core)
 
 
 def test_a_simulation_ends_with_its_core():
@@ -513,9 +513,10 @@ def test_progress_is_shown_on_a_terminal(monkeypatch, tmp_path):
 def test_the_sources_are_found_and_packaged():
     assert hardware_folder() == HARDWARE
     files = rtl_sources()
-    assert files[0].name == "winogen_pkg.sv"
+    packages = {"winogen_pkg", "winogen_rules_pkg", "wg_types_pkg"}
+    assert {p.stem for p in files[: len(packages)]} == packages
     text = (ROOT / "pyproject.toml").read_text()
     listed = set(tomllib.loads(text)["tool"]["setuptools"]["packages"])
     folders = [p.parent for p in (ROOT / "driver/winogen").rglob("__init__.py")]
-    packages = {".".join(f.relative_to(DRIVER).parts) for f in folders}
-    assert listed == packages | {"winogen.hw", "winogen.notebooks", "winogen.overlays"}
+    shipped = {".".join(f.relative_to(DRIVER).parts) for f in folders}
+    assert listed == shipped | {"winogen.hw", "winogen.notebooks", "winogen.overlays"}

@@ -612,7 +612,7 @@ def test_unwritable_places(suffix, capsys, model, out, monkeypatch):
     def refuse_all(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse_all)
+    monkeypatch.setattr(files, "_temporary", refuse_all)
     assert "Read-only file system" in refuse(capsys, out, *start, out / f"a{suffix}")
 
 

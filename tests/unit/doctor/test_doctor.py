@@ -513,6 +513,40 @@ def test_a_board_that_is_not_there(capsys):
     assert {outcomes[name]["outcome"] for name in RUNNING} == {"skipped"}
 
 
+@pytest.mark.parametrize("device", ["auto", "board", "emulator"])
+def test_a_board_that_winogen_does_not_know(device, capsys, monkeypatch):
+    """Not a word about one check, but all that can run."""
+    monkeypatch.setenv("BOARD", "Ultra96\x1b[2J")
+    monkeypatch.delenv("WINOGEN_DEVICE", raising=False)
+    code = cli.main(["doctor", "--device", device])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    first = out.splitlines()[0]
+    kind = "emulator" if device == "emulator" else "board"
+    assert first.startswith(f"{kind}, as board pynq-z2: ")
+    assert first.endswith("BOARD is set to 'Ultra96?[2J', a board that winogen does not know")
+    assert "pass     python" in out and "pass     numpy" in out
+    if device == "emulator":
+        assert (code, " 0 failed" in out) == (0, True)
+    else:
+        assert code == 1
+        assert "FAIL     image" in out.replace("fail ", "FAIL ")
+        assert "winogen has no board Ultra96" in out
+        assert "skipped  conformance" in out
+
+
+def test_other_commands_say_where_an_unknown_board_comes_from(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("BOARD", "Ultra96")
+    monkeypatch.delenv("WINOGEN_DEVICE", raising=False)
+    assert cli.main(["run", "digits", "-o", str(tmp_path / "a.png")]) == 2
+    assert (
+        "winogen: unknown board 'ultra96', which the environment variable BOARD names; known boards"
+        in capsys.readouterr().err
+    )
+    assert cli.main(["compile", "digits", "--board", "no", "-o", str(tmp_path / "a.wg")]) == 2
+    assert "unknown board 'no'; known boards" in capsys.readouterr().err
+
+
 def test_a_broken_pynq(tmp_path):
     """The rest of the installation is still told about."""
     (tmp_path / "pynq.py").write_text("raise ImportError('libxlnk is missing')\n")

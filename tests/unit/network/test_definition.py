@@ -44,6 +44,20 @@ def ops(graph: Graph) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(n.name, n.op, n.inputs) for n in graph.nodes]
 
 
+def test_names_do_not_command_a_terminal():
+    """YAML may spell any character; the names still mean the same layers and weights."""
+    bad = "\x1b[2J\x9b\u202e"
+    conv = {**CONV, "name": bad, "bias": False}
+    weight = {f"{bad}.weight": np.zeros((2, 3, 3, 3), np.float32)}
+    graph = load([conv, {"name": "r", "op": "relu", "from": bad}], weight, name=f"n{bad}")
+    assert graph.name == "n?[2J??"
+    assert ops(graph) == [("?[2J??", "conv", ("input",)), ("r", "relu", ("?[2J??",))]
+    for layers in ([{**CONV, "name": bad, "op": bad}], [{**CONV, "from": bad}], [{"op": bad}]):
+        with pytest.raises(ModelError) as caught:
+            load(layers, name=f"n{bad}")
+        assert str(caught.value).isprintable()
+
+
 # --- what definitions build ----------------------------------------------------------------------
 
 

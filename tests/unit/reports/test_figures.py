@@ -17,9 +17,9 @@ matplotlib.use("agg")
 @pytest.fixture(autouse=True)
 def closed():
     yield
-    from matplotlib import pyplot  # of the copy that the test used: others take it away for a while
-
-    pyplot.close("all")
+    # Not imported anew where a test took it away: its compiled parts are loaded once a process.
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 def cells(axis, colour: str) -> int:

@@ -1,5 +1,6 @@
 """The emulated PYNQ device: everything of a board that lies between pynq and the accelerator."""
 
+from winogen.common import pynq_library  # noqa: F401 (says what pynq lacks, before that is met)
 from winogen.common.errors import ContiguousMemoryError
 from winogen.emulation.device.bank import Allocation, MemoryBank
 from winogen.emulation.device.core import Core, CoreFactory

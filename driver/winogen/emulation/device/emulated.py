@@ -28,6 +28,7 @@ from pynq.pl_server.device import Device
 from pynq.ps import ZYNQ_ARCH, Clocks
 from pynqmetadata.frontends import Metadata
 
+from winogen.common.folders import writable_folder
 from winogen.emulation.device.allocator import ContiguousPool
 from winogen.emulation.device.bank import Allocation, MemoryBank
 from winogen.emulation.device.core import Core, CoreFactory
@@ -166,13 +167,19 @@ class EmulatedDevice(Device):
 
         Parameters
         ----------
-        directory : where to; the user's cache by default, in a folder of this build's own
+        directory : where to; the user's cache by default, in a folder of this build's own, or, with
+            a warning, a temporary folder where that cannot be written
 
         Returns
         -------
         ``winogen.bit``, which is text and no bitstream, with ``winogen.hwh`` beside it.
         """
-        folder = bitfile.cache_directory(self._hwh) if directory is None else Path(directory)
+        if directory is not None:
+            folder = Path(directory)
+        else:
+            folder = bitfile.cache_directory(self._hwh)
+            if not bitfile.is_written(folder, self._hwh):
+                folder = writable_folder(folder)
         return bitfile.write_overlay(folder, self._hwh)
 
     def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> Any:

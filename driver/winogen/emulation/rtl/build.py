@@ -1,7 +1,8 @@
 """Building the simulation: SystemVerilog to C++ (Verilator) to a shared library (g++).
 
 A library is kept in the user's cache under a hash of all that it was made from, so that each
-configuration of the accelerator is built once.
+configuration of the accelerator is built once. Its own hash lies beside it, and is checked before
+it is loaded.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from winogen.common.errors import DeviceError, one_line
+from winogen.common.errors import DeviceError, WinogenWarning, one_line
+from winogen.common.files import temporary_folder, write_atomically
 from winogen.common.folders import cache_folder
 from winogen.common.progress import Progress
 from winogen.target.board import CoreConfig
@@ -40,6 +42,7 @@ except ImportError:  # Windows: two processes then build the same library twice
 
 _PREFIX = "Vtop"
 _LIBRARY = "simulation.so"
+_DIGEST = "simulation.sha256"
 _LOG = "build.log"
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 #: Instructions of C++ a file: large enough that headers are not most of the work.
@@ -132,17 +135,24 @@ def build_simulation(
     cache = cache or cache_folder("rtl")
     folder = cache / _key([*files, *own], flags, tools)
     library = folder / _LIBRARY
-    if library.is_file():
+    if _is_whole(library):
         return library
+    if (folder / _DIGEST).is_file() and library.is_file():
+        warnings.warn(
+            f"the simulation {library} is damaged, and is built again", WinogenWarning, stacklevel=2
+        )
     runtime = cache / f"runtime-{_key([], _defines(options), tools)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         runtime.mkdir(exist_ok=True)
         with _locked(folder / "lock"):
-            if not library.is_file():  # another process may have made it meanwhile
+            if not _is_whole(library):  # another process may have made it meanwhile
                 _build(library, files, own[0], flags, options, tools, runtime)
     except OSError as error:
-        raise DeviceError(f"cannot build the simulation in {folder}: {one_line(error)}") from None
+        raise DeviceError(
+            f"cannot build the simulation in {folder}: {one_line(error)}; set XDG_CACHE_HOME to a "
+            "folder that can be written"
+        ) from None
     return library
 
 
@@ -248,22 +258,22 @@ def _build(
     log = library.parent / _LOG
     log.unlink(missing_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as work,
+        temporary_folder(library.parent) as work,
         Progress("building the simulation") as progress,
     ):
-        run = _Runner(log, tools, Path(work))
+        run = _Runner(log, tools, work)
         progress.stage("Verilator")
         run(
             "Verilator",
             [
-                *(str(tools.verilator), "--cc", "--prefix", _PREFIX, "--Mdir", work),
+                *(str(tools.verilator), "--cc", "--prefix", _PREFIX, "--Mdir", str(work)),
                 f"-I{include_folder()}",
                 *("-O3", "--output-split", str(_SPLIT), "-Wno-fatal", "-Wno-style", *flags),
                 *map(str, sources),
             ],
         )
-        units = [harness, *sorted(Path(work).glob("*.cpp"))]
-        objects = {unit: Path(work) / f"{unit.stem}.o" for unit in units}
+        units = [harness, *sorted(work.glob("*.cpp"))]
+        objects = {unit: work / f"{unit.stem}.o" for unit in units}
         objects |= {unit: runtime / f"{unit.stem}.o" for unit in tools.runtime(options)}
         missing = [unit for unit, target in objects.items() if not target.is_file()]
         missing.sort(key=lambda p: (_is_slow(p), -p.stat().st_size))  # the longest first
@@ -274,7 +284,7 @@ def _build(
         ]
 
         def compile_(unit: Path) -> None:
-            made = Path(work) / f"{unit.stem}.o"
+            made = work / f"{unit.stem}.o"
             flags = _SLOW if _is_slow(unit) else _FAST
             run(tools.compiler, [*command, *flags, str(unit), "-o", str(made)])
             os.replace(made, objects[unit])
@@ -288,7 +298,7 @@ def _build(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        whole = Path(work) / _LIBRARY
+        whole = work / _LIBRARY
         link = [
             tools.compiler,
             "-shared",
@@ -298,9 +308,25 @@ def _build(
             "-pthread",
         ]
         run(tools.compiler, link)
-        os.replace(whole, library)
+        _keep(whole, library)
     with suppress(OSError):
         log.unlink()
+
+
+def _keep(made: Path, library: Path) -> None:
+    """Move a library to its place, with its digest beside it."""
+    digest = hashlib.sha256(made.read_bytes()).hexdigest()
+    write_atomically(library.with_name(_DIGEST), f"{digest}\n".encode())
+    os.replace(made, library)
+
+
+def _is_whole(library: Path) -> bool:
+    """Whether the library is what was built: a damaged one ends the process that loads it."""
+    try:
+        digest = library.with_name(_DIGEST).read_text(encoding="ascii").strip()
+        return hashlib.sha256(library.read_bytes()).hexdigest() == digest
+    except (OSError, ValueError):
+        return False
 
 
 def _is_slow(unit: Path) -> bool:

@@ -8,6 +8,7 @@ accesses take the cycles that they need on the bus.
 from __future__ import annotations
 
 import ctypes
+import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -41,6 +42,9 @@ _QUIET_CYCLES = 500_000
 _INTERRUPT_CYCLES = 20_000
 #: Cycles that one look at STATUS lets pass while a soft reset waits for the memory.
 _RESET_CYCLES = 10_000
+#: Seconds that a thread may be in the simulation before it is left alone at its end: it looks up
+#: many times a second, unless it was told to let many cycles pass.
+_END_SECONDS = 30.0
 #: Seconds before a progress line appears.
 _QUICK_SECONDS = 0.5
 
@@ -112,14 +116,9 @@ class RtlCore:
         self._memory = memory
         self._max_cycles = max_cycles
         self.max_seconds: float | None = None
-        self._library = _load(build_simulation(board.core, options, sources=sources, top=top))
-        view = memory.device_view()
-        self._sim = self._library.winogen_create(
-            view.ctypes.data, memory.base, memory.size, latency, rate, seed
-        )
-        if not self._sim:
-            raise DeviceError("the simulation cannot start: its logic stopped in reset")
-        weakref.finalize(self, _destroy, self._library, self._sim, view)
+        library = _load(build_simulation(board.core, options, sources=sources, top=top))
+        self._sim = _Simulation(library, memory, latency, rate, seed)
+        weakref.finalize(self, self._sim.end)
         self._running = self._resetting = False
         self._watchdog = registers.BY_NAME["WATCHDOG"].reset
         self._chunk = _FIRST_CHUNK
@@ -134,7 +133,7 @@ class RtlCore:
                 self._finish()
             elif self._resetting:
                 self._resetting = self._advance(_RESET_CYCLES) != _ENDED
-        value = int(self._library.winogen_read(self._sim, offset))
+        value = int(self._sim.call("read", offset))
         self._check()
         return value
 
@@ -144,8 +143,8 @@ class RtlCore:
         if offset == _WATCHDOG:
             self._watchdog = value
         if command.get("start") and not self._running:
-            self._library.winogen_trace_clear(self._sim)
-        self._library.winogen_write(self._sim, offset, value)
+            self._sim.call("trace_clear")
+        self._sim.call("write", offset, value)
         if command.get("reset"):
             self._running, self._resetting = False, True
         elif command.get("start"):
@@ -154,20 +153,25 @@ class RtlCore:
 
     def interrupt(self) -> bool:
         """Level of the interrupt pin, after some cycles if a stream runs."""
-        if self._running:
-            self._advance(_INTERRUPT_CYCLES)
-        return bool(self._library.winogen_irq(self._sim))
+        try:
+            if self._running:
+                self._advance(_INTERRUPT_CYCLES)
+            return bool(self._sim.call("irq"))
+        except DeviceError:
+            if self._sim.ended:  # somebody waits still while the program ends
+                return False
+            raise
 
     # What only a simulation can do
 
     @property
     def cycles(self) -> int:
         """Clock cycles since the core was made."""
-        return int(self._library.winogen_cycles(self._sim))
+        return int(self._sim.call("cycles"))
 
     def step(self, cycles: int) -> None:
         """Let so many cycles pass."""
-        self._library.winogen_step(self._sim, cycles)
+        self._sim.call("step", cycles)
         self._check()
 
     def set_stalls(self, probability: float, channel: Channel | None = None) -> None:
@@ -175,35 +179,35 @@ class RtlCore:
         if not 0 <= probability <= 1:
             raise ValueError(f"a probability is 0 to 1, not {probability}")
         number = -1 if channel is None else int(channel)
-        self._library.winogen_set_stall(self._sim, number, probability)
+        self._sim.call("set_stall", number, probability)
 
     def set_error(self, address: int, nbytes: int, code: ErrorCode = ErrorCode.AXI_SLVERR) -> None:
         """Answer accesses to this range with an error; ``ErrorCode.NONE`` forgets all ranges."""
-        self._library.winogen_set_error(self._sim, address, address + nbytes, _RESPONSES[code])
+        self._sim.call("set_error", address, address + nbytes, _RESPONSES[code])
 
     def beats(self) -> dict[str, int]:
         """Beats of 8 bytes that each port has moved: read0, read1, ..., fetch, write."""
-        count = self._library.winogen_beats
-        ports = int(self._library.winogen_read_ports(self._sim))
+        ports = int(self._sim.call("read_ports"))
         names = [*(f"read{i}" for i in range(ports)), "fetch", "write"]
-        return {name: int(count(self._sim, i)) for i, name in enumerate(names)}
+        return {name: int(self._sim.call("beats", i)) for i, name in enumerate(names)}
 
     def trace(self) -> NDArray[np.void]:
         """The instructions that the last stream has completed (dtype ``TRACE``), in that order."""
         events = ctypes.c_void_p()
-        count = int(self._library.winogen_trace(self._sim, ctypes.byref(events)))
-        data = ctypes.string_at(events.value, count * TRACE.itemsize) if events.value else b""
+        with self._sim.lock:  # they lie in the simulation
+            count = int(self._sim.call("trace", ctypes.byref(events)))
+            data = ctypes.string_at(events.value, count * TRACE.itemsize) if events.value else b""
         return np.frombuffer(data, TRACE).copy()
 
     def write_coverage(self, path: Path) -> None:
         """Write ``coverage.dat``; needs ``BuildOptions(coverage=True)``."""
-        if not self._library.winogen_write_coverage(self._sim, str(path).encode()):
+        if not self._sim.call("write_coverage", str(path).encode()):
             raise ValueError("this simulation was built without coverage")
 
     def waves(self, path: Path | None) -> None:
         """Write waveforms (VCD) from now on, or no more; needs ``BuildOptions(waves=True)``."""
         name = None if path is None else str(path).encode()
-        if not self._library.winogen_waves(self._sim, name):
+        if not self._sim.call("waves", name):
             raise ValueError("this simulation was built without waves")
 
     def _finish(self) -> None:
@@ -232,7 +236,7 @@ class RtlCore:
 
     def _advance(self, cycles: int) -> int:
         quiet = 0 if self._watchdog else _QUIET_CYCLES
-        result = int(self._library.winogen_run(self._sim, cycles, _STATUS, _IDLE, quiet))
+        result = int(self._sim.call("run", cycles, _STATUS, _IDLE, quiet))
         if result == _ENDED:
             self._running = False
         self._check()
@@ -240,10 +244,9 @@ class RtlCore:
 
     def _check(self) -> None:
         first, end = ctypes.c_uint64(), ctypes.c_uint64()
-        take = self._library.winogen_take_written
-        if take(self._sim, ctypes.byref(first), ctypes.byref(end)):
+        if self._sim.call("take_written", ctypes.byref(first), ctypes.byref(end)):
             self._memory.device_written(first.value, end.value - first.value)
-        error = self._library.winogen_error(self._sim)
+        error = self._sim.call("error")
         if error:
             raise DeviceError(
                 f"the simulated logic is wrong: {error.decode(errors='replace')}; this is a bug "
@@ -251,9 +254,47 @@ class RtlCore:
             )
 
 
-def _destroy(library: Any, sim: int, view: NDArray[np.uint8]) -> None:
-    """``view`` is here to live until the simulation, which writes to it, has ended."""
-    library.winogen_destroy(sim)
+class _Simulation:
+    """The C++ object, which is not freed while a thread is in it, nor used afterwards.
+
+    Threads that wait for an interrupt may live on when its core has gone, or the program ends.
+    """
+
+    def __init__(self, library: Any, memory: EmulatedMemory, latency: int, rate: float, seed: int):
+        self.lock = threading.RLock()
+        self._ending = False
+        self._library = library
+        self._view = memory.device_view()  # lives until the simulation, which writes to it, ends
+        self._handle = library.winogen_create(
+            self._view.ctypes.data, memory.base, memory.size, latency, rate, seed
+        )
+        if not self._handle:
+            raise DeviceError("the simulation cannot start: its logic stopped in reset")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is no more, or about to be."""
+        return self._ending
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """``winogen_<name>`` of the library; DeviceError if the simulation has ended."""
+        with self.lock:
+            if self._ending:
+                raise DeviceError("the simulation has ended with its device; open the device anew")
+            return getattr(self._library, f"winogen_{name}")(self._handle, *arguments)
+
+    def end(self) -> None:
+        """Free it, once nobody is in it; what is in it for too long keeps it, and its memory."""
+        self._ending = True  # who comes now stays out, and cannot keep this waiting
+        if not self.lock.acquire(timeout=_END_SECONDS):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._view))
+            return
+        try:
+            handle, self._handle = self._handle, None
+            if handle:
+                self._library.winogen_destroy(handle)
+        finally:
+            self.lock.release()
 
 
 @cache

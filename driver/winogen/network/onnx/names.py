@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from winogen.common.text import printable
+
 _LIMIT = 60
 
 
@@ -13,5 +15,5 @@ def shown(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = text.decode("ascii", "replace")
     head = text[: _LIMIT + 1]
-    clean = "".join(c if c.isprintable() else "?" for c in head)
+    clean = printable(head)
     return clean if len(clean) <= _LIMIT else f"{clean[: _LIMIT - 3]}..."
