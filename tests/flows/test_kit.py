@@ -75,6 +75,8 @@ def test_a_kit(tmp_path, capsys):
         "README.txt", "digits-int16.wg", "digits-int8.wg", "packages", "pytest.ini", "tests",
         f"winogen-{__version__}-py3-none-any.whl",
     }  # fmt: skip
+    text = (folder / "README.txt").read_text()
+    assert "--device board" not in text and text.count("--device emulator") == 2
     [own] = folder.glob("winogen-*.whl")
     unpacked = [message_from_bytes(p.read_bytes()) for p in folder.glob("packages/*/METADATA")]
     assert {p["Name"] for p in unpacked} >= {"pytest", "exceptiongroup"}
@@ -119,6 +121,18 @@ def test_a_kit(tmp_path, capsys):
     text = run("pytest", "--device", "emulator", "-k", "conv-1x1 or linear", "-v", path=path)
     assert "7 passed" in text and "rootdir: " + str(folder) in text
     assert "plugins:" not in text  # none of the image's
+
+
+def test_the_readme_has_what_works(monkeypatch):
+    """Without a bitstream nothing runs on the board, and --device auto would choose it."""
+    for bitstream in (False, True):
+        text = kit.readme("pynq-z2", "mine.wg", bitstream=bitstream)
+        commands = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+        assert len(commands) == 4 and "pip install" in commands[0]
+        assert "winogen run mine.wg" in commands[2]
+        runs = [line for line in commands[1:3] if "--device emulator" in line]
+        assert len(runs) == (0 if bitstream else 2)
+        assert ("--device board" in commands[3]) == bitstream
 
 
 def test_programs_of_the_users_own(tmp_path, monkeypatch):

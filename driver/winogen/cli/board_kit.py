@@ -15,7 +15,7 @@ from pathlib import Path
 from winogen.common.errors import InputError
 from winogen.common.files import temporary_folder
 from winogen.runtime.overlay import OVERLAY_NAMES
-from winogen.target.board import Board, board_folder
+from winogen.target.board import board_folder
 
 #: What pytest needs on Python 3.10 too: pip leaves out what the Python that runs it does not need.
 TEST_PACKAGES = ("pytest>=8.4,<10", "exceptiongroup", "tomli", "typing_extensions")
@@ -47,16 +47,31 @@ markers =
     quick: what catches most; run with -m quick
     long: thousands of random cases; run with -m long
 """
-_README = """\
+_INSTALL = """\
 winogen for {board}. On the board, as root in PYNQ's environment (sudo -i), in this folder:
 
     python3 -m pip install --no-index --no-deps --force-reinstall winogen-*.whl
+"""
+_ON_THE_BOARD = """\
     winogen doctor
     winogen run {program} -o first.png
     PYTHONPATH=packages python3 -m pytest --device board
-
-Without a bitstream these work too with --device emulator.
 """
+_EMULATED = """\
+    winogen doctor --device emulator
+    winogen run {program} --device emulator -o first.png
+    PYTHONPATH=packages python3 -m pytest
+
+These run on the emulated device: this kit has no bitstream, without which the board's logic cannot
+run anything. Build one ('winogen overlay build --board {board} --tool vivado'), then make the kit
+again.
+"""
+
+
+def readme(board: str, program: str, *, bitstream: bool) -> str:
+    """What to type on the board, all of which works there."""
+    text = _INSTALL + (_ON_THE_BOARD if bitstream else _EMULATED)
+    return text.format(board=board, program=program)
 
 
 def source_tree() -> Path:
@@ -73,9 +88,9 @@ def source_tree() -> Path:
     )
 
 
-def bitstreams(board: Board) -> list[str]:
-    """Names of the board's bitstreams that are there, and so in the kit's wheel."""
-    folder = board_folder() / board.name
+def bitstreams(board: str) -> list[str]:
+    """Names of a board's bitstreams that are there, and so in the kit's wheel."""
+    folder = board_folder() / board
     return [name for name in OVERLAY_NAMES.values() if (folder / name).is_file()]
 
 
@@ -139,7 +154,9 @@ def _fill(
     for name, data in programs.items():
         (kit / name).write_bytes(data)
     (kit / "pytest.ini").write_text(_PYTEST_INI)
-    (kit / "README.txt").write_text(_README.format(board=board, program=next(iter(programs))))
+    (kit / "README.txt").write_text(
+        readme(board, next(iter(programs)), bitstream=bool(bitstreams(board)))
+    )
 
 
 def _pip(*arguments: str) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from winogen.cli.job import prepare, report, verdict
+from winogen.cli.objects import add_json, described, judged, measured
 from winogen.cli.options import compile_options, option_parser
+from winogen.cli.outputs import default_output, name_of
 from winogen.common.errors import InputError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.progress import Progress
@@ -43,13 +45,19 @@ def add(commands: Any) -> None:
         help="for weights without a definition: write the one that was recognised, and weights.npz "
         "beside it",
     )
-    compile_.add_argument("-o", "--output", type=Path, required=True, help="program file to write")
+    compile_.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="program file to write (default: the model's name, .wg)",
+    )
     compile_.add_argument(
         "--report",
         type=Path,
         metavar="FILE.html",
         help="write a page with sample images, ranges, memory and cycles of every layer",
     )
+    add_json(compile_)
     compile_.set_defaults(command=_compile)
 
 
@@ -82,6 +90,8 @@ def _write_definition(target: Path, source: Path, options: CompileOptions) -> No
 
 
 def _compile(arguments: argparse.Namespace) -> None:
+    if arguments.output is None:
+        arguments.output = default_output(f"{name_of(arguments.model)}.wg")
     if arguments.output.suffix != ".wg":
         raise InputError(f"cannot write {arguments.output}: the name of a program must end in .wg")
     check_writable(arguments.output)
@@ -99,10 +109,10 @@ def _compile(arguments: argparse.Namespace) -> None:
     program = compiled.program
     program.save(arguments.output)
     print(quality_table(compiled.quality))
-    judged = verdict(job, compiled)
-    print(judged)
+    words = verdict(job, compiled)
+    print(words)
     if arguments.report:
-        write_atomically(arguments.report, report(job, compiled, judged).encode())
+        write_atomically(arguments.report, report(job, compiled, words).encode())
         print(f"wrote {arguments.report}")
     print()
     stream = program.streams[-1]
@@ -113,3 +123,12 @@ def _compile(arguments: argparse.Namespace) -> None:
         f"wrote {arguments.output} ({size / 1e6:.2f} MB), configuration "
         f"{program.core.config_hash32:08x}"
     )
+    arguments.result = {
+        "output": str(arguments.output),
+        "bytes": size,
+        "report": str(arguments.report) if arguments.report else None,
+        "quality": {**judged(compiled.quality.output), "held_out": compiled.quality.held_out},
+        "layers": [measured(layer) for layer in compiled.quality.layers],
+        "notes": list(job.graph.notes),
+        "program": described(program),
+    }

@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from winogen.cli.objects import add_json, described
+from winogen.cli.options import option_parser
+from winogen.cli.programs import load_or_compile, load_program
 from winogen.common.errors import InputError
 from winogen.common.text import table
+from winogen.compiler.options import CompileOptions
 from winogen.network import zoo
 from winogen.program.file import Program
 from winogen.reports.tables import cost_summary, cost_table
@@ -16,14 +20,18 @@ from winogen.reports.tables import cost_summary, cost_table
 def add(commands: Any) -> None:
     """Add the commands to the command line (argparse's sub-parsers)."""
     models = commands.add_parser("models", help="list the networks that come with winogen")
+    add_json(models)
     models.set_defaults(command=_models)
 
     info = commands.add_parser(
         "info",
-        help="describe a program file",
-        description="What a program does, what memory it needs, how fast it is predicted to be.",
+        parents=[option_parser(CompileOptions)],
+        help="describe a program file, or what a network compiles to",
+        description="What a program does, what memory it needs, how fast it is predicted to be. A "
+        "network is compiled for it, and no file is written.",
     )
-    info.add_argument("program", type=Path, help="program file (.wg)")
+    info.add_argument("model", help="a program file (.wg), a name, a folder or an ONNX file")
+    add_json(info)
     info.set_defaults(command=_info)
 
     disasm = commands.add_parser(
@@ -38,15 +46,21 @@ def add(commands: Any) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    rows = []
-    for name in zoo.model_names():
-        trained = "trained" if zoo.is_trained(name) else "random"
-        rows.append([name, trained, zoo.describe(name)])
+    found = [
+        {"name": name, "trained": zoo.is_trained(name), "description": zoo.describe(name)}
+        for name in zoo.model_names()
+    ]
+    options.result = {"models": found}
+    rows = [
+        [str(m["name"]), "trained" if m["trained"] else "random", str(m["description"])]
+        for m in found
+    ]
     print(table(["name", "weights", "description"], rows, left=3))
 
 
 def _info(options: argparse.Namespace) -> None:
-    program = Program.load(options.program)
+    program = load_or_compile(options)
+    options.result = {"program": described(program)}
     c, h, w = program.input_shape
     oc, oh, ow = program.output_shape
     print(f"network   {program.name}, int{program.data_width}")
@@ -96,7 +110,7 @@ def _pictures(program: Program) -> str:
 def _disasm(options: argparse.Namespace) -> None:
     from winogen.target.disasm import disassemble
 
-    program = Program.load(options.program)
+    program = load_program(options.program)
     streams = {s.batch: s for s in program.streams}
     batch = min(streams) if options.batch is None else options.batch
     if batch not in streams:

@@ -9,6 +9,7 @@ from typing import Any
 from winogen import compile_model
 from winogen.common.errors import BoardError, InputError
 from winogen.common.progress import Progress
+from winogen.common.text import did_you_mean
 from winogen.program.file import Program
 from winogen.target.board import Board, board_names, load_board
 
@@ -33,7 +34,7 @@ def add(commands: Any) -> None:
         help=f"program files (.wg) to add (default: {_MODEL}, for every data width of the board)",
     )
     kit.add_argument("--board", default="pynq-z2", help="name (default: pynq-z2)")
-    kit.add_argument("-o", "--output", type=Path, required=True, help="folder to make")
+    kit.add_argument("-o", "--output", type=Path, help="folder to make (default: kit-BOARD)")
     kit.set_defaults(command=_kit)
 
 
@@ -41,8 +42,12 @@ def _kit(options: argparse.Namespace) -> None:
     from winogen.cli.board_kit import bitstreams, make_kit, source_tree
 
     source_tree()
+    options.output = options.output or Path(f"kit-{options.board}")
     if options.board not in board_names():
-        raise InputError(f"unknown board '{options.board}'; known: {', '.join(board_names())}")
+        hint = did_you_mean(options.board, board_names())
+        raise InputError(
+            f"unknown board '{options.board}'; {hint}known: {', '.join(board_names())}"
+        )
     builds = _builds(options.board)
     if builds[0].platform is None:
         raise InputError(f"{options.board} has no processor, so PYNQ does not run on it")
@@ -52,7 +57,7 @@ def _kit(options: argparse.Namespace) -> None:
     with Progress(f"kit for {options.board}") as progress:
         progress.stage(f"compiling {_MODEL}")
         make_kit(options.output, options.board, programs or _compile(builds), progress.stage)
-    there = bitstreams(builds[0])
+    there = bitstreams(options.board)
     print(f"wrote {options.output}: copy it to the board; its README.txt says what to type there")
     print(
         f"bitstreams in it: {', '.join(there)}"

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from winogen import __version__
 from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
-from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_line
+from winogen.cli.parser import Parser
+from winogen.common.errors import (
+    InputError,
+    WinogenError,
+    WinogenWarning,
+    joined_lines,
+    one_line,
+)
+from winogen.common.progress import erase_line
 from winogen.common.text import printable
 
 _EXAMPLES = """examples:
@@ -44,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    told: list[str] = []
     try:
         _check_folder()
-        with _terminable(), _plain_warnings():
+        with _terminable(), _warnings_as_lines(told), _for_machines(options, told):
             code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
@@ -105,21 +115,45 @@ def _check_folder() -> None:
 
 
 @contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """What winogen warns of is a line like any other, without a place in its sources."""
-    show = warnings.showwarning
-
-    def plain(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        if issubclass(category, WinogenWarning):
-            print(f"winogen: {printable(str(message))}", file=sys.stderr)
-        else:
-            show(message, category, *where)
-
-    warnings.showwarning = plain  # type: ignore[assignment]
-    try:
+def _for_machines(options: argparse.Namespace, told: list[str]) -> Iterator[None]:
+    """With ``--json``, one object on standard output and all else on standard error."""
+    if not getattr(options, "as_json", False):
         yield
+        return
+    result: dict[str, Any] = {}
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+        result = options.result
+    except WinogenError as error:
+        result = {"error": joined_lines(str(error))}
+        raise
     finally:
+        if result:
+            whole = {"winogen": __version__, **result, "warnings": told}
+            print(json.dumps(whole, indent=2, allow_nan=False))
+
+
+@contextmanager
+def _warnings_as_lines(told: list[str]) -> Iterator[None]:
+    """What winogen warns of is a line on standard error, once; ``told`` gets it too."""
+    others = warnings.showwarning
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        if not issubclass(category, WinogenWarning):
+            others(message, category, filename, lineno, file, line)
+        elif str(message) not in told:
+            told.append(str(message))
+            erase_line(sys.stderr)  # what progress has written
+            print(f"winogen: warning: {printable(joined_lines(str(message)))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", WinogenWarning)
         warnings.showwarning = show
+        yield
 
 
 @contextmanager
@@ -140,7 +174,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="winogen",
         description="Compile trained generator networks and run them on a PYNQ board's "
         "Winograd-deconvolution accelerator, or on its emulation.",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from winogen.cli.objects import predicted
+from winogen.cli.outputs import check_own, default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import wait_options
-from winogen.common.errors import InputError, ModelError
+from winogen.common.errors import InputError, ModelError, one_line
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import encode_png
 from winogen.common.progress import Progress
@@ -28,6 +32,9 @@ from winogen.runtime.pictures import (
 from winogen.runtime.windows import image_spans
 from winogen.target.board import Board
 
+#: Files of a folder that are named, of those that are no pictures.
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -36,27 +43,85 @@ class _Job:
     size: tuple[int, int]
 
 
-def run_pictures(options: argparse.Namespace) -> None:
-    """Run the network on every picture and write what it makes of it."""
+@dataclass
+class _Folder:
+    """What is said of files that are not made, where a folder is run.
+
+    Attributes
+    ----------
+    others : what is no picture by its name
+    failed : a sentence on each picture that cannot be read or does not suit the network
+    """
+
+    others: list[Path] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def keep(self, jobs: list[_Job], check: Callable[[_Job], object]) -> list[_Job]:
+        """The jobs that pass a check; InputError if none does."""
+        kept = []
+        for job in jobs:
+            try:
+                check(job)
+                kept.append(job)
+            except (InputError, ModelError) as error:
+                self.failed.append(str(error))
+                problem = error
+        if not kept:
+            raise problem
+        return kept
+
+    def left_out(self) -> list[str]:
+        """A sentence on each file that was not made."""
+        return [*self.failed, *(f"{path} is no picture by its name" for path in self.others)]
+
+    def report(self) -> int:
+        """Say what was left out; the exit code."""
+        for text in self.failed:
+            print(f"winogen: left out: {text}", file=sys.stderr)
+        if self.others:
+            names = [one_line(ValueError(p.name), 60) for p in self.others[:_NAMED]]
+            more = len(self.others) - len(names)
+            print(
+                f"left out, as no pictures by their names: {', '.join(names)}"
+                + (f" and {more} more" if more else "")
+            )
+        return 1 if self.failed else 0
+
+
+def run_pictures(options: argparse.Namespace) -> int:
+    """Run the network on every picture and write what it makes of it; returns the exit code.
+
+    Of a folder, what cannot be made is left out and said.
+    """
     check_no_latents(options)
     if not 1 <= options.scale <= MAX_SCALE:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
-    jobs = _jobs(options.input, options.output)
+    folder = _Folder() if options.input.is_dir() else None
+    default = options.output is None
+    if default:
+        picture = options.input.resolve().name if folder else options.input.stem
+        name = f"{picture}-{name_of(options.model)}"
+        options.output = Path(name) if folder else default_output(f"{name}.png")
+    jobs = _jobs(options.input, options.output, folder)
+    for job in jobs if default else ():
+        check_own(job.target)
 
     def window(graph: Graph, board: Board) -> tuple[int, int] | None:
         check_takes_pictures(
             graph.name, graph.input, graph.output_shape[0], graph.output_range
         )  # before the work of compiling
-        chosen.append(_window(graph, board, jobs))
+        chosen.append(_window(graph, board, jobs, folder))
         return chosen[0]
 
     chosen: list[tuple[int, int] | None] = []
     program = load_or_compile(options, window)
     check_takes_pictures(program.name, program.input, program.output_shape[0], program.output_range)
     resize = chosen[0] is None if chosen else program.locality is None
-    windows = [1 if resize else _windows(job, program) for job in jobs]
-    if options.input.is_dir():
+    if folder:
+        if not resize:
+            jobs = folder.keep(jobs, lambda job: _windows(job, program))
         options.output.mkdir(exist_ok=True)
+    windows = [1 if resize else _windows(job, program) for job in jobs]
     with (
         Generator(
             program,
@@ -69,41 +134,78 @@ def run_pictures(options: argparse.Namespace) -> None:
     ):
         done, written = 0, []
         for job, count in zip(jobs, windows):
-            made = transform(
-                generator,
-                read_picture(job.source),
-                resize=resize,
-                progress=partial(_show, progress, done),
-            )
-            write_atomically(job.target, encode_png(made, options.scale))
-            written.append((options.scale * made.width, options.scale * made.height))
+            show = partial(_show, progress, done)
             done += count
-            progress.update(done)
+            try:
+                made = transform(generator, read_picture(job.source), resize=resize, progress=show)
+            except InputError as error:
+                if not folder:
+                    raise
+                folder.failed.append(str(error))
+                continue
+            finally:
+                progress.update(done)
+            write_atomically(job.target, encode_png(made, options.scale))
+            size = (options.scale * made.width, options.scale * made.height)
+            written.append((job, count, size))
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
     how = "resized to" if resize else "in windows of"
     rows, columns = program.input_shape[1:]
-    for job, count, (width, height) in zip(jobs, windows, written):
+    for job, count, (width, height) in written:
         seconds = _seconds(program, count)
         print(
             f"wrote {job.target}: {width} x {height} pixels of {job.size[1]} x {job.size[0]} {how} "
             f"{columns} x {rows} ({count}), from the {options.device}; predicted on "
             f"{program.board.name}: {seconds:.3g} s"
         )
+    options.result = {
+        "device": options.device,
+        "program": program.name,
+        "board": program.board.name,
+        "outputs": [
+            {
+                "input": str(job.source),
+                "output": str(job.target),
+                "width": size[0],
+                "height": size[1],
+                "windows": None if resize else count,
+                "predicted_seconds": _seconds(program, count),
+            }
+            for job, count, size in written
+        ],
+        "left_out": folder.left_out() if folder else [],
+        "predicted": predicted(program, stream),
+    }
+    return folder.report() if folder else 0
 
 
-def _window(graph: Graph, board: Board, jobs: list[_Job]) -> tuple[int, int] | None:
-    """Size of the windows for these pictures; an error names the picture that does not fit."""
+def _window(
+    graph: Graph, board: Board, jobs: list[_Job], folder: _Folder | None
+) -> tuple[int, int] | None:
+    """Size of the windows for these pictures; an error names the picture that does not fit.
+
+    Of a folder, those are taken out of ``jobs``.
+    """
+
+    def check(job: _Job) -> None:
+        try:
+            graph.resized(job.size)
+        except ModelError as own:
+            raise InputError(f"{job.source}: {own}") from None
+
     try:
         return choose_window(graph, board, [job.size for job in jobs])
-    except ModelError as error:
-        for job in jobs:
-            try:
-                graph.resized(job.size)
-            except ModelError as own:
-                raise InputError(f"{job.source}: {own}") from None
-        raise error from None
+    except ModelError:
+        if not folder:
+            check(jobs[0])
+            raise
+        before = len(jobs)
+        jobs[:] = folder.keep(jobs, check)
+        if len(jobs) == before:
+            raise
+        return choose_window(graph, board, [job.size for job in jobs])
 
 
 def _show(progress: Progress, before: int, done: int, _: int) -> None:
@@ -119,28 +221,38 @@ def _seconds(program: Program, count: int) -> float:
     return cycles / (program.board.clock_mhz * 1e6)
 
 
-def _jobs(source: Path, target: Path) -> list[_Job]:
+def _jobs(source: Path, target: Path, folder: _Folder | None) -> list[_Job]:
     """The pictures to read and the files to write, after all that can be checked before."""
-    if not source.is_dir():
+    if not folder:
         if target.suffix.lower() != ".png":
             raise InputError(f"cannot write {target}: its name must end in .png")
         check_writable(target)
         if target.exists() and target.samefile(source):
             raise InputError(f"{source} would be overwritten by its result; choose another name")
         return [_Job(source, target, read_size(source))]
-    found = picture_files(source)
+    found, folder.others = picture_files(source)
     if target.exists() and not target.is_dir():
         raise InputError(f"cannot write {target}: --input is a folder, so it must be one too")
-    jobs: dict[Path, _Job] = {}
+    places: dict[Path, Path] = {}
     for path in found:
         out = target / f"{path.stem}.png"
-        if out in jobs:
-            raise InputError(f"{path} and {jobs[out].source} would both become {out}; rename one")
-        if out.exists() and out.samefile(path):
+        if out in places:
+            raise InputError(f"{path} and {places[out]} would both become {out}; rename one")
+        if out.exists() and path.exists() and out.samefile(path):
             raise InputError(f"{path} would be overwritten by its result; choose another folder")
-        jobs[out] = _Job(path, out, read_size(path))
-    check_writable(next(iter(jobs)) if target.is_dir() else target)
-    return list(jobs.values())
+        places[out] = path
+    check_writable(next(iter(places)) if target.is_dir() else target)
+    jobs: list[_Job] = []
+    problem: InputError | None = None
+    for out, path in places.items():
+        try:
+            jobs.append(_Job(path, out, read_size(path)))
+        except InputError as error:
+            folder.failed.append(str(error))
+            problem = error
+    if problem and not jobs:
+        raise problem
+    return jobs
 
 
 def _windows(job: _Job, program: Program) -> int:

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.cli.device import add_device, choose_device
+from winogen.cli.objects import add_json, predicted
 from winogen.cli.options import option_parser
+from winogen.cli.outputs import default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits, wait_options
-from winogen.common.errors import InputError, one_line
-from winogen.common.files import ARRAY_FILE_ERRORS, check_writable, write_atomically
+from winogen.common.errors import InputError
+from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
+from winogen.network.graph import Graph
+from winogen.program.file import Program
 from winogen.reports.tables import cost_summary, cost_table
 
 #: Images of one run, by default and at most, and the largest magnification of the sheet: what
@@ -48,8 +52,8 @@ def add(commands: Any) -> None:
         "-o",
         "--output",
         type=Path,
-        required=True,
-        help="picture (.png) or float array (.npy) to write; a folder if --input is one",
+        help="picture (.png) or float array (.npy) to write; a folder if --input is one (default: "
+        "named after the model, and after the picture)",
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     add_device(run)
@@ -65,10 +69,11 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="write the timeline of the engines (.json) for https://ui.perfetto.dev",
     )
+    add_json(run)
     run.set_defaults(command=_run)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     from winogen.common.images import encode_png, save_array, sheet
     from winogen.profiling import perfetto
     from winogen.runtime.generator import Generator
@@ -82,8 +87,7 @@ def _run(options: argparse.Namespace) -> None:
                 "--profile and --trace are for latents and arrays: give the picture as a .npy file"
             )
         return run_pictures(options)
-    as_float = options.output.suffix == ".npy"
-    if not as_float and options.output.suffix.lower() != ".png":
+    if options.output and options.output.suffix.lower() not in (".png", ".npy"):
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
     check_no_latents(options)
     number = DEFAULT_NUMBER if options.number is None else options.number
@@ -96,17 +100,31 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError("a seed must not be negative")
     if not 1 <= options.scale <= MAX_SCALE:
         raise InputError(f"the scale must be 1 to {MAX_SCALE}, not {options.scale}")
-    check_writable(options.output)
+    if options.output:
+        check_writable(options.output)
     if options.trace:
         perfetto.check_name(options.trace)
         check_writable(options.trace)
     inputs = _read_inputs(options.input) if options.input else None
-    program = load_or_compile(options)
-    if program.output_range is None and not as_float:
-        raise InputError(
-            f"the output of network '{program.name}' is no image (its definition has no output "
-            "range): write it to a .npy file"
-        )
+
+    def check(network: Graph | Program) -> None:
+        drawn = inputs is None and options.number is options.seed is None
+        if network.input.kind == "image" and drawn:
+            raise InputError(
+                f"network '{network.name}' takes pictures: give --input (a picture, a folder of "
+                "them or a .npy file), or -n for as many drawn ones"
+            )
+        if options.output is None:
+            image = network.output_range is not None and network.output_shape[0] in (1, 3)
+            options.output = default_output(name_of(options.model) + (".png" if image else ".npy"))
+        if network.output_range is None and options.output.suffix.lower() != ".npy":
+            raise InputError(
+                f"the output of network '{network.name}' is no image (its definition has no output "
+                "range): write it to a .npy file"
+            )
+
+    program = load_or_compile(options, check=check)
+    as_float = options.output.suffix.lower() == ".npy"
     with Generator(
         program,
         options.device,
@@ -123,6 +141,7 @@ def _run(options: argparse.Namespace) -> None:
                 )
             else:
                 out = generator.generate(z, as_float=as_float, progress=progress.update)
+        counters = generator.counters()
     if as_float:
         save_array(options.output, out)
     else:
@@ -133,6 +152,16 @@ def _run(options: argparse.Namespace) -> None:
             )
         write_atomically(options.output, encode_png(sheet(out), options.scale))
     stream = program.streams[-1]
+    options.result = {
+        "device": options.device,
+        "program": program.name,
+        "board": program.board.name,
+        "outputs": [{"output": str(options.output), "shape": list(out.shape)}],
+        "left_out": [],
+        "trace": str(options.trace) if options.trace else None,
+        "counters": counters,
+        "predicted": predicted(program, stream),
+    }
     if profile and options.trace:
         perfetto.save(profile, options.trace)
     print(profile if profile and options.profile else cost_table(program, stream))
@@ -143,6 +172,7 @@ def _run(options: argparse.Namespace) -> None:
     )
     if options.trace:
         print(f"wrote {options.trace}: open it at https://ui.perfetto.dev")
+    return 0
 
 
 def _read_inputs(path: Path) -> NDArray:
@@ -150,7 +180,7 @@ def _read_inputs(path: Path) -> NDArray:
         with open(path, "rb") as file:
             array = np.load(file, allow_pickle=False)
     except ARRAY_FILE_ERRORS as error:
-        raise InputError(f"cannot read inputs from {path}: {one_line(error)}") from None
+        raise InputError(f"cannot read inputs from {path}: {array_problem(error)}") from None
     if not isinstance(array, np.ndarray) or array.ndim < 2:
         raise InputError(f"inputs in {path} must be one array (N, latent) or (N, C, H, W)")
     return array

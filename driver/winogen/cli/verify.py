@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.job import prepare
-from winogen.cli.options import compile_options, option_parser, refuse
+from winogen.cli.objects import add_json, judged, measured
+from winogen.cli.options import compile_options, given, option_parser, refuse
+from winogen.cli.programs import check_program, load_program
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError
 from winogen.common.progress import Progress
@@ -22,10 +24,13 @@ from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.quality.inputs import MAX_INPUTS, read_calibration
 
+if TYPE_CHECKING:  # it needs pynq, and --help does not
+    from winogen.quality.verify import Difference
+
 #: Inputs to compare on, by default.
 DEFAULT_NUMBER = 4
-#: Options of a compilation that the program answers.
-_OF_THE_PROGRAM = ("board", "bits", "batch", "window")
+#: Options of a compilation that the program answers; they may be given if they agree with it.
+_OF_THE_PROGRAM = ("batch", "window")
 
 
 def add(commands: Any) -> None:
@@ -58,18 +63,21 @@ def add(commands: Any) -> None:
     )
     add_device(verify)
     add_waits(verify)
+    add_json(verify)
     verify.set_defaults(command=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
     from winogen.quality.verify import check_layers, verify
 
-    refuse(options, _OF_THE_PROGRAM, "cannot change a compiled program; leave it out")
     if options.input and (options.number is not None or options.seed is not None):
         raise InputError("--input brings its own inputs: leave -n and --seed out")
     choose_device(options, compiled=True)
-    program = Program.load(options.program)
-    job = prepare(options.model, compile_options(options, bits=program.data_width))
+    program = load_program(options.program)
+    check_program(options, program)
+    _check_agrees(options, program)
+    fixed = {"board": program.board, "bits": program.data_width, "batch": None, "window": None}
+    job = prepare(options.model, compile_options(options, **fixed))
     graph = job.graph
     images = graph.input.kind == program.input.kind == "image"
     if images and graph.input.shape[1:] != program.input_shape[1:]:
@@ -92,7 +100,42 @@ def _verify(options: argparse.Namespace) -> int:
             progress=progress.stage,
         )
     print(result.text())
+    options.result = {
+        "passed": result.passed,
+        "device": options.device,
+        "same_program": result.same_program,
+        "quality": judged(result.layers[-1]),
+        "layers": [
+            {
+                **measured(layer),
+                "differ_from_model": _count(result.from_model, i),
+                "differ_from_emulator": _count(result.from_emulator, i),
+            }
+            for i, layer in enumerate(result.layers)
+        ],
+    }
     return 0 if result.passed else 1
+
+
+def _count(found: list[Difference | None], layer: int) -> int | None:
+    """How many values of a layer differ; None where it was not compared."""
+    if not found:
+        return None
+    difference = found[layer]
+    return difference.count if difference else 0
+
+
+def _check_agrees(options: argparse.Namespace, program: Program) -> None:
+    """InputError for an option with which the program was not compiled."""
+    made = {"batch": program.streams[-1].batch, "window": program.input_shape[1:]}
+    asked = given(options, _OF_THE_PROGRAM)
+    if wrong := [name for name, value in asked.items() if value != made[name]]:
+        was = ", ".join(f"{name} {_shown(made[name])}" for name in wrong)
+        refuse(options, wrong, f"cannot change a compiled program, which has {was}; leave it out")
+
+
+def _shown(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _inputs(options: argparse.Namespace, graph: Graph) -> NDArray[np.float32]:

@@ -19,8 +19,12 @@ class WinogenWarning(UserWarning):
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """What an error says, on one line of printable characters and bounded length."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What an error says, on one line of printable characters and bounded length.
+
+    Of an error of the system these are its words alone, without Python's number and the file.
+    """
+    said = (error.strerror if isinstance(error, OSError) else "") or str(error)
+    text = " ".join(said.split()) or type(error).__name__
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, one_line
 
 try:
     import fcntl
@@ -46,6 +46,35 @@ ARRAY_FILE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+#: What numpy says of array files, by a part of it, and what is meant.
+_NUMPY_SAYS = (
+    ("Python objects", "it holds Python objects; save an array of numbers"),
+    ("pickle", "it holds Python objects or is no .npy file; save an array of numbers"),
+    ("magic string", "it is no .npy file"),
+    ("No data left", "it is empty"),
+    ("mmap length is greater", "it ends too early"),
+    ("EOF: reading", "it ends too early"),
+    ("cannot reshape", "it ends too early"),
+    ("expecting", "it ends too early"),
+    ("header", "its header is damaged"),
+    ("Unable to allocate", "its array does not fit the memory"),
+    ("cannot mmap an empty", "it is empty"),
+)
+
+
+def array_problem(error: BaseException) -> str:
+    """Why an array file cannot be read, in words that are not numpy's."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error)
+    for part, said in _NUMPY_SAYS:
+        if part in text:
+            return said
+    if isinstance(error, ValueError) and text:
+        return one_line(error)
+    return "it needs too much memory" if isinstance(error, MemoryError) else "it is damaged"
 
 
 #: Seconds to wait for somebody who reads a pipe, and for one who has ceased to.

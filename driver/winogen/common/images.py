@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from winogen.common.errors import InputError
 from winogen.common.files import write_atomically
 
 #: Pillow's filters by number: ``Image.Resampling`` needs pillow 9.1, and boards have 9.0.
 NEAREST, BICUBIC = 0, 3
+#: What a PNG of ours says.
+_WRITTEN_BY = ("Software", "winogen")
 
 
 def to_pixels(values: NDArray, black: float, white: float) -> NDArray[np.uint8]:
@@ -51,8 +54,20 @@ def encode_png(image: Image.Image, scale: int = 1) -> bytes:
         size = (image.width * scale, image.height * scale)
         image = image.resize(size, NEAREST)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    text = PngInfo()
+    text.add_text(*_WRITTEN_BY)
+    image.save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
+
+
+def is_own_png(path: Path) -> bool:
+    """Whether a file is a PNG that :func:`encode_png` made."""
+    key, value = _WRITTEN_BY
+    try:
+        with Image.open(path) as image:
+            return image.format == "PNG" and image.info.get(key) == value
+    except Exception:  # as pillow likes where it is something else
+        return False
 
 
 def save_array(path: Path, values: NDArray) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 from winogen.common.errors import InputError
+from winogen.common.text import meant as close_names
 
 _KEY = "winogen option"
 _Options = TypeVar("_Options", bound="Options")
@@ -124,6 +124,6 @@ class Options:
     def _unknown(cls, function: str, name: str) -> str:
         meant = {about.flag[2:].replace("-", "_"): n for n, about in cls.described.items()}
         meant.update((n, n) for n in cls.described)
-        close = difflib.get_close_matches(name, meant, 1)
-        hint = f"did you mean '{meant[close[0]]}'? " if close else ""
+        found = [meant[close] for close in close_names(name, meant)]
+        hint = f"did you mean '{found[0]}'? " if found else ""
         return f"{function} has no option '{name}'; {hint}its options: {', '.join(cls.described)}"

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
 from typing import TextIO
 
+from winogen.common.text import terminal_width
+
 _WIDTH = 30
+
+
+def _can_erase(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that can erase a line; one that cannot would show them all.
+
+    There is no stream at all where standard error was closed.
+    """
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def erase_line(stream: TextIO) -> None:
+    """Erase what progress has written, where it does."""
+    if _can_erase(stream):
+        stream.write("\r\x1b[K")
+        stream.flush()
 
 
 class Progress:
     """A context manager around work with a known or unknown number of parts.
 
-    Prints to ``stream`` (standard error) only if that is a terminal.
+    Prints to ``stream`` (standard error) only if that is a terminal, and never more than a line.
     """
 
     def __init__(self, what: str, total: int | None = None, stream: TextIO | None = None):
         self._what = what
         self._total = total
         self._stream = stream or sys.stderr
-        # There is no stream at all where standard error was closed.
-        self._visible = self._stream is not None and self._stream.isatty()
+        self._visible = _can_erase(self._stream)
         self._start = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -34,9 +51,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._visible:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+        erase_line(self._stream)
 
     def update(self, done: int) -> None:
         """Show that ``done`` parts are done."""
@@ -51,6 +66,9 @@ class Progress:
 
     def _show(self, text: str) -> None:
         if self._visible:
-            seconds = time.monotonic() - self._start
-            self._stream.write(f"\r\x1b[K{text}  {seconds:.0f} s")
+            seconds = f"  {time.monotonic() - self._start:.0f} s"
+            room = (terminal_width(self._stream) or 80) - 1 - len(seconds)
+            if len(text) > room:  # a line that wraps cannot be erased
+                text = f"{text[: room - 3]}..."
+            self._stream.write(f"\r\x1b[K{text}{seconds}")
             self._stream.flush()

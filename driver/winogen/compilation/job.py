@@ -54,7 +54,7 @@ class Job:
     ) -> tuple[Job, list[Trial]]:
         """The job with the percentile that gives the best images, and all that were tried."""
         best, trials = search_percentile(
-            observed, self.options.data_width, self.options.calibration.headroom, progress
+            observed, self.options.data_width, self.options.calibration, progress
         )
         return replace(self, options=replace(self.options, percentile=best.percentile)), trials
 
@@ -77,6 +77,7 @@ def read_job(
     InputError : an option does not apply to it, or a file cannot be read
     """
     graph = read_network(model, options)
+    options.check_applies(graph)
     inputs = None
     if options.inputs is not None:
         inputs = read_calibration(options.inputs, graph, progress)

@@ -91,6 +91,7 @@ def compile_network(
     """
     say = progress or (lambda _: None)
     board, window = options.target, options.window
+    options.check_applies(graph)
     largest = options.batch
     if largest is None:
         pixels = math.prod(window or graph.input.shape[1:])

@@ -12,6 +12,7 @@ from winogen.common.errors import InputError
 from winogen.common.options import option
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration
 from winogen.compiler.lower import Mode
+from winogen.network.graph import Graph
 from winogen.network.options import NetworkOptions, check_size, parse_size
 from winogen.target.board import DEFAULT_BOARD, Board, board_names, load_board
 
@@ -90,7 +91,7 @@ class CompileOptions(NetworkOptions):
     headroom: float | None = option(
         group="compilation",
         help="factor on calibrated ranges",
-        default=_defaults("headroom"),
+        default=f"{_defaults('headroom')} ({DEFAULT_CALIBRATION[16].drawn:g} for drawn pictures)",
         parse=float,
     )
     inputs: NDArray[Any] | str | Path | None = option(
@@ -127,6 +128,13 @@ class CompileOptions(NetworkOptions):
             raise InputError("--calib brings its own inputs: leave --calib-seed out")
         _ = self.calibration  # which refuses impossible ones
 
+    def check_applies(self, graph: Graph) -> None:
+        """InputError for an option that means nothing for this network."""
+        if self.window is not None and graph.input.kind != "image":
+            raise InputError(
+                f"network {graph.name} takes latents, which have no windows: leave --window out"
+            )
+
     def with_board(self) -> CompileOptions:
         """The options with the board read from its file, so that a wrong one is found at once.
 
@@ -161,6 +169,7 @@ class CompileOptions(NetworkOptions):
         return Calibration(
             default.percentile if percentile is None else percentile,
             default.headroom if self.headroom is None else self.headroom,
+            default.drawn if self.headroom is None else None,
         )
 
     @property

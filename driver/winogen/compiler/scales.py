@@ -41,7 +41,8 @@ def choose_formats(
             formats[block.name] = TensorFormat(1 / top)
         else:
             # All zero: any scale holds it, and its inputs' keeps the requantiser in range.
-            reach = _magnitude(observed.values[block.name], calibration)
+            values = observed.values[block.name]
+            reach = _percentile(values, calibration.percentile) * calibration.headroom_for(observed)
             scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
             formats[block.name] = TensorFormat(scale)
     # Values that meet in one sum must share a scale: the coarsest of them.
@@ -64,16 +65,16 @@ def _short(scale: float) -> float:
     return float(np.ldexp(np.ceil(mantissa * 4096) / 4096, exponent))
 
 
-def _magnitude(values: NDArray, calibration: Calibration) -> float:
+def _percentile(values: NDArray, percentile: float) -> float:
     magnitude = np.abs(values).ravel()
-    if calibration.percentile == 100:
+    if percentile == 100:
         reach = float(magnitude.max())
     else:
-        rank = int(np.ceil(calibration.percentile / 100 * len(magnitude))) - 1
+        rank = int(np.ceil(percentile / 100 * len(magnitude))) - 1
         reach = float(np.partition(magnitude, rank)[rank])
         if reach == 0:
             reach = float(magnitude.max())
-    return reach * calibration.headroom
+    return reach
 
 
 def image_bounds(graph: Graph, block: Block) -> tuple[float, float] | None:

@@ -144,7 +144,9 @@ def _read(path: Path, key: str | None, notes: list[str]) -> dict[str, NDArray[An
         raise
     except (*ARRAY_FILE_ERRORS, pickle.UnpicklingError, AttributeError, IndexError,
             RecursionError, AssertionError) as error:  # fmt: skip
-        raise ModelError(f"cannot read weights file {path}: {one_line(error)}") from None
+        told = isinstance(error, (ValueError, OSError, pickle.UnpicklingError))
+        reason = one_line(error) if told else "it is damaged"  # else Python's words
+        raise ModelError(f"cannot read weights file {path}: {reason}") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:

@@ -30,7 +30,7 @@ import yaml
 from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
-from winogen.common.files import ARRAY_FILE_ERRORS
+from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
 from winogen.common.text import printable
 from winogen.network.graph import Graph, InputSpec, Node, Shape, node_shape
 from winogen.network.yaml_values import (
@@ -171,7 +171,7 @@ def load_weights(path: Path) -> dict[str, NDArray]:
     except FileNotFoundError:
         raise ModelError(f"weights file {path} does not exist") from None
     except ARRAY_FILE_ERRORS as error:
-        raise ModelError(f"cannot read weights file {path}: {one_line(error)}") from None
+        raise ModelError(f"cannot read weights file {path}: {array_problem(error)}") from None
 
 
 def _range(value: Any, where: str) -> tuple[float, float]:

@@ -110,6 +110,8 @@ def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
 
 
 def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:
+    if not path.exists():
+        raise ModelError(f"{path}: the file cannot be read: there is no such file")
     try:
         import onnx  # noqa: F401 (only whether it is there)
     except ImportError:

@@ -54,6 +54,14 @@ class LayerProfile:
     bytes_read: int = 0
     bytes_written: int = 0
 
+    @property
+    def array_cycles(self) -> int:
+        """Cycles in which the array may have worked for the layer.
+
+        What begins before the layer before has ended can take more than the layer's own.
+        """
+        return max(self.cycles, self.compute)
+
 
 @dataclass(frozen=True, repr=False)
 class Profile:
@@ -149,7 +157,7 @@ class Profile:
             table(header, rows),
             "cycles: from the end of the layer before. engines: cycles of work for the layer,",
             "which may begin earlier, and of waiting for another engine. array: its multiplies,",
-            "of all that it could do in the layer's cycles",
+            "of all that it could do in the layer's cycles, or in its own if these are more",
         ]
         return "\n".join(lines)
 
@@ -168,7 +176,7 @@ class Profile:
             for name in (e.name.lower() for e in ENGINES)
             for end in ("", "_stall")
         ]
-        peak = layer.cycles * self.board.core.multipliers
+        peak = layer.array_cycles * self.board.core.multipliers
         return [
             layer.name,
             f"{layer.cycles:,}",

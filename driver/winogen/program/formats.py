@@ -13,6 +13,8 @@ from winogen.target.numerics import int_range
 
 #: Normal latents are quantised over +-4.5 standard deviations.
 LATENT_SIGMAS = 4.5
+#: Most values, as a share of all, that may be beyond the reach of a distribution.
+MAX_CLIPPED = 0.01
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,48 @@ def as_batch(spec: InputSpec, x: NDArray, what: str) -> NDArray:
 def input_bits(spec: InputSpec, data_width: int) -> int:
     """Bits of an input integer: a scale that the model was trained with belongs to 8 bits."""
     return data_width if spec.scale is None else 8
+
+
+def expected_bounds(spec: InputSpec) -> tuple[float, float]:
+    """Least and greatest value that a network expects of its inputs."""
+    if spec.scale is not None:
+        low, high = int_range(input_bits(spec, 8))
+        return low * spec.scale, high * spec.scale
+    if spec.distribution == "normal":
+        return -LATENT_SIGMAS, LATENT_SIGMAS
+    return (-1.0, 1.0) if spec.kind == "latent" else spec.range or (0.0, 1.0)
+
+
+def beyond_bounds(spec: InputSpec, x: NDArray, what: str) -> str | None:
+    """A sentence on inputs ``what`` that are beyond what a network expects; None if they are not.
+
+    A hundredth of the range is not worth one, nor is a hundredth of the values where they are of a
+    distribution without an end.
+    """
+    low, high = expected_bounds(spec)
+    slack = 0.01 * max(-low, high)
+    least, most = float(x.min()), float(x.max())
+    if low - slack <= least and most <= high + slack:
+        return None
+    share = float(np.mean((x < low - slack) | (x > high + slack)))
+    bounded = spec.kind == "image" and spec.distribution == "uniform" and spec.scale is None
+    if not bounded and share <= MAX_CLIPPED:
+        return None
+    part = f"of the {what}, {100 * share:.3g}% are beyond"
+    reach = f"they reach from {least:.4g} to {most:.4g}"
+    if spec.scale is not None:
+        return f"{part} the {low:g} to {high:g} that the network was trained for: {reach}"
+    if spec.kind == "latent":
+        return (
+            f"{part} the {high:g} that {spec.distribution} latents reach; draw them from a "
+            "standard normal distribution, or from -1 to 1 and say --latents uniform"
+        )
+    if not bounded:
+        return f"{part} the {high:g} that normal inputs reach: {reach}"
+    return (
+        f"{part} the network's input range of {low:g} to {high:g}: {reach}; scale them, or compile "
+        "with --input-range and what black and white are"
+    )
 
 
 def sample_inputs(spec: InputSpec, count: int, seed: int) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,18 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from winogen.common.errors import InputError, one_line
-from winogen.common.files import ARRAY_FILE_ERRORS
+from winogen.common.errors import InputError, WinogenWarning
+from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
 from winogen.common.images import BICUBIC
 from winogen.network.graph import Graph, InputSpec
-from winogen.program.formats import LATENT_SIGMAS
+from winogen.program.formats import beyond_bounds
 from winogen.runtime.pictures import picture_files, read_picture
 
 #: Most inputs that calibration looks at, and most values of all layers together for them (1 GiB).
 MAX_INPUTS = 256
 MAX_KEPT = 1 << 28
-#: Most latents, as a share of all, that may be beyond the range of their distribution.
-MAX_CLIPPED = 0.01
 #: Largest array file.
 MAX_BYTES = 1 << 32
 
@@ -87,8 +86,8 @@ def _read_array(path: Path) -> NDArray[Any]:
         ) from None
     except ARRAY_FILE_ERRORS as error:
         raise InputError(
-            f"cannot read calibration inputs from {path}: {one_line(error)}; give a .npy or .npz "
-            "file, or a folder of images"
+            f"cannot read calibration inputs from {path}: {array_problem(error)}; give a .npy or "
+            ".npz file, or a folder of images"
         ) from None
 
 
@@ -129,12 +128,19 @@ def _read_folder(
             f"the network takes images of {spec.shape[0]} channels, which no picture has, so "
             f"calibration needs a .npy file, not {path}"
         )
-    files = picture_files(path)
+    files, _ = picture_files(path)
     kept = np.unique(np.linspace(0, len(files) - 1, most).round().astype(int))
-    pixels = []
+    pixels, problems = [], []
     for number, index in enumerate(kept, 1):
         say(f"reading image {number} of {len(kept)}")
-        pixels.append(_read_image(files[index], spec))
+        try:
+            pixels.append(_read_image(files[index], spec))
+        except InputError as error:
+            problems.append(error)
+    if not pixels:
+        raise problems[0]
+    for problem in problems:
+        warnings.warn(f"left out of the calibration: {problem}", WinogenWarning, stacklevel=3)
     return _from_pixels(np.stack(pixels), spec)
 
 
@@ -153,25 +159,9 @@ def _from_pixels(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float
 
 
 def _check_range(what: str, spec: InputSpec, inputs: NDArray[np.float32]) -> None:
-    """Refuse inputs that the integers of the input would clip."""
+    """Refuse inputs that the network does not expect; trained scales may mean to clip."""
     if spec.scale is not None:
         return
-    if spec.kind == "latent":
-        reach = LATENT_SIGMAS if spec.distribution == "normal" else 1.0
-        beyond = float(np.mean(np.abs(inputs) > 1.01 * reach))
-        if beyond > MAX_CLIPPED:
-            raise InputError(
-                f"of the {what}, {beyond:.0%} are beyond the {reach:g} that "
-                f"{spec.distribution} latents reach; draw them from a standard normal "
-                "distribution, or from -1 to 1 and say --latents uniform"
-            )
-        return
-    if spec.distribution != "uniform":
-        return
-    reach = max(map(abs, spec.range or (0.0, 1.0)))
-    low, high = float(inputs.min()), float(inputs.max())
-    if max(-low, high) > 1.01 * reach:
-        raise InputError(
-            f"{what} reach from {low:.4g} to {high:.4g}, but the network's "
-            f"input is set to {reach:g} at most; say what black and white are with --input-range"
-        )
+    problem = beyond_bounds(spec, inputs, what)
+    if problem:
+        raise InputError(problem)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from winogen.target.numerics import int_range
 #: Least PSNR (dB) and SSIM of a good image, and of one that is not broken.
 GOOD = (30.0, 0.95)
 USABLE = (20.0, 0.80)
+#: Part of the range from black to white that an output must cover, or it is called flat.
+FLAT = 0.1
 #: Percentiles that ``--percentile auto`` tries.
 PERCENTILES = (99.9, 99.99, 99.999, 100.0)
 
@@ -73,7 +75,7 @@ def steepest_drop(network: QuantNetwork, quality: Quality) -> QuantLayer:
 
 
 def search_percentile(
-    observed: Observed, data_width: int, headroom: float, say: Callable[[str], None]
+    observed: Observed, data_width: int, calibration: Calibration, say: Callable[[str], None]
 ) -> tuple[Calibration, list[Trial]]:
     """The calibration whose images are nearest to the float network's, and all that were tried.
 
@@ -81,7 +83,7 @@ def search_percentile(
     """
     default = DEFAULT_CALIBRATION[data_width].percentile
     percentiles = (default, *(p for p in PERCENTILES if p != default))
-    trials = list(_percentiles(observed, data_width, headroom, say, percentiles))
+    trials = list(_percentiles(observed, data_width, calibration, say, percentiles))
     best = max(trials, key=lambda t: t[1].result.psnr)
     return best[0], [trial for _, trial in trials]
 
@@ -89,16 +91,16 @@ def search_percentile(
 def _percentiles(
     observed: Observed,
     data_width: int,
-    headroom: float,
+    calibration: Calibration,
     say: Callable[[str], None],
     percentiles: Iterable[float],
 ) -> Iterable[tuple[Calibration, Trial]]:
     for percentile in percentiles:
         say(f"trying percentile {percentile:g}")
-        calibration = Calibration(percentile, headroom)
-        network = quantise_observed(observed, data_width, calibration=calibration)
+        changed = replace(calibration, percentile=percentile)
+        network = quantise_observed(observed, data_width, calibration=changed)
         option = f"--percentile {percentile:g}"
-        yield calibration, Trial(option, measure_network(network, observed).output, option)
+        yield changed, Trial(option, measure_network(network, observed).output, option)
 
 
 def improvements(
@@ -117,7 +119,7 @@ def improvements(
         for _, trial in _percentiles(
             observed,
             network.data_width,
-            calibration.headroom,
+            calibration,
             say,
             [p for p in PERCENTILES if p != calibration.percentile],
         )
@@ -152,14 +154,29 @@ def verdict_text(network: QuantNetwork, quality: Quality, trials: list[Trial] | 
     result = quality.output
     inputs = "inputs that calibration did not see" if quality.held_out else "the calibration inputs"
     lines = [f"verdict: {grade(result)}: {in_words(result)} against the float network, on {inputs}"]
+    lines += flatness(network.output_range, result)
     if grade(result) == "good":
-        return lines[0]
+        return "\n".join(lines)
     lines.append(f"the quality drops most in layer '{steepest_drop(network, quality).label}'")
     for trial in trials or ():
         lines.append(f"  {trial.change}: {in_words(trial.result)}")
     if trials is not None:
         lines.append(f"suggestion: {suggestion(quality, trials)}")
     return "\n".join(lines)
+
+
+def flatness(output_range: tuple[float, float] | None, result: LayerReport) -> list[str]:
+    """A sentence on images that are all but grey, for which a high PSNR says little; or none."""
+    if output_range is None:
+        return []
+    black, white = output_range
+    if result.high - result.low >= FLAT * (white - black):
+        return []
+    return [
+        f"note: the output is nearly flat, {result.low:.3g} to {result.high:.3g} of {black:g} to "
+        f"{white:g}: such images are alike whatever goes wrong, so the figures say little; are "
+        "these the trained weights, and is this the output's range?"
+    ]
 
 
 def run_with_wide_input(network: QuantNetwork, name: str, x: NDArray) -> NDArray[np.int64]:

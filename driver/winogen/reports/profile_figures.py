@@ -118,9 +118,10 @@ def roofline(profile: Profile) -> Any:
     )  # fmt: skip
     for number, layer, intensity in points:
         colour = _colour(number)
-        axis.plot(intensity, layer.multiplies / layer.predicted, "o", ms=12, mfc="none", mec=colour)
+        predicted = max(layer.predicted, layer.compute)  # as array_cycles has it
+        axis.plot(intensity, layer.multiplies / predicted, "o", ms=12, mfc="none", mec=colour)
         axis.plot(
-            intensity, layer.multiplies / layer.cycles, "o", ms=7, color=colour,
+            intensity, layer.multiplies / layer.array_cycles, "o", ms=7, color=colour,
             label=f"{layer.name} ({layer.mode})",
         )  # fmt: skip
     if profile.is_measured:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.images import to_pixels
 from winogen.program.file import Program
-from winogen.program.formats import input_bits
+from winogen.program.formats import beyond_bounds, input_bits
 from winogen.target.numerics import storage_dtype
 
 
@@ -34,6 +36,19 @@ class Codec:
         padded = np.zeros((count, blocks * lanes, h, w), self._dtype)
         padded[:, :channels] = q
         return padded.reshape(count, blocks, lanes, h, w).transpose(0, 1, 3, 4, 2)
+
+    def warn_of_range(self, z: ArrayLike) -> None:
+        """Warn where inputs, of any shape, are beyond what the network expects.
+
+        The words saturate there, or else later layers do: their ranges were chosen without.
+        """
+        x = np.asarray(z)
+        if not np.issubdtype(x.dtype, np.floating) or not x.size:
+            return  # encode says what is wrong
+        what = "latents" if self._program.input.kind == "latent" else "inputs"
+        problem = beyond_bounds(self._program.input, x, what)
+        if problem:
+            warnings.warn(problem, WinogenWarning, stacklevel=4)
 
     def decode(self, data: NDArray[np.uint8], batch: int) -> NDArray:
         """Integers (N, C, H, W), int8 or int16, of the bytes of an output segment."""

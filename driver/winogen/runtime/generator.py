@@ -172,7 +172,8 @@ class Generator:
 
         Raises
         ------
-        InputError : z has the wrong shape or dtype, or holds NaN or infinity
+        InputError : z has the wrong shape or dtype, or holds NaN or infinity. Inputs beyond what
+            the network expects are a WinogenWarning with their share
         DeviceError, DeviceTimeoutError : the device failed; it is reset and can be used again
         """
         job = Job(runs=[] if profile else None)
@@ -245,9 +246,17 @@ class Generator:
         return dict(self._counters)
 
     def _generate(
-        self, job: Job, z: ArrayLike, as_float: bool, progress: Callable[[int], object] | None
+        self,
+        job: Job,
+        z: ArrayLike,
+        as_float: bool,
+        progress: Callable[[int], object] | None,
+        *,
+        checked: bool = False,
     ) -> NDArray:
         words = self._codec.encode(z)
+        if not checked:
+            self._codec.warn_of_range(z)
         outputs = []
         done = 0
         for stream in self._runner.split(len(words)):
@@ -267,5 +276,7 @@ class Generator:
         progress: Callable[[int, int], object] | None,
     ) -> NDArray:
         largest = self._runner.streams[-1].batch
-        windows = lambda z: self._generate(job, z, as_float, None)  # noqa: E731
-        return stitch(image, self.program, largest, windows, progress)
+        windows = lambda z: self._generate(job, z, as_float, None, checked=True)  # noqa: E731
+        out = stitch(image, self.program, largest, windows, progress)
+        self._codec.warn_of_range(image)  # once for all windows
+        return out

@@ -7,18 +7,20 @@ channels works on red, green and blue. Transparency is interpolated beside eithe
 
 from __future__ import annotations
 
+import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
-from winogen.common.errors import InputError, one_line
-from winogen.common.files import ARRAY_FILE_ERRORS
+from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_line
 from winogen.common.images import BICUBIC
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
@@ -29,8 +31,8 @@ if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
 #: Pixels of the largest picture that is read or made: both are held in memory.
 MAX_PIXELS = 1 << 26
 
-#: Names of files that a folder of pictures is searched for.
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif")
+#: What pillow opens and is no picture of pixels, or needs other programs.
+_FOREIGN = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
 
 #: Modes that pillow converts to grey or to red, green and blue without loss of meaning.
 _GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
@@ -52,46 +54,94 @@ class Picture:
         return self.image.height, self.image.width
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder by name, at least one; InputError if it cannot be read."""
+@cache
+def suffixes() -> frozenset[str]:
+    """Ends of names of the files that a folder of pictures is searched for."""
+    known = Image.registered_extensions()
+    return frozenset(s for s, kind in known.items() if kind in Image.OPEN and kind not in _FOREIGN)
+
+
+def picture_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures in a folder, at least one, and what else is in it; both by name.
+
+    What it is, its name says; names that begin with a dot are no pictures. Raises InputError if
+    the folder cannot be read or holds no picture.
+    """
     try:
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        found = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"cannot read folder {folder}: {error.strerror or error}") from None
-    if not found:
-        raise InputError(f"folder {folder} holds no picture ({', '.join(SUFFIXES)})")
-    return found
+    pictures = [p for p in found if p.suffix.lower() in suffixes() and p.name[0] != "."]
+    if not pictures:
+        common = ".png, .jpg, .webp, .tif and what else pillow reads"
+        raise InputError(f"folder {folder} holds no picture ({common})")
+    return pictures, [p for p in found if p not in set(pictures)]
 
 
 def read_size(path: Path) -> tuple[int, int]:
     """Rows and columns of a picture as :func:`read_picture` returns it."""
-    with _open(path) as image:
-        orientation = _decode(path, lambda: image.getexif().get(0x0112, 1))
-        turned = orientation in (5, 6, 7, 8)  # on its side
-        return (image.width, image.height) if turned else (image.height, image.width)
+    with _pillow(path), _open(path) as image:
+        width, height = image.size
+        if image.format == "TIFF":  # some versions of pillow give the size as turned already
+            tags = image.tag_v2
+            width, height = int(tags[256]), int(tags[257])
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # on its side
+        return (width, height) if turned else (height, width)
 
 
 def read_picture(path: Path) -> Picture:
-    """Read a picture, turned as its camera says; InputError if that cannot be done."""
-    with _open(path) as opened:
-        image = _decode(path, lambda: ImageOps.exif_transpose(opened))
+    """Read a picture, turned as its camera says, in sRGB; InputError if that cannot be done.
+
+    Another colour profile, and what pillow warns of, is a WinogenWarning.
+    """
+    with _pillow(path), _open(path) as opened:
         deep = _has_16_bits(opened)
-    if deep:
-        grey = np.asarray(image).astype(np.uint32)
-        return Picture(Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8)), None)
-    transparent = image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
-    mode = "L" if image.mode in _GREY else "RGB"
-    if not transparent:
-        return Picture(image.convert(mode), None)
-    whole = image.convert("RGBA")
-    return Picture(whole.convert("RGB").convert(mode), whole.getchannel("A"))
+        profile = opened.info.get("icc_profile")
+        opened.load()  # which turns a TIFF
+        image = ImageOps.exif_transpose(opened)
+        if deep:
+            grey = (np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535
+            return Picture(_in_srgb(path, Image.fromarray(grey.astype(np.uint8)), profile), None)
+        modes = ("LA", "La", "RGBA", "RGBa", "PA")
+        transparent = image.mode in modes or "transparency" in image.info
+        alpha = image.convert("RGBA").getchannel("A") if transparent else None
+        if image.mode == "CMYK" and profile:
+            return Picture(_in_srgb(path, image, profile), None)
+        mode = "L" if image.mode in _GREY else "RGB"
+        # By way of RGBA, where a palette's transparent colour becomes a transparency.
+        plain = image.convert("RGBA").convert("RGB") if transparent else image
+        return Picture(_in_srgb(path, plain.convert(mode), profile), alpha)
+
+
+def _in_srgb(path: Path, image: Image.Image, profile: object) -> Image.Image:
+    """A picture of mode L, RGB or CMYK with the colours of its profile: L of L, else RGB."""
+    mode = "L" if image.mode == "L" else "RGB"
+    if not profile or not isinstance(profile, bytes):
+        return image.convert(mode)
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = one_line(ValueError(ImageCms.getProfileDescription(source)), 60)
+        if "srgb" in name.lower():
+            return image.convert(mode)
+        made = ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+        assert made is not None  # it is not done in place
+    except Exception:  # as pillow likes: it may have been built without, too
+        _warn(path, "its colour profile cannot be used here; its colours are taken for sRGB")
+        return image.convert(mode)
+    _warn(path, f"its colours are converted from '{name}' to sRGB")
+    return made.convert(mode)
+
+
+def _warn(path: Path, text: str) -> None:
+    """Warn of a picture; :func:`_pillow` passes it on."""
+    warnings.warn(f"picture {path}: {text}", WinogenWarning, stacklevel=2)
 
 
 def _open(path: Path) -> Image.Image:
     """The opened file, not decoded yet, after every check that its header allows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = _decode(path, lambda: Image.open(path))
+    image = Image.open(path)
     try:
         if image.width * image.height > MAX_PIXELS:
             raise InputError(_too_large(f"picture {path}", (image.height, image.width)))
@@ -116,19 +166,38 @@ def _has_16_bits(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PNG")
 
 
-def _decode(path: Path, job: Callable[[], Image.Image]) -> Image.Image:
-    """What pillow makes of a file; whatever it objects to is an InputError."""
-    try:
-        return job()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InputError(
-            f"picture {path} would have over {MAX_PIXELS:,} pixels; use a smaller one"
-        ) from None
-    except Image.UnidentifiedImageError:
-        raise InputError(f"cannot read {path}: it is no picture that pillow knows") from None
-    except (*ARRAY_FILE_ERRORS, AttributeError, IndexError, AssertionError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise InputError(f"cannot read picture {path}: {reason}") from None
+@contextmanager
+def _pillow(path: Path) -> Iterator[None]:
+    """Whatever pillow objects to within is an InputError, and what it warns of names the file."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            yield
+        except WinogenError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise InputError(
+                f"picture {path} would have over {MAX_PIXELS:,} pixels; use a smaller one"
+            ) from None
+        except Image.UnidentifiedImageError:
+            raise InputError(f"cannot read {path}: it is no picture that pillow knows") from None
+        except (OSError, SyntaxError) as error:  # its own words, and the system's
+            reason = getattr(error, "strerror", None) or one_line(error)
+            raise InputError(f"cannot read picture {path}: {reason}") from None
+        except MemoryError:
+            raise InputError(f"cannot read picture {path}: it needs too much memory") from None
+        except Exception:  # damaged files make pillow stumble over nearly everything
+            raise InputError(f"cannot read picture {path}: the file is damaged") from None
+    texts = dict.fromkeys(
+        str(w.message)
+        if issubclass(w.category, WinogenWarning)
+        else f"picture {path}: {one_line(w.message)}"
+        for w in told
+        if isinstance(w.message, Warning) and not issubclass(w.category, DeprecationWarning)
+    )
+    for text in texts:
+        warnings.warn(text, WinogenWarning, stacklevel=4)
 
 
 def _too_large(what: str, size: tuple[int, int]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from support.bench import small
 from support.command_line import pixels, refuse, run
@@ -137,6 +138,15 @@ def test_inputs_from_a_file(capsys, program, out, tmp_path):
     np.testing.assert_array_equal(np.load(out / "a.npy"), np.load(out / "b.npy"))
 
 
+def test_inputs_that_are_clipped_are_a_line_on_standard_error(capsys, program, out, tmp_path):
+    z = np.random.default_rng(0).normal(0, 10, (50, 5)).astype(np.float32)
+    np.save(tmp_path / "z.npy", z)
+    assert main(["run", str(program), "--input", str(tmp_path / "z.npy"), "-o",
+                 str(out / "a.npy")]) == 0  # fmt: skip
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"winogen: warning: of the latents, 6\S*% are beyond the 4.5 .*\n", err)
+
+
 def test_compile_and_info(capsys, model, out):
     path = out / "net.wg"
     text = run(capsys, "compile", model, "--board", "tiny", "--batch", 3, "-o", path)
@@ -168,6 +178,14 @@ def test_compile_modes_and_bits(capsys, model, out):
     assert cycles["zero-padded"] > cycles["direct"]
     run(capsys, "compile", model, "--board", "tiny", "--bits", 16, "-o", out / "b.wg")
     assert Program.load(out / "b.wg").data_width == 16
+
+
+def test_info_of_a_name_compiles_it(capsys, model, out, monkeypatch):
+    monkeypatch.chdir(out)
+    text = run(capsys, "info", model, "--board", "tiny", "--batch", 3)
+    assert re.search(r"^network +tiny-net, int8$", text, re.M)
+    assert list(out.iterdir()) == []
+    assert "unknown model 'digts'; did you mean 'digits'?" in refuse(capsys, out, "info", "digts")
 
 
 def test_disasm(capsys, program):
@@ -208,7 +226,13 @@ def test_version(capsys):
 
 def test_unknown_models(capsys, out):
     text = refuse(capsys, out, "compile", "dcgan-5x4", "-o", out / "a.wg")
-    assert "unknown model 'dcgan-5x4'; did you mean 'dcgan-5x5'? known models: " in text
+    assert "unknown model 'dcgan-5x4'; did you mean 'dcgan-5x5' or 'dcgan-4x4'? known" in text
+    text = refuse(capsys, out, "run", "dcgan", "-o", out / "a.png")
+    assert "did you mean 'dcgan-4x4' or 'dcgan-5x5'? known" in text
+    text = refuse(capsys, out, "run", "FSRCNN", "-o", out / "a.png")
+    assert "did you mean 'fsrcnn-x2', 'fsrcnn-x3' or 'fsrcnn-x4'? known" in text
+    text = refuse(capsys, out, "run", "digist", "-o", out / "a.png")
+    assert "did you mean 'digits'? known" in text
     assert "digits" in refuse(capsys, out, "run", "no-such-thing", "-o", out / "a.png")
     assert "has no layers.yaml" in refuse(capsys, out, "run", out, "-o", out / "a.png")
 
@@ -303,12 +327,28 @@ def test_a_layer_that_does_not_fit(capsys, model, out):
     assert "does not fit board tiny" in text
 
 
+def test_an_onnx_file_that_is_not_there(capsys, out, monkeypatch):
+    """It is looked for before the package that would read it."""
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    text = refuse(capsys, out, "run", "missing.onnx", "-o", out / "a.png")
+    assert text == "winogen: missing.onnx: the file cannot be read: there is no such file\n"
+
+
+@pytest.mark.parametrize("command", ["run", "compile", "info"])
+def test_latents_have_no_windows(command, capsys, model, out):
+    target = {"run": ["-o", out / "a.png"], "compile": ["-o", out / "a.wg"], "info": []}[command]
+    text = refuse(capsys, out, command, model, "--board", "tiny", "--window", "8x8", *target)
+    assert "network tiny-net takes latents, which have no windows: leave --window out" in text
+
+
 # Boards
 
 
 def test_unknown_boards(capsys, model, out):
     text = refuse(capsys, out, "compile", model, "--board", "pynq-z3", "-o", out / "a.wg")
-    assert "unknown board 'pynq-z3'; known boards: kc705, kcu1500, kv260, " in text
+    assert "unknown board 'pynq-z3'; did you mean 'pynq-z2' or 'pynq-z1'? known" in text
+    text = refuse(capsys, out, "compile", model, "--board", "ultra", "-o", out / "a.wg")
+    assert "unknown board 'ultra'; known boards: kc705, kcu1500, kv260, " in text
     text = refuse(capsys, out, "compile", model, "--board", "none.yaml", "-o", out / "a.wg")
     assert "cannot read board file none.yaml" in text
 
@@ -370,7 +410,7 @@ def test_damaged_programs(capsys, program, out, tmp_path):
             assert name in text
             assert reason in text
     assert "cannot read" in refuse(capsys, out, "info", tmp_path / "none.wg")
-    assert "cannot read" in refuse(capsys, out, "info", tmp_path)
+    assert "has no layers.yaml" in refuse(capsys, out, "info", tmp_path)
 
 
 def test_a_program_for_another_board(capsys, program, out):
@@ -479,15 +519,36 @@ def test_wrong_numbers_when_compiling(option, reason, capsys, model, out):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["paint"], ["run"], ["run", "digits"], ["run", "digits", "-o", "a.png", "-n", "x"],
+    [[], ["paint"], ["run"], ["run", "digits", "-o", "a.png", "-n", "x"],
      ["compile", "digits", "-o", "a.wg", "--mode", "fft"], ["info"],
      ["compile", "digits", "-o", "a.wg", "--bits", "4"],
      ["run", "digits", "-o", "a.png", "--device", "fpga"]],
 )  # fmt: skip
 def test_wrong_words(arguments, capsys, out):
     text = usage(capsys, out, *arguments)
-    assert text.startswith("usage: winogen")
-    assert "error: " in text
+    assert text.startswith("winogen: ") and text.count("\n") == 1
+    assert re.search(r"[;?] see 'winogen( \w+)* --help'$", text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["modles"], "there is no command 'modles'; did you mean 'models'? choose one of models, "),
+        (["run", "digits", "-o", "a.png", "--sed", "3"],
+         "there is no option --sed; did you mean '--seed'? see 'winogen run --help'"),
+        (["run", "digits", "-o", "a.png", "--colour=3"],
+         "there is no option --colour; see 'winogen run --help'"),
+        (["run", "digits", "more", "-o", "a.png"], "'more' is one word too many"),
+        (["run", "digits", "-o", "a.png", "-n", "x"], "-n/--number: 'x' is no whole number"),
+        (["compile", "digits", "--mode", "winograde"],
+         "--mode: 'winograde' is not possible; did you mean 'winograd'? choose one of auto, "),
+        (["overlay", "bild"], "there is no action 'bild'; did you mean 'build'?"),
+        (["overlay", "report", "--bots"], "see 'winogen overlay report --help'"),
+        ([], "command; see 'winogen --help'"),
+    ],
+)  # fmt: skip
+def test_wrong_words_are_answered_by_what_was_meant(arguments, said, capsys, out):
+    assert said in usage(capsys, out, *arguments)
 
 
 # Outputs
@@ -497,6 +558,41 @@ def test_wrong_words(arguments, capsys, out):
 def test_wrong_suffixes(name, capsys, program, out):
     text = refuse(capsys, out, "run", program, "-o", out / name)
     assert "must end in .png or .npy" in text
+
+
+def test_names_of_outputs_suggest_themselves(capsys, model, out, monkeypatch):
+    monkeypatch.chdir(out)
+    text = run(capsys, "compile", model, "--board", "tiny", "--batch", 2)
+    assert "wrote tiny-net.wg (" in text
+    assert "wrote tiny-net.png: 2 x " in run(capsys, "run", "tiny-net.wg", "-n", 2)
+    first = Path("tiny-net.png").read_bytes()
+    run(capsys, "run", "tiny-net.wg", "-n", 3)  # what winogen wrote it may replace
+    assert Path("tiny-net.png").read_bytes() != first
+    run(capsys, "compile", model, "--board", "tiny", "--batch", 1)
+    assert [s.batch for s in Program.load("tiny-net.wg").streams] == [1]
+    assert sorted(p.name for p in out.iterdir()) == ["tiny-net.png", "tiny-net.wg"]
+
+
+def test_what_somebody_else_wrote_is_not_replaced(capsys, model, program, out, monkeypatch):
+    monkeypatch.chdir(out)
+    reason = "is there already, and does not say that winogen wrote it: name the file to write"
+    Image.new("L", (3, 3)).save("net.png")
+    assert f"net.png {reason}" in refuse(capsys, out, "run", program, "-n", 1)
+    Path("net.png").unlink()
+    Path("net.png").symlink_to(out / "else.png")
+    assert f"net.png {reason}" in refuse(capsys, out, "run", program, "-n", 1)
+    Path("tiny-net.wg").write_bytes(b"mine")
+    assert f"tiny-net.wg {reason}" in refuse(capsys, out, "compile", model, "--board", "tiny")
+    Path("tiny-net.wg").unlink()
+    Path("tiny-net.wg").mkdir()
+    refuse(capsys, out, "compile", model, "--board", "tiny")
+
+
+def test_what_is_no_picture_is_named_as_an_array(capsys, model, out, monkeypatch):
+    monkeypatch.chdir(out)
+    (model / "layers.yaml").write_text(LAYERS.replace("output: {range: [-1, 1]}", ""))
+    assert "wrote tiny-net.npy: " in run(capsys, "run", model, "--board", "tiny", "-n", 1)
+    assert "tiny-net.npy is there" in refuse(capsys, out, "run", model, "--board", "tiny", "-n", 1)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy", ".wg"])
@@ -525,6 +621,36 @@ def test_a_bad_output_is_refused_before_the_work(capsys, out, monkeypatch):
     monkeypatch.setattr(zoo, "load_model", lambda *_: pytest.fail("it went to work"))
     for command in ("compile", "run"):
         refuse(capsys, out, command, "digits", "-o", out / "none" / "a.png")
+
+
+def test_the_systems_own_words_do_not_leak(capsys, model, out, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(out / "a.bin"))
+
+    monkeypatch.setattr(zoo, "load_model", full)
+    text = refuse(capsys, out, "compile", model, "-o", out / "a.wg")
+    assert text == f"winogen: {out / 'a.bin'}: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"), (b"hello, world, this is text", "no .npy file"),
+        (b"\x93NUMPY\1\0\xff\xff", "it ends too early"), (None, "it holds Python objects"),
+        (-1, "it ends too early"), (100, "it ends too early"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("option", ["--input", "--calib"])
+def test_numpys_own_words_do_not_leak(content, said, option, capsys, model, out, tmp_path):
+    path = tmp_path / "z.npy"
+    np.save(path, np.full((4, 5), None) if content is None else np.zeros((4, 50), "f4"))
+    if isinstance(content, int):
+        content = path.read_bytes()[:content] if content < 0 else path.read_bytes()[: 128 + content]
+    if content is not None:
+        path.write_bytes(content)
+    text = refuse(capsys, out, "run", model, "--board", "tiny", option, path, "-o", out / "a.png")
+    assert "z.npy: " in text and said in text
+    assert not re.search(r"allow_pickle|Errno|mmap|magic|reshape|EOF", text)
 
 
 def test_an_old_result_survives_a_failure(capsys, program, out, tmp_path):

@@ -346,7 +346,7 @@ def test_the_commands_options_are_those_of_the_type(command):
         assert (f"(default: {about.default})" in (action.help or "")) == bool(about.default)
     others = set(found) - {about.flag for about in CompileOptions.described.values()}
     if command == "compile":  # the only ones that are not about the program
-        assert others == {"-h", "--help", "-o", "--output", "--report", "--as"}
+        assert others == {"-h", "--help", "-o", "--output", "--report", "--as", "--json"}
 
 
 def test_defaults_in_words_are_the_defaults_in_fact(files):

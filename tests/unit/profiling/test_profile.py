@@ -41,6 +41,21 @@ def profiled(device: Any, count: int = 3) -> tuple[np.ndarray, Profile]:
         return generator.generate(generator.latents(count, seed=3), profile=True)
 
 
+def test_the_array_is_never_busier_than_it_can_be():
+    """A layer may compute before the one before it has ended: its own cycles are the fewer then."""
+    program = small().program
+    with Generator(program) as generator:
+        _, profile = generator.generate(generator.latents(3), profile=True)
+    layer = profile.layers[1]
+    early = replace(layer, cycles=layer.compute // 8)
+    peak = program.core.multipliers
+    assert early.multiplies > early.cycles * peak
+    share = f"{100 * layer.multiplies / (layer.compute * peak):.1f} %"
+    assert profile._row(early)[-3] == share
+    for each in (*profile.layers, profile.total):
+        assert each.multiplies <= each.compute * peak
+
+
 # Records
 
 

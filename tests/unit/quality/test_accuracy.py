@@ -11,9 +11,11 @@ import pytest
 from support.random_graphs import GraphBuilder, random_graph
 from support.shared_models import shared_model
 from winogen.cli.main import main
+from winogen.common.images import to_pixels
 from winogen.compiler import integers
 from winogen.compiler import quantise as quantise_module
 from winogen.compiler.calibrate import Calibration, observe
+from winogen.compiler.compile import compile_graph
 from winogen.compiler.integers import run_integer
 from winogen.compiler.quantise import quantise, quantise_observed
 from winogen.compiler.quantised import QuantNetwork
@@ -23,6 +25,7 @@ from winogen.quality import verdict as av
 from winogen.quality.measure import LayerReport, Quality, measure, measure_network, psnr
 from winogen.quality.ssim import ssim
 from winogen.reports.tables import quality_table
+from winogen.target.board import load_board
 
 # --- SSIM ----------------------------------------------------------------------------------------
 
@@ -110,6 +113,52 @@ def test_drawn_inputs_are_checked_on_others():
         quality = measure_network(network, observed)
         assert quality.held_out == observed.held_out
         assert words in av.verdict_text(network, quality)
+
+
+@pytest.mark.parametrize(("gain", "flat"), [(0.01, True), (3.0, False)])
+def test_flat_pictures_are_said_to_be(gain, flat):
+    """58.8 dB of pictures that are all but grey say nothing of the network."""
+    b = GraphBuilder(0, (3, 8, 8))
+    b.conv(1, 3)
+    b.nodes[-1].params["weight"] *= gain
+    b.nodes[-1].params["bias"] *= 0
+    b.add("tanh")
+    observed = observe(b.graph("grey", (-1, 1)))
+    network = quantise_observed(observed)
+    text = av.verdict_text(network, measure_network(network, observed))
+    assert ("\nnote: the output is nearly flat, " in text) == flat
+    assert "of -1 to 1: such images are alike" in text or not flat
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 8])
+def test_bold_pictures_do_not_saturate_16_bits(period):
+    """Nobody calibrates with chessboards: what is drawn must leave them room."""
+    graph = zoo.load_model("fsrcnn-x2").resized((24, 24))
+    network = quantise(graph, 16, samples=16)
+    rows, columns = np.mgrid[:24, :24] // period
+    x = ((rows + columns) % 2).astype(np.float32)[None, None]
+    got = network.output_format.dequantise(run_integer(network, network.quantise_input(x)))
+    assert network.output_range is not None
+    pixels = [to_pixels(v, *network.output_range) for v in (got, reference.run(graph, x))]
+    assert np.abs(pixels[0].astype(int) - pixels[1]).max() <= 1
+
+
+def test_a_headroom_that_is_asked_for_is_the_headroom():
+    """So is that of calibration inputs of the user's own."""
+    graph = zoo.load_model("fsrcnn-x2").resized((24, 24))
+    x = sample_inputs(graph.input, 4, 0)
+    scales = {}
+    for name, options in {
+        "default": {},
+        "asked": {"headroom": 1.25},
+        "given": {"inputs": x},
+        "double": {"headroom": 8},
+    }.items():
+        program = compile_graph(graph, load_board("pynq-z2", 16), bits=16, batch=1, **options)
+        scales[name] = program.network.layers[0].format.scale
+    assert scales["default"] == pytest.approx(scales["asked"] * 4 / 1.25, rel=1e-3)
+    assert scales["double"] == pytest.approx(scales["default"] * 2, rel=1e-3)
+    assert scales["given"] < scales["default"] / 2
 
 
 # --- biases --------------------------------------------------------------------------------------
@@ -220,7 +269,7 @@ def test_what_no_option_betters_is_said(digits):
 def test_the_percentile_with_the_best_images_is_chosen(digits):
     observed, *_ = digits
     said: list[str] = []
-    best, trials = av.search_percentile(observed, 8, 1.0, said.append)
+    best, trials = av.search_percentile(observed, 8, Calibration(100), said.append)
     assert {t.option for t in trials} == {f"--percentile {p:g}" for p in av.PERCENTILES}
     assert len(said) == len(trials)
     top = max(trials, key=lambda t: t.result.psnr)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from support.places import ONNX_FILES
 from winogen.cli import main as cli
-from winogen.common.errors import InputError, ModelError
+from winogen.common.errors import InputError, ModelError, WinogenWarning
 from winogen.network.definition import RandomParameters, load_definition
 from winogen.network.graph import Graph
 from winogen.network.load import load_network
@@ -148,6 +148,14 @@ def test_folders_that_do_not_fit(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(InputError, match=r"bad\.png"):
         read_calibration(tmp_path, image())
+
+
+def test_a_bad_picture_is_left_out_and_said(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    for name in ("a.png", "z.jfif"):
+        Image.new("RGB", (6, 4), (255, 255, 255)).save(tmp_path / name)
+    with pytest.warns(WinogenWarning, match=r"left out of the calibration: .*bad\.png"):
+        assert len(read_calibration(tmp_path, image())) == 2
 
 
 # The commands

@@ -253,6 +253,24 @@ def test_the_command_passes_and_fails(capsys, file, tmp_path):
     assert "broken" in text
 
 
+def test_options_that_the_program_has_may_be_given(capsys, tmp_path):
+    path = str(tmp_path / "x16.wg")
+    own = ["--bits", "16", "--board", "pynq-z2"]
+    assert main(["compile", "digits", "-o", path, "--batch", "2", *own]) == 0
+    assert main(["verify", path, "--model", "digits", "-n", "1", "--batch", "2", *own]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+
+
+def test_the_name_of_a_model_is_no_program(capsys):
+    for command in (["verify", "digits", "--model", "digits"], ["disasm", "digits"]):
+        assert main(command) == 2
+        text = capsys.readouterr().err
+        assert text == (
+            "winogen: digits is a model and no program file: make one with 'winogen compile "
+            "digits'\n"
+        )
+
+
 def test_the_command_takes_inputs(capsys, file, tmp_path):
     z = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
     np.save(tmp_path / "z.npy", z)
@@ -264,8 +282,10 @@ def test_the_command_takes_inputs(capsys, file, tmp_path):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--bits", "16"], "--bits cannot change a compiled program"),
-        (["--batch", "4", "--board", "tiny"], "--board, --batch cannot change"),
+        (["--bits", "16"], "--bits 16"),
+        (["--board", "tiny"], "compiled for board pynq-z2"),
+        (["--batch", "4"], "--batch cannot change a compiled program, which has batch 1;"),
+        (["--window", "8x8"], "--window cannot change a compiled program, which has window 1x1;"),
         (["-n", "0"], "the number of inputs must be 1 to 256"),
         (["-n", "1000"], "the number of inputs must be 1 to 256"),
         (["--seed", "-1"], "a seed must not be negative"),

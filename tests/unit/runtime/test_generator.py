@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from winogen.common.errors import (
     DeviceTimeoutError,
     InputError,
     ProgramError,
+    WinogenWarning,
 )
 from winogen.common.images import to_pixels
 from winogen.compiler.compile import compile_graph
@@ -25,6 +28,7 @@ from winogen.compiler.integers import run_integer
 from winogen.emulation.device import ContiguousMemoryError, EmulatedDevice
 from winogen.emulation.emulator import EmulatedCore
 from winogen.network import reference, zoo
+from winogen.network.graph import InputSpec
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.runtime.accelerator import WinogenCore
@@ -47,6 +51,37 @@ def generator(program):
 
 def free_bytes(device: EmulatedDevice) -> int:
     return device.default_memory.pool.free_bytes
+
+
+# What the network does not expect
+
+
+def test_latents_that_are_clipped_are_a_warning(generator, recwarn):
+    warnings.simplefilter("always", WinogenWarning)
+    z = generator.latents(200)
+    generator.generate(z)
+    asyncio.run(generator.generate_async(z))
+    assert not recwarn.list
+    with pytest.warns(WinogenWarning, match=r"of the latents, 6\d.*% are beyond the 4.5") as told:
+        generator.generate(10 * z)
+    assert [w.filename for w in told] == [__file__]
+    with pytest.warns(WinogenWarning, match="are beyond the 4.5"):
+        asyncio.run(generator.generate_async(10 * z))
+
+
+def test_an_image_of_another_range_is_one_warning(recwarn):
+    warnings.simplefilter("always", WinogenWarning)
+    b = GraphBuilder(0, (1, 8, 8))
+    b.input = InputSpec((1, 8, 8), "image", "uniform")
+    b.conv(1, 1)
+    program = compile_graph(b.graph("n", None), TINY, batch=1).program
+    image = np.linspace(0, 1, 20 * 20, dtype=np.float32).reshape(1, 20, 20)
+    with Generator(program) as generator:
+        generator.apply(image)
+        assert not recwarn.list
+        with pytest.warns(WinogenWarning, match=r"49.5% are beyond .* 0 to 1: .* -1 to 1") as told:
+            generator.apply(2 * image - 1)
+        assert len(told) == 1
 
 
 # Any number of inputs

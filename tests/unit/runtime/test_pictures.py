@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import warnings
 import zlib
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from support.bench import DEVICES
 from support.command_line import pixels, refuse, run
 from support.places import DATA
 from support.random_graphs import GraphBuilder
 from winogen.cli.main import main
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, WinogenWarning
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.network import zoo
 from winogen.network.graph import Graph, InputSpec
@@ -168,17 +170,160 @@ def test_sixteen_bits_as_the_pillow_of_boards_reads_them(tmp_path, monkeypatch):
     assert np.asarray(read_picture(tmp_path / "a.png").image).tolist() == [[0, 0, 1, 1, 128, 255]]
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_as_the_camera_says(orientation, tmp_path):
+def test_pictures_are_turned_as_the_camera_says(orientation, suffix, tmp_path):
     source = noise("RGB", (16, 8))
+    path = tmp_path / f"a.{suffix}"
     exif = Image.Exif()
     exif[0x0112] = orientation
-    source.save(tmp_path / "a.png", exif=exif)
-    picture = read_picture(tmp_path / "a.png")
-    assert picture.size == read_size(tmp_path / "a.png")
+    source.save(path, exif=exif, **({"lossless": True} if suffix == "webp" else {}))
+    picture = read_picture(path)
+    assert picture.size == read_size(path)
     assert picture.size == ((8, 16) if orientation < 5 else (16, 8))
-    if orientation == 6:  # turned by a quarter against the clock: turn it back
-        np.testing.assert_array_equal(np.asarray(picture.image), np.rot90(source, -1))
+    turned = {
+        1: source, 2: np.fliplr(source), 3: np.rot90(source, 2), 4: np.flipud(source),
+        5: np.rot90(np.fliplr(source)), 6: np.rot90(source, -1),
+        7: np.rot90(np.fliplr(source), -1), 8: np.rot90(source),
+    }[orientation]  # fmt: skip
+    np.testing.assert_array_equal(np.asarray(picture.image), turned)
+
+
+# Colour profiles
+
+
+def _profile(name: str, **change: bytes) -> bytes:
+    """The profile of sRGB under another name, with tags that were replaced."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    text = "sRGB".encode("utf-16-be")
+    assert text in data
+    data = data.replace(text, name.encode("utf-16-be"))
+    for tag, value in change.items():
+        at = data.index(tag.encode(), 128)  # in the table: name, offset, size
+        offset, _ = struct.unpack(">II", data[at + 4 : at + 12])
+        data = data[:offset] + value + data[offset + len(value) :]
+    return data
+
+
+def test_srgb_is_as_it_is(tmp_path, recwarn):
+    source = noise("RGB")
+    source.save(tmp_path / "a.png", icc_profile=_profile("sRGB"))
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png").image), source)
+    assert not recwarn.list
+
+
+def _steep() -> bytes:
+    """A profile whose red has a gamma of 1: its 128 is sRGB's 188."""
+    return _profile("Wild", rTRC=b"curv" + bytes(8))
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "jpg", "webp"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_other_profiles_are_converted(kind, mode, tmp_path):
+    if (kind, mode) == ("jpg", "RGBA"):
+        pytest.skip("JPEG has no transparency")
+    path = tmp_path / f"a.{kind}"
+    colour = (128, 0, 0, 77)[: len(mode)]
+    options = {"quality": 100, **({"lossless": True} if kind == "webp" else {})}
+    Image.new(mode, (16, 16), colour).save(path, icc_profile=_steep(), **options)
+    with pytest.warns(WinogenWarning, match=r"colours are converted from 'Wild.*' to sRGB") as told:
+        picture = read_picture(path)
+    assert [w.filename for w in told] == [__file__]
+    assert np.abs(np.asarray(picture.image)[3, 3].astype(int) - (188, 0, 0)).max() <= 3
+    if mode == "RGBA":
+        assert picture.alpha is not None and picture.alpha.getpixel((3, 3)) == 77
+    read_size(path)
+
+
+@pytest.mark.parametrize("profile", [b"nonsense", _steep()[:200], b"\0" * 128])
+def test_profiles_that_cannot_be_used_are_said(profile, tmp_path):
+    source = noise("RGB")
+    source.save(tmp_path / "a.png", icc_profile=profile)
+    with pytest.warns(WinogenWarning, match=r"a\.png: its colour profile cannot be used here"):
+        picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.asarray(picture.image), source)
+
+
+def test_a_profile_of_other_colours_than_the_picture(tmp_path):
+    source = noise("L")
+    source.save(tmp_path / "a.png", icc_profile=_steep())
+    with pytest.warns(WinogenWarning, match="cannot be used here"):
+        picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.asarray(picture.image), source)
+
+
+def test_a_pillow_without_colour_management(tmp_path, monkeypatch):
+    noise("RGB").save(tmp_path / "a.png", icc_profile=_steep())
+
+    def missing(*_: object) -> None:
+        raise ImportError("No module named '_imagingcms'")
+
+    monkeypatch.setattr(ImageCms, "ImageCmsProfile", missing)
+    with pytest.warns(WinogenWarning, match="cannot be used here"):
+        read_picture(tmp_path / "a.png")
+
+
+# Damaged files
+
+FORMATS = {
+    "png": {}, "jpg": {}, "tif": {}, "gif": {}, "bmp": {}, "webp": {}, "ppm": {}, "tga": {},
+    "ico": {}, "pcx": {}, "dds": {}, "icns": {}, "sgi": {},
+    "deflate.tif": {"compression": "tiff_deflate"}, "jpeg.tif": {"compression": "jpeg"},
+    "progressive.jpg": {"progressive": True}, "lossless.webp": {"lossless": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_files_are_one_sentence(name, tmp_path):
+    """30 each that end too early, have flipped bits, or both, some 500 in all."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"exif": exif} if name.endswith(("png", "jpg", "tif", "webp")) else {}
+    noise("RGB", (16, 16)).save(tmp_path / f"a.{name}", **FORMATS[name], **options)
+    whole = (tmp_path / f"a.{name}").read_bytes()
+    rng = np.random.default_rng(sum(name.encode()))
+    path = tmp_path / f"bad.{name.rpartition('.')[2]}"
+    for number in range(30):
+        data = bytearray(whole)
+        if number % 3:
+            for at in rng.integers(0, min(len(data), (len(data), 100, 300)[number % 3]), 4):
+                data[at] ^= 1 << int(rng.integers(8))
+        if number % 3 != 1:
+            data = data[: int(rng.integers(len(data)))]
+        path.write_bytes(data)
+        for read in (read_size, read_picture):
+            try:
+                read(path)
+            except InputError as error:
+                text = str(error)
+                assert str(path) in text and "\n" not in text and len(text) < 400
+                assert not re.search(r"Error|Traceback|NoneType|object at|<", text), text
+
+
+def test_a_tiff_whose_second_picture_has_no_size(tmp_path):
+    """Pillow counts pictures by opening each, and raises TypeError."""
+    noise("RGB").save(tmp_path / "a.tif")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    at = struct.unpack_from("<I", data, 4)[0]
+    (entries,) = struct.unpack_from("<H", data, at)
+    struct.pack_into("<I", data, at + 2 + 12 * entries, len(data))
+    (tmp_path / "a.tif").write_bytes(bytes(data) + bytes(6))
+    for read in (read_size, read_picture):
+        with pytest.raises(InputError, match=r"cannot read picture .*a\.tif: the file is damaged"):
+            read(tmp_path / "a.tif")
+
+
+def test_what_pillow_warns_of_names_the_file(tmp_path, monkeypatch):
+    noise("RGB").save(tmp_path / "a.png")
+    whole = Image.open
+
+    def grumble(path):
+        warnings.warn("Corrupt EXIF data", UserWarning, stacklevel=2)
+        return whole(path)
+
+    monkeypatch.setattr(Image, "open", grumble)
+    with pytest.warns(WinogenWarning, match=r"picture .*a\.png: Corrupt EXIF data"):
+        read_picture(tmp_path / "a.png")
 
 
 def _png_of_size(path: Path, width: int, height: int) -> None:
@@ -264,9 +409,86 @@ def test_run_on_a_folder(capsys, program, tmp_path):
     for name, mode in (("a.png", "L"), ("b.jpeg", "RGB"), ("c.BMP", "RGB")):
         noise(mode).save(tmp_path / "in" / name)
     (tmp_path / "in" / "notes.txt").write_text("no picture")
-    run(capsys, "run", program, "--input", tmp_path / "in", "-o", tmp_path / "made")
+    (tmp_path / "in" / "._a.png").write_bytes(b"Mac OS X")
+    (tmp_path / "in" / "more").mkdir()
+    text = run(capsys, "run", program, "--input", tmp_path / "in", "-o", tmp_path / "made")
+    assert "left out, as no pictures by their names: ._a.png, more, notes.txt\n" in text
     assert sorted(p.name for p in (tmp_path / "made").iterdir()) == ["a.png", "b.png", "c.png"]
     assert pixels(tmp_path / "made" / "a.png").shape == (26, 30)
+
+
+def test_a_folder_goes_on_after_a_bad_picture(capsys, program, tmp_path):
+    folder, made = tmp_path / "in", tmp_path / "made"
+    folder.mkdir()
+    noise("RGB").save(folder / "good.png")
+    noise("RGB").save(folder / "last.webp")
+    noise("RGB", (64, 64)).save(folder / "part.jpg")
+    whole = (folder / "part.jpg").read_bytes()
+    (folder / "part.jpg").write_bytes(whole[:-900])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "dangling.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "folder.png").mkdir()
+    noise("L", (9, 30)).save(folder / "thin.png")
+    frames = [noise("L"), Image.new("L", (15, 13))]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    code = main(["run", str(program), "--input", str(folder), "-o", str(made)])
+    captured = capsys.readouterr()
+    assert code == 1
+    assert sorted(p.name for p in made.iterdir()) == ["good.png", "last.png"]
+    lines = captured.err.splitlines()
+    assert all(line.startswith("winogen: left out: ") for line in lines)
+    for name, reason in (
+        ("dangling.png", "No such file"), ("empty.png", "no picture that pillow knows"),
+        ("folder.png", "Is a directory"), ("moving.gif", "2 frames"), ("part.jpg", "truncated"),
+        ("thin.png", "9 columns"),
+    ):  # fmt: skip
+        assert len([line for line in lines if name in line and reason in line]) == 1, lines
+    assert len(lines) == 6
+
+
+def test_a_folder_of_bad_pictures_only(capsys, program, tmp_path, out):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"")
+    refuse(capsys, out, "run", program, "--input", tmp_path / "in", "-o", out / "made")
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".tga", ".jp2", ".avif", ".pcx"])
+def test_whatever_pillow_opens_is_taken(capsys, program, suffix, tmp_path):
+    kinds = Image.registered_extensions()
+    if kinds.get(suffix) not in Image.OPEN or kinds[suffix] not in Image.SAVE:
+        pytest.skip(f"pillow was built without {suffix}")
+    (tmp_path / "in").mkdir()
+    try:
+        noise("RGB").save(tmp_path / "in" / f"a{suffix}", kinds[suffix])
+    except OSError:
+        pytest.skip(f"pillow was built without {suffix}")
+    run(capsys, "run", program, "--input", tmp_path / "in", "-o", tmp_path / "made")
+    assert pixels(tmp_path / "made" / "a.png").shape == (26, 30, 3)
+
+
+def test_a_network_of_pictures_asks_for_them(capsys, program, out, monkeypatch):
+    monkeypatch.setattr("winogen.cli.programs.compile_with_progress", lambda _: pytest.fail())
+    for model in (program, "fsrcnn-x2"):
+        text = refuse(capsys, out, "run", model, "-o", out / "a.png")
+        assert "takes pictures: give --input" in text
+    text = run(capsys, "run", program, "-n", 2, "-o", out / "a.png")
+    assert "2 x 24x24x1" in text
+
+
+def test_names_of_pictures_suggest_themselves(capsys, program, tmp_path, out, monkeypatch):
+    monkeypatch.chdir(out)
+    (tmp_path / "in").mkdir()
+    noise("RGB").save(tmp_path / "in" / "a.jpg")
+    text = run(capsys, "run", program, "--input", tmp_path / "in" / "a.jpg")
+    assert "wrote a-doubler.png: " in text
+    run(capsys, "run", program, "--input", tmp_path / "in" / "a.jpg")  # its own, again
+    for _ in range(2):
+        assert "wrote in-doubler/a.png: " in run(capsys, "run", program, "--input", tmp_path / "in")
+    for name in ("a-doubler.png", "in-doubler/a.png"):
+        noise("L").save(out / name)
+        source = tmp_path / "in" / ("a.jpg" if "/" not in name else "")
+        text = refuse(capsys, out, "run", program, "--input", source)
+        assert f"{name} is there already" in text
 
 
 def test_run_by_name_chooses_the_window(capsys, tmp_path, out):

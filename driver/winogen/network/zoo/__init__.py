@@ -6,12 +6,12 @@ trained, the others get seeded random weights.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import yaml
 
 from winogen.common.errors import ModelError
+from winogen.common.text import did_you_mean
 from winogen.network.definition import (
     Parameters,
     RandomParameters,
@@ -72,8 +72,7 @@ def load_model(
     if "/" in name or folder.exists():
         what = "is a file; give its folder" if folder.exists() else "does not exist"
         raise ModelError(f"model folder {folder} {what}")
-    close = difflib.get_close_matches(name, model_names(), 1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    hint = did_you_mean(name, model_names())
     raise ModelError(
         f"unknown model '{name}'; {hint}known models: {', '.join(model_names())} "
         "(or give a folder with layers.yaml and weights.npz, or an .onnx file)"

@@ -1,0 +1,101 @@
+"""What commands say to machines: the object that ``--json`` prints, and its parts.
+
+docs/reference/command-line.md describes every member. A command leaves its own in
+``options.result``; :mod:`winogen.cli.main` prints it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from winogen.program.file import Program
+from winogen.program.parts import StreamInfo
+from winogen.quality.measure import LayerReport
+from winogen.quality.verdict import grade
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--json``."""
+    parser.add_argument(
+        "--json",
+        dest="as_json",
+        action="store_true",
+        help="print one JSON object on standard output, for machines, and all else on standard "
+        "error",
+    )
+
+
+def described(program: Program) -> dict[str, Any]:
+    """A program: what it is for, what goes in and out, what it needs, how fast it should be."""
+    return {
+        "name": program.name,
+        "data_width": program.data_width,
+        "board": program.board.name,
+        "clock_mhz": program.board.clock_mhz,
+        "multipliers": program.core.multipliers,
+        "configuration": program.core.config_hash,
+        "input": {
+            "kind": program.input.kind,
+            "shape": list(program.input_shape),
+            "step": program.input_format.scale,
+            "range": _pair(program.input.range),
+            "any_size": program.locality is not None,
+        },
+        "output": {
+            "shape": list(program.output_shape),
+            "step": program.output_format.scale,
+            "range": _pair(program.output_range),
+        },
+        "weight_bytes": len(program.weights),
+        "memory_bytes": program.memory().total,
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "mode": layer.mode,
+                "output": list(layer.output),
+                "multiplies": layer.multiplies,
+                "useful": layer.useful,
+                "zero_padded": layer.zero_padded,
+            }
+            for layer in program.layers
+        ],
+        "streams": [predicted(program, stream) for stream in program.streams],
+    }
+
+
+def predicted(program: Program, stream: StreamInfo) -> dict[str, Any]:
+    """The predicted speed of a stream."""
+    return {
+        "batch": stream.batch,
+        "instructions": stream.length,
+        "cycles": stream.cycles,
+        "layer_cycles": list(stream.layer_cycles),
+        "images_per_second": program.frames_per_second(stream),
+    }
+
+
+def measured(layer: LayerReport) -> dict[str, Any]:
+    """How close a layer's output comes to the float network's."""
+    return {
+        "name": layer.name,
+        "lowest": layer.low,
+        "highest": layer.high,
+        "step": layer.scale,
+        "saturated": layer.saturated,
+        "values": layer.values,
+        "psnr_db": layer.psnr if math.isfinite(layer.psnr) else None,
+        "exact": layer.psnr == math.inf,
+        "ssim": layer.ssim if layer.ssim is None or math.isfinite(layer.ssim) else None,
+    }
+
+
+def judged(layer: LayerReport) -> dict[str, Any]:
+    """The same of a network's output, with its grade."""
+    return {**measured(layer), "grade": grade(layer)}
+
+
+def _pair(values: tuple[float, float] | None) -> list[float] | None:
+    return None if values is None else list(values)
