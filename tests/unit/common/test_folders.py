@@ -85,7 +85,7 @@ def test_the_command_says_it_in_a_line_and_leaves_nothing(blocked, tmp_path):
     assert done.returncode == 0, done.stderr
     assert out.is_file()
     [line] = [x for x in done.stderr.splitlines() if "cache" in x]
-    assert line.startswith("winogen: the cache ")
+    assert line.startswith("winogen: warning: the cache ")
     assert line.endswith("Set XDG_CACHE_HOME to a folder that can be written")
     assert "WinogenWarning" not in done.stderr
     assert list(spare.iterdir()) == []
