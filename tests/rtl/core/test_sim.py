@@ -418,7 +418,8 @@ def test_a_simulation_is_built_once(tmp_path, monkeypatch):
     commands = counting(monkeypatch)
     library = build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path)
     assert len(commands) > 5
-    assert sorted(p.name for p in library.parent.iterdir()) == ["lock", "simulation.so"]
+    names = ["lock", "simulation.sha256", "simulation.so"]
+    assert sorted(p.name for p in library.parent.iterdir()) == names
     commands.clear()
     assert build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path) == library
     assert not commands
