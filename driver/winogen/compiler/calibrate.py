@@ -36,12 +36,6 @@ class Calibration:
         if not (np.isfinite(self.headroom) and self.headroom > 0):
             raise InputError(f"calibration headroom must be positive, not {self.headroom}")
 
-    def headroom_for(self, observed: Observed) -> float:
-        """The factor on ranges that were observed so."""
-        spec = observed.graph.input
-        drawn = observed.held_out and (spec.kind, spec.distribution) == ("image", "uniform")
-        return self.headroom if self.drawn is None or not drawn else self.drawn
-
 
 #: int8 clips the rarest values for a finer step; int16 has bits to spare and must not clip.
 DEFAULT_CALIBRATION = {8: Calibration(99.99), 16: Calibration(100.0, 1.25, 4.0)}

@@ -42,7 +42,7 @@ def choose_formats(
         else:
             # All zero: any scale holds it, and its inputs' keeps the requantiser in range.
             values = observed.values[block.name]
-            reach = _percentile(values, calibration.percentile) * calibration.headroom_for(observed)
+            reach = _percentile(values, calibration.percentile) * _headroom(observed, calibration)
             scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
             formats[block.name] = TensorFormat(scale)
     # Values that meet in one sum must share a scale: the coarsest of them.
@@ -63,6 +63,13 @@ def _short(scale: float) -> float:
     """
     mantissa, exponent = np.frexp(scale)
     return float(np.ldexp(np.ceil(mantissa * 4096) / 4096, exponent))
+
+
+def _headroom(observed: Observed, calibration: Calibration) -> float:
+    """The factor on ranges that were observed so."""
+    spec = observed.graph.input
+    drawn = observed.held_out and (spec.kind, spec.distribution) == ("image", "uniform")
+    return calibration.headroom if calibration.drawn is None or not drawn else calibration.drawn
 
 
 def _percentile(values: NDArray, percentile: float) -> float:
