@@ -11,6 +11,7 @@ import time
 import tty
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pynq
@@ -272,7 +273,8 @@ def test_a_stream_that_hangs_is_told_in_full(waiting, active, program, wanted):
 def test_a_failed_stream_names_the_layer(program, wanted):
     with Generator(program, device_of(EmulatedCore)) as generator:
         weights = generator._runner.buffers["weights"]
-        generator._runner.buffers["weights"] = type("Nowhere", (), {"device_address": 1 << 31})
+        nowhere = SimpleNamespace(device_address=1 << 31, nbytes=weights.nbytes)
+        generator._runner.buffers["weights"] = nowhere
         with pytest.raises(DeviceError) as error:
             generator.generate(generator.latents(1))
         text = str(error.value)

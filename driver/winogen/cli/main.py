@@ -148,8 +148,7 @@ def _warnings_as_lines(told: list[str]) -> Iterator[None]:
         elif str(message) not in told:
             told.append(str(message))
             erase_line(sys.stderr)  # what progress has written
-            text = printable(joined_lines(str(message)))
-            print(f"winogen: warning: {text}", file=sys.stderr)
+            print(f"winogen: warning: {printable(joined_lines(str(message)))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WinogenWarning)

@@ -1,4 +1,4 @@
-"""Text for people: aligned columns, decibels, names that were meant or a terminal can show."""
+"""Text for people: aligned columns, decibels, names that were meant or can be shown."""
 
 from __future__ import annotations
 

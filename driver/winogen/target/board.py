@@ -242,10 +242,10 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
         if str(board) not in board_names():  # a name, and never a path
             variable = os.environ.get("BOARD", "")
             why = ", which the environment variable BOARD names" if variable else ""
+            hint = did_you_mean(str(board), board_names())
             raise BoardError(
                 f"unknown board '{printable(str(board))}'"
-                f"{why if variable.lower() == str(board).lower() else ''}; "
-                f"{did_you_mean(str(board), board_names())}known boards: "
+                f"{why if variable.lower() == str(board).lower() else ''}; {hint}known boards: "
                 f"{', '.join(board_names())} (or give the path of a board YAML file)"
             )
         path = board_folder() / str(board) / _FILE

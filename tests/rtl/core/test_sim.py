@@ -321,7 +321,8 @@ def start(driver: tuple[Any, WinogenCore], bursts: int, mode: int = 0) -> Any:
 def test_the_driver_runs_it(driver):
     device, core = driver
     assert device.name == "rtl-pynq-z2"
-    core.check_identity(BOARD.core)
+    core.check_identity()
+    assert core.get("CONFIG_HASH") == BOARD.core.config_hash32
     source, target = start(driver, 2000)
     core.wait(0.001)  # simulated seconds do not count
     target.invalidate()
@@ -384,7 +385,8 @@ def test_open_device_knows_it(monkeypatch):
     monkeypatch.setattr("winogen.runtime.open.rtl_device", lambda b: rtl_device(b, sources=SOURCES))
     device, _, core = open_device("rtl", BOARD)
     assert device.name == "rtl-pynq-z2"
-    core.check_identity(BOARD.core)
+    core.check_identity()
+    assert core.get("CONFIG_HASH") == BOARD.core.config_hash32
 
 
 def test_a_simulation_ends_with_its_core():
@@ -416,7 +418,8 @@ def test_a_simulation_is_built_once(tmp_path, monkeypatch):
     commands = counting(monkeypatch)
     library = build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path)
     assert len(commands) > 5
-    assert sorted(p.name for p in library.parent.iterdir()) == ["lock", "simulation.so"]
+    names = ["lock", "simulation.sha256", "simulation.so"]
+    assert sorted(p.name for p in library.parent.iterdir()) == names
     commands.clear()
     assert build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path) == library
     assert not commands
