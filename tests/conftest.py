@@ -5,10 +5,18 @@ What only the suite needs is not imported before: the other tests have no use fo
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Compiled with pybind11, as are the simulators' and synthesisers' that other test modules import,
+# and broken where those come first: exceptions that it raises then end the process.
+with suppress(ImportError):
+    import matplotlib.ft2font  # noqa: F401
+with suppress(ImportError):
+    import onnx.defs  # noqa: F401
 
 from support.places import TESTS
 from support.tiers import is_quick

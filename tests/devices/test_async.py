@@ -181,10 +181,9 @@ def test_one_that_waits_for_its_turn_is_cancelled_at_once():
     device = device_of(Switched)
 
     async def main(one: Generator, two: Generator) -> None:
-        tasks = [
-            asyncio.ensure_future(g.generate_async(g.latents(1))) for g in (one, one, two, two)
-        ]
-        await until(lambda: device.core.running)
+        tasks = [asyncio.ensure_future(one.generate_async(one.latents(1)))]
+        await until(lambda: device.core.running)  # else another may have the first turn
+        tasks += [asyncio.ensure_future(g.generate_async(g.latents(1))) for g in (one, two, two)]
         for task in tasks[1:]:
             task.cancel()
         for task in tasks[1:]:

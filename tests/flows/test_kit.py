@@ -22,8 +22,20 @@ from winogen.version import __version__
 
 #: What images have, and what their Python says of itself: 3.0.1 and 3.1 of a PYNQ-Z1 or Z2, and
 #: PYNQ 4 of an UltraScale+ board (docs/use/boards.md#versions).
-JAMMY = {"pillow": "9.0.1", "pyyaml": "5.4.1", "numpy": "1.21.5", "pycparser": "2.19"}
-NOBLE = {"pillow": "12.3.0", "pyyaml": "6.0.3", "numpy": "1.26.4", "pycparser": "2.23"}
+JAMMY = {
+    "pillow": "9.0.1",
+    "pyyaml": "5.4.1",
+    "numpy": "1.21.5",
+    "pycparser": "2.19",
+    "setuptools": "59.6.0",
+}
+NOBLE = {
+    "pillow": "12.3.0",
+    "pyyaml": "6.0.3",
+    "numpy": "1.26.4",
+    "pycparser": "2.23",
+    "setuptools": "68.1.2",
+}
 IMAGES = {
     "3.0.1": ("3.10", "armv7l", {**JAMMY, "pynq": "3.0.1"}),
     "3.1": ("3.10", "armv7l", {**JAMMY, "pynq": "3.1"}),

@@ -69,17 +69,17 @@ class Mutant:
 
 PYTHON = (
     Mutant(
-        "file: an instruction may reach 64 bytes too far", "program/file.py",
+        "file: an instruction may reach 64 bytes too far", "program/check.py",
         "span[2] > sizes[span[0]]:", "span[2] > sizes[span[0]] + 64:",
         (f"{FILE}::test_streams_reach_to_the_end_of_their_buffers_and_no_further",),
     ),
     Mutant(
-        "file: an instruction may reach one word too far", "program/file.py",
-        "span[2] > sizes[span[0]]:", "span[2] >= sizes[span[0]] + program.core.word_bytes + 1:",
+        "file: an instruction may reach one word too far", "program/check.py",
+        "span[2] > sizes[span[0]]:", "span[2] >= sizes[span[0]] + core.word_bytes + 1:",
         (f"{FILE}::test_streams_reach_to_the_end_of_their_buffers_and_no_further",),
     ),
     Mutant(
-        "file: the end of a buffer is out of bounds", "program/file.py",
+        "file: the end of a buffer is out of bounds", "program/check.py",
         "span[2] > sizes[span[0]]:", "span[2] >= sizes[span[0]]:",
         (f"{FILE}::test_streams_reach_to_the_end_of_their_buffers_and_no_further",),
     ),
