@@ -394,6 +394,7 @@ def damaged_files(count: int) -> dict[str, int]:
     the other tests: a crash is this test's alone.
     """
     code = f"""
+import json
 import support.onnx_mutants as mutants
 mutants.limit_memory()
 print(json.dumps(mutants.check_mutants({count})))
