@@ -2,12 +2,14 @@
 
 Sessions run in the environment that nox is called from, made by ``pip install -e '.[dev]'``: one
 for each session would take longer than what they check. Only ``pynq3`` has one of its own, for the
-other generation of pynq. What stands behind ``--`` goes to pytest: ``nox -s rtl -- -k wg_load``.
+other generation of pynq, and ``pythons`` one for each Python. What stands behind ``--`` goes to
+pytest: ``nox -s rtl -- -k wg_load``.
 """
 
 from __future__ import annotations
 
 import sys
+import sysconfig
 from pathlib import Path
 
 import nox
@@ -23,19 +25,30 @@ PARTS = {
     "synth": ("tests/rtl/core/test_synthesis.py",),
     "docs": ("tests/repository/test_docs.py", "tests/flows/test_site.py"),
 }
-#: What reaches pynq, and so is run with both of its generations.
+#: What reaches pynq, and so is run with both of its generations; bits do not depend on which.
 PYNQ = (
     "tests/devices",
     "tests/unit/runtime",
     "tests/unit/emulation",
     "tests/unit/doctor",
-    "tests/unit/cli",
-    "tests/unit/profiling",
+    "tests/unit/cli/test_waits.py",
+)
+NOT_PYNQ = (
+    "tests/unit/runtime/test_codec.py",
+    "tests/unit/runtime/test_pictures.py",
+    "tests/unit/runtime/test_windows.py",
+    "tests/devices/test_conformance.py",
+    "tests/devices/test_core.py",
+    "tests/devices/test_random_networks.py",
 )
 #: Too slow for the quick tier, of which the others are.
 BOARD_RUN = ("tests/devices/test_board_run.py",)
 #: What boards' images have; the other generation is that of the environment.
 PYNQ3 = "pynq==3.1.2"
+#: The Pythons that winogen runs on: those of pyproject.toml.
+PYTHONS = ("3.10", "3.11", "3.12")
+#: What the README's first command runs once winogen is installed.
+FIRST = ("winogen", "run", "digits", "--seed", "7", "-n", "32", "--scale", "2", "-o", "digits.png")
 #: The README's test command, without its environment.
 PYTEST = ("-m", "pytest", "-n", "auto", "--dist", "worksteal")
 
@@ -112,13 +125,36 @@ def site(session: nox.Session) -> None:
     session.run(sys.executable, *sphinx)
 
 
-@nox.session(venv_backend="venv")
+@nox.session(venv_backend="venv", venv_params=["--without-pip"])
 def pynq3(session: nox.Session) -> None:
-    """What reaches pynq, with the generation of pynq that current board images have."""
-    session.install("-e", ".[test]", PYNQ3)
+    """What reaches pynq, with the generation of pynq that current board images have.
+
+    Its environment has that pynq and what else it asks for; all others are those of this one, since
+    a second copy of them takes as long to install as what is run here.
+    """
+    (folder,) = Path(session.virtualenv.location).glob("lib/python*/site-packages")
+    shared = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    (folder / "shared.pth").write_text(shared, encoding="utf-8")
+    session.install(PYNQ3)
+    session.run("python", "-m", "pip", "check")
     quiet = ("-q", "-p", "no:cacheprovider")
-    session.run("python", *PYTEST, *quiet, "-m", "quick", *PYNQ, *session.posargs)
-    session.run("python", *PYTEST, *quiet, *BOARD_RUN, *session.posargs)
+    left_out = [f"--ignore={path}" for path in NOT_PYNQ]
+    session.run("python", *PYTEST, *quiet, "-m", "quick", *PYNQ, *left_out, *session.posargs)
+    session.run("python", *PYTEST, *quiet, *BOARD_RUN, "-k", "suite_runs", *session.posargs)
+
+
+@nox.session(venv_backend="venv", python=PYTHONS, reuse_venv=False)
+def pythons(session: nox.Session) -> None:
+    """The README's first command with each Python, in an environment that has nothing else.
+
+    ``-- torch`` (or whatever else pip can install) installs that beside winogen, afterwards.
+    """
+    session.install(".")
+    if session.posargs:
+        session.install(*session.posargs)
+    session.chdir(session.create_tmp())
+    session.run(*FIRST)
+    session.run("python", "-m", "pip", "check")
 
 
 @nox.session

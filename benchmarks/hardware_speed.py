@@ -69,7 +69,9 @@ def measure(model: Graph, board: Board, batch: int, mode: str = "auto") -> list[
     device = rtl_device(board)
     with Generator(program, device, board=board) as generator:
         shape = (batch, *program.input_shape)
-        generator.generate(np.random.default_rng(0).uniform(-1, 1, shape), as_float=True)
+        generator.generate(
+            np.random.default_rng(0).uniform(-1, 1, shape), as_float=True, count=True
+        )
         total = generator.counters()["cycles"]
         trace = device.core.trace()  # type: ignore[union-attr]
     instructions = stream.instructions()

@@ -40,7 +40,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinxarg.ext", "docstrings", "d
 # for types of the inside that signatures name.
 _INSIDE = (
     r"doctor\.bench|emulation\.device\.(core|memory)|emulation\.rtl\.core|network\.definition"
-    r"|target\.(isa|numerics|registers)"
+    r"|program\.digests|runtime\.reach|target\.(isa|numerics|registers)"
 )
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!winogen).*"), ("py:class", rf"winogen\.({_INSIDE})\..*")]

@@ -1,18 +1,14 @@
 """The boards, one folder each, as a package that pynq searches for bitstreams.
 
-``pynq.Overlay("winogen.bit")`` looks in the path of this package (entry point ``pynq.overlays``).
-The folder of the board that the environment variable ``BOARD`` names comes first.
+``pynq.Overlay("winogen.bit")`` looks in the first folder of this package's path (entry point
+``pynq.overlays``): that of the build that the board has, by the environment variable ``BOARD``.
 """
 
 import os
 from pathlib import Path
 
+from winogen.target.board import board_names, build_for
 
-def _board_folder() -> Path | None:
-    """The folder of the board that this is, as PYNQ's images say."""
-    folder = Path(__file__).parent / os.environ.get("BOARD", "").lower()
-    return folder if (folder / "board.yaml").is_file() else None
-
-
-if _folder := _board_folder():
-    __path__.insert(0, str(_folder))
+_build = build_for(os.environ.get("BOARD", "").lower())
+if _build in board_names():
+    __path__.insert(0, str(Path(__file__).parent / _build))

@@ -19,7 +19,7 @@ with suppress(ImportError):
     import onnx.defs  # noqa: F401
 
 from support.places import TESTS
-from support.tiers import is_quick
+from support.tiers import is_quick, is_swept, starts
 
 SUITE = "test_conformance.py"
 _BOARD = pytest.StashKey[Any]()
@@ -87,12 +87,19 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the quick tier; leave out what is for another data width than the board's."""
+    """Mark the quick tier; leave out what is for another data width than the board's.
+
+    What takes longest comes first: begun last, it would be all that one processor has left.
+    """
     for item in items:
+        where = item.path.relative_to(TESTS)
+        if not config.getoption("device") and is_swept(where, item.name):
+            item.add_marker(pytest.mark.long)
         if not any(item.get_closest_marker(name) for name in ("long", "benchmark")) and is_quick(
             item.path.relative_to(TESTS), item.name
         ):
             item.add_marker(pytest.mark.quick)
+    items.sort(key=lambda item: starts(item.path.relative_to(TESTS)))
     board = config.stash.get(_BOARD, None)
     if board is None:
         return

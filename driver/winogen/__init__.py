@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from winogen.target.board import load_board
 from winogen.version import __version__
 
 if TYPE_CHECKING:
+    from winogen.compilation.checked import CheckReport
     from winogen.network.graph import Graph
     from winogen.profiling.profile import Profile
     from winogen.program.file import Program
@@ -30,6 +31,7 @@ __all__ = [
     "Program",
     "WinogenError",
     "__version__",
+    "check",
     "compile_model",
     "load_board",
     "pick_device",
@@ -65,6 +67,41 @@ def compile_model(
 
     asked = CompileOptions.of("compile_model", {"board": board, **options}).with_board()
     return compile_job(read_job(model, asked, progress), progress).program
+
+
+def check(
+    model: str | Path | Graph,
+    board: str | Path | Board | Sequence[str | Path | Board] | None = None,
+    *,
+    bits: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> CheckReport:
+    """What a model is, all that cannot run, and its predicted speed; as ``winogen check`` does.
+
+    Nothing is calibrated, and no file is written.
+
+    Parameters
+    ----------
+    model : all that :func:`winogen.compile_model` takes, a definition (.yaml) with or without
+        weights beside it, or a program file (.wg)
+    board : one, or several; default: pynq-z2, or the one that a program was compiled for
+    bits : 8 or 16; default: both, where a board has them
+    progress : called with the name of each stage
+    options : those of :class:`winogen.compiler.options.CompileOptions` that do not calibrate
+
+    Returns
+    -------
+    A report; what is wrong with the model is in it, and raises nothing.
+
+    Raises
+    ------
+    ModelError : there is no such model
+    BoardError, InputError : a board or an option is unknown, or does not apply to this model
+    """
+    from winogen.compilation.check import check as check_model
+
+    return check_model(model, board, bits=bits, progress=progress, **options)
 
 
 def __getattr__(name: str) -> Any:

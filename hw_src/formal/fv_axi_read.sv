@@ -26,7 +26,8 @@ module fv_axi_read (
     .AddrWidth(13),
     .Pack(2),
     .FifoBeats(4),
-    .MaxOutstanding(2)
+    .MaxOutstanding(2),
+    .BurstBeats(4)
   ) u_dut (
     .*
   );
@@ -59,13 +60,13 @@ module fv_axi_read (
 
   // For induction: how many entries the bursts on their way may still make, and that there are
   // credits for them.
-  logic [2:0] taken, entries, reserved;
+  logic [2:0] taken, entries, reserved;  // entries: and one whose credit is on its way back
   logic [1:0][3:0] len;  // of the two oldest bursts in u_owed
   logic arrived, ended;  // a beat waits in the register, the last of its burst
   assign arrived = u_dut.beat_valid_q;
   assign ended   = arrived && u_dut.beat_last_q;
   assign taken   = u_owed.wptr_q + 3'(m_axi_arvalid_o);
-  assign entries = 3'(2'(u_dut.u_entries.wptr_q - u_dut.u_entries.rptr_q));
+  assign entries = 3'(2'(u_dut.u_entries.wptr_q - u_dut.u_entries.rptr_q)) + 3'(u_dut.taken_q);
   for (genvar i = 0; i < 2; i++) begin : gen_len
     assign len[i] = u_owed.u_mem.mem[2'(u_owed.rptr_q + 3'(i))];
   end
@@ -93,7 +94,8 @@ module fv_axi_read (
       assert (u_dut.u_addresses.rptr_q == 2'(u_owed.rptr_q - 3'(ended)));
       for (int unsigned i = 0; i < 2; i++) begin
         if (3'(i) < owing) assert (len[i] < 4'd4);
-        if (3'(i) < entries) assert (entry[i][1:0] <= 2'd2 && (entry[i][1:0] != '0 || entry[i][3]));
+        if (3'(i) < entries - 3'(u_dut.taken_q))
+          assert (entry[i][1:0] <= 2'd2 && (entry[i][1:0] != '0 || entry[i][3]));
       end
       if (m_axi_arvalid_o) assert (m_axi_arlen_o < 8'd4);
       if (owing == '0 || ended) assert (beat_q == '0);

@@ -1,5 +1,5 @@
 // wg_axi_write before a memory that keeps the protocol: what it announces waits unchanged, no burst
-// is too long or crosses 4 KB, WLAST agrees with AWLEN also through a flush, a flush ends.
+// is too long, crosses 4 KB or lies outside the windows, WLAST agrees with AWLEN also through a flush, a flush ends.
 module fv_axi_write
   import wg_types_pkg::*;
 (
@@ -15,7 +15,8 @@ module fv_axi_write
   input logic        m_axi_awready_i,
   input logic        m_axi_wready_i,
   input logic        m_axi_bvalid_i,
-  input logic [1:0]  m_axi_bresp_i
+  input logic [1:0]  m_axi_bresp_i,
+  input winogen_pkg::window_t [winogen_pkg::WriteWindows-1:0] windows_i
 );
   logic idle_o, progress_o, run_ready_o, data_ready_o, done_o, error_valid_o;
   logic [7:0] error_code_o, m_axi_awlen_o, m_axi_wstrb_o;
@@ -42,6 +43,7 @@ module fv_axi_write
     .flush_i,
     .idle_o,
     .progress_o,
+    .windows_i,
     .run_i(run),
     .run_ready_o,
     .beat_i(beat),
@@ -107,11 +109,31 @@ module fv_axi_write
   // The runs that wait in the splitter.
   logic [1:0] queued;
   logic [1:0][29:0] queued_beats;
-  assign queued = u_dut.u_split.u_queue.wptr_q - u_dut.u_split.u_queue.rptr_q;
+  logic [1:0][12:0] queued_addr;
+  logic [1:0][12:0] queued_end;
+  logic [1:0][4:0] room;
+  logic [1:0] last_flag, follows, page_ends, whole, ends, full;
+  assign queued = 2'(u_dut.u_split.u_queue.rvalid_o) + 2'(u_dut.u_split.u_queue.spare_valid_q);
   for (genvar i = 0; i < 2; i++) begin : gen_queued
-    assign queued_beats[i] =
-        u_dut.u_split.u_queue.u_mem.mem[u_dut.u_split.u_queue.rptr_q[0] ^ 1'(i)][13+:30];
+    assign {last_flag[i], follows[i], page_ends[i], whole[i], ends[i], full[i],
+            queued_beats[i], queued_addr[i]} =
+        i == 0 ? u_dut.u_split.u_queue.rdata_o : u_dut.u_split.u_queue.spare_q;
+    assign queued_end[i] = queued_addr[i] + {queued_beats[i][9:0], 3'b0};
+    assign room[i]       = page_ends[i] ? 5'd16 - 5'(queued_addr[i][6:3]) : 5'd16;
   end
+
+  // Bursts on their way through the window: behind the comparisons, and in the two registers.
+  logic [2:0] on_way;
+  logic [2:0][19:0] way;  // allowed, last, beats, address
+  assign on_way = {
+    u_dut.u_window.u_judged.spare_valid_q, u_dut.u_window.judged, u_dut.u_window.valid_q
+  };
+  assign way[0] = {
+    |(u_dut.u_window.above_q & u_dut.u_window.below_q), u_dut.u_window.last_q,
+    u_dut.u_window.beats_q, u_dut.u_window.addr_q
+  };
+  assign way[1] = u_dut.u_window.u_judged.rdata_o;
+  assign way[2] = u_dut.u_window.u_judged.spare_q;
 
   logic [3:0] len, next_len;  // beats - 1 of the burst that is written next, and of the one after
   assign len      = u_dut.u_fill.u_mem.mem[written_q[0]];
@@ -147,19 +169,55 @@ module fv_axi_write
       if (lasts == 2'd2) assert (next_len == '0);
       if (announced) assert (filled != taken && (filled + 4'd1 != taken || u_dut.fill_q == '0));
 
-      // Runs that are cut.
+      // Runs that are cut, what is kept beside them, and that each knows the end of the one before.
       for (int unsigned i = 0; i < 2; i++) begin
-        if (2'(i) < queued) assert (queued_beats[i] != '0 && queued_beats[i] <= 30'h2000_0000);
+        if (2'(i) < queued) begin
+          assert (queued_beats[i] != '0 && queued_beats[i] <= 30'h2000_0000);
+          assert (page_ends[i] == &queued_addr[i][11:7]);
+          assert (whole[i] == (queued_beats[i] >= 30'(room[i])));
+          assert (ends[i] == (queued_beats[i] <= 30'(room[i])));
+          assert (full[i] == (queued_beats[i] >= 30'd16));
+        end
+      end
+      assert (!u_dut.u_split.u_queue.spare_valid_q || u_dut.u_split.u_queue.rvalid_o);
+      if (queued == 2'd1) assert (u_dut.u_split.run_end_q == queued_end[0]);
+      if (queued == 2'd2) begin
+        assert (u_dut.u_split.run_end_q == queued_end[1]);
+        assert (!follows[1] || queued_addr[1] == queued_end[0]);
+      end
+      if (u_dut.u_split.valid_q) begin
+        if (queued == '0)
+          assert (u_dut.u_split.run_end_q == u_dut.u_split.end_q);
+          else assert (!follows[0] || queued_addr[0] == u_dut.u_split.end_q);
       end
       if (u_dut.u_split.valid_q) assert (u_dut.u_split.beats_q != '0);
-      if (u_dut.burst_valid) begin
-        assert (u_dut.burst_beats >= 5'd1 && u_dut.burst_beats <= 5'd16);
-        assert (10'(u_dut.burst_addr[11:3]) + 10'(u_dut.burst_beats) <= 10'd512);
+      if (u_dut.cut_valid) begin
+        assert (u_dut.cut_beats >= 5'd1 && u_dut.cut_beats <= 5'd16);
+        assert (10'(u_dut.cut_addr[11:3]) + 10'(u_dut.cut_beats) <= 10'd512);
       end
+      for (int unsigned i = 0; i < 3; i++) begin
+        if (on_way[i]) begin
+          assert (way[i][17:13] >= 5'd1 && way[i][17:13] <= 5'd16);
+          assert (10'(way[i][11:3]) + 10'(way[i][17:13]) <= 10'd512);
+          assert (way[i][19] == is_open(way[i][12]));
+        end
+      end
+      assert (!on_way[2] || on_way[1]);
     end
   end
 
+  // Whether a page lies in a window. They stay as they are while a stream runs.
+  winogen_pkg::window_t [winogen_pkg::WriteWindows-1:0] windows_q;
+  function automatic logic is_open(input logic page);
+    is_open = 1'b0;
+    for (int unsigned i = 0; i < winogen_pkg::WriteWindows; i++) begin
+      is_open |= windows_i[i].first <= 32'(page) && 32'(page) <= windows_i[i].last;
+    end
+  endfunction
+
   always_ff @(posedge clk_i) begin
+    windows_q <= windows_i;
+    if (started_q) assume (windows_i == windows_q);
     started_q <= 1'b1;
     assume (rst_ni == started_q);
     if (rst_ni) begin
@@ -204,6 +262,7 @@ module fv_axi_write
       if (m_axi_awvalid_o) begin
         assert (m_axi_awlen_o < 8'd16);
         assert (10'(m_axi_awaddr_o[11:3]) + 10'(m_axi_awlen_o) < 10'd512);
+        assert (is_open(m_axi_awaddr_o[12]));
       end
       if (m_axi_wvalid_o) begin
         assert (filling);
@@ -214,6 +273,7 @@ module fv_axi_write
       if (fills_q) assert (m_axi_wvalid_o);
       cover (done_o);
       cover (error_valid_o);
+      cover (error_valid_o && error_code_o == winogen_pkg::ErrOutsideWindow);
       cover (m_axi_wvalid_o && m_axi_wstrb_o == '0 && m_axi_wlast_o);
     end
   end

@@ -21,6 +21,7 @@ module winogen_open #(
   parameter int unsigned PhaseDepth       = 128,
   parameter int unsigned ParamDepth       = 64,
   parameter int unsigned ReadPorts        = 2,
+  parameter int unsigned Products         = 1,
   parameter logic [31:0] ConfigHash       = '0,
   // Bus addresses of the core's registers and of the interrupt controller, and their sizes.
   parameter logic [31:0] CoreBase         = 32'h43c0_0000,
@@ -264,6 +265,7 @@ module winogen_open #(
     .PhaseDepth(PhaseDepth),
     .ParamDepth(ParamDepth),
     .ReadPorts(ReadPorts),
+    .Products(Products),
     .ConfigHash(ConfigHash),
     .AddrWidth(32)
   ) u_core (

@@ -21,6 +21,7 @@ package wg_types_pkg;
     int unsigned PhaseDepth;
     int unsigned ParamDepth;
     int unsigned ReadPorts;         // of the loads: 1 or 2
+    int unsigned Products;          // of a multiplier in a cycle: 1, or 2 (8-bit data)
     logic [31:0] ConfigHash;
     int unsigned AddrWidth;
   } config_t;
@@ -39,6 +40,7 @@ package wg_types_pkg;
       PhaseDepth: 128,
       ParamDepth: 64,
       ReadPorts: 2,
+      Products: 1,
       ConfigHash: '0,
       AddrWidth: 64
   };
@@ -63,6 +65,14 @@ package wg_types_pkg;
   function automatic int unsigned part_bits(input config_t c);
     return 2 * c.Lanes * weight_width(c);
   endfunction
+  // A word of the weight buffer holds the parts of Products blocks of output channels.
+  function automatic int unsigned weight_parts(input config_t c);
+    return c.Products * c.Lanes / 2;
+  endfunction
+  // Where a weight is written: the address of the word, above it which of its blocks.
+  function automatic int unsigned weight_place_width(input config_t c);
+    return $clog2(c.WeightDepth) + $clog2(c.Products);
+  endfunction
   // A row-transformed pixel of all lanes, a fully transformed input, a sum over the lanes, and an
   // accumulator.
   function automatic int unsigned row_bits(input config_t c);
@@ -76,6 +86,10 @@ package wg_types_pkg;
   endfunction
   function automatic int unsigned acc_width(input config_t c);
     return c.DataWidth == 8 ? 32 : 48;
+  endfunction
+  // Cycles from the operands at the array to their sums.
+  function automatic int unsigned sum_latency(input config_t c);
+    return c.Products == 2 ? c.Lanes + 5 : c.Lanes + 2;
   endfunction
   // The input buffer has four banks.
   function automatic int unsigned bank_depth(input config_t c);
@@ -153,7 +167,7 @@ package wg_types_pkg;
     logic [19:0] psum;    // partial-sum address
     logic [19:0] row;     // output row, all images counted
     logic [19:0] column;
-    logic [8:0]  param;   // parameter entry
+    logic [9:0]  param;   // parameter entry
   } word_t;
 
   // -- Registers and control -----------------------------------------------------------------------
@@ -198,6 +212,7 @@ package wg_types_pkg;
   // What the engines' counters count, cycle by cycle.
   typedef struct packed {
     logic        step;         // the array multiplies
+    logic        pair;         // two products a multiplier
     logic        read_valid;   // a run of the load engine was accepted
     logic [31:0] read_bytes;
     logic        write_valid;  // a run of the store engine was accepted

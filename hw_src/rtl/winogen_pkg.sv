@@ -12,16 +12,22 @@ package winogen_pkg;
   localparam int unsigned BaseAlignment = 64;
   localparam int unsigned Counters = 11;
   localparam int unsigned TraceDepth = 4096;
+  localparam int unsigned SettingsRotation = 3;
+  localparam int unsigned AllWindows = 10;
+  localparam int unsigned ReadWindows = 6;
+  localparam int unsigned WriteWindows = 3;
+  localparam int unsigned FetchWindows = 1;
   localparam int unsigned MaxShift = 62;
   localparam int unsigned PreactivationBits = 16;
   localparam int unsigned ActivationEntries = 1025;
   localparam int unsigned ParamBytes = 16;
   localparam logic [31:0] MagicValue = 32'h574E4731;
-  localparam logic [31:0] VersionValue = 32'h00010100;
+  localparam logic [31:0] VersionValue = 32'h00020000;
   localparam logic [31:0] WatchdogReset = 32'h01000000;
   localparam int unsigned BeatBytes = 8;  // bytes of one beat of an AXI port
   localparam int unsigned BurstBeats = 16;  // beats of the longest AXI burst
   localparam int unsigned PageBytes = 4096;  // no AXI burst crosses a multiple of this address
+  localparam int unsigned WindowCycles = 2;  // cycles of a burst through the check of its window
   localparam int unsigned LoadFifoBeats = 128;  // beats that each read port of the loads can hold
   localparam int unsigned Outstanding = 8;  // bursts under way on each port of the loads and stores
   localparam int unsigned LoadAhead = 4;  // loads whose data have not all come
@@ -34,6 +40,8 @@ package winogen_pkg;
   localparam int unsigned StoreInFlight = 16;  // stores whose responses are missing
   localparam int unsigned ComputeAhead = 4;  // computes that wait for the multipliers, and for the drain
   localparam int unsigned PatchSlots = 8;  // patches of a group of tiles and a block that are held
+  localparam int unsigned PackShift = 14;  // bits between the two weights that a multiplier takes at once
+  localparam int unsigned ResidueBits = 8;  // of the sum that tells the two sums of these apart
   localparam int unsigned CheckCycles = 4;  // from the last slot of the descriptor check to its answer
   localparam int unsigned FilterLatency = 3;  // cycles of the transform of a filter
   localparam int unsigned RequantiseLatency = 9;  // cycles of the requantiser
@@ -46,7 +54,8 @@ package winogen_pkg;
     ErrAxiSlverr = 8'd3,
     ErrAxiDecerr = 8'd4,
     ErrWatchdog = 8'd5,
-    ErrBadStream = 8'd6
+    ErrBadStream = 8'd6,
+    ErrOutsideWindow = 8'd7
   } error_e;
 
   typedef enum logic [1:0] {
@@ -133,6 +142,7 @@ package winogen_pkg;
   localparam logic [11:0] RegErrorAddressHi = 12'h05C;  // ro
   localparam logic [11:0] RegWatchdog = 12'h060;  // rw
   localparam logic [11:0] RegStreamLength = 12'h070;  // rw
+  localparam logic [11:0] RegSettingsSum = 12'h074;  // ro
   localparam logic [11:0] RegStreamBaseLo = 12'h078;  // rw
   localparam logic [11:0] RegStreamBaseHi = 12'h07C;  // rw
   localparam logic [11:0] RegWeightsBaseLo = 12'h080;  // rw
@@ -175,6 +185,39 @@ package winogen_pkg;
   localparam logic [11:0] RegTraceCount = 12'h1A8;  // ro
   localparam logic [11:0] RegTraceIndex = 12'h1B0;  // rw
   localparam logic [11:0] RegTraceData = 12'h1B4;  // ro
+  localparam logic [11:0] RegReadWindow0First = 12'h200;  // rw
+  localparam logic [11:0] RegReadWindow0Last = 12'h204;  // rw
+  localparam logic [11:0] RegReadWindow1First = 12'h208;  // rw
+  localparam logic [11:0] RegReadWindow1Last = 12'h20C;  // rw
+  localparam logic [11:0] RegReadWindow2First = 12'h210;  // rw
+  localparam logic [11:0] RegReadWindow2Last = 12'h214;  // rw
+  localparam logic [11:0] RegReadWindow3First = 12'h218;  // rw
+  localparam logic [11:0] RegReadWindow3Last = 12'h21C;  // rw
+  localparam logic [11:0] RegReadWindow4First = 12'h220;  // rw
+  localparam logic [11:0] RegReadWindow4Last = 12'h224;  // rw
+  localparam logic [11:0] RegReadWindow5First = 12'h228;  // rw
+  localparam logic [11:0] RegReadWindow5Last = 12'h22C;  // rw
+  localparam logic [11:0] RegWriteWindow0First = 12'h230;  // rw
+  localparam logic [11:0] RegWriteWindow0Last = 12'h234;  // rw
+  localparam logic [11:0] RegWriteWindow1First = 12'h238;  // rw
+  localparam logic [11:0] RegWriteWindow1Last = 12'h23C;  // rw
+  localparam logic [11:0] RegWriteWindow2First = 12'h240;  // rw
+  localparam logic [11:0] RegWriteWindow2Last = 12'h244;  // rw
+  localparam logic [11:0] RegFetchWindow0First = 12'h248;  // rw
+  localparam logic [11:0] RegFetchWindow0Last = 12'h24C;  // rw
+
+  typedef struct packed {
+    logic [31:0] last;
+    logic [31:0] first;
+  } window_t;
+
+  typedef struct packed {
+    window_t [FetchWindows-1:0] fetch;
+    window_t [WriteWindows-1:0] write;
+    window_t [ReadWindows-1:0] read;
+  } windows_t;
+
+  localparam window_t ClosedWindow = '{last: 32'd0, first: 32'd1};
 
   typedef struct packed {
     logic [7:0] major;
@@ -183,7 +226,8 @@ package winogen_pkg;
   } version_reg_t;
 
   typedef struct packed {
-    logic [7:0] data_width;
+    logic [1:0] products;
+    logic [5:0] data_width;
     logic [7:0] tile_lanes;
     logic [7:0] co_lanes;
     logic [7:0] ci_lanes;
@@ -313,6 +357,7 @@ package winogen_pkg;
   endfunction
 
   typedef struct packed {
+    logic half;
     logic winograd;
     logic [11:0] taps;
     logic [7:0] phases;
@@ -333,6 +378,7 @@ package winogen_pkg;
     d.phases = bits[104+:8];
     d.taps = bits[112+:12];
     d.winograd = bits[124+:1];
+    d.half = bits[125+:1];
     return d;
   endfunction
 
@@ -371,6 +417,9 @@ package winogen_pkg;
   endfunction
 
   typedef struct packed {
+    logic [31:0] swap;
+    logic [7:0] param_stride;
+    logic pair;
     logic [7:0] stride_x;
     logic [7:0] stride_y;
     logic [11:0] output_columns;
@@ -443,6 +492,9 @@ package winogen_pkg;
     d.output_columns = bits[384+:12];
     d.stride_y = bits[396+:8];
     d.stride_x = bits[404+:8];
+    d.pair = bits[412+:1];
+    d.param_stride = bits[416+:8];
+    d.swap = bits[448+:32];
     return d;
   endfunction
 
@@ -474,10 +526,10 @@ package winogen_pkg;
   function automatic logic [511:0] used_bits(input logic [3:0] opcode);
     case (opcode)
       OpLoadInput: return 512'hffffffffffffffffffffffffffffff00ffffffffffffffffffffff00ffffff;
-      OpLoadWeights: return 512'h1fffffffffffffffffffffff00ffffff;
+      OpLoadWeights: return 512'h3fffffffffffffffffffffff00ffffff;
       OpLoadParams: return 512'hffffffffffff00ffffff;
       OpLoadTable: return 512'h3ffffffffffffff00ffffff;
-      OpCompute: return 512'hfffffffffffffff0fffffff0000ffffffffffff00ffffff01ffffff7fffffffffffffff00ffffff00ffffffffffffff03ffffff;
+      OpCompute: return 512'hffffffff000000ff1fffffffffffffff0fffffff0000ffffffffffff00ffffff01ffffff7fffffffffffffff00ffffff00ffffffffffffff03ffffff;
       OpStore: return 512'hffffffffffffff00ffffffffffffffffffffff00ffffff;
       default: return '0;
     endcase

@@ -6,7 +6,7 @@ package winogen_rules_pkg;
   // Strides, layer and the like have no rule.
   /* verilator lint_off UNUSEDSIGNAL */
 
-  localparam int unsigned FactorBits = 12;
+  localparam int unsigned FactorBits = 14;
   localparam int unsigned BaseBits = 20;
   localparam int unsigned SizeBits = 21;  // a saturated product is above every depth
   localparam int unsigned SlotBits = 5;
@@ -30,7 +30,7 @@ package winogen_rules_pkg;
     load_table_t lt;
     compute_t c;
     store_t s;
-    logic bad;
+    logic [20:0] bad;  // or'd as a tree
     h = decode_header(bits);
     li = decode_load_input(bits);
     lw = decode_load_weights(bits);
@@ -38,66 +38,69 @@ package winogen_rules_pkg;
     lt = decode_load_table(bits);
     c = decode_compute(bits);
     s = decode_store(bits);
-    bad = 1'b0;
+    bad = '0;
     case (h.opcode)
       OpLoadInput: begin
-        bad |= h.wait_mask[0] || h.signal_mask[0];
-        bad |= li.pitch < li.columns;
-        bad |= li.rows != '0 && li.pitch[1:0] != 2'd2;
-        bad |= li.images == '0;
-        bad |= li.blocks == '0;
-        bad |= li.rows == '0;
-        bad |= li.columns == '0;
-        bad |= li.column_step == '0;
-        bad |= (li.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
+        bad[0] = h.wait_mask[0] || h.signal_mask[0];
+        bad[1] = li.pitch < li.columns;
+        bad[2] = li.rows != '0 && li.pitch[1:0] != 2'd2;
+        bad[3] = li.images == '0;
+        bad[4] = li.blocks == '0;
+        bad[5] = li.rows == '0;
+        bad[6] = li.columns == '0;
+        bad[7] = li.column_step == '0;
+        bad[8] = (li.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
       end
       OpLoadWeights: begin
-        bad |= h.wait_mask[0] || h.signal_mask[0];
-        bad |= lw.blocks == '0;
-        bad |= lw.phases == '0;
-        bad |= lw.taps == '0;
-        bad |= (lw.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
+        bad[0] = h.wait_mask[0] || h.signal_mask[0];
+        bad[1] = cfg.Products == 1 && lw.half != '0;
+        bad[2] = lw.blocks == '0;
+        bad[3] = lw.phases == '0;
+        bad[4] = lw.taps == '0;
+        bad[5] = (lw.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
       end
       OpLoadParams: begin
-        bad |= h.wait_mask[0] || h.signal_mask[0];
-        bad |= lp.count == '0;
-        bad |= (lp.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
+        bad[0] = h.wait_mask[0] || h.signal_mask[0];
+        bad[1] = lp.count == '0;
+        bad[2] = (lp.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
       end
       OpLoadTable: begin
-        bad |= h.wait_mask[0] || h.signal_mask[0];
-        bad |= lt.count == '0;
-        bad |= (lt.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
+        bad[0] = h.wait_mask[0] || h.signal_mask[0];
+        bad[1] = lt.count == '0;
+        bad[2] = (lt.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
       end
       OpCompute: begin
-        bad |= h.wait_mask[1] || h.signal_mask[1];
-        bad |= c.pitch < c.columns;
-        bad |= c.rows != '0 && c.pitch[1:0] != 2'd2;
-        bad |= c.tile > 2'd2;
-        bad |= c.winograd && c.tile != 2'd2;
-        bad |= 4'(c.patch_row) + 4'(c.patch_rows) > 4'd4;
-        bad |= 4'(c.patch_column) + 4'(c.patch_columns) > 4'd4;
-        bad |= c.images == '0;
-        bad |= c.blocks == '0;
-        bad |= c.tiles_y == '0;
-        bad |= c.tiles_x == '0;
-        bad |= c.tile == '0;
-        bad |= c.steps == '0;
-        bad |= c.accumulators == '0;
-        bad |= c.phases == '0;
-        bad |= c.patch_rows == '0;
-        bad |= c.patch_columns == '0;
-        bad |= c.stride_y == '0;
-        bad |= c.stride_x == '0;
+        bad[0] = h.wait_mask[1] || h.signal_mask[1];
+        bad[1] = c.pitch < c.columns;
+        bad[2] = c.rows != '0 && c.pitch[1:0] != 2'd2;
+        bad[3] = c.tile > 2'd2;
+        bad[4] = c.winograd && c.tile != 2'd2;
+        bad[5] = 4'(c.patch_row) + 4'(c.patch_rows) > 4'd4;
+        bad[6] = 4'(c.patch_column) + 4'(c.patch_columns) > 4'd4;
+        bad[7] = cfg.Products == 1 && c.pair != '0;
+        bad[8] = c.pair < 1'd1 && c.swap != '0;
+        bad[9] = c.images == '0;
+        bad[10] = c.blocks == '0;
+        bad[11] = c.tiles_y == '0;
+        bad[12] = c.tiles_x == '0;
+        bad[13] = c.tile == '0;
+        bad[14] = c.steps == '0;
+        bad[15] = c.accumulators == '0;
+        bad[16] = c.phases == '0;
+        bad[17] = c.patch_rows == '0;
+        bad[18] = c.patch_columns == '0;
+        bad[19] = c.stride_y == '0;
+        bad[20] = c.stride_x == '0;
       end
       default: begin  // OpStore: others do not come here
-        bad |= h.wait_mask[2] || h.signal_mask[2];
-        bad |= s.images == '0;
-        bad |= s.rows == '0;
-        bad |= s.columns == '0;
-        bad |= (s.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
+        bad[0] = h.wait_mask[2] || h.signal_mask[2];
+        bad[1] = s.images == '0;
+        bad[2] = s.rows == '0;
+        bad[3] = s.columns == '0;
+        bad[4] = (s.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
       end
     endcase
-    return bad;
+    return |bad;
   endfunction
 
   // The bits that any depth has: synthesis sees that the others need no registers.
@@ -149,17 +152,17 @@ package winogen_rules_pkg;
         r.depth = 21'(cfg.InputDepth);
         case (slot)
           5'd0: begin
-            r.factor = li.images;
+            r.factor = 14'(li.images);
             r.first = 1'b1;
           end
           5'd2: begin
-            r.factor = li.blocks;
+            r.factor = 14'(li.blocks);
           end
           5'd4: begin
-            r.factor = li.rows;
+            r.factor = 14'(li.rows);
           end
           5'd6: begin
-            r.factor = li.pitch;
+            r.factor = 14'(li.pitch);
             r.check = 1'b1;
             r.last = 1'b1;
           end
@@ -171,12 +174,12 @@ package winogen_rules_pkg;
         r.check = 1'b1;
         case (slot)
           5'd0: begin
-            r.factor = 12'(lw.phases);
+            r.factor = 14'(lw.phases);
             r.base = 20'(lw.phase_base);
             r.depth = 21'(cfg.PhaseDepth);
           end
           5'd1: begin
-            r.factor = lw.blocks;
+            r.factor = 14'(lw.blocks);
             r.last = 1'b1;
             r.base = lw.base;
             r.depth = 21'(cfg.WeightDepth);
@@ -185,7 +188,7 @@ package winogen_rules_pkg;
         endcase
       end
       OpLoadParams: begin
-        r.factor = 12'(lp.count);
+        r.factor = 14'(lp.count);
         r.first = 1'b1;
         r.check = 1'b1;
         r.last = 1'b1;
@@ -193,7 +196,7 @@ package winogen_rules_pkg;
         r.depth = 21'(cfg.ParamDepth);
       end
       OpLoadTable: begin
-        r.factor = lt.count;
+        r.factor = 14'(lt.count);
         r.first = 1'b1;
         r.check = 1'b1;
         r.last = 1'b1;
@@ -203,92 +206,92 @@ package winogen_rules_pkg;
       OpCompute: begin
         case (slot)
           5'd0: begin
-            r.factor = c.images;
+            r.factor = 14'(c.images);
             r.first = 1'b1;
           end
           5'd1: begin
-            r.factor = c.blocks;
+            r.factor = 14'(c.blocks);
             r.first = 1'b1;
           end
           5'd2: begin
-            r.factor = c.blocks;
+            r.factor = 14'(c.blocks);
           end
           5'd3: begin
-            r.factor = c.weight_stride;
+            r.factor = 14'(c.weight_stride);
             r.check = 1'b1;
             r.base = c.weight_base;
             r.depth = 21'(cfg.WeightDepth);
           end
           5'd4: begin
-            r.factor = c.rows;
+            r.factor = 14'(c.rows);
           end
           5'd5: begin
-            r.factor = c.images;
+            r.factor = 14'(c.images);
             r.first = 1'b1;
           end
           5'd6: begin
-            r.factor = c.pitch;
+            r.factor = 14'(c.pitch);
             r.check = 1'b1;
             r.base = c.input_base;
             r.depth = 21'(cfg.InputDepth);
           end
           5'd7: begin
-            r.factor = c.tiles_y;
+            r.factor = 14'(c.tiles_y);
           end
           5'd8: begin
-            r.factor = c.images;
+            r.factor = 14'(c.images);
             r.first = 1'b1;
           end
           5'd9: begin
-            r.factor = c.tiles_x;
+            r.factor = 14'(c.tiles_x);
           end
           5'd10: begin
-            r.factor = c.output_rows;
+            r.factor = 14'(c.output_rows);
           end
           5'd11: begin
-            r.factor = 12'(c.phases);
+            r.factor = 14'(c.phases);
           end
           5'd12: begin
-            r.factor = c.output_columns;
+            r.factor = 14'(c.output_columns) + 14'(13'(c.output_columns) * 13'(c.pair));
             r.check = 1'b1;
             r.base = c.output_base;
             r.depth = 21'(cfg.OutputDepth);
           end
           5'd13: begin
-            r.factor = 12'(4'(c.tile) * 4'(c.tile));
+            r.factor = 14'(6'(4'(c.tile) * 4'(c.tile)) * 6'(2'(c.pair) + 2'd1));
             r.check = 1'b1;
             r.base = c.psum_base;
             r.depth = 21'(cfg.PsumDepth);
           end
           5'd14: begin
-            r.factor = c.steps;
+            r.factor = 14'(c.steps);
             r.first = 1'b1;
             r.check = 1'b1;
             r.base = 20'(c.step_base);
             r.depth = 21'(cfg.StepDepth);
           end
           5'd15: begin
-            r.factor = 12'(c.accumulators);
+            r.factor = 14'(c.accumulators);
             r.first = 1'b1;
             r.check = 1'b1;
             r.base = 20'(c.accumulator_base);
             r.depth = 21'(2 * cfg.AccumulatorDepth);
           end
           5'd16: begin
-            r.factor = 12'(c.accumulators);
+            r.factor = 14'(c.accumulators);
             r.first = 1'b1;
             r.check = 1'b1;
             r.depth = 21'(cfg.AccumulatorDepth);
           end
           5'd17: begin
-            r.factor = 12'(c.phases);
+            r.factor = 14'(c.phases);
             r.first = 1'b1;
             r.check = 1'b1;
             r.base = 20'(c.phase_base);
             r.depth = 21'(cfg.PhaseDepth);
           end
           5'd18: begin
-            r.factor = 12'd1;
+            r.factor = 14'd1;
             r.first = 1'b1;
             r.check = 1'b1;
             r.last = 1'b1;
@@ -303,14 +306,14 @@ package winogen_rules_pkg;
         r.depth = 21'(cfg.OutputDepth);
         case (slot)
           5'd0: begin
-            r.factor = s.images;
+            r.factor = 14'(s.images);
             r.first = 1'b1;
           end
           5'd2: begin
-            r.factor = s.rows;
+            r.factor = 14'(s.rows);
           end
           5'd4: begin
-            r.factor = s.columns;
+            r.factor = 14'(s.columns);
             r.check = 1'b1;
             r.last = 1'b1;
           end

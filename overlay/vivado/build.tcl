@@ -47,7 +47,7 @@ namespace eval winogen {
     source $settings_file
     check_version
     set scripts [file dirname [file normalize [info script]]]
-    foreach script [list package_ip [setting processor] design export] {
+    foreach script [list package_ip [setting processor] design checks simulate export] {
       uplevel #0 [list source [file join $scripts $script.tcl]]
     }
     stage "packaging the core"

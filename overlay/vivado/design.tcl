@@ -44,6 +44,15 @@ proc winogen::block_design {} {
   generate_target all [get_files system.bd]
 }
 
+# Give the design another clock, which is a setting by now, and write its files anew.
+proc winogen::change_clock {} {
+  open_bd_design [get_files system.bd]
+  set_clock
+  validate_bd_design
+  save_bd_design
+  generate_target all [get_files system.bd]
+}
+
 # Connect an output to inputs.
 proc winogen::connect {source args} {
   foreach sink $args {

@@ -39,10 +39,6 @@ proc winogen::processing_system {} {
     CONFIG.PCW_FPGA_FCLK0_ENABLE 1 \
     CONFIG.PCW_EN_CLK0_PORT 1 \
     CONFIG.PCW_EN_RST0_PORT 1 \
-    CONFIG.PCW_FCLK0_PERIPHERAL_CLKSRC [setting clock source] \
-    CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR0 [setting clock divisor0] \
-    CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR1 [setting clock divisor1] \
-    CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ [setting clock mhz] \
     CONFIG.PCW_USE_M_AXI_GP0 1 \
     CONFIG.PCW_USE_S_AXI_HP0 1 \
     CONFIG.PCW_USE_S_AXI_HP1 1 \
@@ -53,7 +49,7 @@ proc winogen::processing_system {} {
     CONFIG.PCW_USE_FABRIC_INTERRUPT 1 \
     CONFIG.PCW_IRQ_F2P_INTR 1 \
   ] $cell
-  check_clock [get_property CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ $cell]
+  set_clock
 
   foreach {port vlnv} {
     DDR xilinx.com:interface:ddrx_rtl:1.0
@@ -73,4 +69,16 @@ proc winogen::processing_system {} {
     segments [list $ps/S_AXI_HP0/HP0_DDR_LOWOCM $ps/S_AXI_HP1/HP1_DDR_LOWOCM \
       $ps/S_AXI_HP2/HP2_DDR_LOWOCM] \
     other_segments {}]
+}
+
+# The clock of the logic as the settings have it.
+proc winogen::set_clock {} {
+  set cell [get_bd_cells processing_system7_0]
+  set_property -dict [list \
+    CONFIG.PCW_FCLK0_PERIPHERAL_CLKSRC [setting clock source] \
+    CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR0 [setting clock divisor0] \
+    CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR1 [setting clock divisor1] \
+    CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ [setting clock mhz] \
+  ] $cell
+  check_clock [get_property CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ $cell]
 }

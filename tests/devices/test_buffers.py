@@ -45,7 +45,7 @@ def seen(device, buffer) -> np.ndarray:
 
 @pytest.fixture
 def pair(device):
-    return (pynq.allocate(256, "i1", target=device), pynq.allocate(256, "i1", target=device))
+    return tuple(pynq.allocate(256, "i1", target=device, cacheable=1) for _ in range(2))
 
 
 # The round trip, and each way to get it wrong
@@ -96,12 +96,63 @@ def test_sync_to_and_from_device_are_the_same_two(ip, pair):
     assert (target == ~5).all()
 
 
+# The same without caches
+
+
+@pytest.fixture
+def uncached(device):
+    """As a board's driver maps a buffer unasked."""
+    return tuple(pynq.allocate(256, "i1", target=device) for _ in range(2))
+
+
+def test_an_uncached_buffer_needs_neither_flush_nor_invalidate(ip, uncached):
+    source, target = uncached
+    for value in (1, 2):
+        source[:] = value
+        invert(ip, source, target)
+        assert (target == ~value).all()
+
+
+def test_flush_and_invalidate_of_an_uncached_buffer_change_nothing(device, uncached):
+    buffer, _ = uncached
+    buffer[:] = 3
+    device.memory.host[:] = 9  # what no buffer shows
+    buffer.flush()
+    assert (seen(device, buffer) == 3).all()
+    device.memory.device_write(buffer.device_address, bytes(256))
+    buffer.invalidate()
+    assert not buffer.any()
+
+
+def test_what_is_derived_from_an_uncached_buffer_is_derived_anew(device, uncached):
+    """Nobody is told when the host writes there."""
+    buffer, _ = uncached
+    memory, where = device.memory, (buffer.device_address, buffer.nbytes)
+    assert memory.device_version(*where) < memory.device_version(*where)
+    buffer.freebuffer()
+    cached = pynq.allocate(256, "i1", target=device, cacheable=1)
+    assert cached.device_address == where[0]
+    assert memory.device_version(*where) == memory.device_version(*where)
+
+
+def test_a_piece_that_was_uncached_is_zero_and_poisoned_where_it_is_cached(device, uncached):
+    buffer, _ = uncached
+    buffer[:] = 9
+    buffer.freebuffer()
+    again = pynq.allocate(256, "u1", target=device, cacheable=1)
+    assert not again.any()
+    assert (seen(device, again) == POISON).all()
+    again.freebuffer()
+    assert not pynq.allocate(256, "u1", target=device).any()
+
+
 # Buffers
 
 
+@pytest.mark.parametrize("cacheable", [0, 1])
 @pytest.mark.parametrize("shape", [7, (7,), (3, 5), (2, 3, 4, 5), (), (0, 3)])
-def test_a_buffer_is_an_array_of_zeros_on_its_own_pages(device, shape):
-    buffer = pynq.allocate(shape, "i2", target=device)
+def test_a_buffer_is_an_array_of_zeros_on_its_own_pages(device, shape, cacheable):
+    buffer = pynq.allocate(shape, "i2", target=device, cacheable=cacheable)
     assert isinstance(buffer, pynq.buffer.PynqBuffer)
     assert buffer.shape == np.empty(shape).shape
     assert buffer.dtype == np.int16
@@ -111,24 +162,24 @@ def test_a_buffer_is_an_array_of_zeros_on_its_own_pages(device, shape):
     assert not buffer.coherent
 
 
-def test_the_default_dtype_and_the_board_s_cacheable_are_accepted(device):
+def test_the_default_dtype(device):
     assert pynq.allocate(4, target=device, cacheable=1).dtype == np.uint32
 
 
 def test_a_reused_piece_is_zero_and_poisoned_again(device):
-    buffer = pynq.allocate(100, "u1", target=device)
+    buffer = pynq.allocate(100, "u1", target=device, cacheable=1)
     address = buffer.device_address
     buffer[:] = 9
     buffer.flush()
     buffer.freebuffer()
-    again = pynq.allocate(100, "u1", target=device)
+    again = pynq.allocate(100, "u1", target=device, cacheable=1)
     assert again.device_address == address
     assert not again.any()
     assert (seen(device, again) == POISON).all()
 
 
 def test_views_flush_their_own_part(device):
-    buffer = pynq.allocate((4, 64), "u1", target=device)
+    buffer = pynq.allocate((4, 64), "u1", target=device, cacheable=1)
     buffer[:] = 3
     row = buffer[2]
     assert row.device_address == buffer.device_address + 128
@@ -141,7 +192,7 @@ def test_views_flush_their_own_part(device):
 
 
 def test_views_invalidate_their_own_part(device):
-    buffer = pynq.allocate((4, 64), "u1", target=device)
+    buffer = pynq.allocate((4, 64), "u1", target=device, cacheable=1)
     device.memory.device_write(buffer.device_address, bytes([8]) * 256)
     buffer[3:].invalidate()
     assert buffer[:, 0].tolist() == [0, 0, 0, 8]

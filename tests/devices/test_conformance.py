@@ -153,6 +153,34 @@ def test_batches(count, bits, device):
         check_graph(LAYERS["linear"], device, board, bits, batch=4, count=count)
 
 
+def test_more_weights_than_a_sum_could_hold(device):
+    """A linear layer's outputs have few of its weights each, and those may all be the largest."""
+    for board, bits in builds(device, ("tiny", 8)):
+        check_graph(_many_weights, device, board, bits, batch=1)
+
+
+def _many_weights() -> Graph:
+    b = GraphBuilder(0, (300, 1, 1), "latent")
+    b.linear((1, 11, 11))
+    weight = b.nodes[-1].params["weight"]
+    weight[:] = np.copysign(1.1, weight)
+    assert weight.size * 127 * 128 >= 1 << 29
+    return b.graph()
+
+
+def test_tensors_that_lie_where_others_lay(device):
+    """Every second layer reads the place that the one before the last has read."""
+    for board, bits in builds(device, ("tiny", 8)):
+        check_graph(_equal_places, device, board, bits)
+
+
+def _equal_places() -> Graph:
+    b = GraphBuilder(0, (4, 5, 5))
+    for _ in range(5):
+        b.conv(4, 3)
+    return b.graph()
+
+
 @pytest.mark.parametrize("mode", ["auto", "winograd", "direct"])
 def test_layers_with_equal_weights(mode, device):
     """Equal bytes lie in DRAM once, but mean different words for other phases or modes."""

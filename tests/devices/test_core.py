@@ -13,26 +13,51 @@ import pynq
 import pytest
 from hypothesis import given
 
-from support.bench import DEVICES, Rig, random_inputs, small
+from support.bench import (
+    DEVICES,
+    Rig,
+    compile_network,
+    identity_graph,
+    random_inputs,
+    small,
+)
 from support.broken_streams import ILLEGAL, starving
+from support.conformance import extreme_network
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
+from support.rtl.errors import CLAMPS, ENTRIES, with_entry, with_param
+from support.rtl.logic import find
 from support.strategies import drawn, examples
 from winogen.common.errors import DeviceError, DeviceTimeoutError
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.compiler.integers import run_integer
+from winogen.compiler.lower import Mode
+from winogen.compiler.shape import ConvShape
 from winogen.cost import simulate as cost
 from winogen.emulation.device import IP_NAME
 from winogen.emulation.device.emulated import DDR_BASE
 from winogen.emulation.device.memory import POISON
+from winogen.emulation.emulator import EmulatedCore
 from winogen.runtime.accelerator import WinogenCore
+from winogen.runtime.generator import Generator
+from winogen.runtime.open import emulated_device
 from winogen.target import isa, registers
 from winogen.target.board import load_board
 from winogen.target.isa import FIELDS, Instruction, Opcode
-from winogen.target.registers import BY_NAME, COUNTERS, Engine, ErrorCode, Segment
+from winogen.target.registers import (
+    BY_NAME,
+    COUNTERS,
+    SETTINGS,
+    Access,
+    Engine,
+    ErrorCode,
+    Segment,
+    settings_sum,
+)
 
 TINY = load_board("tiny")
 BATCH = 2
+PAGE = 4096
 
 
 @pytest.fixture(params=[True, False], ids=["fused", "machine"])
@@ -50,6 +75,12 @@ def inputs() -> np.ndarray:
 
 def stream() -> list[Instruction]:
     return small().program.streams[-1].instructions()
+
+
+def first_of_the_output() -> int:
+    """The first instruction that writes the output."""
+    stores = (n for n, x in enumerate(stream()) if x.opcode is Opcode.STORE)
+    return next(n for n in stores if stream()[n].segment == Segment.OUTPUT)
 
 
 def assert_right(rig: Rig) -> None:
@@ -79,11 +110,11 @@ def test_identity(name, bits):
     board = load_board(name, bits)
     rig, core = Rig(board), board.core
     assert rig.get("MAGIC") == 0x574E4731
-    assert rig.fields("VERSION") == {"major": 1, "minor": 1, "patch": 0}
+    assert rig.fields("VERSION") == {"major": 2, "minor": 0, "patch": 0}
     assert rig.get("CONFIG_HASH") == int(core.config_hash[:8], 16)
     assert rig.fields("CAPABILITY") == {
         "ci_lanes": core.ci_lanes, "co_lanes": core.co_lanes,
-        "tile_lanes": core.tile_lanes, "data_width": bits,
+        "tile_lanes": core.tile_lanes, "data_width": bits, "products": core.products,
     }  # fmt: skip
     for memory in ("input", "weight", "psum", "output", "step"):
         assert rig.get(f"{memory.upper()}_DEPTH") == getattr(core, f"{memory}_depth")
@@ -92,9 +123,10 @@ def test_identity(name, bits):
 
 def test_reset_values_and_access():
     rig = Rig(TINY)
+    rig.core = EmulatedCore(rig.memory, TINY)
     fresh = [n for n in BY_NAME if not n.endswith(("_BASE_LO", "_BASE_HI"))]
     fixed = ("CONFIG_HASH", "CAPABILITY", "INPUT_DEPTH", "WEIGHT_DEPTH", "PSUM_DEPTH",
-             "OUTPUT_DEPTH", "STEP_DEPTH")  # fmt: skip
+             "OUTPUT_DEPTH", "STEP_DEPTH", "SETTINGS_SUM")  # fmt: skip
     for name in fresh:
         if name not in fixed:
             assert rig.get(name) == BY_NAME[name].reset, name
@@ -104,6 +136,9 @@ def test_reset_values_and_access():
         before = rig.get(name)
         rig.set(name, 0xA5A5_5A5A)
         after = rig.get(name)
+        if name == "SETTINGS_SUM":
+            assert after == settings_sum(rig.get(setting) for setting in SETTINGS) != 0xA5A5_5A5A
+            continue
         assert after == (0xA5A5_5A5A if register.access == "rw" else before), name
     for hole in (0x024, 0x068, 0x0FC, 0xFFC):
         rig.core.write(hole, 1)
@@ -221,6 +256,65 @@ def test_illegal_descriptors(what, rig):
     expect_error(rig, ErrorCode.ILLEGAL_DESCRIPTOR, opcode.engine, index)
 
 
+@pytest.mark.parametrize("what", ENTRIES)
+def test_illegal_table_entries(what, rig):
+    """As on the logic, which has the same test."""
+    wrong = ENTRIES[what]
+    rig.put(Segment.WEIGHTS, with_entry(wrong))
+    rig.start(stream())
+    rig_was_wrong(rig, wrong.fails)
+
+
+@pytest.mark.parametrize("what", CLAMPS)
+def test_illegal_clamps(what, rig):
+    nth, entry, lane, values = CLAMPS[what]
+    rig.put(Segment.WEIGHTS, with_param(find(Opcode.LOAD_PARAMS, nth), entry, lane, **values))
+    rig.start(stream())
+    rig_was_wrong(rig, find(Opcode.COMPUTE, nth))
+
+
+@pytest.mark.parametrize(("shift", "illegal"), [(0, True), (1, False), (62, False), (63, True)])
+def test_the_range_of_shifts(shift, illegal, rig):
+    index = find(Opcode.LOAD_PARAMS, 1)
+    rig.put(Segment.WEIGHTS, with_param(index, 0, 3, shift=shift))
+    rig.start(stream())
+    if illegal:
+        rig_was_wrong(rig, index)
+    assert rig.fields("STATUS")["done"]
+
+
+@pytest.mark.parametrize("values", [{"low": 7, "high": 7}, {"low": -128, "high": 127}])
+def test_clamps_that_are_just_legal(values, rig):
+    rig.put(Segment.WEIGHTS, with_param(find(Opcode.LOAD_PARAMS, 0), 0, 0, **values))
+    assert rig.start(stream())["done"]
+
+
+@pytest.mark.parametrize("nth", [0, 1])
+def test_weights_reach_to_the_end_of_their_buffer(nth, rig):
+    """Direct (4 words), and Winograd (36), where only the phase table tells how many there are."""
+    index, words = find(Opcode.LOAD_WEIGHTS, nth), (4, 36)[nth]
+    for beyond in (0, 1):
+        instructions = stream()
+        base = TINY.core.weight_depth - words + beyond
+        for x in (instructions[index], instructions[find(Opcode.COMPUTE, nth)]):
+            setattr(x, "base" if x.opcode is Opcode.LOAD_WEIGHTS else "weight_base", base)
+        rig.start(instructions)
+        if beyond:
+            rig_was_wrong(rig, index)
+        else:
+            assert rig.fields("STATUS")["done"]
+            np.testing.assert_array_equal(
+                rig.output(small().program, BATCH), run_integer(small().network, inputs())
+            )
+
+
+def rig_was_wrong(rig: Rig, index: int) -> None:
+    """An instruction was refused; with the right constants the next run is right."""
+    rig.put(Segment.WEIGHTS, small().program.weights)
+    engine = stream()[index].engine
+    expect_error(rig, ErrorCode.ILLEGAL_DESCRIPTOR, engine, index)
+
+
 def test_reserved_bits_make_no_instruction(rig):
     code = bytearray(isa.encode(stream()))
     code[64 * 3 + 63] |= 0x80
@@ -305,10 +399,69 @@ def test_without_a_watchdog_a_deadlock_stays_until_reset(rig):
     instructions, _ = starving(stream())
     rig.set("WATCHDOG", 0)
     assert rig.start(instructions) == status(store=2)
+    before = rig.counters()
     assert rig.start(stream()) == status(store=2)  # start is ignored unless idle
+    assert rig.counters() == before
     assert rig.get("IRQ_STATUS") == 0
     rig.set("CONTROL", registers.pack("CONTROL", reset=1))
     assert_right(rig)
+
+
+# Windows
+
+
+WIDE = (0, 0xFFFF_FFFF)
+OWNERS = {Access.READ: Engine.LOAD, Access.WRITE: Engine.STORE, Access.FETCH: Engine.FETCH}
+
+
+def refused(rig: Rig, access: Access, *pages: tuple[int, int]) -> tuple[int, int]:
+    """Instruction and address at which the small stream is refused with these windows alone."""
+    rig.open(access, *pages)
+    rig.start(stream())
+    rig.open(access, WIDE)
+    code = {"code": ErrorCode.OUTSIDE_WINDOW, "engine": OWNERS[access]}
+    assert rig.fields("ERROR_CODE") == code
+    assert rig.fields("STATUS") == status(idle=1, error=1, **{OWNERS[access].name.lower(): 3})
+    assert rig.fields("IRQ_STATUS")["error"] == 1
+    return rig.get("ERROR_INSTRUCTION"), rig.get("ERROR_ADDRESS")
+
+
+def test_closed_windows(rig):
+    assert refused(rig, Access.FETCH) == (0, rig.STREAM)
+    assert not any(rig.counters().values())
+    load = next(i for i, x in enumerate(stream()) if isinstance(x, isa.Transfer))
+    x = stream()[load]
+    assert refused(rig, Access.READ) == (load, rig.BASES[Segment(x.segment)] + x.offset)
+    scratch = bytes([0x77]) * 2048
+    rig.put(Segment.SCRATCH, scratch)
+    assert refused(rig, Access.WRITE) == (find(Opcode.STORE, 0), rig.BASES[Segment.SCRATCH])
+    assert rig.bytes(Segment.SCRATCH, 2048) == scratch
+    assert_right(rig)
+
+
+def test_windows_count_anew_for_a_stream_that_is_known(rig):
+    """What was found out about a stream holds for its windows alone."""
+    assert_right(rig)
+    page = rig.BASES[Segment.OUTPUT] // PAGE
+    at = refused(rig, Access.WRITE, (page + 1, 0xFFFF_FFFF), (0, page - 1))
+    assert at == (first_of_the_output(), rig.BASES[Segment.OUTPUT])
+    rig.open(Access.WRITE, (page, 0xFFFF_FFFF), (page + 9, page), (0, page - 1))
+    assert_right(rig)
+
+
+def test_a_store_writes_up_to_the_edge_of_its_window(rig):
+    edge = rig.BASES[Segment.OUTPUT] + PAGE
+    rig.set("OUTPUT_BASE", edge - 64 * 3)
+    before = bytes([0x77]) * 2048
+    rig.memory.device_write(edge - 1024, before)
+    scratch = rig.BASES[Segment.SCRATCH] // PAGE
+    at = refused(rig, Access.WRITE, (0, edge // PAGE - 1), (scratch, scratch))
+    assert at == (first_of_the_output(), edge)
+    cut = rig.memory.device_read(edge - 1024, 2048).tobytes()
+    assert cut[: 1024 - 192] == before[: 1024 - 192] and cut[1024:] == before[1024:]
+    assert rig.start(stream())["done"]
+    whole = rig.memory.device_read(edge - 1024, 2048).tobytes()
+    assert whole[1024 - 192 : 1024] == cut[1024 - 192 : 1024] != before[:192]
 
 
 # The same through the driver
@@ -334,6 +487,7 @@ def run(driver: tuple[pynq.Device, WinogenCore], instructions: list[Instruction]
     weights = place(device, len(small().program.weights), small().program.weights)
     buffers = [weights, *(place(device, 1 << 16) for _ in range(3))]
     bases = {s: b.device_address for s, b in zip(Segment, buffers)}
+    core.allow({Access.READ: buffers, Access.WRITE: buffers[2:], Access.FETCH: [code]})
     core.start(code.device_address, len(instructions), bases)
     core.wait(0.02)
 
@@ -361,8 +515,8 @@ def test_the_driver_names_error_engine_instruction_and_address(driver):
     with pytest.raises(DeviceError) as error:
         run(driver, instructions)
     text = str(error.value)
-    assert f"AXI_DECERR in the load engine at instruction {index}, bus address 0x" in text
-    assert ErrorCode.AXI_DECERR.text in text
+    assert f"OUTSIDE_WINDOW in the load engine at instruction {index}, bus address 0x" in text
+    assert ErrorCode.OUTSIDE_WINDOW.text in text
     run(driver, stream())
     core.set("WATCHDOG", 50_000)  # its reset value takes minutes to simulate
     instructions, index = starving(stream())
@@ -376,6 +530,7 @@ def test_a_stream_that_does_not_begin_and_a_reset_that_does_not_end(driver, monk
     real = core.get
     answers = {}
     monkeypatch.setattr(core, "get", lambda n: answers[n] if n in answers else real(n))
+    monkeypatch.setattr(core, "_look", lambda: answers["STATUS"])
     answers["STATUS"] = registers.pack("STATUS", idle=1)
     with pytest.raises(DeviceError, match="did not begin the stream"):
         core.wait(1)
@@ -383,6 +538,23 @@ def test_a_stream_that_does_not_begin_and_a_reset_that_does_not_end(driver, monk
     monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 0.01)
     with pytest.raises(DeviceTimeoutError, match=r"(?s)did not finish .* then .* not idle "):
         core.wait(0)
+
+
+def test_a_counter_that_carries_while_it_is_read(monkeypatch):
+    """The low half, which latches the other one, is read first."""
+    device = DEVICES["emulator"](TINY)
+    core = getattr(pynq.Overlay(str(device.ensure_overlay()), device=device), IP_NAME)
+    device.core._set64("CYCLES", 0x1_FFFF_FFFF)
+    real = device.core.read
+
+    def read(at: int) -> int:
+        value = real(at)
+        device.core._set64("CYCLES", 0x2_0000_0000)
+        return value
+
+    monkeypatch.setattr(device.core, "read", read)
+    assert core.get("CYCLES") == 0x1_FFFF_FFFF
+    assert core.get("CYCLES") == 0x2_0000_0000
 
 
 def test_identity_is_checked(driver, monkeypatch):
@@ -393,8 +565,8 @@ def test_identity_is_checked(driver, monkeypatch):
     real = core.get
     for name, value, words in (
         ("MAGIC", 0, "holds no winogen accelerator"),
-        ("VERSION", 2 << 16, r"has hardware version 2\.0, this driver needs 1\.1 or a later 1\.x"),
-        ("VERSION", 1 << 16, r"has hardware version 1\.0, this driver needs 1\.1 or a later 1\.x"),
+        ("VERSION", 3 << 16, r"has hardware version 3\.0, this driver needs 2\.0 or a later 2\.x"),
+        ("VERSION", 1 << 16, r"has hardware version 1\.0, this driver needs 2\.0 or a later 2\.x"),
     ):
         with monkeypatch.context() as m:
             m.setattr(core, "get", lambda n, name=name, v=value: v if n == name else real(n))
@@ -530,6 +702,63 @@ def test_results_that_overlap_on_chip():
             both(long_sums(), changed)
 
 
+def chained(instructions: list[Instruction]) -> list[Instruction]:
+    """The instructions so that each waits for the one before it."""
+    for x in instructions:
+        x.wait = x.signal = 0
+    for a, b in pairwise(instructions):
+        if a.engine is not b.engine:
+            a.signal |= 1 << b.engine
+            b.wait |= 1 << a.engine
+    return instructions
+
+
+def test_a_result_over_another_that_is_not_stored():
+    """Two results in turn, then both stores: the second one's first word lies on the first one."""
+    original = several_groups().program.streams[-1].instructions()
+    stores = [i for i, x in enumerate(original) if x.opcode is Opcode.STORE]
+    tried = 0
+    for first, second in list(pairwise(stores))[:3]:
+        changed = [deepcopy(x) for x in original]
+        late, store = changed[first], changed[second]
+        [compute] = [x for x in changed[first:second] if getattr(x, "last", 0)]
+        compute.output_base = store.base = late.base + late.images * late.rows * late.columns - 1
+        changed.insert(second - 1, changed.pop(first))
+        assert changed.index(compute) < changed.index(late) < changed.index(store)
+        fused, _ = both(several_groups(), chained(changed))
+        tried += fused.fields("STATUS")["done"]
+    assert tried
+
+
+@pytest.mark.parametrize("field", ["rows", "columns"])
+def test_a_region_of_another_shape_than_was_loaded(field):
+    """What lies beyond a smaller one is zero to the COMPUTE."""
+    for index in _computes(long_sums().program.streams[-1].instructions(), "start")[:3]:
+        changed = long_sums().program.streams[-1].instructions()
+        setattr(changed[index], field, getattr(changed[index], field) - 1)
+        fused, _ = both(long_sums(), changed)
+        assert fused.fields("STATUS")["done"]
+
+
+def test_sums_that_fit_in_parts_and_not_at_once():
+    """Four times the whole sum wraps; each COMPUTE's part of it is halved twice before."""
+    shape = ConvShape(False, (3, 3), (1, 1), (1, 1), (3, 4), (3, 4))
+    network = extreme_network(shape, (4400, 3), 8, "highest", 0, False)
+    made = compile_network(
+        identity_graph(network.input.shape), network, TINY, mode=Mode.WINOGRAD, batch=1
+    )
+    q = np.full((1, *network.input.shape), 127)
+    assert 4 * 9 * 4400 * 127**2 >= 1 << 31
+    outputs = []
+    for fuse in (True, False):
+        rig = Rig(TINY, fuse=fuse)
+        rig.load(made, q)
+        assert rig.start(made.program.streams[0].stream)["done"]
+        outputs.append(rig.output(made.program, 1))
+    np.testing.assert_array_equal(*outputs)
+    np.testing.assert_array_equal(outputs[0], run_integer(network, q))
+
+
 def test_segments_that_share_memory():
     for one, other in ((Segment.OUTPUT, Segment.INPUT), (Segment.SCRATCH, Segment.OUTPUT),
                        (Segment.SCRATCH, Segment.WEIGHTS)):  # fmt: skip
@@ -566,7 +795,36 @@ def test_any_change_of_a_stream_is_the_same_to_both(make):
     assert any(fused)  # else both ran the machine
 
 
+@pytest.mark.parametrize("shift", [0, 63])
+def test_a_shift_that_nobody_needs_is_refused_by_both(shift):
+    """A LOAD_PARAMS checks each entry that it loads."""
+    instructions = [deepcopy(x) for x in small().program.streams[-1].instructions()]
+    load = instructions[0]
+    assert load.opcode is Opcode.LOAD_PARAMS
+    weights = bytearray(small().program.weights)
+    entries = load.count * TINY.core.co_lanes * isa.PARAM_BYTES
+    more = np.frombuffer(weights, np.uint8)[load.offset + entries :][: entries // load.count]
+    params = isa.unpack_params(more)
+    params.shift[:] = shift
+    more[:] = np.frombuffer(isa.pack_params(params), np.uint8)
+    load.count += 1
+    for rig in both(small(), instructions, bytes(weights)):
+        assert rig.fields("ERROR_CODE")["code"] == ErrorCode.ILLEGAL_DESCRIPTOR
+        assert rig.get("ERROR_INSTRUCTION") == 0
+
+
 # What the core remembers of a stream
+
+
+def test_another_buffers_writes_do_not_have_a_stream_analysed_again(monkeypatch):
+    """Weights end where the input begins, on the next page, in which tables may lie."""
+    program = small().program
+    with Generator(program, emulated_device(TINY)) as generator:
+        z = generator.latents(BATCH)
+        generator.generate(z)
+        core = generator.device.core
+        monkeypatch.setattr(core, "_analyse", lambda *_: pytest.fail("it is analysed again"))
+        generator.generate(z)
 
 
 @pytest.mark.parametrize("part", ["weights", "tables", "params", "activation"])

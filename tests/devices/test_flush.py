@@ -16,13 +16,13 @@ from winogen.compiler.integers import run_integer
 from winogen.emulation.device import IP_NAME
 from winogen.runtime.generator import Generator
 from winogen.target.board import load_board
-from winogen.target.registers import Segment
+from winogen.target.registers import Access, Segment
 
 
 class Run:
     """Buffers of one run of the small network; ``skip`` is what is forgotten."""
 
-    def __init__(self, device: str, skip: str = "", stale: bool = False):
+    def __init__(self, device: str, skip: str = "", stale: bool = False, cached: int = 1):
         compiled = small()
         program, info = compiled.program, compiled.program.streams[-1]
         q = random_inputs(compiled, info.batch)
@@ -34,7 +34,9 @@ class Run:
                 "input": input_words(program, q).tobytes()}  # fmt: skip
         sizes = {**{k: len(v) for k, v in data.items()}, "output": info.output_bytes,
                  "scratch": max(info.scratch_bytes, 64)}  # fmt: skip
-        self.buffers = {k: pynq.allocate((n,), "u1", target=board) for k, n in sizes.items()}
+        self.buffers = {
+            k: pynq.allocate((n,), "u1", target=board, cacheable=cached) for k, n in sizes.items()
+        }
         if stale:  # what an earlier run with other contents has left behind
             for name, buffer in self.buffers.items():
                 buffer[:] = 1
@@ -45,6 +47,14 @@ class Run:
             if name != skip:
                 self.buffers[name].flush()
         bases = {s: self.buffers[s.name.lower()].device_address for s in Segment}
+        buffers = [self.buffers[s.name.lower()] for s in Segment]
+        self.core.allow(
+            {
+                Access.READ: buffers,
+                Access.WRITE: buffers[2:],
+                Access.FETCH: [self.buffers["stream"]],
+            }
+        )
         self.core.start(self.buffers["stream"].device_address, info.length, bases)
         self.core.wait(5)
         if skip != "output":
@@ -90,7 +100,22 @@ def test_stale_weights_give_wrong_bytes_or_an_error():
     assert not np.array_equal(run.output(), run.wanted)
 
 
+@pytest.mark.parametrize("skip", ["input", "output", "weights", "stream"])
+@pytest.mark.parametrize("device", list(DEVICES))
+def test_in_uncached_memory_none_is_needed(device, skip):
+    run = Run(device, skip, stale=True, cached=0)
+    np.testing.assert_array_equal(run.output(), run.wanted)
+
+
 # The Generator itself
+
+
+def test_the_generator_s_buffers_are_cached():
+    with Generator(small().program) as generator:
+        generator.generate(generator.latents(1))
+        buffers = generator._runner.buffers.values()
+        assert len(buffers) == 5
+        assert all(buffer.bo.cached for buffer in buffers)
 
 
 @pytest.mark.parametrize("method", ["flush", "invalidate"])

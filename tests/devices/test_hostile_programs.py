@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from support.bench import small
+from support.bench import small, small_graph
+from support.broken_streams import bent, flipped
 from support.strategies import drawn, examples
 from winogen.common.errors import BoardError, DeviceError, ProgramError, WinogenError
+from winogen.compiler.compile import compile_graph
 from winogen.program.file import MAGIC, Program
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import emulated_device, open_device
 from winogen.runtime.overlay import bundled_overlay, check_build
 from winogen.target import isa
 from winogen.target.board import CoreConfig, load_board
-from winogen.target.hwh import core_parameters
+from winogen.target.hwh import IP_NAME, core_parameters
 from winogen.target.isa import LoadInput, Store
 
 TINY = load_board("tiny")
@@ -190,49 +194,60 @@ def test_instructions_stay_in_the_memory_that_was_allocated(kind):
         generator.generate(generator.latents(1))
 
 
-def flipped(rng: Any, code: bytes) -> bytes:
-    """A stream with up to three bits flipped."""
-    words = np.frombuffer(code, "<u4").copy()
-    for _ in range(int(rng.integers(1, 4))):
-        at = int(rng.integers(len(words)))
-        words[at] ^= np.uint32(1 << int(rng.integers(32)))
-    return words.tobytes()
+#: What a build may have twice as much of; of the last four no register tells.
+DOUBLED = ("input_depth", "weight_depth", "psum_depth", "output_depth", "step_depth", "tile_lanes",
+           "accumulator_depth", "phase_depth", "param_depth", "read_ports")  # fmt: skip
+UNTOLD = DOUBLED[6:]
 
 
-def bent(rng: Any, code: bytes) -> bytes:
-    """A stream of which one store writes elsewhere."""
-    instructions = isa.decode(code)
-    stores = [x for x in instructions if isinstance(x, Store)]
-    store = stores[int(rng.integers(len(stores)))]
-    names = ("offset", "segment", "images", "rows", "columns", "image_stride", "row_stride")
-    name = names[int(rng.integers(len(names)))]
-    width = isa.FIELDS[store.opcode][name].width
-    value = getattr(store, name) + (1 << int(rng.integers(min(width, 21))))
-    setattr(store, name, value % (1 << width))
-    return isa.encode(instructions)
+@cache
+def made_for(doubled: str | None) -> Program:
+    """The small network for the tiny board, or for one that has twice as much of something."""
+    core = TINY.core
+    if doubled:
+        core = replace(core, **{doubled: 2 * getattr(core, doubled)})
+    return compile_graph(small_graph(), replace(TINY, core=core), batch=1).program
 
 
+@pytest.mark.usefixtures("collide")
 @pytest.mark.parametrize("count", [100, pytest.param(5000, marks=pytest.mark.long)])
 def test_nothing_is_written_outside_of_the_buffers(count):
-    """Whatever a stream's words are: it is refused, or it leaves the rest of the memory alone."""
-    program = small().program
-    stream = program.streams[0]
+    """Whatever a stream's words are: it is refused, or it leaves the rest of the memory alone.
+
+    Half of the programs are for another build, whose hash begins with the same 32 bits; for half of
+    the runs the .hwh says nothing of the build either.
+    """
     board = replace(TINY, contiguous_mib=2)
     device = emulated_device(board)
     opened = open_device(device, board)
     pool = device.memory.device_view()[-(3 << 20) :]  # and a MiB that is in front of it
     below = device.memory.base, device.memory.size - len(pool)
     start = device.memory.base + below[1]
-    ran = refused = 0
+    told = opened.overlay.ip_dict[IP_NAME]
+    silent = {**told, "parameters": {}}
+    ends: Counter[str] = Counter()
 
     @examples(count)
     @given(drawn())
     def attack(rng: Any) -> None:
-        nonlocal ran, refused
+        doubled = str(rng.choice(DOUBLED)) if rng.integers(2) else None
+        program = made_for(doubled)
+        stream = program.streams[0]
         code = (flipped if rng.integers(4) == 0 else bent)(rng, stream.stream)
         hostile = replace(program, streams=(replace(stream, stream=code),))
         with suppress(ProgramError):  # else as one that was made in Python
             hostile = Program.frombytes(hostile.tobytes())
+        is_told = bool(rng.integers(2))
+        opened.overlay.ip_dict[IP_NAME] = told if is_told else silent
+        pool[:] = 0xA5
+        version = device.memory.device_version(*below)
+        if doubled and (is_told or doubled not in UNTOLD):
+            with pytest.raises(DeviceError):
+                Generator(hostile, opened, timeout=5)
+            assert np.all(pool == 0xA5)
+            assert device.memory.device_version(*below) == version
+            ends["of another build"] += 1
+            return
         with Generator(hostile, opened, timeout=5) as generator:
             z = generator.latents(1)
             with suppress(WinogenError):
@@ -245,17 +260,18 @@ def test_nothing_is_written_outside_of_the_buffers(count):
             version = device.memory.device_version(*below)
             try:
                 generator.generate(z)
-                ran += 1
+                ends["ran"] += 1
             except WinogenError:
-                refused += 1
+                ends["refused"] += 1
             assert np.all(pool[outside] == 0xA5)
             assert device.memory.device_version(*below) == version
 
     try:
         attack()
     finally:
+        opened.overlay.ip_dict[IP_NAME] = told
         opened.core.close()
-    assert ran and refused  # some are harmless
+    assert min(ends["ran"], ends["refused"], ends["of another build"]) > 0  # some are harmless
 
 
 # Time
@@ -265,6 +281,15 @@ def test_nothing_is_written_outside_of_the_buffers(count):
 def test_predictions_are_bounded(cycles):
     def change(header: dict[str, Any]) -> None:
         header["streams"][0]["cycles"] = cycles
+
+    with pytest.raises(ProgramError, match="the predicted cycles of batch 1 are wrong"):
+        Program.frombytes(changed(small().program.tobytes(), change))
+
+
+@pytest.mark.parametrize("cycles", [1 << 61, (1 << 40) + 1])
+def test_predictions_of_layers_are_bounded(cycles):
+    def change(header: dict[str, Any]) -> None:
+        header["streams"][0]["layer_cycles"][1] = cycles
 
     with pytest.raises(ProgramError, match="the predicted cycles of batch 1 are wrong"):
         Program.frombytes(changed(small().program.tobytes(), change))

@@ -55,7 +55,8 @@ OTHER = """
 def name():
     name = f"test-{uuid.uuid4().hex}"
     yield name
-    DeviceLock(name).path.unlink(missing_ok=True)
+    for suffix in (".lock", ".record"):
+        DeviceLock(name).path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -218,6 +219,28 @@ def test_a_fork_while_another_thread_opens_does_not_hang(name):
     assert process.exitcode == 0
 
 
+def test_a_fork_outlives_its_parent_without_the_device(name):
+    """The parent is killed, so that it releases nothing; the system ends its lock."""
+    code = f"""
+        import os, signal, sys
+        from winogen.runtime.session import open_session
+        lease = open_session(object(), {name!r}, 0)
+        ready, forked = os.pipe()
+        if os.fork():
+            os.read(ready, 1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.write(forked, b"1")
+        sys.stdin.read()
+    """
+    with child(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(DRIVER)},
+    ) as process:
+        assert process.wait(60) == -signal.SIGKILL
+        assert_free(name)
+
+
 def test_a_copy_of_the_file_keeps_nothing(name):
     """As a fork has it that began while the lock was being taken."""
     lock = DeviceLock(name)
@@ -377,6 +400,25 @@ def test_wrong_arguments(name):
 
 
 # Threads of one process
+
+
+def test_a_wait_for_a_turn_can_be_stopped():
+    session, got = Session(None), []
+
+    def work() -> None:
+        try:
+            with session.turn("another", 60, lambda: True):
+                got.append(None)
+        except DeviceError as error:
+            got.append(str(error))
+
+    with session.turn("this", 0):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(60)
+    assert got == ["it was stopped before it had its turn on the device"]
+    with session.turn("this, again", 0):  # nobody is left in the queue
+        assert len(session._queue) == 1
 
 
 def test_threads_wait_in_order_and_not_for_ever():

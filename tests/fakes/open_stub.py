@@ -3,6 +3,7 @@
 Called as ``python open_stub.py NAME arguments``. The environment chooses what goes wrong:
 
 - ``STUB_MHZ``: what place and route reaches (default: 10 % more than is asked for)
+- ``STUB_HIMBAECHEL``: nextpnr-xilinx is the himbaechel one, as of some releases
 - ``STUB_FAULT``: NAME fails, NAME hangs, NAME makes nothing, as ``NAME:kind``
 - ``STUB_RECORD``: file that gets a line of JSON for each call
 """
@@ -27,15 +28,26 @@ def fail(message: str) -> None:
 
 def nextpnr(name: str, words: list[str]) -> None:
     parser = argparse.ArgumentParser(name, allow_abbrev=False)
-    himbaechel = name == "nextpnr-himbaechel"
+    himbaechel = name != "nextpnr-xilinx" or bool(os.environ.get("STUB_HIMBAECHEL"))
     parser.add_argument("--device", required=himbaechel)
     parser.add_argument("--chipdb", required=not himbaechel, type=Path)
     parser.add_argument("--json", required=True, type=Path)
-    parser.add_argument("--fasm", required=True, type=Path)
+    if himbaechel:
+        parser.add_argument("-o", "--vopt", required=True)
+        parser.add_argument("--placer-heap-cell-placement-timeout", type=int, default=8)
+    else:
+        parser.add_argument("--fasm", required=True, type=Path)
     parser.add_argument("--freq", required=True, type=float)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--timing-allow-fail", action="store_true")
     options = parser.parse_args(words)
+    if himbaechel:
+        key, _, file = options.vopt.partition("=")
+        if key != "fasm":
+            fail(f"ERROR: unrecognised vopt '{key}'")
+        options.fasm = Path(file)
+        if options.placer_heap_cell_placement_timeout:
+            fail("ERROR: Unable to find legal placement for cell 'a' after 10001 attempts")
     if options.chipdb and not options.chipdb.read_bytes().startswith(b"chipdb xc7z020"):
         fail("ERROR: chip database is for another device")
     modules = json.loads(options.json.read_text())["modules"]
@@ -100,6 +112,8 @@ def bit(frames: str, part: str, data: bytes) -> bytes:
 
 
 def main(name: str, words: list[str]) -> None:
+    if "--help" in words:  # nextpnr is asked what it knows
+        {"fasm2frames": fasm2frames}.get(name, nextpnr)(name, words)
     if record := os.environ.get("STUB_RECORD"):
         with open(record, "a") as file:
             file.write(json.dumps([name, *words]) + "\n")

@@ -24,11 +24,12 @@ module winogen_core
   parameter int unsigned PhaseDepth = 128,
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned ReadPorts = 2,
+  parameter int unsigned Products = 1,
   parameter logic [31:0] ConfigHash = 0,
   parameter int unsigned AddrWidth = 64
 ) (
-  input  logic clk_i,
-  input  logic rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   input  logic        s_axil_awvalid_i,
   output logic        s_axil_awready_o,
@@ -36,50 +37,50 @@ module winogen_core
   input  logic        s_axil_wvalid_i,
   output logic        s_axil_wready_o,
   input  logic [31:0] s_axil_wdata_i,
-  input  logic [3:0]  s_axil_wstrb_i,
+  input  logic [ 3:0] s_axil_wstrb_i,
   output logic        s_axil_bvalid_o,
   input  logic        s_axil_bready_i,
-  output logic [1:0]  s_axil_bresp_o,
+  output logic [ 1:0] s_axil_bresp_o,
   input  logic        s_axil_arvalid_i,
   output logic        s_axil_arready_o,
   input  logic [11:0] s_axil_araddr_i,
   output logic        s_axil_rvalid_o,
   input  logic        s_axil_rready_i,
   output logic [31:0] s_axil_rdata_o,
-  output logic [1:0]  s_axil_rresp_o,
+  output logic [ 1:0] s_axil_rresp_o,
 
   output logic [ReadPorts-1:0]                m_axi_rd_arvalid_o,
   input  logic [ReadPorts-1:0]                m_axi_rd_arready_i,
   output logic [ReadPorts-1:0][AddrWidth-1:0] m_axi_rd_araddr_o,
-  output logic [ReadPorts-1:0][7:0]           m_axi_rd_arlen_o,
+  output logic [ReadPorts-1:0][          7:0] m_axi_rd_arlen_o,
   input  logic [ReadPorts-1:0]                m_axi_rd_rvalid_i,
   output logic [ReadPorts-1:0]                m_axi_rd_rready_o,
-  input  logic [ReadPorts-1:0][63:0]          m_axi_rd_rdata_i,
-  input  logic [ReadPorts-1:0][1:0]           m_axi_rd_rresp_i,
+  input  logic [ReadPorts-1:0][         63:0] m_axi_rd_rdata_i,
+  input  logic [ReadPorts-1:0][          1:0] m_axi_rd_rresp_i,
   input  logic [ReadPorts-1:0]                m_axi_rd_rlast_i,
 
   output logic                 m_axi_if_arvalid_o,
   input  logic                 m_axi_if_arready_i,
   output logic [AddrWidth-1:0] m_axi_if_araddr_o,
-  output logic [7:0]           m_axi_if_arlen_o,
+  output logic [          7:0] m_axi_if_arlen_o,
   input  logic                 m_axi_if_rvalid_i,
   output logic                 m_axi_if_rready_o,
-  input  logic [63:0]          m_axi_if_rdata_i,
-  input  logic [1:0]           m_axi_if_rresp_i,
+  input  logic [         63:0] m_axi_if_rdata_i,
+  input  logic [          1:0] m_axi_if_rresp_i,
   input  logic                 m_axi_if_rlast_i,
 
   output logic                 m_axi_wr_awvalid_o,
   input  logic                 m_axi_wr_awready_i,
   output logic [AddrWidth-1:0] m_axi_wr_awaddr_o,
-  output logic [7:0]           m_axi_wr_awlen_o,
+  output logic [          7:0] m_axi_wr_awlen_o,
   output logic                 m_axi_wr_wvalid_o,
   input  logic                 m_axi_wr_wready_i,
-  output logic [63:0]          m_axi_wr_wdata_o,
-  output logic [7:0]           m_axi_wr_wstrb_o,
+  output logic [         63:0] m_axi_wr_wdata_o,
+  output logic [          7:0] m_axi_wr_wstrb_o,
   output logic                 m_axi_wr_wlast_o,
   input  logic                 m_axi_wr_bvalid_i,
   output logic                 m_axi_wr_bready_o,
-  input  logic [1:0]           m_axi_wr_bresp_i,
+  input  logic [          1:0] m_axi_wr_bresp_i,
 
   output logic             irq_o,
   output logic [2:0]       trace_valid_o,
@@ -128,16 +129,32 @@ module winogen_core
   assign start = written && aw_q == RegControl && w_q[0] && !busy_q;
   assign irq_o = |(irq_enable_q & irq_status_q);
 
+  // The driver looks whether what it has written is there.
+  localparam int unsigned Bases = 10, Settings = 1 + Bases + 2 * AllWindows;
+  logic [Settings-1:0][31:0] settings_q;
+  logic [31:0] settings_sum;
+  always_comb begin
+    settings_sum = settings_q[0];
+    for (int unsigned i = 1; i < Settings; i++) begin
+      settings_sum ^= settings_q[i] << (SettingsRotation * i % 32)
+          | settings_q[i] >> (32 - SettingsRotation * i % 32);
+    end
+  end
+
   always_comb begin
     case (s_axil_araddr_i)
       RegMagic: read_data = MagicValue;
       RegVersion: read_data = VersionValue;
       RegConfigHash: read_data = ConfigHash;
-      RegCapability: read_data = {8'(DataWidth), 8'(TileLanes), 8'(Lanes), 8'(Lanes)};
+      RegCapability: read_data = {2'(Products), 6'(DataWidth), 8'(TileLanes), 8'(Lanes), 8'(Lanes)};
       RegStatus: read_data = {29'b0, error_q, done_q, !busy_q};
       RegIrqEnable: read_data = 32'(irq_enable_q);
       RegIrqStatus: read_data = 32'(irq_status_q);
       RegStreamLength: read_data = length_q;
+      RegSettingsSum: read_data = settings_sum;
+      RegStreamBaseLo: read_data = source_q;
+      RegOutputBaseLo: read_data = target_q;
+      RegWeightsBaseLo: read_data = mode_q;
       RegCyclesLo: read_data = cycles_q[31:0];
       RegCyclesHi: read_data = cycles_q[63:32];
       default: read_data = '0;
@@ -150,6 +167,13 @@ module winogen_core
     if (written) begin
       {aw_held_q, w_held_q} <= '0;
       s_axil_bvalid_o <= 1'b1;
+      if (aw_q == RegStreamLength) settings_q[0] <= w_q;
+      if (aw_q inside {[RegStreamBaseLo : RegScratchBaseHi]}) begin
+        settings_q[5'((aw_q-RegStreamBaseLo)>>2)+5'd1] <= w_q;
+      end
+      if (aw_q inside {[RegReadWindow0First : RegFetchWindow0Last]}) begin
+        settings_q[5'((aw_q-RegReadWindow0First)>>2)+5'(1+Bases)] <= w_q;
+      end
       case (aw_q)
         RegStreamLength: length_q <= w_q;
         RegStreamBaseLo: source_q <= w_q;
@@ -203,7 +227,7 @@ module winogen_core
       ar_addr[p] = AddrWidth'(64'(source_q) + offset + (mode_q[7:4] == 3 ? 64'd4032 : 64'd0));
       if (state_q == Flood) begin
         ar_valid[p] = asked_q[p] != length_q && p != ReadPorts;
-        ar_addr[p] = AddrWidth'(64'(source_q) + (64'(asked_q[p]) * Ports + 64'(p)) * BurstBytes);
+        ar_addr[p]  = AddrWidth'(64'(source_q) + (64'(asked_q[p]) * Ports + 64'(p)) * BurstBytes);
       end
     end
   end
@@ -212,8 +236,7 @@ module winogen_core
   assign m_axi_wr_awaddr_o = AddrWidth'(64'(target_q) + offset);
   assign m_axi_wr_awlen_o = 8'd15;
   assign m_axi_wr_wvalid_o = state_q == Write && !w_done_q;
-  assign m_axi_wr_wdata_o =
-      mode_q[7:4] == 4 ? {48'd0, cycles_q[15:0]} : buffer_q[beat_q];
+  assign m_axi_wr_wdata_o = mode_q[7:4] == 4 ? {48'd0, cycles_q[15:0]} : buffer_q[beat_q];
   assign m_axi_wr_wstrb_o = 8'hFF;
   assign m_axi_wr_wlast_o = beat_q == (mode_q[7:4] == 2 ? 4'd7 : 4'd15);
   assign m_axi_wr_bready_o = 1'b1;
@@ -231,7 +254,8 @@ module winogen_core
     unique case (state_q)
       Idle: if (start) state_q <= w_q[0] && mode_q[0] ? Flood : Address;
       Address: if (ar_valid[port_q] && ar_ready[port_q]) state_q <= Read;
-      Read: if (r_valid[port_q]) begin
+      Read:
+      if (r_valid[port_q]) begin
         buffer_q[beat_q] <= r_data[port_q];
         beat_q <= beat_q + 1;
         if (r_last[port_q]) state_q <= Write;
@@ -248,10 +272,11 @@ module winogen_core
           if (mode_q[2]) index_q <= index_q + 1;
         end
       end
-      Answer: if (m_axi_wr_bvalid_i) begin
+      Answer:
+      if (m_axi_wr_bvalid_i) begin
         state_q <= Address;
         index_q <= index_q + 1;
-        port_q <= port_q == $bits(port_q)'(Ports - 1) ? '0 : port_q + 1;
+        port_q  <= port_q == $bits(port_q)'(Ports - 1) ? '0 : port_q + 1;
       end
       Flood: begin
         for (int p = 0; p < int'(Ports); p++) begin

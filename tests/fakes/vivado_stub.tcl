@@ -5,7 +5,9 @@
 # Facts about AMD's IPs (pins, parameters, address segments) are written down here once more, from
 # their product guides, and not taken from the scripts under test.
 #
-# Environment: STUB_VERSION (2022.1), STUB_SLACK (ns, 0.123), STUB_BOARDS (installed board parts),
+# Environment: STUB_VERSION (2022.1), STUB_REACHES (the clock that the logic would meet, MHz, 1000),
+# STUB_HOLD (hold slack, ns, 0.023), STUB_BOARDS (installed board parts),
+# STUB_NETLIST (what is wrong with the synthesised netlist: words of stub::primitives),
 # STUB_RECORD (file for the finished design, a Tcl list a line). It writes no bitstream.
 
 namespace eval stub {
@@ -26,6 +28,9 @@ namespace eval stub {
   variable excluded {}        ;# {space segment} -> 1
   variable runs {synth_1 0 impl_1 0}
   variable opened ""
+  variable synthesised {}     ;# run of a cell -> the clock that it was constrained with, MHz
+  variable wrapped 0          ;# the design has its wrapper
+  variable reached 0          ;# the clock that the open run was constrained with, MHz
 
   proc environment {name default} {
     expr {[info exists ::env($name)] ? $::env($name) : $default}
@@ -388,11 +393,16 @@ proc set_property {args} {
 
 proc get_property {property object} {
   regexp {^([a-z]+):(.*)$} $object - kind name
-  switch $kind,$property {
+  switch -glob $kind,$property {
     project,DIRECTORY { return [dict get $stub::project folder] }
     run,DIRECTORY { return [dict get $stub::project folder]/$name }
     run,PROGRESS { return [dict get $stub::runs $name]% }
-    path,SLACK { return [stub::environment STUB_SLACK 0.123] }
+    leaf,NAME - net,NAME { return $name }
+    leaf,* {
+      stub::need {[dict exists [stub::primitives] $name $property]} "$name has no $property"
+      return [dict get [stub::primitives] $name $property]
+    }
+    path,SLACK { return [stub::slack $name] }
     cell,CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ -
     cell,CONFIG.PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ {
       set ip [stub::ip [dict get $stub::cells $name vlnv]]
@@ -896,23 +906,30 @@ proc make_wrapper {args} {
   stub::name [dict get $found -files] file
   stub::need {[dict size $found] == 3 && $::stub::state eq "saved"} "make_wrapper: $args"
   set stub::state wrapped
+  set stub::wrapped 1
 }
 
 proc generate_target {what file} {
   stub::name $file file
-  stub::need {$what eq "all" && $::stub::state eq "wrapped"} "generate_target: no wrapper"
+  stub::need {$what eq "all" && $::stub::wrapped && $::stub::state in {saved wrapped}} \
+    "generate_target: no wrapper, or the design is not saved"
   set stub::state generated
   set name [dict get $stub::project name]
   set folder [dict get $stub::project folder]/$name.gen/sources_1/bd/$stub::design/hw_handoff
   file mkdir $folder
   set channel [open $folder/$stub::design.hwh w]
-  puts $channel "stub: no hardware handoff"
+  puts $channel [stub::handoff]
   close $channel
 }
 
 # -- Runs -----------------------------------------------------------------------------------------
 
-proc get_runs {name} {
+proc get_runs {args} {
+  stub::parse $args -quiet {} {name}
+  if {[string match {*[*]*} $name]} {
+    set found [dict keys $::stub::runs $name]
+    return [lmap run $found {string cat run: $run}]
+  }
   stub::need {[dict exists $::stub::runs $name]} "there is no run $name"
   return run:$name
 }
@@ -920,9 +937,23 @@ proc get_runs {name} {
 proc launch_runs {args} {
   stub::parse $args {} -jobs {run}
   stub::need {$::stub::state eq "generated"} "the block design is not generated"
+  stub::need {$::stub::opened eq ""} "a design is open"
   stub::need {$run ne "impl_1" || [dict get $::stub::runs synth_1] == 100} "no synthesis yet"
   get_runs $run
+  stub::need {$run ne "impl_1" || $::stub::reached == [stub::clock]} "synthesis is out of date"
   stub::need {[dict get $found -jobs] >= 1} "no jobs"
+  stub::need {[dict get $::stub::runs $run] == 0} "$run has to be reset before it runs again"
+  if {$run eq "synth_1"} {
+    set stub::reached [stub::clock]
+    foreach cell [dict keys $::stub::cells] {  ;# out of context, each by a run of its own
+      set own ${::stub::design}_${cell}_0_synth_1
+      if {![dict exists $::stub::runs $own] || ![dict get $::stub::runs $own]} {
+        dict set stub::runs $own 100
+        dict set stub::synthesised $own $stub::reached
+      }
+      stub::need {[dict get $::stub::synthesised $own] == $::stub::reached} "$own is out of date"
+    }
+  }
   dict set stub::runs $run [expr {$run eq [stub::environment STUB_FAILS ""] ? 37 : 50}]
 }
 
@@ -938,13 +969,213 @@ proc wait_on_runs {run} {
 
 proc open_run {run} {
   stub::need {[dict get $::stub::runs $run] == 100} "$run has not ended"
+  stub::need {$::stub::opened eq ""} "a design is open already"
   set stub::opened $run
 }
 
 proc get_timing_paths {args} {
   stub::parse $args {-setup -hold} -max_paths {}
   stub::need {$::stub::opened eq "impl_1" && [dict size $found] == 2} "get_timing_paths: $args"
-  return path:worst
+  return path:[expr {[dict exists $found -hold] ? "hold" : "setup"}]
+}
+
+# -- The synthesised netlist ----------------------------------------------------------------------
+
+# Primitives of the core after synthesis: name -> properties. STUB_NETLIST holds words for what is
+# wrong: a register that one DSP of the array does not use, "few", "many", "more" (DSPs), "PCOUT",
+# "DO_REG", "no-ram", "fanout".
+proc stub::primitives {} {
+  variable primitives
+  if {[info exists primitives]} { return $primitives }
+  variable cells
+  set wrong [environment STUB_NETLIST ""]
+  set primitives {}
+  dict for {cell about} $cells {
+    if {[llength [split [dict get $about vlnv] :]] == 4 && [string match *:winogen:* [dict get $about vlnv]]} {
+      set core $cell
+    }
+  }
+  set top system_i/$core
+  dict set primitives $top [dict create REF_NAME ${::stub::design}_${core}_0 IS_PRIMITIVE 0]
+  set lanes [config $core LANES]
+  set chains [expr {$lanes * [config $core TILE_LANES]}]
+  set kind [expr {[string match xc7* [dict get $::stub::project part]] ? "E1" : "E2"}]
+  if {"few" in $wrong} { incr chains -1 }
+  for {set i 0} {$i < $chains * $lanes + 3 * $lanes + 3} {incr i} {
+    set inside [expr {$i < $chains * $lanes}]
+    set name $top/inst/u_core/u_core/[expr {$inside ? "u_compute/u_array/m" : "u_output/r"}]_$i
+    set last [expr {$i % $lanes == $lanes - 1}]
+    dict set primitives $name [dict create REF_NAME DSP48$kind AREG 1 BREG 1 MREG 1 PREG 1 \
+      PCOUT [expr {$inside && !$last}]]
+  }
+  set first $top/inst/u_core/u_core/u_compute/u_array/m_0
+  foreach register {AREG BREG MREG PREG PCOUT} {
+    if {$register in $wrong} { dict set primitives $first $register 0 }
+  }
+  if {"many" in $wrong} {
+    dict set primitives ${first}_again [dict get $primitives $first]
+  }
+  for {set i 0} {"more" in $wrong && $i < $chains * $lanes} {incr i} {
+    dict set primitives $top/inst/more_$i [dict create REF_NAME DSP48$kind AREG 0 BREG 0 MREG 0 \
+      PREG 0 PCOUT 0]
+  }
+  for {set i 0} {"no-ram" ni $wrong && $i < 20} {incr i} {
+    set registers [expr {"DO_REG" in $wrong && $i == 7 ? {0 0} : $i % 2 ? {0 1} : {1 0}}]
+    dict set primitives $top/inst/u_core/u_core/u_buffers/ram_$i [dict create \
+      REF_NAME RAMB[expr {$i % 3 ? "36" : "18"}]$kind \
+      DOA_REG [lindex $registers 0] DOB_REG [lindex $registers 1]]
+  }
+  # Those of others are no matter.
+  dict set primitives system_i/registers/inst/ram [dict create REF_NAME RAMB36$kind DOA_REG 0 \
+    DOB_REG 0]
+  return $primitives
+}
+
+# Whether properties meet a filter: KEY OP VALUE, joined by &&.
+proc stub::meets {filter properties} {
+  foreach term [split [string map {&& \u0001} $filter] \u0001] {
+    need {[llength $term] == 3} "filter '$filter'"
+    lassign $term key operator value
+    need {[dict exists $properties $key]} "nothing has a property $key, of filter '$filter'"
+    set has [dict get $properties $key]
+    set met [switch -- $operator {
+      == { expr {$has eq $value} }
+      =~ { string match $value $has }
+      > { expr {$has > $value} }
+      default { error "filter '$filter'" }
+    }]
+    if {!$met} { return 0 }
+  }
+  return 1
+}
+
+proc stub::need_netlist {} {
+  need {$::stub::opened in {synth_1 impl_1}} "no design is open"
+}
+
+proc get_cells {args} {
+  stub::parse $args {-quiet -hierarchical} -filter {}
+  stub::need_netlist
+  stub::need {[dict exists $found -hierarchical]} "get_cells: only with -hierarchical"
+  set names {}
+  dict for {name properties} [stub::primitives] {
+    if {[stub::meets [dict get $found -filter] [dict merge $properties [dict create NAME $name]]]} {
+      lappend names leaf:$name
+    }
+  }
+  stub::need {$names ne "" || [dict exists $found -quiet]} "no cell meets '[dict get $found -filter]'"
+  return $names
+}
+
+proc get_pins {args} {
+  stub::parse $args -quiet {-of_objects -filter} {}
+  stub::need_netlist
+  stub::need {[dict get $found -filter] eq {REF_PIN_NAME == PCOUT[0]}} "get_pins: $args"
+  return [lmap cell [dict get $found -of_objects] {
+    string cat leafpin: [stub::name $cell leaf] /PCOUT
+  }]
+}
+
+proc get_nets {args} {
+  stub::parse $args {-quiet -hierarchical -top_net_of_hierarchical_group} {-of_objects -filter} {}
+  stub::need_netlist
+  set nets {}
+  if {[dict exists $found -of_objects]} {
+    foreach pin [dict get $found -of_objects] {  ;# a pin that leads nowhere has no net
+      set cell [file dirname [stub::name $pin leafpin]]
+      if {[dict get [stub::primitives] $cell PCOUT]} { lappend nets net:$cell/cascade }
+    }
+    return $nets
+  }
+  stub::need {[dict exists $found -top_net_of_hierarchical_group]} "a net counts once for each level"
+  foreach {name type pins} {
+    system_i/winogen_0/inst/clear SIGNAL 3100 system_i/winogen_0/inst/aclk GLOBAL_CLOCK 30000
+    system_i/winogen_0/inst/<const0> GROUND 90000 system_i/ps/reset SIGNAL 50000
+  } {
+    if {$type eq "SIGNAL" && "fanout" in [stub::environment STUB_NETLIST ""]} { incr pins 100000 }
+    set about [dict create NAME $name TYPE $type FLAT_PIN_COUNT $pins]
+    if {[stub::meets [dict get $found -filter] $about]} { lappend nets net:$name }
+  }
+  return $nets
+}
+
+proc report_high_fanout_nets {args} {
+  stub::parse $args {} {-file -max_nets} {}
+  stub::need_netlist
+  close [open [dict get $found -file] w]
+}
+
+if {[stub::environment STUB_QOR 3] ne "none"} {
+  proc report_qor_assessment {args} {
+    stub::need {$args eq "-return_string"} "report_qor_assessment: $args"
+    stub::need_netlist
+    return "1. Overall Assessment Summary\n+-----+\n| QoR Assessment Score  |\
+[stub::environment STUB_QOR 3] - Design will likely not meet timing |\n| Flow Guidance | 1 |"
+  }
+}
+
+proc write_verilog {args} {
+  stub::parse $args -force {-mode -cell} {file}
+  stub::need_netlist
+  stub::need {[dict get $found -mode] eq "funcsim"} "write_verilog: $args"
+  stub::name [dict get $found -cell] leaf
+  set channel [open $file w]
+  puts $channel "module system_winogen_0_0; endmodule"
+  close $channel
+}
+
+# The worst slack of the open run, ns.
+proc stub::slack {kind} {
+  if {$kind eq "hold"} { return [environment STUB_HOLD 0.023] }
+  return [format %.3f [expr {1000.0 / $::stub::reached - 1000.0 / [environment STUB_REACHES 1000]}]]
+}
+
+# The clock that the design has now, MHz.
+proc stub::clock {} {
+  dict for {cell about} $::stub::cells {
+    if {[ip [dict get $about vlnv]] in {processing_system7 zynq_ultra_ps_e}} {
+      return [actual_frequency $cell]
+    }
+  }
+}
+
+# What the handoff file says of the clock.
+proc stub::handoff {} {
+  dict for {cell about} $::stub::cells {
+    switch [ip [dict get $about vlnv]] {
+      processing_system7 {
+        set source PCW_FCLK0_PERIPHERAL_CLKSRC
+        set actual PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ
+      }
+      zynq_ultra_ps_e {
+        set source PSU__CRL_APB__PL0_REF_CTRL__SRCSEL
+        set actual PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ
+      }
+      default continue
+    }
+    set lines {}
+    foreach {name value} [list $source [config $cell $source] $actual [actual_frequency $cell]] {
+      append lines "<PARAMETER NAME=\"$name\" VALUE=\"$value\"/>"
+    }
+    return "<EDKSYSTEM>$lines</EDKSYSTEM>"
+  }
+}
+
+proc reset_run {name} {
+  regsub {^run:} $name {} name
+  get_runs $name
+  dict set stub::runs $name 0
+  if {$name eq "synth_1"} { dict set stub::runs impl_1 0 }
+}
+
+proc close_design {} {
+  stub::need {$::stub::opened ne ""} "no design is open"
+  set stub::opened ""
+}
+
+proc open_bd_design {file} {
+  stub::name $file file
+  stub::need {$::stub::opened eq ""} "another design is open"
 }
 
 foreach command {report_utilization report_timing_summary} {

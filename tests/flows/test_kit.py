@@ -101,6 +101,7 @@ def test_a_kit(tmp_path, capsys):
     for needed in (
         "winogen/hw/rtl/top/winogen_core.sv", "winogen/notebooks/00_bring_up.ipynb",
         "winogen/network/zoo/digits.npz", "winogen/overlays/pynq-z2/board.yaml",
+        "winogen/overlays/pynq-z2-open/board.yaml", "winogen/hw/sim/tb_stream.sv",
         "winogen/cli/board_kit.py",
     ):  # fmt: skip
         assert needed in names
@@ -145,6 +146,9 @@ def test_the_readme_has_what_works(monkeypatch):
         runs = [line for line in commands[1:3] if "--device emulator" in line]
         assert len(runs) == (0 if bitstream else 2)
         assert ("--device board" in commands[3]) == bitstream
+    for board, tool in (("pynq-z2", "vivado"), ("pynq-z2-open", "open")):
+        text = kit.readme(board, "mine.wg", bitstream=False)
+        assert f"'winogen overlay build --board {board} --tool {tool}'" in text
 
 
 def test_programs_of_the_users_own(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -33,10 +34,14 @@ from winogen.fpga.open_tools import BITSTREAM, CHIPDB, DATABASE, FRAMES, NEXTPNR
 from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.runtime.open import emulated_device
 from winogen.target.board import load_board
+from winogen.target.handoff import read_handoff
 from winogen.target.hardware import parameters, rtl_headers, rtl_sources
 from winogen.target.hwh import INTC_BASE, IP_BASE
 
 PART = "xc7z020clg400-1"
+#: The build for these tools.
+BOARD = "pynq-z2-open"
+BUILDS = [(BOARD, 8), ("pynq-z1", 8), ("pynq-z1", 16), ("pynq-z2", 8), ("pynq-z2", 16)]
 PROGRAMS = ("nextpnr-xilinx", "fasm2frames", "xc7frames2bit")
 #: Writes a netlist that has a processing system, if all sources lie beside the script.
 FAKE_YOSYS = """
@@ -102,22 +107,24 @@ def tools(yosys, tmp_path, monkeypatch) -> Path:
     return record
 
 
-def build(tmp_path: Path, board: str = "pynq-z2", bits: int = 8, seconds: float = 60) -> Path:
-    return build_open(load_board(board, bits), tmp_path / "the out", seconds)
+def build(tmp_path: Path, board: str = BOARD, bits: int = 8, seconds: float = 60) -> Path:
+    large = board != BOARD
+    return build_open(load_board(board, bits), tmp_path / "the out", seconds, ignore_checks=large)
 
 
 # A build
 
 
-@pytest.mark.parametrize("board", ["pynq-z1", "pynq-z2"])
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("board, bits", BUILDS)
 def test_a_build(board, bits, tools, tmp_path):
     bit = build(tmp_path, board, bits)
     assert bit == tmp_path / "the out" / "winogen.bit"
     assert bit.with_suffix(".hwh").read_text() == open_hwh(load_board(board, bits))
     calls = [json.loads(line) for line in tools.read_text().splitlines()]
     assert [call[0] for call in calls] == list(PROGRAMS)
-    assert calls[0][calls[0].index("--freq") + 1] == "150"
+    assert calls[0][calls[0].index("--freq") + 1] == ("100" if board == BOARD else "150")
+    assert calls[0][calls[0].index("--fasm") + 1] == "winogen.fasm"
+    assert "--placer-heap-cell-placement-timeout" not in calls[0]  # this one has no such option
     assert Path(calls[0][calls[0].index("--chipdb") + 1]).name == "xc7z020clg400.bin"
 
 
@@ -131,16 +138,38 @@ def test_pynq_reads_the_bitstream(tools, tmp_path):
     assert 0xAA995566 in words  # bytes swapped, as the device wants them
 
 
-def test_himbaechel_finds_its_own_chip_database(yosys, tmp_path, monkeypatch):
-    install(tmp_path, monkeypatch, "nextpnr-himbaechel", "fasm2frames.py", "xc7frames2bit")
+@pytest.mark.parametrize("name", ["nextpnr-himbaechel-xilinx", "nextpnr-himbaechel"])
+def test_himbaechel_finds_its_own_chip_database(name, yosys, tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, name, "fasm2frames.py", "xc7frames2bit")
     databases(tmp_path, monkeypatch)
     monkeypatch.delenv(CHIPDB)
     record = tmp_path / "calls"
     monkeypatch.setenv("STUB_RECORD", str(record))
     assert build(tmp_path).is_file()
     call = json.loads(record.read_text().splitlines()[0])
-    assert call[1:3] == ["--device", PART]
-    assert "--chipdb" not in call
+    assert call[:3] == [name, "--device", PART]
+    assert "--chipdb" not in call and "--fasm" not in call
+    assert call[call.index("-o") + 1] == "fasm=winogen.fasm"
+    assert call[call.index("--placer-heap-cell-placement-timeout") + 1] == "0"
+
+
+def test_the_specific_program_is_preferred(yosys, tmp_path, monkeypatch):
+    """A nextpnr-himbaechel may be for other devices alone."""
+    install(tmp_path, monkeypatch, *NEXTPNR, *PROGRAMS[1:])
+    databases(tmp_path, monkeypatch)
+    record = tmp_path / "calls"
+    monkeypatch.setenv("STUB_RECORD", str(record))
+    build(tmp_path)
+    assert json.loads(record.read_text().splitlines()[0])[0] == "nextpnr-himbaechel-xilinx"
+
+
+def test_a_nextpnr_xilinx_that_is_himbaechel(tools, tmp_path, monkeypatch):
+    """By its options, since some releases call it so."""
+    monkeypatch.setenv("STUB_HIMBAECHEL", "1")
+    build(tmp_path)
+    call = json.loads(tools.read_text().splitlines()[0])
+    assert call[:3] == ["nextpnr-xilinx", "--device", PART]
+    assert "fasm=winogen.fasm" in call and "--chipdb" in call
 
 
 def test_the_chip_database_of_the_die_or_a_file(tools, tmp_path, monkeypatch):
@@ -158,9 +187,15 @@ def test_the_chip_database_of_the_die_or_a_file(tools, tmp_path, monkeypatch):
 def test_command(tools, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["overlay", "build", "--board", "pynq-z1", "--bits", "16", "--tool", "open"]
-    assert cli.main(words) == 0
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert "its array is 24 cascades of 8 DSPs" in error and "build --board pynq-z2-open" in error
+    assert not tools.exists()  # nothing was run
+    assert cli.main([*words, "--ignore-checks"]) == 0
     folder = Path("build", "overlay", "pynq-z1-int16")
-    assert capsys.readouterr().out == f"wrote {folder / 'winogen.bit'} and winogen.hwh\n"
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == f"wrote {folder / 'winogen.bit'} and winogen.hwh, for 150 MHz"
+    assert last.startswith("nextpnr's estimate knows no delays of DSPs, block RAMs")
     assert {p.name for p in folder.iterdir()} == {"winogen.bit", "winogen.hwh", "open"}
     assert cli.main([*words, "--settings-only"]) == 2
     assert "--settings-only goes with --tool vivado" in capsys.readouterr().err
@@ -169,8 +204,7 @@ def test_command(tools, tmp_path, monkeypatch, capsys):
 # The .hwh
 
 
-@pytest.mark.parametrize("board", ["pynq-z1", "pynq-z2"])
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("board, bits", BUILDS)
 def test_the_hwh_is_the_emulated_devices(board, bits):
     """But for who made it, and how much DRAM there is."""
     chosen = load_board(board, bits)
@@ -238,7 +272,7 @@ def test_what_is_missing_is_named(missing, without, yosys, tmp_path, monkeypatch
     for variable in without:
         monkeypatch.delenv(variable)
     out = tmp_path / "out"
-    code = cli.main(["overlay", "build", "--board", "pynq-z2", "--tool", "open", "-o", str(out)])
+    code = cli.main(["overlay", "build", "--board", BOARD, "--tool", "open", "-o", str(out)])
     error = capsys.readouterr().err
     if not missing and not without:
         assert (code, error) == (0, "")
@@ -269,7 +303,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch, capsys):
     install(tmp_path, monkeypatch)
     databases(tmp_path, monkeypatch)
     monkeypatch.setattr("winogen.fpga.yosys.importlib.util.find_spec", lambda name: None)
-    code = cli.main(["overlay", "build", "--board", "pynq-z2", "--tool", "open"])
+    code = cli.main(["overlay", "build", "--board", BOARD, "--tool", "open"])
     error = capsys.readouterr().err
     assert code == 2 and "synthesis needs Yosys" in error
     assert all(f"the program {name}" in error for name in PROGRAMS)
@@ -310,17 +344,55 @@ def test_other_boards(board, tmp_path):
 def test_missed_timing_keeps_the_last_overlay(tools, tmp_path, monkeypatch):
     bit = build(tmp_path)
     bit.write_text("the last one that works")
-    monkeypatch.setenv("STUB_MHZ", "119.05")
+    monkeypatch.setenv("STUB_MHZ", "49.05")
     message = (
-        r"nextpnr reaches 119\.05 MHz and pynq-z2 is clocked at 150 MHz .* lower clock_mhz in the "
-        r"board file, to 116\.667 or less"
+        r"nextpnr reaches 49\.05 MHz, pynq-z2-open is clocked at 100 MHz, and the slowest clock "
+        r"that is tried is 50 MHz"
     )
     with pytest.raises(DeviceError, match=message):
         build(tmp_path)
     assert bit.read_text() == "the last one that works"
-    slow = tmp_path / "slow.yaml"
-    slow.write_text("like: pynq-z2\nname: slow\nclock_mhz: 116.667\n")
-    assert build_open(load_board(slow), tmp_path / "slow", 60).is_file()
+
+
+@pytest.mark.parametrize(
+    "reaches, source, mhz",
+    [
+        (119.05, "IO PLL", 100),
+        (100, "IO PLL", 100),
+        (99.99, "DDR PLL", 1050 / 11),
+        (63, "IO PLL", 1000 / 16),
+        (50, "IO PLL", 50),
+    ],
+)
+def test_the_fastest_clock_that_is_reached(reaches, source, mhz, tools, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUB_MHZ", str(reaches))
+    found = read_handoff(build(tmp_path))
+    assert (found.clock_source, found.clock_mhz) == (source, pytest.approx(mhz))
+
+
+def test_a_lower_clock_is_said(tools, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STUB_MHZ", "63")
+    words = ["overlay", "build", "--board", BOARD, "--tool", "open", "-o", str(tmp_path / "x")]
+    assert cli.main(words) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.endswith("for 62.5 MHz")
+    assert second.startswith("timing was missed at 100 MHz: see nextpnr.log; driver and predict")
+
+
+@pytest.mark.parametrize(
+    "core, words",
+    [
+        ({"tile_lanes": 3}, "24 cascades of 8 DSPs, .* at most 22 on this device"),
+        ({"ci_lanes": 16, "co_lanes": 16}, "16 cascades of 16 DSPs, .* at most 11 on"),
+    ],
+)
+def test_an_array_that_cannot_be_placed(core, words, tools, tmp_path):
+    board = load_board(BOARD)
+    with pytest.raises(BoardError, match=words):
+        build_open(replace(board, core=replace(board.core, **core)), tmp_path / "out", 60)
+    assert not tools.exists()
+    fits = replace(board, core=replace(board.core, tile_lanes=2))
+    assert build_open(fits, tmp_path / "out", 60).is_file()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -421,7 +493,7 @@ def test_an_interrupt_leaves_nothing_behind(tools, tmp_path, monkeypatch):
     monkeypatch.setattr("winogen.common.process.subprocess.Popen", Popen)
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path)
-    assert len(processes) == 3  # Yosys, nextpnr, fasm2frames
+    assert len(processes) == 4  # nextpnr's options, Yosys, nextpnr, fasm2frames
     assert all(process.poll() is not None for process in processes)
     assert bit.read_bytes() == before
 
@@ -448,20 +520,20 @@ def run_yosys(board, work: Path, *, stop: str = "\x00", seconds: float = 1800) -
     return (work / "log").read_text()
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_yosys_elaborates_the_top_level(bits, tmp_path):
+@pytest.mark.parametrize("name, bits", [("pynq-z2", 8), ("pynq-z2", 16), (BOARD, 8)])
+def test_yosys_elaborates_the_top_level(name, bits, tmp_path):
     """Black boxes have the ports that the top level connects; no latch, no second driver."""
     pytest.importorskip("pyosys")
-    log = run_yosys(load_board("pynq-z2", bits), tmp_path / "work", stop="synth_xilinx")
+    log = run_yosys(load_board(name, bits), tmp_path / "work", stop="synth_xilinx")
     assert "Found and reported 0 problems." in log
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("bits", [8, 16])
-def test_the_netlist_for_nextpnr(bits, tmp_path):
-    """Primitives alone, all driven, within the device; about four minutes of Yosys."""
+@pytest.mark.parametrize("name, bits", [("pynq-z2", 8), ("pynq-z2", 16), (BOARD, 8)])
+def test_the_netlist_for_nextpnr(name, bits, tmp_path):
+    """Primitives alone, all driven, within the device; minutes of Yosys."""
     pytest.importorskip("pyosys")
-    board = load_board("pynq-z2", bits)
+    board = load_board(name, bits)
     run_yosys(board, tmp_path / "work")
     modules = json.loads((tmp_path / "work" / "open.json").read_text())["modules"]
     (top,) = modules.values()

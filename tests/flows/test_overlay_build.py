@@ -6,14 +6,16 @@ that design, that faults in the scripts do not get through the model, and the pr
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -28,9 +30,12 @@ from winogen.cli import main as cli
 from winogen.common.errors import BoardError, DeviceError, InputError
 from winogen.fpga import build as building
 from winogen.fpga.build import build_overlay, script, write_settings
+from winogen.fpga.parts import find_part
 from winogen.fpga.settings import overlay_settings, tcl_word
+from winogen.fpga.stimulus import Stimulus
 from winogen.runtime.open import emulated_device
-from winogen.target.board import Board, board_names, load_board
+from winogen.target.board import Board, board_folder, board_names, load_board
+from winogen.target.handoff import read_handoff
 from winogen.target.registers import REGISTERS
 
 STUB = FAKES / "vivado_stub.tcl"
@@ -160,14 +165,23 @@ def test_the_design_of_every_build(design):
     # Each master of the core has a memory port, through register slices at both ends.
     for i in range(3):
         name, port = made.through(f"winogen_0/m_axi_{i}")
-        assert port == f"{ps}/S_AXI_HP{i}{'' if zynq7 else '_FPD'}"
+        hp = i if zynq7 else (1, 3, 0)[i]
+        assert port == f"{ps}/S_AXI_HP{hp}{'' if zynq7 else '_FPD'}"
         assert made.config[name]["S00_HAS_REGSLICE"] == made.config[name]["M00_HAS_REGSLICE"] == "4"
-        width = f"PCW_S_AXI_HP{i}_DATA_WIDTH" if zynq7 else f"PSU__SAXIGP{i + 2}__DATA_WIDTH"
+        width = f"PCW_S_AXI_HP{hp}_DATA_WIDTH" if zynq7 else f"PSU__SAXIGP{hp + 2}__DATA_WIDTH"
         assert made.config[ps][width] == "64"
         segments = {s: where for (space, s), where in made.segments.items()
                     if space == f"winogen_0/m_axi_{i}"}  # fmt: skip
         assert list(segments.values()) == [(0, board.platform.ddr_mib << 20)]
         assert "DDR_LOW" in next(iter(segments))
+
+    if not zynq7:
+        used = {hp for hp in range(4) if made.config[ps][f"PSU__USE__S_AXI_GP{hp + 2}"] == "1"}
+        assert used == {0, 1, 3}
+        # Ports of the DDR controller behind HP0 to HP3, and who else is on them (UG1085).
+        controller = {0: "3, with DisplayPort", 1: "4", 2: "4", 3: "5, with a DMA controller"}
+        assert len({controller[hp] for hp in used}) == 3
+        assert made.through("winogen_0/m_axi_2")[1] == f"{ps}/S_AXI_HP0_FPD"  # least traffic
 
     # One clock, one reset, and the interrupt by way of the controller.
     clock = f"{ps}/{'FCLK_CLK0' if zynq7 else 'pl_clk0'}"
@@ -338,6 +352,7 @@ MP_FAULTS = [
     ("LPS_OCM ", "", "LPS_OCM has to be assigned or excluded"),
     ("$ps/pl_ps_irq0", "$ps/pl_ps_irq", "no pin 'zynq_ultra_ps_e_0/pl_ps_irq'"),
     ("[setting clock source]", "DPLL", "would clock the logic at 266.66"),
+    ("set used [expr {$hp in [setting memory_ports]}]", "set used 1", "S_AXI_HP2_FPD is not conne"),
 ]
 
 
@@ -403,10 +418,80 @@ def test_the_newest_board_files_are_taken(vivado, tmp_path, monkeypatch):
 def test_missed_timing_keeps_the_last_overlay(vivado, tmp_path, monkeypatch):
     bit = build_overlay(load_board("pynq-z2"), tmp_path / "out")
     bit.write_text("the last one that works")
-    monkeypatch.setenv("STUB_SLACK", "-0.251")
-    with pytest.raises(DeviceError, match=r"missed at 150 MHz: worst setup slack -0\.251 ns"):
+    monkeypatch.setenv("STUB_REACHES", "70")
+    with pytest.raises(
+        DeviceError, match=r"missed at every clock that was tried, which are 150 MHz"
+    ):
         build_overlay(load_board("pynq-z2"), tmp_path / "out")
     assert bit.read_text() == "the last one that works"
+
+
+@pytest.mark.parametrize(
+    "reaches, source, divisor, missed",
+    [
+        (149, "IO PLL", 7, [150]),
+        (140, "DDR PLL", 8, [150, 142.857143]),
+        (124, "DDR PLL", 9, [150, 142.857143, 131.25, 125]),
+    ],
+)
+def test_the_next_lower_clock_that_meets_timing_is_built(
+    reaches, source, divisor, missed, vivado, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("STUB_REACHES", str(reaches))
+    bit = build_overlay(load_board("pynq-z2"), tmp_path / "out")
+    config = Design.read(vivado).config["processing_system7_0"]
+    assert config["PCW_FCLK0_PERIPHERAL_CLKSRC"] == source
+    assert config["PCW_FCLK0_PERIPHERAL_DIVISOR0"] == str(divisor)
+    mhz = {"IO PLL": 1000, "DDR PLL": 1050}[source] / divisor
+    found = read_handoff(bit)
+    assert (found.clock_source, found.clock_mhz) == (source, pytest.approx(mhz))
+    log = (tmp_path / "out" / "vivado" / "vivado.log").read_text()
+    ran = [float(m) for m in re.findall("stage: implementation at (.*) MHz", log)]
+    assert ran == pytest.approx([*missed, mhz])
+    assert f"missed at {missed[-1]:.9g}"[:16] in log
+    reports = list((tmp_path / "out" / "vivado").glob("timing_missed_at_*_MHz.rpt"))
+    assert len(reports) == len(missed)
+
+
+def test_an_ultrascale_goes_down_its_own_pll(vivado, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUB_REACHES", "200")
+    bit = build_overlay(load_board("zcu104"), tmp_path / "out")
+    assert read_handoff(bit).clock_mhz == pytest.approx(1499.985 / 8)
+
+
+def test_what_was_built_is_said(vivado, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STUB_REACHES", "149")
+    words = ["overlay", "build", "--board", "pynq-z2", "--tool", "vivado"]
+    assert cli.main([*words, "-o", str(tmp_path / "out")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("winogen.bit and winogen.hwh, for 142.857 MHz")
+    assert second.startswith("timing was missed at 150 MHz: the reports are beside the log")
+
+
+def test_a_lower_clock_does_not_mend_hold(vivado, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUB_HOLD", "-0.012")
+    with pytest.raises(DeviceError, match=r"missed at 150 MHz: worst hold slack -0\.012 ns"):
+        build_overlay(load_board("pynq-z2"), tmp_path / "out")
+
+
+LOWER_FAULTS = [
+    ("      reset_run $run\n", "", "synth_1 has to be reset"),
+    ("[get_runs -quiet *_synth_1]", "{}", "_synth_1 is out of date"),
+    ("    change_clock\n", "    next_clock\n", "missed at every clock"),
+    ("    close_design\n", "", "another design is open"),
+]
+
+
+@pytest.mark.parametrize("old, new, message", LOWER_FAULTS)
+def test_a_fault_on_the_way_down_is_found(
+    old, new, message, vivado, scripts, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("STUB_REACHES", "149")
+    text = (scripts / "export.tcl").read_text()
+    assert old in text, "the fault is no longer one"
+    (scripts / "export.tcl").write_text(text.replace(old, new, 1))
+    with pytest.raises(DeviceError, match=re.escape(message)):
+        build_overlay(load_board("pynq-z2"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("run, what", [("synth_1", "synthesis"), ("impl_1", "implementation")])
@@ -414,6 +499,196 @@ def test_a_run_that_fails_is_named(run, what, vivado, tmp_path, monkeypatch):
     monkeypatch.setenv("STUB_FAILS", run)
     with pytest.raises(DeviceError, match=rf"{what} failed; its messages are in .*{run}/runme.log"):
         build_overlay(load_board("pynq-z2"), tmp_path / "out")
+
+
+# The netlist, before it is implemented
+
+
+NETLISTS = [
+    ("few", "the array has 184 DSPs instead of 192, one a multiplier"),
+    ("many", "the array has 193 DSPs instead of 192"),
+    (
+        "AREG",
+        "1 DSPs of the array do not use AREG, as system_i/winogen_0/inst/u_core/",
+    ),
+    ("BREG", "1 DSPs of the array do not use BREG"),
+    ("MREG", "1 DSPs of the array do not use MREG"),
+    ("PREG", "1 DSPs of the array do not use PREG"),
+    ("PCOUT", "167 DSPs of the array hand their sum on by the cascade (PCOUT) instead of 168"),
+    ("more", "the core takes 411 DSPs, which should be 220 at most"),
+    ("DO_REG", "1 of 20 block RAMs do not use their output registers (DOA_REG, DOB_REG), as "),
+    ("no-ram", "the core has no block RAM"),
+    (
+        "fanout",
+        "1 nets have more than 4608 pins (see fanout.rpt), as system_i/winogen_0/inst/",
+    ),
+]
+
+
+@pytest.mark.parametrize("wrong, message", NETLISTS)
+def test_a_netlist_that_is_not_as_meant(wrong, message, vivado, tmp_path, monkeypatch):
+    """It ends before the implementation, and says how to go on."""
+    monkeypatch.setenv("STUB_NETLIST", wrong)
+    with pytest.raises(DeviceError, match=re.escape(message)) as error:
+        build_overlay(load_board("pynq-z2"), tmp_path / "out")
+    assert "'winogen overlay build --ignore-checks' implements it nevertheless" in str(error.value)
+    log = (tmp_path / "out" / "vivado" / "vivado.log").read_text()
+    assert "stage: checks of the netlist" in log and "stage: implementation" not in log
+    assert build_overlay(load_board("pynq-z2"), tmp_path / "out", ignore_checks=True).is_file()
+    log = (tmp_path / "out" / "vivado" / "vivado.log").read_text()
+    assert f"WARNING: [winogen] synthesis has not made what is meant: {message}" in log
+
+
+def test_all_that_is_wrong_is_named_at_once(vivado, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STUB_NETLIST", "MREG PCOUT DO_REG")
+    words = ["overlay", "build", "--board", "pynq-z2", "--tool", "vivado"]
+    assert cli.main([*words, "-o", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in ("use MREG", "(PCOUT)", "output registers"))
+    assert error.count("\n") == 1
+    assert cli.main([*words, "-o", str(tmp_path / "out"), "--ignore-checks"]) == 0
+
+
+@pytest.mark.parametrize("score, words", [("3", "netlist is 3 of 5"), ("none", ""), ("x", "")])
+def test_vivados_own_assessment(score, words, vivado, tmp_path, monkeypatch):
+    """A version may have none, or write it in another form."""
+    monkeypatch.setenv("STUB_QOR", score)
+    build_overlay(load_board("pynq-z2"), tmp_path / "out")
+    log = (tmp_path / "out" / "vivado" / "vivado.log").read_text()
+    assert words in log and ("assessment" in log) == bool(words)
+
+
+def test_a_netlist_that_cannot_be_implemented(vivado, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUB_QOR", "1")
+    with pytest.raises(DeviceError, match="its assessment is 1 of 5"):
+        build_overlay(load_board("pynq-z2"), tmp_path / "out")
+
+
+CHECK_FAULTS = [
+    ("checks.tcl", "REF_NAME =~ $type", "TYPE =~ $type", "nothing has a property TYPE"),
+    ("checks.tcl", " -top_net_of_hierarchical_group", "", "a net counts once for each level"),
+    ("checks.tcl", "{AREG BREG MREG PREG}", "{AREG BREG M_REG PREG}", "has no M_REG"),
+    ("checks.tcl", "PCOUT[0]", "PCOUT[1]", "get_pins"),
+    ("checks.tcl", "report_qor_assessment -return_string}", "list {QoR Assessment Score | 1}}",
+     "is 1 of 5"),
+    ("export.tcl", "  open_run synth_1\n", "", "no design is open"),
+    ("export.tcl", "  close_design\n}", "}", "a design is open"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("file, old, new, message", CHECK_FAULTS)
+def test_a_fault_in_the_checks_is_found(file, old, new, message, vivado, scripts, tmp_path):
+    text = (scripts / file).read_text()
+    assert old in text, "the fault is no longer one"
+    (scripts / file).write_text(text.replace(old, new, 1))
+    with pytest.raises(DeviceError, match=re.escape(message)):
+        build_overlay(load_board("pynq-z2"), tmp_path / "out")
+
+
+def test_the_checks_know_every_build():
+    for name, bits in BUILDS:
+        board = load_board(name, bits)
+        checks = overlay_settings(board, Path())["checks"]
+        assert checks["multipliers"] <= checks["dsp_most"] <= find_part(board.part).dsp
+        assert checks["cascaded"] == checks["multipliers"] * 7 // 8 or board.core.ci_lanes != 8
+    record = json.loads((board_folder() / "pynq-z2" / "utilisation8.json").read_text())
+    checks = overlay_settings(load_board("pynq-z2"), Path())["checks"]
+    assert record["array"]["dsp"] == checks["multipliers"]
+    assert record["total"]["dsp"] <= checks["dsp_most"]
+    mine = replace(load_board("pynq-z2"), part="xc7z035ffg676-1")  # no figures for it
+    assert overlay_settings(mine, Path())["checks"]["dsp_most"] == 240
+
+
+# The stream in XSim
+
+
+STIMULUS = Stimulus(load_board("pynq-z2"), 0x400_0000, b"a" * 64, b"b" * 64, ((64, 1),), 10)
+
+
+@pytest.fixture
+def xsim(vivado, tmp_path):
+    for name in ("xvlog", "xelab", "xsim"):
+        program = tmp_path / "bin" / name
+        command = shlex.join([sys.executable, str(FAKES / "xsim_stub.py"), name])
+        program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        program.chmod(0o755)
+
+
+def test_a_stream_is_simulated(xsim, tmp_path, monkeypatch):
+    """At the first clock, before anything is implemented."""
+    monkeypatch.setenv("STUB_REACHES", "149")
+    assert build_overlay(load_board("pynq-z2"), tmp_path / "out", stimulus=STIMULUS).is_file()
+    log = (tmp_path / "out" / "vivado" / "vivado.log").read_text()
+    assert log.count("stage: simulation of one stream") == 1
+    assert log.index("winogen: PASS: 7680 words") < log.index("stage: implementation")
+    assert log.count("stage: checks of the netlist") == 2
+    folder = tmp_path / "out" / "vivado" / "simulation"
+    assert (folder / "before.hex").read_text() == "6161616161616161\n" * 8
+    assert (folder / "writes.hex").read_text() == "0000004000000001\n"
+
+
+@pytest.mark.parametrize(
+    "says, message",
+    [
+        ("FAIL: 12 of 7680 words of memory are wrong", "logic computes: FAIL: 12 of 7680 words of"),
+        ("", "logic computes: no verdict"),
+        ("xvlog", "XSim's xvlog failed"),
+        ("xelab", "XSim's xelab failed"),
+        ("xsim", "XSim's xsim failed"),
+    ],
+)
+def test_a_netlist_that_computes_something_else(says, message, xsim, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUB_XSIM", says)
+    with pytest.raises(DeviceError, match=re.escape(message)) as error:
+        build_overlay(load_board("pynq-z2"), tmp_path / "out", stimulus=STIMULUS)
+    assert "said_by_x" in str(error.value)
+    log = (tmp_path / "out" / "vivado" / "vivado.log").read_text()
+    assert "stage: implementation" not in log
+
+
+SIMULATION_FAULTS = [
+    ("-mode funcsim", "-mode design", "write_verilog"),
+    ("-L unisims_ver", "-L unisim", "XSim's xelab failed"),
+    (" -i .", "", "XSim's xvlog failed"),
+    ("--sv ", "", "XSim's xvlog failed"),
+    ("=$module", "=winogen", "XSim's xvlog failed"),
+    (" work.glbl", " work.global", "XSim's xelab failed"),
+    ("  cd $folder\n", "", "XSim's xvlog failed"),
+]
+
+
+@pytest.mark.parametrize("old, new, message", SIMULATION_FAULTS)
+def test_a_fault_in_the_simulation_is_found(old, new, message, xsim, scripts, tmp_path):
+    text = (scripts / "simulate.tcl").read_text()
+    assert old in text, "the fault is no longer one"
+    (scripts / "simulate.tcl").write_text(text.replace(old, new, 1))
+    with pytest.raises(DeviceError, match=re.escape(message)):
+        build_overlay(load_board("pynq-z2"), tmp_path / "out", stimulus=STIMULUS)
+
+
+def test_no_xsim(vivado, tmp_path, monkeypatch):
+    """Vivado's own comes first, then what is on PATH."""
+    monkeypatch.setenv("XILINX_VIVADO", str(tmp_path / "none"))
+    with pytest.raises(DeviceError, match="XSim's xvlog failed"):
+        build_overlay(load_board("pynq-z2"), tmp_path / "out", stimulus=STIMULUS)
+
+
+def test_the_command_that_simulates(xsim, tmp_path, monkeypatch, capsys):
+    boards = []
+    monkeypatch.setattr(
+        "winogen.doctor.stream.conformance_stimulus", lambda b: (boards.append(b), STIMULUS)[1]
+    )
+    words = ["overlay", "build", "--board", "pynq-z2", "-o", str(tmp_path / "out"), "--simulate"]
+    assert cli.main([*words, "--tool", "vivado"]) == 0
+    assert [board.name for board in boards] == ["pynq-z2"]
+    only = [*words[:-2], str(tmp_path / "only"), "--simulate", "--settings-only"]
+    assert cli.main([*only, "--tool", "vivado"]) == 0
+    folder = tmp_path / "only" / "vivado"
+    assert (folder / "simulation" / "after.hex").is_file()
+    assert "dict set settings simulation bench" in (folder / "settings.tcl").read_text()
+    capsys.readouterr()
+    assert cli.main([*words, "--tool", "open"]) == 2
+    assert "--simulate goes with --tool vivado" in capsys.readouterr().err
 
 
 # The program around it
@@ -441,11 +716,13 @@ def test_command(vivado, tmp_path, monkeypatch, capsys):
     words = ["overlay", "build", "--board", "pynq-z1", "--bits", "16", "--tool", "vivado"]
     assert cli.main(words) == 0
     folder = Path("build", "overlay", "pynq-z1-int16")
-    assert capsys.readouterr().out == f"wrote {folder / 'winogen.bit'} and winogen.hwh\n"
+    out = f"wrote {folder / 'winogen.bit'} and winogen.hwh, for 150 MHz\n"
+    assert capsys.readouterr().out == out
     assert (folder / "winogen.bit").is_file()
     log = (folder / "vivado" / "vivado.log").read_text()
     assert re.findall("stage: (.*)", log) == [
-        "packaging the core", "block design", "synthesis", "implementation", "bitstream",
+        "packaging the core", "block design", "synthesis at 150 MHz", "checks of the netlist",
+        "implementation at 150 MHz", "bitstream for 150 MHz",
     ]  # fmt: skip
 
 
@@ -470,8 +747,11 @@ def test_what_cannot_be_built(words, message, tmp_path, monkeypatch, capsys):
 def test_clocks_that_no_overlay_has(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("like: pynq-z2\nname: mine\nclock_mhz: 140\n")
-    with pytest.raises(BoardError, match="140, is no whole fraction of 1050 MHz"):
+    with pytest.raises(BoardError, match="140, is no whole fraction of 1050 MHz") as refused:
         overlay_settings(load_board(path), tmp_path)
+    text = str(refused.value)  # those of both PLLs
+    assert "175, 150, 131.25, 116.667, 105, 95.4545 from DDR PLL (1050)" in text
+    assert "166.667, 142.857, 125, 111.111, 100, 90.9091 from IO PLL (1000)" in text
     slow = "like: pynq-z2\nname: mine\nclock_mhz: 10.5\n"  # 100 = 50 x 2
     path.write_text(slow)
     clock = overlay_settings(load_board(path), tmp_path)["clock"]

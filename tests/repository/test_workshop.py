@@ -84,10 +84,11 @@ def test_parts_are_the_whole_suite():
 
 
 def test_the_other_generation_of_pynq():
-    """It is another one than CI's own, and runs folders that there are."""
+    """It is another one than CI's own, and runs what there is."""
     text = ast.unparse(sessions()["pynq3"])
-    assert "*PYNQ" in text and "PYNQ3" in text
-    assert [path for path in constant("PYNQ") if not (ROOT / path).is_dir()] == []
+    assert "*PYNQ" in text and "PYNQ3" in text and "NOT_PYNQ" in text
+    named = constant("PYNQ") + constant("NOT_PYNQ") + constant("BOARD_RUN")
+    assert [path for path in named if not (ROOT / path).exists()] == []
     (own,) = re.findall(r"'(pynq==[\d.]+)'", CI)
     assert own.split(".")[0] != constant("PYNQ3").split(".")[0]
 
@@ -102,6 +103,22 @@ def test_the_stage_of_all_tests_is_the_readme_s_command():
     assert tuple(command[command.index(".venv/bin/python") + 1 :]) == constant("PYTEST")
     assert "*PYTEST" in ast.unparse(sessions()["tests"])
     assert CI.rindex("stage tests") > CI.rindex("stage pynq3")
+
+
+def test_the_readme_s_first_command_is_run_by_every_python():
+    classifiers = "\n".join(PYPROJECT["project"]["classifiers"])
+    pythons = constant("PYTHONS")
+    assert tuple(re.findall(r"Python :: (3\.\d+)$", classifiers, re.M)) == pythons
+    low, high = (tuple(map(int, v.split("."))) for v in (pythons[0], pythons[-1]))
+    assert PYPROJECT["project"]["requires-python"] == (
+        f">={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}"
+    )
+    assert f"(Python {pythons[0]} to {pythons[-1]};" in README
+    first = re.findall(r"^python3 -m venv .*$", README, re.M)[0].split(" && ")
+    assert first[1] == ".venv/bin/pip install ."
+    assert tuple(first[2].removeprefix(".venv/bin/").split()) == constant("FIRST")
+    text = ast.unparse(sessions()["pythons"])
+    assert "python=PYTHONS" in text and "session.run(*FIRST)" in text
 
 
 def test_the_readme_names_the_quick_tier():

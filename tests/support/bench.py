@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 from unittest import mock
@@ -30,7 +31,7 @@ from winogen.target import isa, registers
 from winogen.target.board import Board, load_board
 from winogen.target.isa import Instruction
 from winogen.target.numerics import storage_dtype
-from winogen.target.registers import Segment
+from winogen.target.registers import Access, Segment, window_names
 
 #: Every device that must pass the conformance suite: what Generator takes, for a board's build.
 DEVICES: dict[str, Callable[[Board], Any]] = {
@@ -48,6 +49,12 @@ def builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
     return [OWN_BUILD[device]] if device in OWN_BUILD else list(wanted)
 
 
+def paired(board: Board) -> Board:
+    """The same board with two products a multiplier: words of weights are as wide as two."""
+    core = board.core
+    return replace(board, core=replace(core, products=2, weight_depth=core.weight_depth // 2))
+
+
 def compile_network(graph: Graph, network: QuantNetwork, board: Board, **options: Any) -> Compiled:
     """Compile integers made by hand, with whatever names and shapes ``graph`` has."""
     with mock.patch("winogen.compiler.compile.quantise", return_value=network):
@@ -57,7 +64,7 @@ def compile_network(graph: Graph, network: QuantNetwork, board: Board, **options
 def run_integers(generator: Generator, q: NDArray[np.int64]) -> NDArray[np.int64]:
     """Output integers (N, C, H, W) for input integers, through the public interface."""
     program = generator.program
-    out = generator.generate(q * program.input_format.scale, as_float=True)
+    out = generator.generate(q * program.input_format.scale, as_float=True, count=True)
     f = program.output_format
     return np.rint(out.astype(np.float64) / f.scale + f.zero_point).astype(np.int64)
 
@@ -98,8 +105,8 @@ def small(board: str = "tiny", bits: int = 8, batch: int = 2) -> Compiled:
 class Rig:
     """A core and its memory without pynq: registers and bytes, for what a Generator never does.
 
-    Segments lie apart, each with room to spare; WATCHDOG has its reset value. ``core`` makes
-    another core than the emulated one, for the memory that it is given.
+    Segments lie apart, each with room to spare; WATCHDOG has its reset value, and windows are as
+    wide as can be. ``core`` makes another core than the emulated one, for the memory it is given.
     """
 
     STREAM = DDR_BASE
@@ -120,6 +127,16 @@ class Rig:
         for segment, base in self.BASES.items():
             self.set(f"{segment.name}_BASE", base)
         self.set("STREAM_BASE", self.STREAM)
+        for access in Access:
+            self.open(access, (0, 0xFFFF_FFFF))
+
+    def open(self, access: Access, *pages: tuple[int, int]) -> None:
+        """Windows of an access, from their first page to their last; the others are closed."""
+        names = window_names(access)
+        closed = [registers.CLOSED_WINDOW] * (len(names) - len(pages))
+        for name, (first, last) in zip(names, [*pages, *closed], strict=True):
+            self.set(f"{name}_FIRST", first)
+            self.set(f"{name}_LAST", last)
 
     def get(self, name: str) -> int:
         """A register, or both halves of a 64-bit one."""

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from winogen.target.isa import Instruction, Opcode
+import numpy as np
+
+from winogen.target import isa
+from winogen.target.isa import Instruction, Opcode, Store
 from winogen.target.registers import Engine
 
 #: An opcode, and fields of its last instruction that make it illegal.
@@ -37,3 +40,25 @@ def starving(stream: list[Instruction]) -> tuple[list[Instruction], int]:
             last = x
     last.signal &= ~(1 << Engine.STORE)
     return instructions, len(instructions) - 1
+
+
+def flipped(rng: Any, code: bytes) -> bytes:
+    """A stream with up to three bits flipped."""
+    words = np.frombuffer(code, "<u4").copy()
+    for _ in range(int(rng.integers(1, 4))):
+        at = int(rng.integers(len(words)))
+        words[at] ^= np.uint32(1 << int(rng.integers(32)))
+    return words.tobytes()
+
+
+def bent(rng: Any, code: bytes) -> bytes:
+    """A stream of which one store writes elsewhere."""
+    instructions = isa.decode(code)
+    stores = [x for x in instructions if isinstance(x, Store)]
+    store = stores[int(rng.integers(len(stores)))]
+    names = ("offset", "segment", "images", "rows", "columns", "image_stride", "row_stride")
+    name = names[int(rng.integers(len(names)))]
+    width = isa.FIELDS[store.opcode][name].width
+    value = getattr(store, name) + (1 << int(rng.integers(min(width, 21))))
+    setattr(store, name, value % (1 << width))
+    return isa.encode(instructions)

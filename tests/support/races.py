@@ -7,17 +7,18 @@ happens-before is proved by the tokens.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winogen.target import isa
 from winogen.target.board import Board
-from winogen.target.checks import table_depth
+from winogen.target.checks import descriptor_problem, dram_range, table_depth
 from winogen.target.isa import Instruction, Opcode, Table
-from winogen.target.registers import Engine
+from winogen.target.registers import Engine, Segment
 
 ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 
@@ -154,26 +155,51 @@ def weight_words(instruction: Instruction, positions: NDArray[np.int64]) -> Touc
     return Touch("weight", np.arange(f["base"], f["base"] + f["blocks"] * words), True)
 
 
-def races(instructions: Sequence[Instruction], board: Board, weights: bytes) -> list[str]:
-    """Pairs of instructions that touch the same word in no certain order, one of them writing."""
-    clock = clocks(instructions)
+@dataclass
+class Race:
+    """Two instructions, by index, that touch the same word in no certain order."""
+
+    memory: str
+    writer: int
+    other: int
+
+
+def touched(
+    instructions: Sequence[Instruction], board: Board, weights: bytes
+) -> Iterator[list[Touch]]:
+    """All that each of the instructions touches, in their order."""
     table = {n: np.zeros(table_depth(Table.PHASE, board.core), np.int64)
              for n in ("param", "positions")}  # fmt: skip
-    size = 1 + max(
-        [1 << 12, *(int(t.words.max()) for x in instructions
-                    for t in touches(x, board, table["param"]))]
-    )  # fmt: skip
-    latest: dict[tuple[str, bool], NDArray[np.int64]] = {}
-    found = []
-    for index, x in enumerate(instructions):
+    for x in instructions:
         if x.opcode is Opcode.LOAD_TABLE and x.table == Table.PHASE:
+            # What else than constants is loaded may say anything.
+            table["param"][x.base : x.base + x.count] = board.core.param_depth - 1
+            table["positions"][x.base : x.base + x.count] = 0xFFFF
             data = weights[x.offset : x.offset + 8 * x.count]
-            for name, values in isa.unpack_table(Table.PHASE, data).items():
-                if name in table:
-                    table[name][x.base : x.base + x.count] = values
+            if x.segment == Segment.WEIGHTS and len(data) == 8 * x.count:
+                for name, values in isa.unpack_table(Table.PHASE, data).items():
+                    if name in table:
+                        table[name][x.base : x.base + x.count] = values
         here = touches(x, board, table["param"])
         if x.opcode is Opcode.LOAD_WEIGHTS:
             here.append(weight_words(x, table["positions"]))
+        yield here
+
+
+def races(instructions: Sequence[Instruction], board: Board, weights: bytes) -> list[Race]:
+    """Pairs of instructions that touch the same word in no certain order, one of them writing."""
+    return races_among(instructions, list(touched(instructions, board, weights)))
+
+
+def races_among(instructions: Sequence[Instruction], touches: Sequence[list[Touch]]) -> list[Race]:
+    """:func:`races`, for what each instruction touches."""
+    clock = clocks(instructions)
+    size: Counter[str] = Counter()
+    for touch in chain.from_iterable(touches):
+        size[touch.memory] = max(size[touch.memory], 1 + int(touch.words.max(initial=0)))
+    latest: dict[tuple[str, bool], NDArray[np.int64]] = {}
+    found = []
+    for index, (x, here) in enumerate(zip(instructions, touches)):
         for touch in here:
             for write in (True, False) if touch.write else (True,):
                 seen = latest.get((touch.memory, write))
@@ -181,9 +207,80 @@ def races(instructions: Sequence[Instruction], board: Board, weights: bytes) -> 
                     continue
                 late = seen[:, touch.words] > clock[index][:, None]
                 late[x.engine] = False
-                for other in np.unique(seen[:, touch.words][late]):
-                    found.append(f"{other} and {index} on {touch.memory}")
+                for other in map(int, np.unique(seen[:, touch.words][late])):
+                    pair = (other, index) if write else (index, other)
+                    found.append(Race(touch.memory, *pair))
             key = (touch.memory, touch.write)
-            seen = latest.setdefault(key, np.full((3, size), -1, np.int64))
-            seen[x.engine, touch.words] = index
+            if key not in latest:
+                latest[key] = np.full((3, size[touch.memory]), -1, np.int64)
+            latest[key][x.engine, touch.words] = index
     return found
+
+
+#: What makes an instruction illegal beside its fields, by what it reads.
+DECIDING = {
+    Opcode.COMPUTE: {"STEP", "ACCUMULATOR", "PHASE", "param"},
+    Opcode.LOAD_WEIGHTS: {"PHASE"},
+    Opcode.LOAD_PARAMS: {"dram"},
+}
+
+
+@dataclass
+class Doubt:
+    """What time decides of a stream.
+
+    Attributes
+    ----------
+    races : on words of any memory, all of DRAM being one
+    failing : instructions that may be legal or not, as what decides it is read in a race, or comes
+        from what was
+    """
+
+    races: list[Race]
+    failing: set[int]
+
+
+def doubt(
+    instructions: Sequence[Instruction], board: Board, weights: bytes,
+    bases: Mapping[Segment, int], end: int,
+) -> Doubt:  # fmt: skip
+    """What time decides, where segments lie at ``bases`` of a memory that ends at ``end``.
+
+    What the hardware refuses by its fields touches nothing, nor does anything beyond the memory.
+    """
+    core = board.core
+    legal = [descriptor_problem(x, core) is None for x in instructions]
+    found: list[list[Touch]] = [[] for _ in instructions]
+    indices = [i for i, good in enumerate(legal) if good]
+    kept = [instructions[i] for i in indices]
+    for index, x, here in zip(indices, kept, touched(kept, board, weights)):
+        for t in [t for t in here if t.memory.startswith("dram")]:
+            t.memory, t.words = "dram", t.words + bases[x.segment] // core.word_bytes
+            t.words = t.words[t.words < end // core.word_bytes]
+        span = dram_range(x, core)
+        if span is not None and x.opcode not in (Opcode.LOAD_INPUT, Opcode.STORE):
+            start, stop = (min(bases[span[0]] + at, end) for at in span[1:])
+            words = np.arange(start // core.word_bytes, -(-stop // core.word_bytes))
+            here.append(Touch("dram", words, False))
+        if x.opcode is Opcode.LOAD_WEIGHTS:
+            here.append(Touch("PHASE", np.arange(x.phase_base, x.phase_base + x.phases), False))
+        if x.opcode is Opcode.COMPUTE:  # all of the partial sums in one
+            here += [Touch("psum", np.zeros(1, np.int64), write) for write in (False, True)]
+        found[index] = here
+    pairs = races_among(instructions, found)
+    racing = {(r.memory, r.other) for r in pairs}
+    uncertain: dict[str, set[int]] = {}
+    failing = set()
+    for index in interleave(instructions, greedy(ENGINES)):
+        x = instructions[index]
+        through = {
+            t.memory for t in found[index]
+            if not t.write and ((t.memory, index) in racing
+                                or not uncertain.get(t.memory, set()).isdisjoint(t.words.tolist()))
+        }  # fmt: skip
+        if through & DECIDING.get(x.opcode, set()):
+            failing.add(index)
+        for t in found[index] if through else []:
+            if t.write:
+                uncertain.setdefault(t.memory, set()).update(t.words.tolist())
+    return Doubt(pairs, failing)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from winogen.common.errors import DeviceError
+from winogen.common.errors import BoardError, DeviceError
 from winogen.runtime.open import OpenDevice, open_device
-from winogen.runtime.overlay import OVERLAY_NAMES
-from winogen.target.board import Board, board_folder, load_board
+from winogen.target.board import (
+    OVERLAY_NAMES,
+    Board,
+    board_folder,
+    build_for,
+    builds_for,
+    load_board,
+)
 
 
 class RealBoard:
@@ -31,6 +38,7 @@ class RealBoard:
                 "the environment variable BOARD does not say which board this is; on a board, be "
                 "root in PYNQ's environment ('sudo -i')"
             )
+        name = self._build(name, overlay)
         self.board = load_board(name, bits or self._width(name, overlay))
         self._overlay = overlay
         self._opened: OpenDevice | None = None
@@ -56,6 +64,20 @@ class RealBoard:
         name, bits = self.build
         where = self._opened.overlay.bitfile_name if self._opened else "not loaded"
         return f"{name}, int{bits} build, overlay {where}"
+
+    @staticmethod
+    def _build(name: str, overlay: Path | None) -> str:
+        """The build for this board that the bitstream is of, by the hash in its .hwh."""
+        if overlay is None:
+            return build_for(name)
+        hwh = overlay.with_suffix(".hwh")
+        text = hwh.read_text(errors="replace").lower() if hwh.is_file() else ""
+        for build in builds_for(name):
+            for bits in OVERLAY_NAMES:
+                with suppress(BoardError):
+                    if f"{load_board(build, bits).core.config_hash32:08x}" in text:
+                        return build
+        return name
 
     @staticmethod
     def _width(name: str, overlay: Path | None) -> int:

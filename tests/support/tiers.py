@@ -1,4 +1,4 @@
-"""The quick tier: what catches most, in two minutes of two processors; ``pytest -m quick``.
+"""The quick tier (``pytest -m quick``), two minutes of two processors; the order of all tests.
 
 All that is in some folders and needs neither Verilator's simulations nor another pytest, but what
 is slow. Tests of the simulated logic have ``rtl`` in their names.
@@ -12,6 +12,16 @@ FOLDERS = ("unit", "devices", "repository")
 #: Files and functions that are left out of these folders, and why.
 SLOW = {
     "devices/test_board_run.py": "starts pytest a dozen times",
+    "devices/test_conformance.py::test_batches": "6 s",
+    "devices/test_conformance.py::test_extreme_weights_and_activations": "8 s",
+    "devices/test_core.py::test_any_change_of_a_stream_is_the_same_to_both": "9 s",
+    "devices/test_core.py::test_a_sum_that_goes_on_in_another_place": "3 s",
+    "devices/test_left_behind.py": "processes that are killed, 15 s",
+    "devices/test_random_networks.py::test_emulators": "11 s; every layer and mode is in it",
+    "devices/test_simulation_end.py": "processes, 3 s",
+    "devices/test_soft_errors.py::test_what_changes_between_runs_is_written_again": "4 s",
+    "devices/test_soft_errors.py::test_no_wrong_picture_is_returned": "two runs for each flip, 3 s",
+    "devices/test_soft_errors.py::test_without_the_check_wrong_pictures_are_returned": "likewise",
     "devices/test_waits.py::test_signals_at_random_times": "4 s; others strike at every access",
     "repository/test_docs.py::test_python_examples_run": "a process for every example",
     "repository/test_lint.py::test_the_core_is_clean_in_every_build": "the whole core each time",
@@ -19,25 +29,45 @@ SLOW = {
     "repository/test_lint.py::test_the_top_level_of_the_open_flow_is_clean": "likewise",
     "repository/test_lint.py::test_yosys_elaborates_the_core_and_finds_no_problem": "likewise",
     "repository/test_signs.py::test_no_sign_hangs_on_a_cast": "the whole core twice",
+    "repository/test_strategies.py::test_a_network_that_fails_shrinks_to_the_layer_that_does":
+        "shrinking, 4 s",
+    "unit/cli/test_completion.py": "processes, 4 s",
+    "unit/cli/test_progress.py::test_compile_verify_and_check": "four commands, 3 s",
+    "unit/compilation/test_check.py::test_a_network_that_runs": "compiles it too, 3 s",
+    "unit/compilation/test_check.py::test_what_does_not_fit_is_said_for_each_board":
+        "large layers, 3 s",
+    "unit/cli/test_streams.py::test_what_is_printed_does_not_get_into_a_file": "processes, 3 s",
+    "unit/common/test_pynq_library.py::test_one_sentence": "nine processes, 7 s",
+    "unit/compilation/test_compile.py::test_python_and_the_command_write_the_same_bytes": "4 s",
+    "unit/compiler/test_hazards.py::test_a_missing_token_is_a_race_unless_others_imply_it": "7 s",
+    "unit/compiler/test_hazards.py::test_every_order_gives_the_same_bytes": "3 s",
+    "unit/compiler/test_hazards.py::test_no_stream_of_any_network_has_a_race": "3 s",
+    "unit/compiler/test_lower.py::test_every_mode_equals_the_loops": "plain loops, 5 s",
+    "unit/compiler/test_quantise.py::test_super_resolution_stays_close": "large images, 3 s",
     "unit/compiler/test_quantise.py::test_trained_networks_reach_what_a_good_quantiser_reaches":
         "large networks, 12 s",
+    "unit/compiler/test_schedule.py::test_random_networks_on_the_smallest_memories": "8 s",
     "unit/compiler/test_schedule.py::test_the_zoo": "large networks, 40 s",
     "unit/cli/test_waits.py::test_a_signal_ends_it_in_good_order": "two processes",
     "unit/cost/test_simulate.py::test_speed_up_where_compute_is_the_limit": "4 s",
+    "unit/doctor/test_doctor.py::test_a_board_that_winogen_does_not_know": "every check, 5 s",
+    "unit/doctor/test_doctor.py::test_a_stream_that_never_ends_is_given_up": "waits, 10 s",
+    "unit/doctor/test_first_day.py::test_a_bus_that_nobody_answers_on_ends_a_check_and_not_doctor":
+        "processes, 3 s",
+    "unit/doctor/test_first_day.py::test_a_sound_board_passes": "every check, 2 s",
+    "unit/network/onnx/test_refusals.py::test_damaged_files": "a process, 6 s",
     "unit/network/onnx/test_importer.py::test_onnx_node_tests_pass_or_are_refused_as_documented":
         "hundreds of models, 6 s",
+    "unit/runtime/test_generator.py::test_batches_of_any_size": "3 s",
+    "unit/runtime/test_generator.py::test_modes_by_name": "a network in every mode, 7 s",
     "unit/runtime/test_generator.py::test_trained_networks_look_like_the_float_network": "8 s",
+    "unit/target/test_refusals.py::test_every_message_is_that_of_the_plain_rules": "7 s",
+    "unit/quality/test_verify.py::test_every_layer_of_a_traced_program_is_the_references": "4 s",
+    "unit/runtime/test_windows.py::test_random_networks_in_windows": "6 s",
     "unit/runtime/test_windows.py::test_images_of_any_size_on_the_emulator": "large images, 10 s",
 }  # fmt: skip
-#: Functions whose sweeps the emulator alone goes through; the machine is held to it elsewhere.
-SWEEPS = (
-    "test_batches",
-    "test_channels_that_do_not_fill_a_block",
-    "test_every_deconvolution",
-    "test_extreme_weights_and_activations",
-    "test_odd_sizes",
-    "test_random_networks",
-)
+#: The one conformance test that the machine takes part in; the full suite holds it to all of them.
+MACHINE = "test_every_mode"
 
 
 def is_quick(path: PurePath, name: str) -> bool:
@@ -51,6 +81,50 @@ def is_quick(path: PurePath, name: str) -> bool:
     function, _, case = name.partition("[")
     if path.parts[0] not in FOLDERS or "rtl" in name:
         return False
-    if function in SWEEPS and case.startswith("machine"):
+    if case.startswith("machine") and function != MACHINE:
         return False
     return not {str(path), f"{path}::{function}"} & SLOW.keys()
+
+
+#: The conformance suite; on its slowest devices what others cover is left to the long sweeps.
+SUITE = PurePath("devices/test_conformance.py")
+
+
+def is_swept(path: PurePath, name: str) -> bool:
+    """Whether a test of the conformance suite is one of the long sweeps, where all devices run.
+
+    The machine is the emulator without what makes it fast: one test holds it to every mode. The
+    logic of 16 bits with the whole array takes half a minute to build: smaller ones are run, and
+    the same tests with 8 bits.
+    """
+    function, _, case = name.partition("[")
+    words = case.rstrip("]").split("-")
+    if path != SUITE:
+        return False
+    if words[0] == "machine":
+        return function != MACHINE
+    return words[0] == "rtl" and "16" in words and function in LARGE_BUILD
+
+
+LARGE_BUILD = (
+    "test_batches",
+    "test_extreme_weights_and_activations",
+    "test_sums_at_the_limit_of_the_accumulator",
+    "test_the_last_bit_of_large_sums",
+)
+#: Files with the longest tests, which are begun first.
+LONGEST = (
+    "rtl/core/test_synthesis.py",
+    "flows/test_site.py",
+    "rtl/core/test_open_top.py",
+    "rtl/units",
+    "rtl",
+)
+
+
+def starts(path: PurePath) -> int:
+    """The place of a test file, within tests/, in the order of the run: long tests come first."""
+    for place, first in enumerate(LONGEST):
+        if path.is_relative_to(first):
+            return place
+    return len(LONGEST)

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from winogen.common.errors import InputError
 from winogen.common.files import temporary_folder
-from winogen.runtime.overlay import OVERLAY_NAMES
-from winogen.target.board import board_folder
+from winogen.target.board import OVERLAY_NAMES, board_folder, build_tool
 
 #: What pytest needs on Python 3.10 too: pip leaves out what the Python that runs it does not need.
 TEST_PACKAGES = ("pytest>=8.4,<10", "exceptiongroup", "tomli", "typing_extensions")
@@ -63,7 +62,7 @@ _EMULATED = """\
     PYTHONPATH=packages python3 -m pytest
 
 These run on the emulated device: this kit has no bitstream, without which the board's logic cannot
-run anything. Build one ('winogen overlay build --board {board} --tool vivado'), then make the kit
+run anything. Build one ('winogen overlay build --board {board} --tool {tool}'), then make the kit
 again.
 """
 
@@ -71,7 +70,7 @@ again.
 def readme(board: str, program: str, *, bitstream: bool) -> str:
     """What to type on the board, all of which works there."""
     text = _INSTALL + (_ON_THE_BOARD if bitstream else _EMULATED)
-    return text.format(board=board, program=program)
+    return text.format(board=board, program=program, tool=build_tool(board))
 
 
 def source_tree() -> Path:

@@ -13,6 +13,7 @@ from winogen.cli.job import prepare, report, verdict
 from winogen.cli.objects import add_json, described, judged, measured
 from winogen.cli.options import compile_options, option_parser
 from winogen.cli.outputs import default_output, name_of
+from winogen.cli.parser import examples
 from winogen.common.errors import InputError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.progress import Progress
@@ -31,6 +32,22 @@ def add(commands: Any) -> None:
         help="compile a network to a program file",
         description="Quantise a network, lower it to the accelerator's instructions for a board, "
         "and write one program file.",
+        epilog=examples(
+            ("winogen compile digits", "digits.wg, for a PYNQ-Z2 at 8 bits"),
+            (
+                "winogen compile generator.onnx --calib latents.npy",
+                "ranges from your own inputs",
+            ),
+            (
+                "winogen compile net.onnx --bits 16 --report net.html",
+                "and a page on every layer",
+            ),
+            (
+                "winogen compile netG.pth --as net/layers.yaml",
+                "weights alone; writes their layers",
+            ),
+            ("winogen compile dcgan-4x4 --weights netG.pth", "weights for a definition"),
+        ),
     )
     compile_.add_argument(
         "model",
@@ -118,6 +135,8 @@ def _compile(arguments: argparse.Namespace) -> None:
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
+    for remark in compiled.remarks:
+        print(remark)
     size = arguments.output.stat().st_size
     print(
         f"wrote {arguments.output} ({size / 1e6:.2f} MB), configuration "
@@ -129,6 +148,6 @@ def _compile(arguments: argparse.Namespace) -> None:
         "report": str(arguments.report) if arguments.report else None,
         "quality": {**judged(compiled.quality.output), "held_out": compiled.quality.held_out},
         "layers": [measured(layer) for layer in compiled.quality.layers],
-        "notes": list(job.graph.notes),
+        "notes": [*job.graph.notes, *compiled.remarks],
         "program": described(program),
     }

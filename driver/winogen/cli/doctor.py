@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from winogen.common.errors import InputError
 from winogen.common.text import printable
 from winogen.target.board import DEFAULT_BOARD, board_names, load_board
+
+if TYPE_CHECKING:
+    from winogen.doctor.result import Result
+
+#: The check that measures the processor.
+HOST_COSTS = "host costs"
 
 
 def add(commands: Any) -> None:
@@ -33,6 +42,12 @@ def add(commands: Any) -> None:
     doctor.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
     doctor.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
     doctor.add_argument("--program", type=Path, help="a program file (.wg) to check too")
+    doctor.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="on a board: store what its processor was measured to take; predictions for this "
+        "board use it from then on",
+    )
     doctor.add_argument("--json", action="store_true", help="print JSON, for machines")
     doctor.set_defaults(command=_doctor)
 
@@ -46,6 +61,11 @@ def _doctor(options: argparse.Namespace) -> int:
     load_board(options.board, options.bits)  # says what is wrong with either
     if options.overlay and options.device != "board":
         raise InputError("--overlay is for --device board; emulated devices bring their own")
+    if options.calibrate and options.device != "board":
+        raise InputError(
+            f"--calibrate is for a board, and this is the {options.device}: what its processor "
+            "takes says nothing of a board's"
+        )
     if not options.json:
         print(why, flush=True)
 
@@ -58,7 +78,25 @@ def _doctor(options: argparse.Namespace) -> int:
         print(report.as_json(options.device, options.board, results))
     else:
         print(report.summary(results))
+    if options.calibrate:
+        _calibrate(options, results)
     return 0 if report.passed(results) else 1
+
+
+def _calibrate(options: argparse.Namespace, results: Sequence[Result]) -> None:
+    """Store the costs that were measured; InputError if there are none."""
+    from winogen.target.host import HostCosts, calibrate
+
+    result = next(r for r in results if r.name == HOST_COSTS)
+    figures = {f.name: result.figures.get(f.name) for f in fields(HostCosts)}
+    values = {name: float("nan") if v is None else v for name, v in figures.items()}
+    if not result.figures:
+        raise InputError(f"nothing is stored: the check '{HOST_COSTS}' did not pass")
+    path = calibrate(load_board(options.board, options.bits), HostCosts(**values))
+    print(
+        f"stored in {path}: predictions for {options.board} use it from now on",
+        file=sys.stderr if options.json else sys.stdout,
+    )
 
 
 def _pick(options: argparse.Namespace) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 
 from winogen.cli.objects import add_json, described
 from winogen.cli.options import option_parser
+from winogen.cli.parser import examples
 from winogen.cli.programs import load_or_compile, load_program
 from winogen.common.errors import InputError
 from winogen.common.text import table
 from winogen.compiler.options import CompileOptions
 from winogen.network import zoo
 from winogen.program.file import Program
+from winogen.program.speed import speed
 from winogen.reports.tables import cost_summary, cost_table
 
 
@@ -29,8 +31,14 @@ def add(commands: Any) -> None:
         help="describe a program file, or what a network compiles to",
         description="What a program does, what memory it needs, how fast it is predicted to be. A "
         "network is compiled for it, and no file is written.",
+        epilog=examples(
+            ("winogen info digits.wg", "a program file"),
+            ("winogen info net.onnx --board zcu104 --batch 4", "what a network compiles to there"),
+        ),
     )
-    info.add_argument("model", help="a program file (.wg), a name, a folder or an ONNX file")
+    info.add_argument(
+        "model", help="a program file (.wg), a name, a folder, an ONNX file or weights"
+    )
     add_json(info)
     info.set_defaults(command=_info)
 
@@ -76,7 +84,8 @@ def _info(options: argparse.Namespace) -> None:
     print(f"weights   {len(program.weights):,} bytes")
     print(
         f"memory    {program.memory()} of the {program.board.contiguous_mib} MiB of contiguous "
-        f"memory; {program.memory(1).total / (1 << 20):.1f} MiB for one image at a time"
+        f"memory; {program.memory(1).total / (1 << 20):.1f} MiB for one image at a time, "
+        f"{program.memory().second / (1 << 20):.1f} MiB more for batches that overlap"
     )
     print(f"pictures  {_pictures(program)}\n")
     rows = [
@@ -87,11 +96,15 @@ def _info(options: argparse.Namespace) -> None:
             f"{s.output_bytes:,}",
             f"{s.scratch_bytes:,}",
             f"{s.cycles:,}",
-            f"{program.frames_per_second(s):,.1f}",
+            f"{predicted.accelerator:,.1f}",
+            f"{predicted.alone:,.1f}",
+            f"{predicted.overlapped:,.1f}",
         ]
         for s in program.streams
+        for predicted in [speed(program, s)]
     ]
-    header = ["batch", "instructions", "input B", "output B", "scratch B", "cycles", "images/s"]
+    header = ["batch", "instructions", "input B", "output B", "scratch B", "cycles",
+              "accelerator/s", "images/s", "overlapped/s"]  # fmt: skip
     print(table(header, rows, left=0))
     print()
     print(cost_table(program, program.streams[-1]))

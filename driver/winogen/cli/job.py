@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from winogen.common.errors import WinogenWarning
+from winogen.common.errors import NetworkNote
 from winogen.common.progress import Progress
 from winogen.compilation.compile import Compilation
 from winogen.compilation.job import Job, read_job
@@ -20,7 +20,7 @@ def prepare(model: str, options: CompileOptions) -> Job:
     ``--percentile auto`` quantises it several times, and prints what it found.
     """
     with Progress(f"reading {model}") as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore", WinogenWarning)  # notes are printed below
+        warnings.simplefilter("ignore", NetworkNote)  # they are printed below
         job = read_job(model, options, progress.stage)
     if job.inputs is not None:
         print(f"calibrating on {len(job.inputs)} inputs of {options.inputs}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from winogen import compile_model
+from winogen.cli.parser import examples
 from winogen.common.errors import BoardError, InputError
 from winogen.common.progress import Progress
 from winogen.common.text import did_you_mean
 from winogen.program.file import Program
-from winogen.target.board import Board, board_names, load_board
+from winogen.target.board import Board, board_names, build_tool, load_board
 
 #: What is compiled where no program is given.
 _MODEL = "digits"
@@ -25,6 +27,10 @@ def add(commands: Any) -> None:
         description="Make a folder with all that a board needs, for boards without a network too: "
         "winogen with the bitstreams that are there, programs, the conformance suite and pytest. "
         "It needs winogen's source tree, pip and the internet.",
+        epilog=examples(
+            ("winogen kit --board pynq-z2", "kit-pynq-z2, with digits at both widths"),
+            ("winogen kit net.wg --board zcu104 -o kit", "with a program of your own"),
+        ),
     )
     kit.add_argument(
         "programs",
@@ -55,15 +61,15 @@ def _kit(options: argparse.Namespace) -> None:
     if len(programs) < len(options.programs):
         raise InputError("two of the programs have the same name; rename one")
     with Progress(f"kit for {options.board}") as progress:
-        progress.stage(f"compiling {_MODEL}")
-        make_kit(options.output, options.board, programs or _compile(builds), progress.stage)
+        programs = programs or _compile(builds, progress.stage)
+        make_kit(options.output, options.board, programs, progress.stage)
     there = bitstreams(options.board)
     print(f"wrote {options.output}: copy it to the board; its README.txt says what to type there")
     print(
         f"bitstreams in it: {', '.join(there)}"
         if there
         else f"it has no bitstream, since there is none for {options.board} yet; build one with "
-        f"'winogen overlay build --board {options.board} --tool vivado'"
+        f"'winogen overlay build --board {options.board} --tool {build_tool(options.board)}'"
     )
 
 
@@ -84,8 +90,14 @@ def _read(path: Path, board: str) -> bytes:
     return path.read_bytes()
 
 
-def _compile(builds: list[Board]) -> dict[str, bytes]:
-    return {
-        f"{_MODEL}-int{board.core.data_width}.wg": compile_model(_MODEL, board).tobytes()
-        for board in builds
-    }
+def _compile(builds: list[Board], stage: Callable[[str], None]) -> dict[str, bytes]:
+    programs = {}
+    for board in builds:
+        bits = board.core.data_width
+
+        def say(name: str, width: int = bits) -> None:
+            stage(f"{_MODEL}, {width} bits: {name}")
+
+        program = compile_model(_MODEL, board, progress=say)
+        programs[f"{_MODEL}-int{bits}.wg"] = program.tobytes()
+    return programs

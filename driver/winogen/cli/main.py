@@ -1,10 +1,10 @@
-"""The command line: ``winogen models | compile | run | verify | info | disasm | doctor | ...``."""
+# PYTHON_ARGCOMPLETE_OK: completion in shells that ask every Python program for it
+"""The command line: ``winogen models | check | compile | run | verify | info | doctor | ...``."""
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import signal
 import sys
@@ -13,11 +13,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from winogen import __version__
-from winogen.cli import compile, doctor, inspect, kit, overlay, run, verify
-from winogen.cli.parser import Parser
+from winogen.cli import check, compile, completion, doctor, inspect, kit, overlay, run, verify
+from winogen.cli.answers import answer, refusal
+from winogen.cli.parser import Parser, examples
 from winogen.common.errors import (
     InputError,
     WinogenError,
@@ -25,49 +26,49 @@ from winogen.common.errors import (
     joined_lines,
     one_line,
 )
-from winogen.common.progress import erase_line
+from winogen.common.progress import free_line
 from winogen.common.text import printable
 
-_EXAMPLES = """examples:
-  winogen models                                    what there is to run
-  winogen run digits --seed 7 -n 16 -o digits.png   a sheet of images, on the emulated device
-  winogen compile digits -o digits.wg               a program file for a board
-  winogen compile generator.onnx --calib latents.npy -o generator.wg   a network of your own
-  winogen run digits.wg -o digits.png               run a program file
-  winogen verify digits.wg --model digits           where it differs from the float network
-  winogen run fsrcnn-x2 --input photo.jpg -o big.png   a picture, twice as large
-  winogen info digits.wg                            what a program does and needs
-  winogen disasm digits.wg --batch 1                its instructions
-  winogen doctor                                    does everything here work?
-  winogen overlay report --board pynq-z2            what the logic takes of the board's FPGA
-  winogen overlay build --board pynq-z2 --tool vivado   a bitstream
-  winogen kit --board pynq-z2 -o kit                a folder to copy to the board
-"""
+_EXAMPLES = examples(
+    ("winogen models", "what there is to run"),
+    (
+        "winogen run digits --seed 7 -n 16 -o digits.png",
+        "a sheet of images, emulated",
+    ),
+    ("winogen check generator.onnx", "does it run, how fast, what does not?"),
+    ("winogen compile digits -o digits.wg", "a program file for a board"),
+    ("winogen compile generator.onnx --calib latents.npy -o generator.wg", "a network of your own"),
+    ("winogen run digits.wg -o digits.png", "run a program file"),
+    ("winogen verify digits.wg --model digits", "where it differs from the float network"),
+    ("winogen run fsrcnn-x2 --input photo.jpg -o big.png", "a picture, twice as large"),
+    ("winogen info digits.wg", "what a program does and needs"),
+    ("winogen disasm digits.wg --batch 1", "its instructions"),
+    ("winogen doctor", "does everything here work?"),
+    ("winogen overlay report --board pynq-z2", "what the logic takes of the board's FPGA"),
+    ("winogen overlay build --board pynq-z2 --tool vivado", "a bitstream"),
+    ("winogen kit --board pynq-z2 -o kit", "a folder to copy to the board"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for an error that has a message)."""
     _open_closed_streams()
     parser = _parser()
+    if completion.VARIABLE in os.environ and arguments is None:
+        completion.complete(parser)
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     told: list[str] = []
     try:
-        _check_folder()
         with _terminable(), _warnings_as_lines(told), _for_machines(options, told):
+            _check_folder()
             code = options.command(options)
         sys.stdout.flush()
         return int(code or 0)
-    except WinogenError as error:
-        # Line by line: what a file or a name brings along must not command the terminal.
-        lines = map(printable, str(error).split("\n"))
-        print("winogen: " + "\n".join(lines), file=sys.stderr)
-        return 2
-    except MemoryError:
-        print("winogen: not enough memory for this; ask for fewer or smaller images",
-              file=sys.stderr)  # fmt: skip
+    except (WinogenError, MemoryError) as error:
+        _complain(error)
         return 2
     except KeyboardInterrupt:
         print("winogen: interrupted", file=sys.stderr)
@@ -75,11 +76,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough, as in `| head`
         _drop_output()
         return 0
-    except OSError as error:  # a name that is too long, a disk that is full
-        where = f"{printable(str(error.filename))}: " if error.filename else ""
-        print(f"winogen: {where}{error.strerror or one_line(error)}", file=sys.stderr)
+    except OSError as error:
+        _complain(error)
         _drop_output()
         return 2
+
+
+def _complain(error: BaseException) -> None:
+    """Say what ended the command, and no more of its lines than there are.
+
+    Line by line: what a file or a name brings along must not command the terminal.
+    """
+    lines = map(printable, _sentence(error).split("\n"))
+    print("winogen: " + "\n".join(lines), file=sys.stderr)
 
 
 def _open_closed_streams() -> None:
@@ -120,18 +129,25 @@ def _for_machines(options: argparse.Namespace, told: list[str]) -> Iterator[None
     if not getattr(options, "as_json", False):
         yield
         return
-    result: dict[str, Any] = {}
     try:
         with redirect_stdout(sys.stderr):
             yield
-        result = options.result
-    except WinogenError as error:
-        result = {"error": joined_lines(str(error))}
+    except (WinogenError, MemoryError, OSError) as error:
+        if not isinstance(error, BrokenPipeError):
+            print(refusal(_sentence(error), told))
         raise
-    finally:
-        if result:
-            whole = {"winogen": __version__, **result, "warnings": told}
-            print(json.dumps(whole, indent=2, allow_nan=False))
+    print(answer(options.result, told))
+
+
+def _sentence(error: BaseException) -> str:
+    """What a command says of the error that ended it."""
+    if isinstance(error, WinogenError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory for this; ask for fewer or smaller images"
+    # Of the system: a name that is too long, a disk that is full.
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    return f"{where}{one_line(error)}"
 
 
 @contextmanager
@@ -147,8 +163,8 @@ def _warnings_as_lines(told: list[str]) -> Iterator[None]:
             others(message, category, filename, lineno, file, line)
         elif str(message) not in told:
             told.append(str(message))
-            erase_line(sys.stderr)  # what progress has written
-            print(f"winogen: warning: {printable(joined_lines(str(message)))}", file=sys.stderr)
+            with free_line(sys.stderr):
+                print(f"winogen: warning: {printable(joined_lines(str(message)))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WinogenWarning)
@@ -179,12 +195,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Compile trained generator networks and run them on a PYNQ board's "
         "Winograd-deconvolution accelerator, or on its emulation.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"winogen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    for module in (inspect, compile, run, verify, doctor, overlay, kit):
+    for module in (inspect, check, compile, run, verify, doctor, overlay, kit):
         module.add(commands)
     return parser
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from winogen.program.file import Program
 from winogen.program.parts import StreamInfo
+from winogen.program.speed import speed
 from winogen.quality.measure import LayerReport
 from winogen.quality.verdict import grade
 
@@ -67,13 +68,19 @@ def described(program: Program) -> dict[str, Any]:
 
 
 def predicted(program: Program, stream: StreamInfo) -> dict[str, Any]:
-    """The predicted speed of a stream."""
+    """The predicted speed of a stream; ``images_per_second`` is the accelerator's alone."""
+    times = speed(program, stream)
     return {
         "batch": stream.batch,
         "instructions": stream.length,
         "cycles": stream.cycles,
         "layer_cycles": list(stream.layer_cycles),
-        "images_per_second": program.frames_per_second(stream),
+        "images_per_second": times.accelerator,
+        "accelerator_seconds": times.accelerator_s,
+        "host_seconds": times.host_s or None,
+        "host_measured": times.measured,
+        "images_per_second_with_host": times.alone if times.host_s else None,
+        "images_per_second_overlapped": times.overlapped if times.host_s else None,
     }
 
 

@@ -11,11 +11,17 @@ from winogen.common.options import Option, Options
 from winogen.compiler.options import CompileOptions
 
 
-def option_parser(kind: type[Options]) -> argparse.ArgumentParser:
-    """A parser of these options, for others to have as parent; none has a default."""
+def option_parser(
+    kind: type[Options], names: Iterable[str] | None = None
+) -> argparse.ArgumentParser:
+    """A parser of these options, for others to have as parent; none has a default.
+
+    ``names`` are the fields that it has options for (default: all).
+    """
     parser = argparse.ArgumentParser(add_help=False)
     groups: dict[str, Any] = {}
-    for about in kind.described.values():
+    wanted = kind.described if names is None else names
+    for about in (kind.described[name] for name in wanted):
         if about.group not in groups:
             groups[about.group] = parser.add_argument_group(about.group)
         groups[about.group].add_argument(about.flag, **_details(about))
@@ -54,7 +60,7 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 def given(arguments: argparse.Namespace, names: Iterable[str] | None = None) -> dict[str, Any]:
     """The options of a compilation that were given, by field; of those with ``names``, if any."""
     described = CompileOptions.described
-    values = {n: getattr(arguments, _place(about)) for n, about in described.items()}
+    values = {n: getattr(arguments, _place(about), None) for n, about in described.items()}
     wanted = described if names is None else names
     return {n: v for n, v in values.items() if v is not None and n in wanted}
 

@@ -7,11 +7,15 @@ import json
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from winogen.cli.parser import examples
 from winogen.common.errors import InputError
 from winogen.common.files import check_writable, write_atomically
-from winogen.target.board import load_board
+from winogen.target.board import Board, clocked_as, load_board
+
+if TYPE_CHECKING:
+    from winogen.fpga.stimulus import Stimulus
 
 #: Networks that a build is chosen for: deconvolutions of both kinds.
 NETWORKS = ("dcgan-5x5", "dcgan-4x4")
@@ -42,6 +46,13 @@ def add(commands: Any) -> None:
         "fits the board's device, and print the fastest for each number of multipliers: images a "
         "second by the cost model, resources by an estimate that was fitted to syntheses. "
         "Takes minutes.",
+        epilog=examples(
+            ("winogen overlay explore --board zcu104", "the best arrays for DCGAN"),
+            (
+                "winogen overlay explore --network my-model --plot front.png",
+                "for your own network",
+            ),
+        ),
     )
     explore.add_argument("--board", default="pynq-z2", help="name or YAML file (default: pynq-z2)")
     explore.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
@@ -65,9 +76,11 @@ def add(commands: Any) -> None:
         "build",
         help="build a board's overlay (.bit and .hwh)",
         description="Build winogen.bit and winogen.hwh for a board: processing system, AXI "
-        "interconnect, accelerator, interrupt controller. Takes about an hour. With --tool vivado "
-        "it needs Vivado, which is AMD's; with --tool open (PYNQ-Z1 and Z2) it needs Yosys "
-        "(winogen[synth]), nextpnr for Xilinx devices and Project X-Ray.",
+        "interconnect, accelerator, interrupt controller. With --tool vivado it needs Vivado, "
+        "which is AMD's, and about an hour; where timing is missed it goes on with the next lower "
+        "clock that the board's PLLs make, another hour each. With --tool open (the 7020 of "
+        "PYNQ-Z1 and Z2; board pynq-z2-open) it needs Yosys (winogen[synth]), nextpnr for Xilinx "
+        "devices and Project X-Ray; the files have the fastest clock that nextpnr estimates.",
     )
     build.add_argument("--board", required=True, help="name or YAML file")
     build.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
@@ -83,7 +96,18 @@ def add(commands: Any) -> None:
         "--deadline",
         type=float,
         metavar="SECONDS",
-        help="give up after so long (default: 4 hours)",
+        help="give up after so long (default: 12 hours)",
+    )
+    build.add_argument(
+        "--ignore-checks",
+        action="store_true",
+        help="go on where a check has found that the build will not be good: with --tool vivado "
+        "the netlist, with --tool open an array that nextpnr cannot place",
+    )
+    build.add_argument(
+        "--simulate",
+        action="store_true",
+        help="with --tool vivado: run one stream on the netlist, in XSim, before it is implemented",
     )
     build.add_argument(
         "--settings-only",
@@ -101,7 +125,7 @@ def _report(options: argparse.Namespace) -> int:
 
     if options.json:
         check_writable(options.json)
-    board = load_board(options.board, options.bits)
+    board = load_board(options.board, options.bits, as_built=False)
     part = find_part(board.part)
     report = Report.of(board, part, synthesise(board.core, part.family))
     if options.json:
@@ -128,7 +152,7 @@ def _explore(options: argparse.Namespace) -> None:
     for file in (options.plot, options.json):
         if file:
             check_writable(file)
-    board = load_board(options.board, options.bits)
+    board = load_board(options.board, options.bits, as_built=False)
     part = find_part(board.part)
     with Progress("exploring") as progress:
         progress.stage("networks")
@@ -153,15 +177,46 @@ def _build(options: argparse.Namespace) -> None:
     seconds = DEADLINE if options.deadline is None else options.deadline
     if not 0 < seconds < float("inf"):
         raise InputError(f"the deadline must be a positive number of seconds, not {seconds:g}")
-    board = load_board(options.board, options.bits)
+    board = load_board(options.board, options.bits, as_built=False)
     folder = options.output or Path("build", "overlay", f"{board.name}-int{options.bits}")
+    if options.simulate and options.tool != "vivado":
+        raise InputError("--simulate goes with --tool vivado, whose XSim it needs")
     if options.settings_only:
         if options.tool != "vivado":
             raise InputError("--settings-only goes with --tool vivado, whose scripts have settings")
-        settings = write_settings(board, folder)
+        settings = write_settings(
+            board, folder, ignore_checks=options.ignore_checks, stimulus=_stimulus(options, board)
+        )
         print(f"cd {shlex.quote(str(settings.parent))}")
         print(f"vivado -mode batch -source {shlex.quote(str(script()))} -tclargs {settings.name}")
         return
-    build = build_overlay if options.tool == "vivado" else build_open
-    bit = build(board, folder, seconds)
-    print(f"wrote {bit} and {bit.with_suffix('.hwh').name}")
+    if options.tool == "vivado":
+        stimulus = _stimulus(options, board)
+        bit = build_overlay(
+            board, folder, seconds, ignore_checks=options.ignore_checks, stimulus=stimulus
+        )
+    else:
+        bit = build_open(board, folder, seconds, ignore_checks=options.ignore_checks)
+    built = clocked_as(board, bit).clock_mhz
+    print(f"wrote {bit} and {bit.with_suffix('.hwh').name}, for {built:g} MHz")
+    if built < board.clock_mhz * (1 - 1e-3):
+        where = "the reports are beside the log" if options.tool == "vivado" else "see nextpnr.log"
+        print(
+            f"timing was missed at {board.clock_mhz:g} MHz: {where}; driver and predictions have "
+            "the new clock once both files are in the board's folder"
+        )
+    if options.tool == "open":
+        print(
+            "nextpnr's estimate knows no delays of DSPs, block RAMs and the processing system, so "
+            "the clock is no guarantee: 'winogen doctor' and 'winogen verify' on the board tell"
+        )
+
+
+def _stimulus(options: argparse.Namespace, board: Board) -> Stimulus | None:
+    if not options.simulate:
+        return None
+    from winogen.doctor.stream import conformance_stimulus
+
+    if board.platform is None:  # which cannot be built, as the settings say
+        return None
+    return conformance_stimulus(board)

@@ -9,21 +9,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from winogen.cli.checks import check_options
 from winogen.cli.objects import predicted
 from winogen.cli.outputs import check_own, default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import wait_options
-from winogen.common.errors import InputError, ModelError, one_line
+from winogen.common.errors import InputError, ModelError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import encode_png
 from winogen.common.progress import Progress
 from winogen.compiler.window import choose_window
 from winogen.network.graph import Graph
 from winogen.program.file import Program
+from winogen.program.speed import speed
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.runtime.generator import Generator
 from winogen.runtime.pictures import (
     check_takes_pictures,
+    names_of,
     picture_files,
     read_picture,
     read_size,
@@ -31,9 +34,6 @@ from winogen.runtime.pictures import (
 )
 from winogen.runtime.windows import image_spans
 from winogen.target.board import Board
-
-#: Files of a folder that are named, of those that are no pictures.
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,7 @@ class _Folder:
         for text in self.failed:
             print(f"winogen: left out: {text}", file=sys.stderr)
         if self.others:
-            names = [one_line(ValueError(p.name), 60) for p in self.others[:_NAMED]]
-            more = len(self.others) - len(names)
-            print(
-                f"left out, as no pictures by their names: {', '.join(names)}"
-                + (f" and {more} more" if more else "")
-            )
+            print(f"left out, as no pictures by their names: {names_of(self.others)}")
         return 1 if self.failed else 0
 
 
@@ -129,15 +124,19 @@ def run_pictures(options: argparse.Namespace) -> int:
             board=options.board,
             overlay=options.overlay,
             **wait_options(options),
+            **check_options(options),
         ) as generator,
         Progress("windows", sum(windows)) as progress,
     ):
+        program = generator.program  # with the clock of the overlay
         done, written = 0, []
         for job, count in zip(jobs, windows):
             show = partial(_show, progress, done)
             done += count
             try:
                 made = transform(generator, read_picture(job.source), resize=resize, progress=show)
+                if generator.unchecked:
+                    generator.check()
             except InputError as error:
                 if not folder:
                     raise
@@ -214,11 +213,11 @@ def _show(progress: Progress, before: int, done: int, _: int) -> None:
 
 def _seconds(program: Program, count: int) -> float:
     """Predicted time of so many windows of one picture, in the largest batches that they fill."""
-    cycles = 0
+    seconds = 0.0
     for stream in reversed(program.streams):
         runs, count = divmod(count, stream.batch)
-        cycles += runs * stream.cycles
-    return cycles / (program.board.clock_mhz * 1e6)
+        seconds += runs * stream.batch / speed(program, stream).overlapped
+    return seconds
 
 
 def _jobs(source: Path, target: Path, folder: _Folder | None) -> list[_Job]:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from winogen.cli.checks import add_checks, check_options
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.objects import add_json, predicted
 from winogen.cli.options import option_parser
 from winogen.cli.outputs import default_output, name_of
+from winogen.cli.parser import examples
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError
@@ -37,8 +39,20 @@ def add(commands: Any) -> None:
         help="generate images",
         description="Run a network on a device and write a sheet of its images (PNG), or its "
         "output as an array (.npy).",
+        epilog=examples(
+            (
+                "winogen run digits --seed 7 -n 32",
+                "32 images in digits.png, emulated",
+            ),
+            ("winogen run digits.wg --device board", "a program that is compiled, on a board"),
+            ("winogen run fsrcnn-x2 --input photo.jpg", "photo-fsrcnn-x2.png, twice as large"),
+            ("winogen run fsrcnn-x2 --input photos -o large", "every picture of a folder"),
+            ("winogen run digits --profile --trace t.json", "where the time went"),
+        ),
     )
-    run.add_argument("model", help="a name, a folder, an ONNX file, or a program file (.wg)")
+    run.add_argument(
+        "model", help="a name, a folder, an ONNX file, weights, or a program file (.wg)"
+    )
     run.add_argument("-n", "--number", type=int, help="images (default: 16)")
     run.add_argument("--seed", type=int, help="seed of the latents (default: 0)")
     run.add_argument(
@@ -58,6 +72,7 @@ def add(commands: Any) -> None:
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     add_device(run)
     add_waits(run)
+    add_checks(run)
     run.add_argument(
         "--profile",
         action="store_true",
@@ -131,7 +146,9 @@ def _run(options: argparse.Namespace) -> int:
         board=options.board,
         overlay=options.overlay,
         **wait_options(options),
+        **check_options(options),
     ) as generator:
+        program = generator.program  # with the clock of the overlay
         z = generator.latents(number, seed) if inputs is None else inputs
         with Progress("generating", len(z)) as progress:
             profile = None
@@ -140,7 +157,9 @@ def _run(options: argparse.Namespace) -> int:
                     z, as_float=as_float, progress=progress.update, profile=True
                 )
             else:
-                out = generator.generate(z, as_float=as_float, progress=progress.update)
+                out = generator.generate(z, as_float=as_float, progress=progress.update, count=True)
+        if generator.unchecked:
+            generator.check()
         counters = generator.counters()
     if as_float:
         save_array(options.output, out)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from winogen.cli.checks import add_checks, check_options
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.job import prepare
 from winogen.cli.objects import add_json, judged, measured
 from winogen.cli.options import compile_options, given, option_parser, refuse
+from winogen.cli.parser import examples
 from winogen.cli.programs import check_program, load_program
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError
@@ -44,11 +46,21 @@ def add(commands: Any) -> None:
         "Names the first layer that differs, and by how much. Give the compilation options that "
         "the program was compiled with. Exits with 1 where a bit is wrong, or the images of a "
         "program of another origin are broken.",
+        epilog=examples(
+            ("winogen verify digits.wg --model digits", "on the emulated device"),
+            (
+                "winogen verify net.wg --onnx net.onnx --device board",
+                "is every bit right there?",
+            ),
+            ("winogen verify net.wg --onnx net.onnx --input photos", "on pictures of your own"),
+        ),
     )
     verify.add_argument("program", type=Path, help="program file (.wg)")
     model = verify.add_mutually_exclusive_group(required=True)
     model.add_argument(
-        "--model", metavar="MODEL", help="a name from 'winogen models', a folder or an ONNX file"
+        "--model",
+        metavar="MODEL",
+        help="a name from 'winogen models', a folder, an ONNX file or weights",
     )
     model.add_argument("--onnx", dest="model", metavar="FILE", help="the network as an ONNX file")
     verify.add_argument(
@@ -63,17 +75,19 @@ def add(commands: Any) -> None:
     )
     add_device(verify)
     add_waits(verify)
+    add_checks(verify)
     add_json(verify)
     verify.set_defaults(command=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from winogen.quality.verify import check_layers, verify
-
     if options.input and (options.number is not None or options.seed is not None):
         raise InputError("--input brings its own inputs: leave -n and --seed out")
+    with Progress(f"reading {options.program}"):  # pynq, which takes seconds to import, too
+        from winogen.quality.verify import check_layers, verify
+
+        program = load_program(options.program)
     choose_device(options, compiled=True)
-    program = load_program(options.program)
     check_program(options, program)
     _check_agrees(options, program)
     fixed = {"board": program.board, "bits": program.data_width, "batch": None, "window": None}
@@ -97,6 +111,7 @@ def _verify(options: argparse.Namespace) -> int:
             mode=Mode(job.options.mode),
             overlay=options.overlay,
             **wait_options(options),
+            **check_options(options),
             progress=progress.stage,
         )
     print(result.text())

@@ -18,6 +18,10 @@ class WinogenWarning(UserWarning):
     """What winogen chose, dropped, clipped or converted without being asked to."""
 
 
+class NetworkNote(WinogenWarning):
+    """The same of how a network was read: one of its graph's notes."""
+
+
 def one_line(error: BaseException, limit: int = 200) -> str:
     """What an error says, on one line of printable characters and bounded length.
 
@@ -35,18 +39,18 @@ def joined_lines(text: str) -> str:
 
 
 class ModelError(WinogenError):
-    """A model definition or its weights cannot be used (names the layer and the reason)."""
-
-
-class UnsupportedLayerError(ModelError):
-    """A layer that the accelerator cannot run (names the layer, the reason, what would work).
+    """A model definition or its weights cannot be used (names the layer and the reason).
 
     Attributes
     ----------
-    problems : where several layers cannot run, one sentence for each kind; empty for a single one
+    problems : where several things are wrong, one sentence for each kind; empty for a single one
     """
 
     problems: tuple[str, ...] = ()
+
+
+class UnsupportedLayerError(ModelError):
+    """A layer that the accelerator cannot run (names the layer, the reason, what would work)."""
 
 
 class QuantisationError(WinogenError):
@@ -87,6 +91,22 @@ class DeviceTimeoutError(DeviceError):
 
 class DeviceBusyError(DeviceError):
     """Somebody else has the device (says who) and did not let go of it in time."""
+
+
+class CorruptionError(DeviceError):
+    """What the device holds is not what was put there: a soft error, or bad memory.
+
+    Attributes
+    ----------
+    part : ``weights``, ``instructions``, ``input`` or ``register``; ``answer`` for the output of a
+        known input, ``repeat`` for that of two runs of one input
+    address : bus address of the first byte that differs; None where there is none
+    offset : the same from the start of its buffer, in bytes; a register's in its block
+    """
+
+    part: str = ""
+    address: int | None = None
+    offset: int | None = None
 
 
 class ContiguousMemoryError(DeviceError, MemoryError):

@@ -21,11 +21,13 @@ class Compilation:
     program : for the board
     network : the network in integers, at its own size where the program is for windows
     quality : how close it comes to the float network
+    remarks : sentences on channels whose weights are too large to share a multiplier
     """
 
     program: Program
     network: QuantNetwork
     quality: Quality
+    remarks: tuple[str, ...]
 
 
 def compile_job(job: Job, progress: Callable[[str], None] | None = None) -> Compilation:
@@ -45,6 +47,5 @@ def compile_job(job: Job, progress: Callable[[str], None] | None = None) -> Comp
     say("measuring")
     quality = measure_network(network, observed)
     del observed  # it can be large
-    return Compilation(
-        compile_network(job.graph, network, job.options, say).program, network, quality
-    )
+    compiled = compile_network(job.graph, network, job.options, say)
+    return Compilation(compiled.program, network, quality, compiled.remarks)

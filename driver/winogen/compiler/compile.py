@@ -14,10 +14,12 @@ from typing import Any
 from winogen.common.errors import InputError, ScheduleError
 from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
 from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
-from winogen.compiler.pack import PackedLayer, PackedNetwork, pack_network
+from winogen.compiler.pack import PackedLayer, PackedNetwork, pack_each, pack_network
+from winogen.compiler.pairs import remarks
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import schedule
+from winogen.compiler.tiling import choose_tiling
 from winogen.cost.simulate import simulate
 from winogen.network.graph import Graph
 from winogen.network.locality import locality
@@ -36,10 +38,14 @@ BATCH_PIXELS = 1 << 16
 
 @dataclass(frozen=True)
 class Compiled:
-    """A program, and the integer network that defines what it must compute."""
+    """A program, and the integer network that defines what it must compute.
+
+    ``remarks`` are sentences on channels whose weights are too large to share a multiplier.
+    """
 
     program: Program
     network: QuantNetwork
+    remarks: tuple[str, ...] = ()
 
 
 def compile_graph(
@@ -126,7 +132,21 @@ def compile_network(
         packed.segment,
         locality(graph),
     )
-    return Compiled(program, network)
+    said = [r for p in packed.layers for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]
+    return Compiled(program, network, tuple(said))
+
+
+def unfit_layers(network: QuantNetwork, board: Board, mode: str | Mode) -> list[str]:
+    """A sentence on every layer of a network that the board's core has no room for."""
+    problems = []
+    for packed in pack_each(network, board.core, Mode(mode)):
+        try:
+            if isinstance(packed, ScheduleError):
+                raise packed
+            choose_tiling(packed, board, 1)
+        except ScheduleError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _does_not_fit(graph: Graph, board: Board, batch: int, memory: MemoryPlan) -> str:

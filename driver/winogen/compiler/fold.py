@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from winogen.common.errors import UnsupportedLayerError
+from winogen.common.problems import Problems
 from winogen.compiler.block import Block
 from winogen.compiler.convolutions import HANDLERS, Layer, identity
 from winogen.compiler.shape import ConvShape
@@ -22,7 +23,7 @@ from winogen.network.graph import POINTWISE, Graph, Node
 def fold(graph: Graph) -> list[Block]:
     """Blocks of the graph in execution order; the last one produces the output.
 
-    Raises UnsupportedLayerError, naming the layer, if it cannot run on the accelerator.
+    Raises UnsupportedLayerError, naming every layer that cannot run on the accelerator.
     """
     return _Folder(graph).run()
 
@@ -39,24 +40,31 @@ class _Folder:
         self._upsampled: dict[str, Node] = {}
 
     def run(self) -> list[Block]:
+        problems = Problems(self._graph.name)
         for node in self._graph.nodes:
-            if node.op == "concat" and node.name != self._graph.output_name:
-                self._parts[node.name] = tuple(p for i in node.inputs for p in self._parts[i])
-            elif node.op == "upsample" and self._joins_its_readers(node):
-                self._upsampled[node.name] = node
-                self._parts[node.name] = self._parts[node.inputs[0]]
-            elif node.op in POINTWISE:
-                self._fold_pointwise(node)
-            else:
-                parts = tuple(self._parts[i] for i in node.inputs)
-                upsample = self._upsampled.get(node.inputs[0])
-                layer = Layer(self._graph, node, parts, upsample)
-                self._start(HANDLERS[node.op](layer), node)
+            self._parts[node.name] = (node.name,)  # also of one that is refused
+            with problems.gathered():
+                self._add(node)
+        problems.tell()
         # A block is named after its last node; sources were recorded by the same rule.
         alias = {node: block.name for block in self._order for node in block.nodes}
         for block in self._order:
             block.sources = tuple(alias.get(s, s) for s in block.sources)
         return self._order
+
+    def _add(self, node: Node) -> None:
+        if node.op == "concat" and node.name != self._graph.output_name:
+            self._parts[node.name] = tuple(p for i in node.inputs for p in self._parts[i])
+        elif node.op == "upsample" and self._joins_its_readers(node):
+            self._upsampled[node.name] = node
+            self._parts[node.name] = self._parts[node.inputs[0]]
+        elif node.op in POINTWISE:
+            self._fold_pointwise(node)
+        else:
+            parts = tuple(self._parts[i] for i in node.inputs)
+            upsample = self._upsampled.get(node.inputs[0])
+            layer = Layer(self._graph, node, parts, upsample)
+            self._start(HANDLERS[node.op](layer), node)
 
     def _start(self, block: Block, node: Node) -> None:
         self._order.append(block)

@@ -50,6 +50,26 @@ class TileGroup:
     columns: int
 
 
+@dataclass(frozen=True)
+class Tiling:
+    """How a layer is cut.
+
+    Attributes
+    ----------
+    images, rows, columns : of tiles, in a group
+    input_blocks : most blocks of input channels of a load
+    weights_outer : blocks of output channels are the outer loop, and tile groups the inner
+    shared : passes that look at the same view share one load of it
+    """
+
+    images: int
+    rows: int
+    columns: int
+    input_blocks: int
+    weights_outer: bool
+    shared: bool = False
+
+
 def output_span(layer: PackedLayer, axis: int, tile: int, tiles: int) -> tuple[int, int]:
     """First output row (axis 0) or column of some tiles, and how many there are."""
     scale = layer.lowered.tile * layer.lowered.stride[axis]
@@ -58,33 +78,42 @@ def output_span(layer: PackedLayer, axis: int, tile: int, tiles: int) -> tuple[i
 
 
 def view_span(
-    layer: PackedLayer, packed_pass: PackedPass, axis: int, tile: int, tiles: int
+    layer: PackedLayer, packed_pass: PackedPass, axis: int, tile: int, tiles: int, shared: bool
 ) -> tuple[int, int, int]:
-    """First row (axis 0) or column of a view that tiles need, how many, and the patch's origin."""
+    """First row (axis 0) or column of a view that tiles need, how many, and the patch's origin.
+
+    With ``shared``, what all passes need that read the same view.
+    """
     spec = packed_pass.spec
-    low, high = spec.patch_range(axis, layer.lowered.tile)
-    start = tile * layer.lowered.tile + spec.origin[axis]
+    low, high = layer.lowered.reach(spec, axis, shared)
+    start = tile * layer.lowered.tile
     stop = start + (tiles - 1) * layer.lowered.tile + high + 1
     size = layer.layer.shape.input_size[axis]
     available = -(-(size - spec.phase[axis]) // spec.step[axis])
     first = min(max(start + low, 0), max(available, 0))
-    return first, max(min(stop, available) - first, 0), start - first
+    return first, max(min(stop, available) - first, 0), start + spec.origin[axis] - first
 
 
-def region_of(layer: PackedLayer, packed_pass: PackedPass, tiles: TileGroup) -> Region:
+def region_of(
+    layer: PackedLayer, packed_pass: PackedPass, tiles: TileGroup, shared: bool
+) -> Region:
     """The part of a view that a tile group reads."""
-    row, rows, origin_y = view_span(layer, packed_pass, 0, tiles.row, tiles.rows)
-    column, columns, origin_x = view_span(layer, packed_pass, 1, tiles.column, tiles.columns)
+    row, rows, origin_y = view_span(layer, packed_pass, 0, tiles.row, tiles.rows, shared)
+    column, columns, origin_x = view_span(
+        layer, packed_pass, 1, tiles.column, tiles.columns, shared
+    )
     if not rows * columns:
         rows = columns = 0
     return Region(row, rows, column, columns, (origin_y, origin_x))
 
 
-def widest_region(layer: PackedLayer, packed_pass: PackedPass, tiles: TileGroup) -> int:
+def widest_region(
+    layer: PackedLayer, packed_pass: PackedPass, tiles: TileGroup, shared: bool
+) -> int:
     """Words of the largest region of any tile group of this size (one in the middle)."""
     spans = []
     for axis, count in ((0, tiles.rows), (1, tiles.columns)):
-        low, high = packed_pass.spec.patch_range(axis, layer.lowered.tile)
+        low, high = layer.lowered.reach(packed_pass.spec, axis, shared)
         span = (count - 1) * layer.lowered.tile + high - low + 1
         spec = packed_pass.spec
         size = layer.layer.shape.input_size[axis]

@@ -8,9 +8,10 @@ direct TDC and zero-padded deconvolution differ only in these lists.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from itertools import product
 
 from winogen.common.errors import ScheduleError
@@ -88,6 +89,11 @@ class Pass:
         """Weight words for each block of input channels in DRAM (before the transform)."""
         return sum(len(t) for t in self.taps)
 
+    @property
+    def view(self) -> tuple[int, tuple[int, int], tuple[int, int]]:
+        """The samples that the pass looks at: source, phase and step."""
+        return self.source, self.phase, self.step
+
     def patch_range(self, axis: int, tile: int) -> tuple[int, int]:
         """First and last patch row (axis 0) or column (axis 1) that any output depends on."""
         indices = [(t.wy, t.wx)[axis] for phase in self.taps for t in phase]
@@ -122,6 +128,30 @@ class LoweredConv:
         return -(-self.grid[0] // self.tile), -(-self.grid[1] // self.tile)
 
     @property
+    def views(self) -> set[tuple[int, tuple[int, int], tuple[int, int]]]:
+        """The views that passes look at."""
+        return {p.view for g in self.groups for p in g.passes}
+
+    def reach(self, spec: Pass, axis: int, shared: bool) -> tuple[int, int]:
+        """First and last sample of its view that a pass reads, from where a tile begins.
+
+        With ``shared``, those of all passes that read the same view.
+        """
+        if shared:
+            return self._reaches[spec.view][axis]
+        low, high = spec.patch_range(axis, self.tile)
+        return spec.origin[axis] + low, spec.origin[axis] + high
+
+    @cached_property
+    def _reaches(self) -> dict[object, list[tuple[int, int]]]:
+        found: dict[object, list[tuple[int, int]]] = {}
+        for spec in (p for g in self.groups for p in g.passes):
+            own = [self.reach(spec, axis, False) for axis in (0, 1)]
+            known = found.setdefault(spec.view, own)
+            found[spec.view] = [(min(a, c), max(b, d)) for (a, b), (c, d) in zip(known, own)]
+        return found
+
+    @property
     def steps_per_block(self) -> int:
         """Steps of one tile for one block of input channels of one input, over all passes."""
         return sum(len(p.steps) for g in self.groups for p in g.passes if p.source == 0)
@@ -140,41 +170,51 @@ def lower(
     max_accumulators: int = 64,
     max_steps: int = 1024,
     max_phases: int = 64,
+    cost: Callable[[LoweredConv], float] = lambda lowered: lowered.cycles_per_block,
 ) -> LoweredConv:
     """Lower one layer for an engine with the given accumulators, step and phase table entries.
 
+    What is free (the mode if it is AUTO, the size of direct mode's tiles) is chosen by ``cost``;
+    among equals direct mode, which reads fewer pixels, and large tiles.
+
     Raises ScheduleError if a single output phase needs more than the engine has.
     """
-    if mode is Mode.AUTO:
-        candidates: list[LoweredConv] = []
-        for candidate in (Mode.WINOGRAD, Mode.DIRECT):
+    limits = max_accumulators, max_steps, max_phases
+    if mode is Mode.ZERO_PADDED:
+        # A baseline on equal terms: it has the tiles of direct mode.
+        tile = lower(
+            shape,
+            mode=Mode.DIRECT,
+            sources=sources,
+            max_accumulators=max_accumulators,
+            max_steps=max_steps,
+            max_phases=max_phases,
+            cost=cost,
+        ).tile
+        return _lowered(shape, mode, tile, sources, limits)
+    choices = [(Mode.DIRECT, winograd.TILE), (Mode.DIRECT, 1), (Mode.WINOGRAD, winograd.TILE)]
+    candidates: list[LoweredConv] = []
+    for candidate, tile in choices:
+        if mode in (Mode.AUTO, candidate):
             try:
-                candidates.append(
-                    lower(
-                        shape,
-                        mode=candidate,
-                        sources=sources,
-                        max_accumulators=max_accumulators,
-                        max_steps=max_steps,
-                        max_phases=max_phases,
-                    )
-                )
+                candidates.append(_lowered(shape, candidate, tile, sources, limits))
             except ScheduleError as error:
                 refused = error
-        if not candidates:
-            raise refused
-        return min(candidates, key=lambda c: c.cycles_per_block)
+    if not candidates:
+        raise refused
+    return min(candidates, key=cost)
+
+
+def _lowered(
+    shape: ConvShape, mode: Mode, tile: int, sources: int, limits: tuple[int, int, int]
+) -> LoweredConv:
+    """The layer in a mode, with tiles of a size."""
     windows = [_axis_windows(shape, axis) for axis in (0, 1)]
     stride = tuple(len(w[0].taps) for w in windows)
     grid = tuple(-(-n // s) for n, s in zip(shape.output_size, stride))
-    tile = winograd.TILE
-    if mode is not Mode.WINOGRAD and grid[0] * grid[1] < 4 * (-(-grid[0] // 2)) * (
-        -(-grid[1] // 2)
-    ):
-        tile = 1  # odd sizes: single outputs waste no multiplies on the rim
     views = list(product(windows[0], windows[1]))
     groups = []
-    for phases in _phase_groups(shape, views, mode, tile, max_accumulators, max_steps, max_phases):
+    for phases in _phase_groups(shape, views, mode, tile, *limits):
         passes = [
             _make_pass(shape, source, view, phases, mode, tile, first=index == 0)
             for source in range(sources)

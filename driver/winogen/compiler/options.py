@@ -20,6 +20,8 @@ DEFAULT_BITS = 8
 #: Images of the largest stream unless asked otherwise.
 DEFAULT_BATCH = 16
 MAX_BATCH = 1024
+#: Options that only calibration asks for.
+CALIBRATING = ("percentile", "headroom", "inputs", "seed")
 #: The percentile that stands for the one with the best images.
 SEARCH = "auto"
 

@@ -7,6 +7,7 @@ the step, accumulator, phase and activation tables. All pieces start on 64-byte 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,15 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ScheduleError
 from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
+from winogen.compiler.pairs import (
+    BlockRun,
+    alone,
+    change_places,
+    multiplied_words,
+    pair_blocks,
+)
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
+from winogen.compiler.sizes import engine_cycles
 from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import AccumulatorEntry, Params, PhaseEntry, StepEntry, Table
@@ -82,7 +91,8 @@ class PackedGroup:
 class PackedLayer:
     """A layer, lowered and placed; independent of the batch.
 
-    ``input_blocks[s]`` is the number of channel blocks of source s.
+    ``input_blocks[s]`` is the number of channel blocks of source s, ``runs`` which blocks of output
+    channels run together.
     """
 
     layer: QuantLayer
@@ -91,6 +101,12 @@ class PackedLayer:
     activation: StoredTable | None
     input_blocks: tuple[int, ...]
     output_blocks: int
+    runs: tuple[BlockRun, ...]
+
+    @property
+    def together(self) -> int:
+        """Output blocks that run together at most."""
+        return max(run.count for run in self.runs)
 
     def blocks_for(self, source: int, output_block: int) -> range:
         """Input blocks of a source that reach an output block."""
@@ -117,14 +133,36 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
     packed = PackedNetwork()
     for layer in network.layers:
         counts = tuple(channels[s] for s in layer.sources)
-        try:
-            packed.layers.append(_pack_layer(layer, counts, core, mode, writer))
-        except (ScheduleError, isa.EncodingError) as error:
-            raise ScheduleError(
-                f"layer '{layer.label}' of model {network.name} cannot run: {error}"
-            ) from None
+        packed.layers.append(_pack_named(network.name, layer, counts, core, mode, writer))
     packed.segment = writer.tobytes()
     return packed
+
+
+def pack_each(
+    network: QuantNetwork, core: CoreConfig, mode: Mode
+) -> Iterator[PackedLayer | ScheduleError]:
+    """Every layer by itself, as it is packed, or why it cannot be."""
+    channels = {"input": network.input.shape[0], **{x.name: x.channels for x in network.layers}}
+    for layer in network.layers:
+        counts = tuple(channels[s] for s in layer.sources)
+        try:
+            yield _pack_named(network.name, layer, counts, core, mode, SegmentWriter())
+        except ScheduleError as error:
+            yield error
+
+
+def _pack_named(
+    model: str,
+    layer: QuantLayer,
+    source_channels: tuple[int, ...],
+    core: CoreConfig,
+    mode: Mode,
+    writer: SegmentWriter,
+) -> PackedLayer:
+    try:
+        return _pack_layer(layer, source_channels, core, mode, writer)
+    except (ScheduleError, isa.EncodingError) as error:
+        raise ScheduleError(f"layer '{layer.label}' of model {model} cannot run: {error}") from None
 
 
 def _pack_layer(
@@ -138,7 +176,12 @@ def _pack_layer(
     # Half of each table memory, so that the next layer's tables load while this one computes.
     max_phases = min(core.phase_depth // 2, core.accumulator_depth)
     if by_pixel:
-        max_phases = min(max_phases, max(1, core.param_depth // 2))
+        max_phases = min(max_phases, max(1, core.param_depth // 2 // core.products))
+    lanes = core.ci_lanes
+    blocks = tuple(-(-c // lanes) for c in source_channels)
+    of_pass = (1,) * len(blocks) if layer.diagonal else blocks
+    output_blocks = -(-layer.channels // lanes)
+    pair = core.products == 2 and output_blocks > 1 and not layer.diagonal
     lowered = lower(
         layer.shape,
         mode=mode,
@@ -146,11 +189,11 @@ def _pack_layer(
         max_accumulators=core.accumulator_depth,
         max_steps=core.step_depth,
         max_phases=max_phases,
+        cost=lambda candidate: engine_cycles(candidate, of_pass, core, pair),
     )
-    lanes = core.ci_lanes
-    blocks = tuple(-(-c // lanes) for c in source_channels)
-    output_blocks = -(-layer.channels // lanes)
     weights = _padded_weights(layer, source_channels, core)
+    runs = _runs(layer, lowered, weights, output_blocks, core)
+    weights = [change_places(w, runs) for w in weights]
     groups = []
     for group in lowered.groups:
         passes = tuple(
@@ -178,7 +221,26 @@ def _pack_layer(
     if layer.table is not None:
         data = isa.pack_activation(layer.table)
         activation = StoredTable(Table.ACTIVATION, writer.add(data), len(layer.table))
-    return PackedLayer(layer, lowered, tuple(groups), activation, blocks, output_blocks)
+    return PackedLayer(layer, lowered, tuple(groups), activation, blocks, output_blocks, runs)
+
+
+def _runs(
+    layer: QuantLayer,
+    lowered: LoweredConv,
+    weights: list[NDArray[np.int64]],
+    output_blocks: int,
+    core: CoreConfig,
+) -> tuple[BlockRun, ...]:
+    # Blocks of a diagonal layer have no input in common.
+    if core.products == 1 or layer.diagonal:
+        return alone(output_blocks)
+    words = (
+        some
+        for group in lowered.groups
+        for spec in group.passes
+        for some in multiplied_words(weights[spec.source], spec, lowered.mode)
+    )
+    return pair_blocks(words, output_blocks, core.co_lanes)
 
 
 def _padded_weights(

@@ -19,6 +19,7 @@ from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observe
 from winogen.compiler.integers import sums_of_products
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.scales import choose_formats, image_bounds
+from winogen.compiler.sums import SUM_BITS, check_sums
 from winogen.network.graph import Graph
 from winogen.program.formats import TensorFormat, input_bits
 from winogen.target import numerics
@@ -27,8 +28,6 @@ from winogen.target.numerics import Requantiser, int_range
 #: Real half range of the pre-activation of each tabulated function, for 8 and 16 bits: beyond
 #: it the function is within half a step of its limit (8 bits), or a few steps (16 bits).
 TABLE_RANGE = {("tanh", 8): 4.0, ("sigmoid", 8): 8.0, ("tanh", 16): 8.0, ("sigmoid", 16): 16.0}
-#: Bits of the worst-case sum: Winograd needs four times it within the accumulator.
-_SUM_BITS = {8: 29, 16: 45}
 
 
 def quantise(
@@ -96,20 +95,21 @@ def _quantise_block(
         target_low, target_high = int_range(numerics.PREACTIVATION_BITS)
         target_scale = half_range / (1 << (numerics.PREACTIVATION_BITS - 1))
 
-    weight, scale = _quantise_weight(block, input_scale, data_width)
+    weight, scale = quantise_weight(block, input_scale, data_width)
     unit = input_scale * scale  # real value of one accumulator unit, (cout,)
     column = (-1,) + (1,) * (block.bias.ndim - 1)
     missing = _mean_error(observed, block, weight, scale, formats, data_width)
     bias = block.bias + missing.reshape(column)
     bias = np.floor(bias / unit.reshape(column) + 0.5).astype(np.int64)
-    _check_sum(graph, block, weight, bias, data_width)
+    where = f"layer '{block.label}' of model {graph.name}"
+    check_sums(where, block.shape, block.diagonal, weight, bias, data_width)
 
     ratio = unit / target_scale
     steepest = np.maximum(1.0, np.abs(block.slope))
     try:
         _, shift = numerics.fixed_point(ratio * steepest)
     except ValueError as error:
-        raise QuantisationError(f"layer '{block.label}' of model {graph.name}: {error}") from None
+        raise QuantisationError(f"{where}: {error}") from None
     power = numerics.powers_of_two(shift)
     top = int_range(numerics.MULTIPLIER_BITS)[1]
     positive = np.minimum(np.floor(ratio * power + 0.5), top).astype(np.int64)
@@ -164,7 +164,7 @@ def _table(
     return numerics.activation_table(code, half_range)
 
 
-def _quantise_weight(
+def quantise_weight(
     block: Block, input_scale: float, data_width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Integer weights and the scale of each output channel (cout,)."""
@@ -184,7 +184,7 @@ def _quantise_weight(
         scale = np.where(exact, grid, scale)
     # The bias must fit too: a channel with tiny weights takes a coarser scale.
     bias = np.abs(block.bias.reshape(block.channels, -1)).max(axis=1)
-    scale = np.maximum(scale, bias / (input_scale * 2.0 ** (_SUM_BITS[data_width] - 2)))
+    scale = np.maximum(scale, bias / (input_scale * 2.0 ** (SUM_BITS[data_width] - 2)))
     scale = np.where(scale == 0, 1.0, scale)
     shaped = scale.reshape((1, -1, 1, 1) if block.diagonal else (-1, 1, 1, 1))
     weight = np.clip(np.floor(block.weight / shaped + 0.5), -top, top)
@@ -223,22 +223,3 @@ def _mean_error(
     # Whole quarters of a step: the last bits of the means differ between processors.
     quarter = formats[block.name].scale / 4
     return np.rint((wanted - got).mean(axis=(0, 2, 3)) / quarter) * quarter
-
-
-def _check_sum(
-    graph: Graph,
-    block: Block,
-    weight: NDArray[np.int64],
-    bias: NDArray[np.int64],
-    data_width: int,
-) -> None:
-    """Refuse a layer whose sums could wrap: four times the worst case must fit the accumulator."""
-    axes = (0, 2, 3) if block.diagonal else (1, 2, 3)
-    worst = np.abs(weight).sum(axis=axes) << (data_width - 1)
-    worst = worst + np.abs(bias.reshape(block.channels, -1)).max(axis=1)
-    limit = 1 << _SUM_BITS[data_width]
-    if np.any(worst >= limit):
-        raise QuantisationError(
-            f"layer '{block.label}' of model {graph.name}: its sums can reach {worst.max()}, over "
-            f"the {limit} that {data_width}-bit hardware adds exactly; split its input channels"
-        )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from winogen.compiler.fold import fold
 from winogen.compiler.shape import ConvShape
+from winogen.compiler.sums import check_sums
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import TensorFormat, as_batch, input_bits
 from winogen.target.numerics import Requantiser
@@ -66,9 +67,17 @@ class QuantNetwork:
         return self.layers[-1].format
 
     def resized(self, graph: Graph) -> QuantNetwork:
-        """The same integers for the graph's input of another size (see ``Graph.resized``)."""
+        """The same integers for the graph's input of another size (see ``Graph.resized``).
+
+        Raises QuantisationError where more meets in a sum than in one of the former size, and is
+        more than the accumulators hold.
+        """
         shapes = {block.name: block.shape for block in fold(graph)}
         layers = [replace(layer, shape=shapes[layer.name]) for layer in self.layers]
+        for layer in layers:
+            where = f"layer '{layer.label}' of model {self.name}"
+            arrays = layer.weight, layer.bias
+            check_sums(where, layer.shape, layer.diagonal, *arrays, self.data_width)
         return replace(self, input=graph.input, layers=layers)
 
     def quantise_input(self, x: NDArray) -> NDArray[np.int64]:

@@ -31,12 +31,7 @@ def choose_formats(
         formats = {Graph.INPUT_NAME: TensorFormat(max(map(abs, spec.range or (0, 1))) / top)}
     for block in blocks:
         if block.step is not None:
-            formats[block.name] = TensorFormat(block.step)
-            if block.high.max() / block.step > top:
-                raise QuantisationError(
-                    f"layer '{block.label}': its {block.high.max() / block.step:.0f} trained steps "
-                    f"do not fit {data_width} bits"
-                )
+            formats[block.name] = trained_format(block, block.step, data_width)
         elif block.function:
             formats[block.name] = TensorFormat(1 / top)
         else:
@@ -53,6 +48,19 @@ def choose_formats(
                 formats[source] = TensorFormat(scale)
     formats[blocks[-1].name] = _output_format(graph, blocks[-1], formats, data_width)
     return formats
+
+
+def trained_format(block: Block, step: float, data_width: int) -> TensorFormat:
+    """The format with the step that a block was trained with.
+
+    Raises QuantisationError if it is too fine.
+    """
+    if block.high.max() / step > int_range(data_width)[1]:
+        raise QuantisationError(
+            f"layer '{block.label}': its {block.high.max() / step:.0f} trained steps "
+            f"do not fit {data_width} bits"
+        )
+    return TensorFormat(step)
 
 
 def _short(scale: float) -> float:

@@ -8,16 +8,18 @@ loaded again, and a load may run ahead of the computation as far as the ring rea
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+import math
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from winogen.common.errors import ScheduleError
-from winogen.compiler.geometry import Region, TileGroup, chunks_of, output_span, region_of
+from winogen.compiler.geometry import Region, TileGroup, Tiling, chunks_of, output_span, region_of
 from winogen.compiler.hazards import Access, TokenAssigner
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import PackedGroup, PackedNetwork, PackedPass, StoredTable
+from winogen.compiler.pairs import BlockRun
 from winogen.compiler.places import TensorPlace, place_tensors
-from winogen.compiler.tiling import Tiling, choose_tiling, tile_groups
+from winogen.compiler.tiling import choose_tiling, tile_groups
 from winogen.target import isa
 from winogen.target.board import Board
 from winogen.target.isa import (
@@ -45,8 +47,12 @@ class Stream:
     layer_starts: list[int] = field(default_factory=list)
 
 
-def schedule(packed: PackedNetwork, board: Board, batch: int) -> Stream:
+def schedule(
+    packed: PackedNetwork, board: Board, batch: int, tilings: Sequence[Tiling] | None = None
+) -> Stream:
     """The instruction stream that runs a packed network on ``batch`` inputs.
+
+    ``tilings`` has one for each layer, where they are not to be chosen.
 
     Raises ScheduleError, naming the layer, where the smallest tile does not fit a memory.
     """
@@ -55,7 +61,7 @@ def schedule(packed: PackedNetwork, board: Board, batch: int) -> Stream:
     starts = []
     for number in range(len(packed.layers)):
         starts.append(len(emitter.instructions))
-        emitter.layer(number)
+        emitter.layer(number, tilings[number] if tilings else None)
     if len(emitter.instructions) > MAX_STREAM_LENGTH:
         raise ScheduleError(
             f"the stream for batch {batch} has {len(emitter.instructions)} instructions, over the "
@@ -80,17 +86,22 @@ class _Ring:
         self._cursor = 0
         self._held: dict[Hashable, tuple[int, int]] = {}
 
-    def take(self, key: Hashable, size: int) -> tuple[int, bool]:
-        """First word of ``size`` words for ``key``, and whether it already holds them."""
+    def take(self, key: Hashable, size: int, room: int = 0) -> tuple[int, bool]:
+        """First word of ``size`` words for ``key``, and whether it already holds them.
+
+        They get ``room`` words, if that is more. Pieces that have as much room as the largest of
+        them take turns in the same places; without, a piece would lie on two others after a while,
+        and its load would wait for both.
+        """
         start, stop = self._held.get(key, (0, 0))
         if stop - start >= size > 0:
             return start, True
-        if self._cursor + size > self.depth:
+        if self._cursor + max(size, room) > self.depth:
             self._cursor = 0
         start, stop = self._cursor, self._cursor + size
         self._held = {k: r for k, r in self._held.items() if r[1] <= start or stop <= r[0]}
         self._held[key] = (start, stop)
-        self._cursor = stop
+        self._cursor = start + max(size, room)
         return start, False
 
 
@@ -120,70 +131,73 @@ class _Emitter:
         self._number = 0
         self._layer = packed.layers[0]
 
-    def layer(self, number: int) -> None:
-        """Emit one layer."""
+    def layer(self, number: int, tiling: Tiling | None) -> None:
+        """Emit one layer, under the best tiling if none is given."""
         self._number = number
         self._layer = layer = self._packed.layers[number]
-        tiling = choose_tiling(layer, self._board, self._batch)
+        tiling = tiling or choose_tiling(layer, self._board, self._batch)
         groups = list(tile_groups(layer, tiling, self._batch))
-        blocks = range(layer.output_blocks)
-        order: Iterator[tuple[TileGroup, int]]
+        order: Iterator[tuple[TileGroup, BlockRun]]
         if tiling.weights_outer:
-            order = ((g, b) for b in blocks for g in groups)
+            order = ((g, r) for r in layer.runs for g in groups)
         else:
-            order = ((g, b) for g in groups for b in blocks)
-        for group, block in order:
-            self._output_block(tiling, group, block)
+            order = ((g, r) for g in groups for r in layer.runs)
+        for group, run in order:
+            self._output_blocks(tiling, group, run)
 
-    def _output_block(self, tiling: Tiling, tiles: TileGroup, block: int) -> None:
-        """All passes of one tile group and output block, and the store of their result."""
+    def _output_blocks(self, tiling: Tiling, tiles: TileGroup, run: BlockRun) -> None:
+        """All passes of a tile group and the output blocks of a run, and the stores of those."""
         layer = self._layer
         y, rows = output_span(layer, 0, tiles.row, tiles.rows)
         x, columns = output_span(layer, 1, tiles.column, tiles.columns)
         words = tiles.images * rows * columns
-        output, _ = self._output.take(object(), words)
+        output, _ = self._output.take(object(), run.count * words)
         for group in layer.groups:
-            params = self._load_params(group, block)
+            params = self._load_params(group, run)
+            inputs = [layer.blocks_for(p.spec.source, run.first) for p in group.passes]
             passes = [
-                (p, list(chunks_of(layer.blocks_for(p.spec.source, block), tiling.input_blocks)))
-                for p in group.passes
+                (p, list(chunks_of(blocks, tiling.input_blocks)))
+                for p, blocks in zip(group.passes, inputs)
             ]
             total = sum(len(chunks) for _, chunks in passes)
             done = 0
             for packed_pass, chunks in passes:
-                region = region_of(layer, packed_pass, tiles)
+                region = region_of(layer, packed_pass, tiles, tiling.shared)
+                room = tiling.images, len(chunks[0])  # none is longer
                 for chunk in chunks:
                     self._compute(
-                        tiles, block, group, packed_pass, region, chunk, params,
+                        tiles, run, group, packed_pass, region, chunk, room, params,
                         (output, rows, columns), done == 0, done == total - 1,
                     )  # fmt: skip
                     done += 1
         place = self._places[layer.layer.name]
-        self._emit(
-            Store(
-                segment=int(place.segment),
-                offset=place.address(tiles.image, block, y, x),
-                base=output,
-                images=tiles.images,
-                rows=rows,
-                columns=columns,
-                image_stride=place.image_words,
-                row_stride=place.columns,
-            ),
-            [
-                Access("output", output, output + words, False),
-                place.access(tiles.image, tiles.images, True),
-            ],
-        )
+        for base, block in zip(range(output, output + run.count * words, words), run.blocks):
+            self._emit(
+                Store(
+                    segment=int(place.segment),
+                    offset=place.address(tiles.image, block, y, x),
+                    base=base,
+                    images=tiles.images,
+                    rows=rows,
+                    columns=columns,
+                    image_stride=place.image_words,
+                    row_stride=place.columns,
+                ),
+                [
+                    Access("output", base, base + words, False),
+                    place.access(tiles.image, tiles.images, True),
+                ],
+            )
 
     def _compute(
         self,
         tiles: TileGroup,
-        block: int,
+        run: BlockRun,
         group: PackedGroup,
         packed_pass: PackedPass,
         region: Region,
         chunk: range,
+        room: tuple[int, int],
         params: int,
         output: tuple[int, int, int],
         first: bool,
@@ -203,16 +217,19 @@ class _Emitter:
         phases = table(packed_pass.phases)
         if layer.activation and last:
             table(layer.activation)
-        input_base = self._load_input(tiles, spec.source, spec.step, spec.phase, region, chunk)
-        weight_base = self._load_weights(block, packed_pass, chunk, phases, winograd)
+        # Weights first: they come while the layer before is stored, which its input waits for.
+        weight_base = self._load_weights(run, packed_pass, chunk, room, phases, winograd)
+        input_base = self._load_input(
+            tiles, spec.source, spec.step, spec.phase, region, chunk, room
+        )
         words = tiles.images * len(chunk) * region.words
         output_base, output_rows, output_columns = output
         rows, columns = (spec.patch_range(axis, lowered.tile) for axis in (0, 1))
-        output_words = tiles.images * output_rows * output_columns
+        output_words = run.count * tiles.images * output_rows * output_columns
         accesses += [
             Access("input", input_base, input_base + words, False),
             Access("weight", weight_base, weight_base + len(chunk) * spec.words, False),
-            Access("param", params, params + group.params_per_block, False),
+            Access("param", params, params + run.count * group.params_per_block, False),
             Access("output", output_base, output_base + output_words, True),
         ]
         self._emit(
@@ -251,6 +268,9 @@ class _Emitter:
                 output_columns=output_columns,
                 stride_y=lowered.stride[0],
                 stride_x=lowered.stride[1],
+                pair=run.count - 1,
+                param_stride=(run.count - 1) * group.params_per_block,
+                swap=run.swapped,
             ),
             accesses,
         )
@@ -270,9 +290,10 @@ class _Emitter:
             )
         return base
 
-    def _load_params(self, group: PackedGroup, block: int) -> int:
-        count = group.params_per_block
-        offset = group.params + block * count * self._core.co_lanes * isa.PARAM_BYTES
+    def _load_params(self, group: PackedGroup, run: BlockRun) -> int:
+        count = run.count * group.params_per_block
+        entry = self._core.co_lanes * isa.PARAM_BYTES
+        offset = group.params + run.first * group.params_per_block * entry
         base, held = self._param.take(offset, count)
         if not held:
             self._emit(
@@ -287,19 +308,28 @@ class _Emitter:
         return base
 
     def _load_weights(
-        self, block: int, packed_pass: PackedPass, chunk: range, phase_base: int, winograd: bool
+        self,
+        run: BlockRun,
+        packed_pass: PackedPass,
+        chunk: range,
+        room: tuple[int, int],
+        phase_base: int,
+        winograd: bool,
     ) -> int:
         spec = packed_pass.spec
         if not spec.tap_count:
             return 0
         blocks = 1 if self._layer.layer.diagonal else self._layer.input_blocks[spec.source]
         first = 0 if self._layer.layer.diagonal else chunk.start
-        word = (block * blocks + first) * spec.tap_count
-        offset = packed_pass.weights + word * self._core.weight_word_bytes
+        offsets = [
+            packed_pass.weights
+            + (block * blocks + first) * spec.tap_count * self._core.weight_word_bytes
+            for block in run.blocks
+        ]
         # Equal bytes may lie in one place for two layers, and still be transformed differently.
-        key = (offset, len(chunk), spec.taps, winograd)
-        base, held = self._weight.take(key, len(chunk) * spec.words)
-        if not held:
+        key = (*offsets, len(chunk), spec.taps, winograd)
+        base, held = self._weight.take(key, len(chunk) * spec.words, room[1] * spec.words)
+        for half, offset in enumerate([] if held else offsets):
             self._emit(
                 LoadWeights(
                     segment=int(Segment.WEIGHTS),
@@ -310,6 +340,7 @@ class _Emitter:
                     phases=len(spec.taps),
                     taps=spec.tap_count,
                     winograd=int(winograd),
+                    half=half,
                 ),
                 [Access("weight", base, base + len(chunk) * spec.words, True)],
             )
@@ -323,6 +354,7 @@ class _Emitter:
         phase: tuple[int, int],
         region: Region,
         chunk: range,
+        room: tuple[int, int],
     ) -> int:
         if not region.words:
             return 0
@@ -332,8 +364,9 @@ class _Emitter:
         offset = place.address(tiles.image, chunk.start, row, column)
         words = tiles.images * len(chunk) * region.words
         # The number of the layer keeps a tensor that reuses another's memory apart from it.
-        key = (self._number, place.segment, offset, tiles.images, len(chunk), region, step)
-        base, held = self._input.take(key, words)
+        size = (tiles.images, len(chunk), region.rows, region.columns)
+        key = (self._number, place.segment, offset, step, size)
+        base, held = self._input.take(key, words, math.prod(room) * region.words)
         if not held:
             self._emit(
                 LoadInput(

@@ -57,11 +57,16 @@ def _activations(graph: Graph, board: Board, side: int) -> int:
 
 
 def window_length(size: int, limit: int, axis: AxisLocality) -> int:
-    """The window for an image of ``size`` samples: even parts of at most ``limit``, or all."""
+    """The window for an image of ``size`` samples: equal parts of at most ``limit``, or all.
+
+    An even number of samples is preferred.
+    """
     if size <= limit:
         return size
     halo = -(-(axis.before + axis.after) * axis.reduce // axis.enlarge)
     parts = -(-(size - halo) // max(limit - halo, 1))
     length = -(-(size - halo) // parts) + halo
     length += (size - length) % axis.step  # windows at both borders must keep the strides' phase
+    if length % 2 and axis.step % 2 and length + axis.step <= limit:
+        length += axis.step  # tiles are 2 x 2: those of the last odd row would be half empty
     return min(length, size)

@@ -52,7 +52,8 @@ def instruction_work(instruction: Instruction, board: Board) -> Work:
     """Bytes and multiplies of one instruction."""
     if isinstance(instruction, Compute):
         groups, _, blocks = tile_groups(instruction, board.core.tile_lanes)
-        return Work(multiplies=groups * blocks * instruction.steps * board.core.multipliers)
+        steps = groups * blocks * instruction.steps
+        return Work(multiplies=steps * (1 + instruction.pair) * board.core.multipliers)
     if isinstance(instruction, Store):
         return Work(written_bytes=store_bytes(instruction, board)[0])
     assert isinstance(instruction, Transfer)
@@ -120,7 +121,7 @@ class _Run:
         self._instructions = instructions
         self._board = board
         self._dram, self._fetch = Dram(board), FetchUnit(board)
-        self._load, self._compute = LoadUnit(board), ComputeUnit(board)
+        self._load, self._compute = LoadUnit(board), ComputeUnit(board.core)
         self._store = StoreUnit(board)
         self._units: dict[Engine, LoadUnit | ComputeUnit | StoreUnit] = {
             Engine.LOAD: self._load, Engine.COMPUTE: self._compute, Engine.STORE: self._store

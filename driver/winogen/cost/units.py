@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from winogen.target import isa
-from winogen.target.board import Board
+from winogen.target.board import Board, CoreConfig
 from winogen.target.isa import (
     INSTRUCTION_BYTES,
     Compute,
@@ -38,13 +38,15 @@ BURST_CYCLES = 2
 BURST_TURN = 6
 
 #: Cycles before the memory sees the address of the first instruction: wg_control, wg_fetch and
-#: wg_reader start in 7. wg_control needs 2 to see that the last instruction has ended; they are
-#: counted here, so that a stream ends with its last instruction.
-START_CYCLES = 7 + 2
+#: wg_reader start in 7, and its window is checked. wg_control needs 3 to see that the last
+#: instruction has ended; they are counted here, so that a stream ends with its last instruction.
+START_CYCLES = 7 + LOGIC.window_cycles + 3
 #: Instructions that fetch reads ahead.
 FETCH_AHEAD = LOGIC.fetch_fifo_beats * LOGIC.beat_bytes // INSTRUCTION_BYTES
 #: Groups of tiles of a COMPUTE that are followed one by one; the others go on like them.
 SIMULATED_GROUPS = 6
+#: Cycles more of an array with two products a multiplier: to make pairs and to tell sums apart.
+PACKED_CYCLES = 3
 #: Cycles of the requantiser and the activation.
 _FINISH = LOGIC.requantise_latency + LOGIC.activation_latency
 #: From the end of an instruction to the beginning of one that waited for its token.
@@ -135,8 +137,7 @@ class FetchUnit:
         """When the oldest that has arrived is in its engine's queue, which has room by ``room``."""
         taken = max(self._free + INSTRUCTION_BYTES // LOGIC.beat_bytes, self.arrived.popleft())
         self._taken.append(taken)
-        # StDecode, the check's slots and its pipeline of four, StDispatch.
-        self._free = max(taken + 1 + CHECK_SLOTS[opcode] + LOGIC.check_cycles + 1, room)
+        self._free = max(taken + check_cycles(opcode), room)
         return self._free + 2  # the head of the queue, then go_q of wg_issue
 
 
@@ -173,10 +174,10 @@ class LoadUnit:
         elif isinstance(instruction, LoadWeights):
             factor = instruction.blocks
         # The size of a run by shifting and adding, a bit a cycle; then a run a cycle, which goes
-        # through wg_burst_split and the port's register.
+        # through wg_burst_split, wg_window and the port's register.
         sized = at + 1 + factor.bit_length()
         self._front = sized + 2 + rows
-        first = sized + 5 + self._board.dram_latency
+        first = sized + 5 + LOGIC.window_cycles + self._board.dram_latency
         size, runs = load_bytes(instruction, self._board)
         self._waiting.append((index, instruction, at, first, size, runs))
 
@@ -189,7 +190,8 @@ class LoadUnit:
         latency = self._board.dram_latency
         # Nothing is asked for that the queues have no room for, nor while too much is under way.
         begin = max(first + runs.join, self._back - self._capacity, self._room + latency)
-        cycles = runs.cycles(latency, core.read_ports)
+        rate = self._board.dram_bytes_per_cycle / LOGIC.beat_bytes
+        cycles = runs.cycles(latency, core.read_ports, rate)
         # The next burst takes the place of one of the last.
         bursts = max(runs.bursts(core.read_ports), 1)
         self._burst = cycles / bursts if bursts >= LOGIC.outstanding else math.inf
@@ -198,28 +200,9 @@ class LoadUnit:
     def finish(self, last: float) -> tuple[int, int]:
         """The transfer has ended: the instruction and its end."""
         index, f, at, _, size, _ = self._waiting.popleft()
-        core = self._board.core
-        port_bytes = LOGIC.beat_bytes * core.read_ports
-        # Cycles before the first beat is taken, for all beats, and from the last to the end.
-        setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
-        free = self._settled
-        if isinstance(f, LoadInput):
-            rows = f.images * f.blocks * f.rows  # each ends with a beat of its own
-            beats = rows * math.ceil(size / max(rows, 1) / port_bytes)
-        elif isinstance(f, LoadWeights):
-            free = self._back  # the transform of the one before may still run
-            setup = f.phases + f.blocks.bit_length() + 5  # counts taps and words first
-            if f.winograd:
-                # A phase of r x c taps has (r + 1) (c + 1) positions, two cycles each; the last
-                # phase's are transformed when its taps are complete.
-                taps = f.taps / max(f.phases, 1)
-                phase = 2 * (math.sqrt(taps) + 1) ** 2
-                beats = max(beats, math.ceil(f.blocks * f.phases * phase))
-                tail = phase + 8
-        elif isinstance(f, LoadTable) and f.table == Table.ACTIVATION:
-            beats = f.count  # an entry a cycle
-        else:
-            beats = size // LOGIC.beat_bytes  # one beat a cycle, however many ports
+        setup, beats, tail = back_cycles(f, size, self._board.core)
+        # The transform of the weights before may still run.
+        free = self._back if isinstance(f, LoadWeights) else self._settled
         taken = max(at + 2.0, free)
         self._taken.append(taken)
         self._room = last - (LOGIC.outstanding - 1) * self._burst + BURST_TURN
@@ -232,8 +215,8 @@ class LoadUnit:
 class ComputeUnit:
     """wg_compute: patches, multipliers and drain, each with its own instruction."""
 
-    def __init__(self, board: Board):
-        self._core = board.core
+    def __init__(self, core: CoreConfig):
+        self._core = core
         self._fetch = self._array = self._end = 0.0
         #: When the drain took the latest instructions, and freed the latest accumulator halves.
         self._taken: deque[float] = deque([0.0] * LOGIC.compute_ahead, maxlen=LOGIC.compute_ahead)
@@ -253,7 +236,8 @@ class ComputeUnit:
         if not f.winograd and f.patch_columns <= 2:
             rows = -(-rows // 2)  # squares: two rows a read
         reads, work = tiles * rows, blocks * steps  # of a block and of a group
-        to_sums = 8 + core.ci_lanes  # from a step to its sum in the accumulators
+        # From a step to its sum in the accumulators.
+        to_sums = 8 + core.ci_lanes + (PACKED_CYCLES if core.products == 2 else 0)
         accumulators = f.accumulators / max(f.phases, 1)
 
         # The drain takes a phase's accumulators and one cycle more, or as long as the words of the
@@ -262,7 +246,9 @@ class ComputeUnit:
         def drain(tiles: int) -> tuple[float, float]:
             words = tiles * f.tile**2
             others = (f.phases - 1) * max(accumulators + 1, words)
-            return accumulators + 3 + others, max(accumulators + 3, words) + others
+            after = max(accumulators + 3, words) + others
+            # The second block of a pair follows the first as another group does.
+            return accumulators + 3 + others + f.pair * after, (1 + f.pair) * after
 
         taken = self._end + 1
         self._taken.append(taken)
@@ -288,7 +274,7 @@ class ComputeUnit:
         )
         # The last words go through the requantiser and the activation, or to the partial sums.
         out = newer + rest + last_tiles * f.tile**2
-        self._end = math.ceil(out + (5 + _FINISH if f.last else 5))
+        self._end = math.ceil(out + (6 + _FINISH if f.last else 6))
         return self._end
 
 
@@ -320,7 +306,8 @@ class StoreUnit:
         if not self._waiting:
             return None
         _, at, size, runs = self._waiting[0]
-        return at + 8 + runs.join, size, runs.cycles(self._board.dram_latency)
+        first = at + 8 + LOGIC.window_cycles + runs.join
+        return first, size, runs.cycles(self._board.dram_latency)
 
     def finish(self, last: float) -> tuple[int, int]:
         """The transfer has ended: the instruction and its end."""
@@ -328,11 +315,43 @@ class StoreUnit:
         return index, math.ceil(last + self._board.dram_latency)
 
 
+def check_cycles(opcode: Opcode) -> int:
+    """Cycles of fetch from an instruction's last beat until it can read the next one's first."""
+    # StDecode, the check's slots and its pipeline, StDispatch.
+    return 1 + CHECK_SLOTS[opcode] + LOGIC.check_cycles + 1
+
+
 def tile_groups(f: Compute, lanes: int) -> tuple[int, int, int]:
     """Groups of tiles, tiles of the last group, and blocks of input channels of a COMPUTE."""
     tiles = f.images * f.tiles_y * f.tiles_x
     groups = max(-(-tiles // lanes), 1)
     return groups, tiles - (groups - 1) * lanes, f.blocks
+
+
+def back_cycles(f: Transfer, size: int, core: CoreConfig) -> tuple[int, int, float]:
+    """Cycles of the back of wg_load for a LOAD_* of ``size`` bytes.
+
+    Before the first beat is taken, for all beats, and from the last to the end.
+    """
+    port_bytes = LOGIC.beat_bytes * core.read_ports
+    setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
+    if isinstance(f, LoadInput):
+        rows = f.images * f.blocks * f.rows  # each ends with a beat of its own
+        beats = rows * math.ceil(size / max(rows, 1) / port_bytes)
+    elif isinstance(f, LoadWeights):
+        setup = f.phases + f.blocks.bit_length() + 5  # counts taps and words first
+        if f.winograd:
+            # A phase of r x c taps has (r + 1) (c + 1) positions, two cycles each; the last
+            # phase's are transformed when its taps are complete.
+            taps = f.taps / max(f.phases, 1)
+            phase = 2 * (math.sqrt(taps) + 1) ** 2
+            beats = max(beats, math.ceil(f.blocks * f.phases * phase))
+            tail = phase + 8
+    elif isinstance(f, LoadTable) and f.table == Table.ACTIVATION:
+        beats = f.count  # an entry a cycle
+    else:
+        beats = size // LOGIC.beat_bytes  # one beat a cycle, however many ports
+    return setup, beats, tail
 
 
 def load_bytes(f: Transfer, board: Board) -> tuple[int, Runs]:
@@ -384,8 +403,10 @@ class Runs:
         """Bursts of the busiest port; they go to the ports in turn."""
         return -(-self.count * -(-self.beats // LOGIC.burst_beats) // ports)
 
-    def cycles(self, latency: int, ports: int = 1) -> float:
+    def cycles(self, latency: int, ports: int = 1, rate: float = math.inf) -> float:
         """Least cycles of a transfer, from first to last data: what its busiest port takes.
+
+        ``rate`` are the beats a cycle of the memory, which the ports share while all have some.
 
         A port moves a beat a cycle, announces a burst every other cycle, and has only so
         many bursts under way, each of which waits for the latency and its own beats.
@@ -398,6 +419,10 @@ class Runs:
         if ports > 1 and of_run % ports == 0:
             # The short ones at the end of the runs all go to another port.
             beats = LOGIC.burst_beats
+            busy = of_run // ports * LOGIC.burst_beats
+            alone = of_run * LOGIC.burst_beats - self.beats  # the others have less to move
+            shared = (busy - alone) * max(1.0, ports / rate)
+            beats *= max(1.0, (shared + alone * max(1.0, 1 / rate)) / busy)
         most = LOGIC.outstanding
         trips = max(bursts - most, 0) / most
         waiting = trips * (latency + BURST_TURN + beats) + min(bursts, most) * beats

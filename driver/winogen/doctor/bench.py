@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from winogen.doctor.system import System
 from winogen.target import isa
 from winogen.target.board import Board
 from winogen.target.isa import Instruction
-from winogen.target.registers import Segment
+from winogen.target.registers import Access, Segment
 
 #: Seconds that a small run may take: microseconds on a board, seconds in a simulation.
 RUN_SECONDS = {"emulator": 5.0, "rtl": 120.0, "board": 2.0}
@@ -30,6 +31,7 @@ class Bench:
     overlay : path of the bitstream; by default the board's own
     program : a program file to check too
     made : a ``pynq.Device`` to use in place of a new one
+    system : the operating system around it
     """
 
     kind: str
@@ -37,12 +39,29 @@ class Bench:
     overlay: Path | None = None
     program: Path | None = None
     made: Any = field(default=None, repr=False)
+    system: System = field(default_factory=System, repr=False)
     _lost: list[ExitStack] = field(default_factory=list, init=False, repr=False)
 
     @property
     def seconds(self) -> float:
         """Deadline of one small run."""
         return RUN_SECONDS[self.kind]
+
+    @cached_property
+    def bare(self) -> Any:
+        """The pynq device, whatever is loaded; None where pynq finds no board."""
+        import pynq  # here, so that a broken pynq fails its own check and no other
+
+        from winogen.runtime import open as opening
+        from winogen.runtime.pick import real_device
+
+        if self.made is None and self.kind == "board":
+            return real_device()
+        make = {"emulator": opening.emulated_device, "rtl": opening.rtl_device}
+        device = self.made if self.made is not None else make[self.kind](self.board)
+        # pynq looks for clocks and interrupts at its active device only.
+        pynq.Device.active_device = device
+        return device
 
     @property
     def device(self) -> Any:
@@ -61,21 +80,17 @@ class Bench:
 
     @cached_property
     def _opened(self) -> tuple[Any, Any, Any]:
-        import pynq  # here, so that a broken pynq fails its own check and no other
-
         from winogen.runtime.open import open_device
 
-        # pynq looks for clocks and interrupts at its active device only.
-        if self.made:
-            pynq.Device.active_device = self.made
-        return open_device(self.made or self.kind, self.board, self.overlay, active=True)
+        device = self.kind if self.bare is None else self.bare
+        return open_device(device, self.board, self.overlay, active=True)
 
     @contextmanager
     def buffer(self, data: bytes) -> Iterator[Any]:
         """Contiguous memory that holds these bytes where the accelerator sees them."""
         import pynq
 
-        buffer = pynq.allocate((len(data),), np.uint8, target=self.device)
+        buffer = pynq.allocate((len(data),), np.uint8, target=self.device, cacheable=1)
         try:
             buffer[:] = np.frombuffer(data, np.uint8)
             buffer.flush()
@@ -84,13 +99,15 @@ class Bench:
             buffer.freebuffer()
 
     @contextmanager
-    def started(
+    def placed(
         self,
         stream: Sequence[Instruction] | bytes,
         segments: Mapping[Segment, bytes] | None = None,
-    ) -> Iterator[dict[Segment, Any]]:
-        """A stream that has just been started, and the buffers of its segments.
+        closed: Access | None = None,
+    ) -> Iterator[tuple[dict[Segment, Any], Callable[[], None]]]:
+        """The buffers of a stream's segments, and what starts the stream.
 
+        Windows are open to them, but for the access that is ``closed``.
         At the end the core is reset before memory is given back; if it cannot be, memory that it
         may write to stays taken.
         """
@@ -100,17 +117,36 @@ class Bench:
                 segment: stack.enter_context(self.buffer((segments or {}).get(segment, bytes(64))))
                 for segment in Segment
             }
-            place = stack.enter_context(self.buffer(code)).device_address
+            place = stack.enter_context(self.buffer(code))
             bases = {s: b.device_address for s, b in buffers.items()}
+            allowed: dict[Access, list[Any]] = {
+                Access.READ: list(buffers.values()),
+                Access.WRITE: [buffers[Segment.OUTPUT], buffers[Segment.SCRATCH]],
+                Access.FETCH: [place],
+            }
+            self.core.allow({a: b for a, b in allowed.items() if a is not closed})
+            length = len(code) // isa.INSTRUCTION_BYTES
+            start = partial(self.core.start, place.device_address, length, bases)
             try:
-                self.core.start(place, len(code) // isa.INSTRUCTION_BYTES, bases)
-                yield buffers
+                yield buffers, start
             finally:
                 try:
                     self.core.reset()
                 except BaseException:
                     self._lost.append(stack.pop_all())
                     raise
+
+    @contextmanager
+    def started(
+        self,
+        stream: Sequence[Instruction] | bytes,
+        segments: Mapping[Segment, bytes] | None = None,
+        closed: Access | None = None,
+    ) -> Iterator[dict[Segment, Any]]:
+        """A stream that has just been started, and its buffers; see :meth:`placed`."""
+        with self.placed(stream, segments, closed) as (buffers, start):
+            start()
+            yield buffers
 
     def run(
         self,

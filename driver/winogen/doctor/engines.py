@@ -12,7 +12,7 @@ from winogen.doctor.loopback import Copy
 from winogen.doctor.result import Failed
 from winogen.target import isa, registers
 from winogen.target.isa import INSTRUCTION_BYTES, Instruction, LoadTable, Opcode
-from winogen.target.registers import Engine, ErrorCode, Segment
+from winogen.target.registers import Access, Engine, ErrorCode, Segment
 
 #: Cycles without progress after which the watchdog is to end a stream.
 _WATCHDOG_CYCLES = 20_000
@@ -61,6 +61,19 @@ def errors(bench: Bench) -> str:
     for code, (stream, engine, index) in cases.items():
         _expect(bench, stream, code, engine, index)
     return " and ".join(code.name for code in cases) + " are reported, and the core recovers"
+
+
+def windows(bench: Bench) -> str:
+    """An access whose windows are closed is refused; to memory that is ours, should it not be."""
+    for access, engine in (
+        (Access.READ, Engine.LOAD),
+        (Access.WRITE, Engine.STORE),
+        (Access.FETCH, Engine.FETCH),
+    ):
+        wanted = Engine.LOAD if access is Access.FETCH else engine
+        first = next(i for i in _copies(bench) if i.engine is wanted)
+        _expect(bench, isa.encode([first]), ErrorCode.OUTSIDE_WINDOW, engine, 0, access)
+    return "loads, stores and fetch are refused outside of theirs, and the core recovers"
 
 
 def watchdog(bench: Bench) -> str:
@@ -119,10 +132,17 @@ def _count(bench: Bench, stream: list[Instruction], *working: Engine) -> dict[st
     return counters
 
 
-def _expect(bench: Bench, stream: bytes, code: ErrorCode, engine: Engine, index: int) -> None:
+def _expect(
+    bench: Bench,
+    stream: bytes,
+    code: ErrorCode,
+    engine: Engine,
+    index: int,
+    closed: Access | None = None,
+) -> None:
     """A stream must end with this error; then a good one must run."""
     core = bench.core
-    with bench.started(stream, _segments(bench)):
+    with bench.started(stream, _segments(bench), closed):
         try:
             core.wait(bench.seconds)
         except DeviceError as error:

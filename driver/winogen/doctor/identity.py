@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from winogen.common.errors import BoardError, DeviceError, ProgramError, one_line
+from winogen.common.text import printable
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
 from winogen.program.file import Program
 from winogen.target import registers
+
+#: Where Linux says what became of the latest bitstream, and what it says if nothing is wrong.
+_STATE = "/sys/class/fpga_manager/fpga0/state"
+_SOUND = ("", "operating", "unknown")
 
 
 def overlay(bench: Bench) -> str:
@@ -14,14 +19,19 @@ def overlay(bench: Bench) -> str:
     try:
         core = bench.core
     except (DeviceError, BoardError) as error:
-        raise Failed(str(error), "see docs/use/troubleshooting.md") from None
+        state = bench.system.text(_STATE).strip() if bench.kind == "board" else ""
+        why = f"; the FPGA manager says '{printable(state)}'" if state not in _SOUND else ""
+        raise Failed(f"{error}{why}", "see docs/use/troubleshooting.md") from None
     except (OSError, RuntimeError, ValueError) as error:  # what pynq says
         raise Failed(
             f"the overlay cannot be loaded: {one_line(error)}",
             "run as root (sudo -E), and see docs/use/troubleshooting.md",
         ) from None
     name = bench.loaded.bitfile_name.rpartition("/")[2]
-    return f"{name} is loaded, the accelerator answers at 0x{core.mmio.base_addr:08x}"
+    text = f"{name} is loaded, the accelerator answers at 0x{core.mmio.base_addr:08x}"
+    if core.lease.session.stopped:
+        text += "; before, it stopped one that a killed program had left running"
+    return text
 
 
 def build(bench: Bench) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from winogen.common.text import printable
 from winogen.doctor import loopback
 from winogen.doctor.bench import Bench
 from winogen.doctor.loopback import Copy
 from winogen.doctor.result import Failed
 from winogen.runtime.waiting import InterruptLine, interrupt_line
 from winogen.target import registers
+from winogen.target.hwh import IP_NAME
 from winogen.target.isa import Instruction
 from winogen.target.registers import Segment
 
+_UIO_ADVICE = (
+    "boot with uio_pdrv_genirq.of_id=generic-uio in the kernel's arguments and the device tree of "
+    "PYNQ's image, whose node 'fabric' has this interrupt; until then winogen polls"
+)
 #: A masked event must be quiet for so long.
 _QUIET_SECONDS = 0.05
 _ADVICE = (
@@ -25,12 +31,36 @@ def interrupt(bench: Bench) -> str:
     """The end of a stream and an error interrupt who waits; a masked event does not."""
     line = interrupt_line(bench.core, "auto")
     if line is None:
-        raise Failed("the overlay describes no interrupt of the accelerator", _ADVICE)
+        raise _missing(bench)
     try:
         _check(bench, line)
     finally:
         bench.core.set("IRQ_ENABLE", 0)
     return "comes at the end of a stream and at an error, and not where it is masked"
+
+
+def _missing(bench: Bench) -> Failed:
+    """Why pynq gives no interrupt, on the way from the overlay to the kernel."""
+    system = bench.system
+    pins = bench.loaded.ip_dict[IP_NAME]["interrupts"]
+    if not pins or bench.kind != "board":
+        return Failed("the overlay describes no interrupt of the accelerator", _ADVICE)
+    controllers = bench.loaded.interrupt_controllers.values()
+    number = next((str(c["raw_irq"]) for c in controllers if c.get("raw_irq")), "")
+    rows = [row.split() for row in system.text("/proc/interrupts").splitlines()]
+    names = [row[-1] for row in rows if len(row) >= 7 and row[-3] == number]
+    if not names:
+        return Failed(
+            f"the kernel has given interrupt {number} of the logic to no driver", _UIO_ADVICE
+        )
+    for uio in system.names("/sys/class/uio"):
+        if system.text(f"/sys/class/uio/{uio}/name").strip() == names[-1]:
+            return Failed(f"pynq cannot wait at /dev/{uio} for the interrupt", _ADVICE)
+    return Failed(
+        f"interrupt {number} of the logic belongs to '{printable(names[-1])}', which is no UIO "
+        "device, and pynq waits at those alone",
+        _UIO_ADVICE,
+    )
 
 
 def _check(bench: Bench, line: InterruptLine) -> None:

@@ -136,8 +136,9 @@ class _Writer:
             self._add(LoadTable(segment=0, offset=place, table=table, base=0, count=1), ready)
         self._add(LoadParams(segment=0, offset=params, base=0, count=1), ready)
         load_weights = LoadWeights(
-            segment=0, offset=weights, base=0, blocks=1, phase_base=0, phases=1, taps=1, winograd=0
-        )
+            segment=0, offset=weights, base=0, blocks=1, phase_base=0, phases=1, taps=1,
+            winograd=0, half=0,
+        )  # fmt: skip
         self._add(load_weights, ready)
 
     def copy(self, copy: Copy, half: int) -> None:
@@ -172,7 +173,7 @@ class _Writer:
             patch_row=0, patch_rows=1, patch_column=0, patch_columns=1,
             weight_base=0, weight_stride=1, step_base=0, steps=1,
             accumulator_base=0, accumulators=1, phase_base=0, phases=1,
-            psum_base=0, param_base=0, stride_y=1, stride_x=1,
+            psum_base=0, param_base=0, stride_y=1, stride_x=1, pair=0, param_stride=0, swap=0,
         )  # fmt: skip
         self._add(
             compute,

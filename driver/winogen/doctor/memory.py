@@ -1,4 +1,4 @@
-"""Checks of contiguous memory, which the processor and the accelerator share."""
+"""Check of contiguous memory, which the processor and the accelerator share."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy as np
 from winogen.common.errors import one_line
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed
+from winogen.target.handoff import read_handoff
 
-MEMINFO = Path("/proc/meminfo")
+_MEMINFO = "/proc/meminfo"
 _MIB = 1 << 20
 #: Of what the board's image sets aside, this much must be free in one piece.
 _SHARE = 4
-_PATTERN_BYTES = 1 << 16
 
 
 def contiguous(bench: Bench) -> str:
     """A quarter of the contiguous memory is free in one piece, where the accelerator reaches it."""
     import pynq
 
+    _check_reserve(bench)
     wanted = bench.board.contiguous_mib * _MIB // _SHARE
     advice = (
         "shut down other notebooks and programs that hold buffers, or give the kernel more "
         "contiguous memory (cma= in its arguments, see docs/use/boards.md)"
     )
     try:
-        buffer = pynq.allocate((wanted,), np.uint8, target=bench.device)
+        buffer = pynq.allocate((wanted,), np.uint8, target=bench.device, cacheable=1)
     except (MemoryError, RuntimeError, OSError) as error:
         raise Failed(
             f"{wanted // _MIB} MiB cannot be had in one piece; {_free(bench)}: {one_line(error)}",
@@ -43,22 +44,34 @@ def contiguous(bench: Bench) -> str:
             f"a buffer lies at bus address 0x{address:x}, which the accelerator cannot reach",
             "buffers must lie below 4 GiB and on 64 bytes; use the PYNQ image's own memory driver",
         )
+    handoff = read_handoff(Path(bench.loaded.bitfile_name))
+    for way in handoff.ports if handoff else ():
+        if address < way.first or address + wanted - 1 > way.last:
+            raise Failed(
+                f"a buffer lies at bus address 0x{address:08x}, and {way.master} reaches "
+                f"0x{way.first:08x} to 0x{way.last:08x}",
+                "build the overlay again with all of the board's DRAM behind its ports "
+                "(platform.ddr_mib of the board file)",
+            )
     return f"{wanted // _MIB} MiB in one piece at 0x{address:08x}; {_free(bench)}"
 
 
-def caches(bench: Bench) -> str:
-    """What is written and flushed is still there after the caches were dropped."""
-    for seed in range(2):  # a second pattern, where the first one may have been left over
-        data = np.random.default_rng(seed).bytes(_PATTERN_BYTES)
-        with bench.buffer(data) as buffer:
-            buffer.invalidate()
-            if bytes(buffer) != data:
-                wrong = int(np.argmax(np.array(buffer) != np.frombuffer(data, np.uint8)))
-                raise Failed(
-                    f"byte {wrong} of a buffer was lost between flush and invalidate",
-                    "the image's memory driver is broken: flash the PYNQ image again",
-                )
-    return f"{_PATTERN_BYTES:,} bytes hold through flush and invalidate"
+def _check_reserve(bench: Bench) -> None:
+    """Failed if the kernel sets less aside than the board's file says."""
+    total = _kernel(bench).get("Total") if bench.kind == "board" else None
+    if total is not None and total < bench.board.contiguous_mib:
+        raise Failed(
+            f"the kernel sets {total} MiB of contiguous memory aside, and programs are compiled "
+            f"for {bench.board.contiguous_mib} (contiguous_mib of board {bench.board.name})",
+            f"boot with cma={bench.board.contiguous_mib}M in the kernel's arguments, or write a "
+            "board file with less (docs/use/boards.md)",
+        )
+
+
+def _kernel(bench: Bench) -> dict[str, int]:
+    """What the kernel says of contiguous memory, MiB."""
+    text = bench.system.text(_MEMINFO)
+    return {k: int(v) // 1024 for k, v in re.findall(r"^Cma(\w+): +(\d+) kB", text, re.M)}
 
 
 def _free(bench: Bench) -> str:
@@ -66,8 +79,7 @@ def _free(bench: Bench) -> str:
     if bench.kind != "board":
         pool = bench.device.default_memory.pool
         return f"{pool.free_bytes // _MIB} of {pool.size // _MIB} MiB free"
-    text = MEMINFO.read_text() if MEMINFO.is_file() else ""
-    sizes = {k: int(v) // 1024 for k, v in re.findall(r"^Cma(\w+): +(\d+) kB", text, re.M)}
+    sizes = _kernel(bench)
     if "Free" not in sizes:
         return "the kernel does not say how much is free"
     return f"{sizes['Free']} of {sizes.get('Total', 0)} MiB free"

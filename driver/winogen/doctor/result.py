@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -31,15 +32,34 @@ class Skipped(Exception):
     """A check makes no sense here; the message says why."""
 
 
+class Measured(str):
+    """The line of a check that has measured something, and its figures by name and unit.
+
+    None is a figure that could not be had.
+    """
+
+    figures: dict[str, float | None]
+
+    def __new__(cls, text: str, **figures: float) -> Measured:
+        """``text`` with its figures; NaN is None."""
+        made = super().__new__(cls, text)
+        made.figures = {k: v if math.isfinite(v) else None for k, v in figures.items()}
+        return made
+
+
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one check, one line of text, and what to do next if it failed."""
+    """The outcome of one check, one line of text, and what to do next if it failed.
+
+    ``figures`` are what it has measured, by name and unit.
+    """
 
     name: str
     outcome: Outcome
     text: str
     advice: str = ""
     seconds: float = 0.0
+    figures: Mapping[str, float | None] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

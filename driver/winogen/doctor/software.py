@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import struct
 import sys
 from importlib import metadata
-from pathlib import Path
 
 from winogen.common.missing import why_no_pynq
 from winogen.common.text import printable
@@ -15,8 +13,11 @@ from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
 from winogen.target.board import board_names
 
-#: Where a PYNQ image says which release it is.
-REVISION = Path("/home/xilinx/REVISION")
+#: Where a PYNQ image says which release it is, and for which board it was made.
+_REVISION = "/home/xilinx/REVISION"
+_BOARD = "/proc/device-tree/chosen/pynq_board"
+_DEVICES = "/dev/dri"
+_AS_ROOT = "run this as root in PYNQ's environment: 'sudo -i', or 'source {}'"
 
 
 def python(bench: Bench) -> str:
@@ -49,7 +50,7 @@ def pynq_version(bench: Bench) -> str:
     except Exception as error:
         why, advice = why_no_pynq(error)
         raise Failed(f"pynq {version} cannot be imported: {why}", advice) from None
-    name = os.environ.get("BOARD", "")
+    name = bench.system.environment.get("BOARD", "")
     if bench.kind == "board" and name in ("Pynq-Z1", "Pynq-Z2") and _numbers(version) >= (4,):
         raise Failed(
             f"pynq {version} does not support {name} any more", "flash PYNQ image 3.0.1 or 3.1"
@@ -69,12 +70,12 @@ def image(bench: Bench) -> str:
     """A PYNQ image says which board this is, and it is one that winogen knows."""
     if bench.kind != "board":
         raise Skipped(f"--device {bench.kind} needs no board")
-    name = os.environ.get("BOARD", "")
+    system = bench.system
+    name = system.environment.get("BOARD", "")
     if not name:
         raise Failed(
             "the environment variable BOARD is not set",
-            "run this as root in PYNQ's environment: 'sudo -i', or 'source "
-            "/etc/profile.d/boardname.sh': PYNQ images set BOARD there",
+            _AS_ROOT.format("/etc/profile.d/boardname.sh") + ": PYNQ images set BOARD there",
         )
     if name.lower() not in board_names():
         raise Failed(
@@ -82,16 +83,51 @@ def image(bench: Bench) -> str:
             f"boards that it knows: {', '.join(board_names())}; docs/use/boards.md says how to add "
             "one",
         )
-    if not os.environ.get("XILINX_XRT"):
+    here = system.text(_BOARD).strip()
+    if here.lower() not in ("", "unknown", name.lower()):
+        raise Failed(
+            f"BOARD is {printable(name)}, and the card's image was made for {printable(here)}",
+            f"unset what sets BOARD, or flash the PYNQ image for {printable(name)}: with another "
+            "board's the DRAM has the wrong timing",
+        )
+    release = next(iter(system.text(_REVISION).splitlines()), "release unknown").strip()
+    return f"BOARD {name}, {printable(release)}"
+
+
+def rights(bench: Bench) -> str:
+    """The user may reach registers and buffers."""
+    if bench.kind != "board":
+        raise Skipped(f"--device {bench.kind} needs none")
+    if bench.system.user != 0:
+        raise Failed(
+            f"this is user {bench.system.user} and not root, who alone may reach registers "
+            "(/dev/mem) and buffers",
+            _AS_ROOT.format("/etc/profile.d/pynq_venv.sh' after 'sudo -s"),
+        )
+    return "root"
+
+
+def xrt(bench: Bench) -> str:
+    """XRT, from which pynq gets buffers, is there and in the environment."""
+    if bench.kind != "board":
+        raise Skipped(f"--device {bench.kind} needs no XRT")
+    system = bench.system
+    if not system.environment.get("XILINX_XRT"):
         raise Failed(
             "the environment variable XILINX_XRT is not set, and pynq finds no device without it",
-            "run this as root in PYNQ's environment: 'sudo -i', or 'source "
-            "/etc/profile.d/xrt_setup.sh'",
+            _AS_ROOT.format("/etc/profile.d/xrt_setup.sh"),
         )
-    release = "release unknown"
-    if REVISION.is_file():
-        release = REVISION.read_text(errors="replace").splitlines()[0].strip()
-    return f"BOARD {name}, {release}"
+    if system.program("xclbinutil") is None:
+        raise Failed(
+            "XRT's program xclbinutil is not on PATH, and pynq cannot load an overlay without it",
+            _AS_ROOT.format("/etc/profile.d/xrt_setup.sh"),
+        )
+    if not any(name.startswith("render") for name in system.names(_DEVICES)):
+        raise Failed(
+            f"XRT's driver zocl is not loaded: there is no {_DEVICES}/renderD128",
+            "'modprobe zocl', and 'dmesg | grep zocl' says why not; PYNQ's images load it at boot",
+        )
+    return f"XILINX_XRT is {printable(system.environment['XILINX_XRT'])}, zocl is loaded"
 
 
 def _version(package: str) -> str:

@@ -36,18 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--overlay", type=Path)
     parser.add_argument("--program", type=Path)
     options = parser.parse_args(arguments)
+    board = load_board(options.board, options.bits)
+    serve(Bench(options.device, board, options.overlay, options.program))
+    return 0
+
+
+def serve(bench: Bench) -> None:
+    """Run the checks that stdin names, and answer on stdout, until either ends."""
     # What a library prints must not come between the answers.
     answers = os.dup(1)
     os.dup2(2, 1)
-    board = load_board(options.board, options.bits)
-    bench = Bench(options.device, board, options.overlay, options.program)
     for name in sys.stdin:
         result = run_check(BY_NAME[name.strip()], bench)
         try:
             os.write(answers, json.dumps(result.as_dict()).encode() + b"\n")
         except BrokenPipeError:  # nobody wants to know any more
             break
-    return 0
 
 
 if __name__ == "__main__":

@@ -67,6 +67,11 @@ class Area:
         return asdict(self)
 
 
+def luts(cell: Cell) -> int:
+    """LUTs that a primitive takes where it stands alone; 0 for what is none."""
+    return _LUTS.get(cell.type, 0)
+
+
 def total(netlist: Netlist) -> Area:
     """All of the design."""
     area = Area()

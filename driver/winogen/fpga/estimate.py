@@ -35,6 +35,11 @@ _CLAMP_BITS = 32
 
 def estimate(core: CoreConfig, family: str) -> Area:
     """Resources of a build on a family of devices (xc7, xcu, xcup)."""
+    return _estimate(core, family, True)
+
+
+def _estimate(core: CoreConfig, family: str, windows: bool) -> Area:
+    """The same; without ``windows`` as of the logic before hardware 2.0, which had none."""
     area = Area()
     for count, width, depth in _memories(core):
         large, small = block_rams(width, depth)
@@ -44,7 +49,9 @@ def estimate(core: CoreConfig, family: str) -> Area:
     # Beside the array: two for each lane's requantiser, one for its table; three addresses.
     area.dsp = core.multipliers + 3 * lanes + 3
     packed = family in PACKED
-    sizes = _sizes(core) if packed else np.concatenate([_sizes(core), _unpacked(core)])
+    sizes = _sizes(core, windows)
+    if not packed:
+        sizes = np.concatenate([sizes, _unpacked(core)])
     area.lut, area.ff = (max(0, round(float(sizes @ f))) for f in _factors(packed))
     return area
 
@@ -65,7 +72,7 @@ def _memories(core: CoreConfig) -> list[tuple[int, int, int]]:
     entry = sums + 6 + 2 * 16 + 2  # bias, shift, two multipliers, two checks
     return [
         (4, word, -(-core.input_depth // 4)),
-        (lanes // 2, 2 * lanes * (core.data_width + 4), core.weight_depth),
+        (core.products * lanes // 2, 2 * lanes * (core.data_width + 4), core.weight_depth),
         (1, lanes * sums, core.psum_depth),
         (1, word, core.output_depth),
         (1, _STEP_BITS, core.step_depth),
@@ -76,16 +83,23 @@ def _memories(core: CoreConfig) -> list[tuple[int, int, int]]:
     ]
 
 
-def _sizes(core: CoreConfig) -> NDArray[np.float64]:
-    """What LUTs and flip-flops grow with."""
+def _sizes(core: CoreConfig, windows: bool) -> NDArray[np.float64]:
+    """What LUTs and flip-flops grow with.
+
+    The large arrays were synthesised before hardware 2.0. What came then, windows of memory and
+    registers in the longest paths, is no part of the array: it is one figure for every core.
+    """
     lanes, tiles = core.ci_lanes, core.tile_lanes
     sums = accumulator_bits(core.data_width)
     return np.array(
         [
             1.0,  # control, ports
+            float(windows),
             lanes * sums,  # requantisers, words of sums
             tiles * lanes * sums,  # accumulators, inverse transform
             lanes * lanes * core.data_width,  # filter transform, weights on their way
+            # Of pairs: residues, a second block's sums, twice the weights on their way.
+            (core.products - 1) * (tiles + 1) * lanes * lanes,
         ]
     )
 
@@ -99,16 +113,16 @@ def _unpacked(core: CoreConfig) -> NDArray[np.float64]:
 def _factors(packed: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """LUTs and flip-flops of each size, by least squares of relative errors."""
     measured = [
-        (CoreConfig(**s["core"]), s["family"] in PACKED, s["total"])
+        (CoreConfig(**s["core"]), s["windows"], s["family"] in PACKED, s["total"])
         for s in json.loads(_SYNTHESES.read_text(encoding="utf-8"))
     ]
     rows = []
-    for core, fits, total in measured:
-        outside = _unpacked(core) * (not fits)
+    for core, windows, fits, total in measured:
+        sizes, outside = _sizes(core, windows), _unpacked(core) * (not fits)
         if packed and fits:
-            rows.append((_sizes(core), total))
+            rows.append((sizes, total))
         elif not packed:
-            rows.append((np.concatenate([_sizes(core), outside]), total))
+            rows.append((np.concatenate([sizes, outside]), total))
     lut, ff = (
         np.linalg.lstsq(
             np.array([sizes / total[name] for sizes, total in rows]), np.ones(len(rows)), rcond=None

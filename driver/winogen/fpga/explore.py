@@ -19,10 +19,11 @@ from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import schedule
 from winogen.cost.simulate import simulate
 from winogen.fpga.area import Area
+from winogen.fpga.cascades import cascades, most_cascades
 from winogen.fpga.estimate import estimate
 from winogen.fpga.parts import Part
 from winogen.network.graph import Graph
-from winogen.target.board import Board, CoreConfig
+from winogen.target.board import Board, CoreConfig, build_tool
 
 #: Lanes of either side of the array, and the most tiles at a time, that are tried.
 LANES = (4, 8, 16, 32)
@@ -79,7 +80,8 @@ class Explorer:
 
     Parameters
     ----------
-    board : clock, DRAM and what the search does not change of the build
+    board : clock, DRAM and what the search does not change of the build; of one for open tools no
+        array is tried that they cannot place
     part : the device; a build has to be within its limits
     graphs : the networks; their weights do not matter
     batch : images of a run
@@ -146,7 +148,7 @@ class Explorer:
             core,
             estimate(core, self._part.family),
             frames,
-            multiplies / (cycles * core.multipliers),
+            multiplies / (cycles * core.peak),
             moved * hertz / cycles,
         )
 
@@ -187,6 +189,8 @@ class Explorer:
                     yield design
 
     def _fits(self, core: CoreConfig) -> bool:
+        if build_tool(self._board.name) == "open" and cascades(core) > most_cascades(core):
+            return False
         return self._part.holds(estimate(core, self._part.family), core.data_width)
 
     def _shrink(self, design: Design) -> Design:

@@ -119,6 +119,17 @@ class Netlist:
         names = self.names.get(bit)
         return min(names, key=_rank) if names else None
 
+    def driver_name(self, bit: Bit) -> str:
+        """The name of a bit, or of what drives it where it has no public name."""
+        pin = self.drivers[bit]
+        return self.name_of(bit) or f"{self.whole(pin.cell)} ({pin.cell.type} {pin.port})"
+
+    def whole(self, cell: Cell) -> str:
+        """The memory or the instance that a cell is a part of."""
+        if cell.has_own_name:
+            return memory_of(cell)
+        return self.owners[cell.name] or "(top level)"
+
     @cached_property
     def owners(self) -> dict[str, str]:
         """For each cell, the instance that it belongs to; "" is the top level."""

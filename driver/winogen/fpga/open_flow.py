@@ -7,7 +7,6 @@ top level, so there is no block design and nothing of AMD's.
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 import time
@@ -22,11 +21,13 @@ from winogen.common.files import write_atomically
 from winogen.common.process import run_program
 from winogen.common.progress import Progress
 from winogen.fpga import results
-from winogen.fpga.open_tools import NEXTPNR, OpenTools, find_tools
+from winogen.fpga.cascades import cascades, most_cascades
+from winogen.fpga.clocks import LogicClock, lower_clocks, wanted_clock
+from winogen.fpga.open_tools import PATIENCE, OpenTools, find_tools
 from winogen.fpga.settings import overlay_settings
 from winogen.fpga.yosys import Yosys, find_yosys
 from winogen.target.bitfile import STEM
-from winogen.target.board import Board
+from winogen.target.board import Board, Platform
 from winogen.target.clock import PLLS, PlClock
 from winogen.target.hardware import hardware_folder, parameters, rtl_headers, rtl_sources
 from winogen.target.hwh import core_parameters, hwh_text
@@ -50,14 +51,18 @@ def open_sources() -> list[Path]:
     return sorted((hardware_folder() / "open").glob("*.sv"))
 
 
-def build_open(board: Board, folder: Path, seconds: float) -> Path:
-    """Build the overlay of a Zynq-7020 board with open tools; takes them about an hour.
+def build_open(board: Board, folder: Path, seconds: float, *, ignore_checks: bool = False) -> Path:
+    """Build the overlay of a Zynq-7020 board with open tools.
+
+    The .hwh has the fastest clock of both PLLs that nextpnr's estimate allows, from the board's
+    down to half of it (:func:`winogen.target.handoff.read_handoff`).
 
     Parameters
     ----------
     board : the board and the build of the accelerator
     folder : where the results go; made if it is not there
     seconds : deadline of all programs together
+    ignore_checks : go on with an array that stock versions of nextpnr cannot place
 
     Returns
     -------
@@ -67,21 +72,15 @@ def build_open(board: Board, folder: Path, seconds: float) -> Path:
     Raises
     ------
     BoardError
-        If the board has another device.
+        If the board has another device, or an array that cannot be placed.
     DeviceError
-        If a program or a database is missing, a program fails or takes longer, or the clock of
-        the board is not reached; the logs are kept.
+        If a program or a database is missing, a program fails or takes longer, or half of the
+        board's clock is not reached; the logs are kept.
     """
-    hwh = open_hwh(board)  # a board that cannot be built needs no tools
-    missing = []
-    for find in (find_yosys, partial(find_tools, board.part)):
-        try:
-            find()
-        except DeviceError as error:
-            missing.append(str(error))
-    if missing:  # all at once
-        raise DeviceError("; ".join(missing))
-    yosys, tools = find_yosys(), find_tools(board.part)
+    open_hwh(board)  # a board that cannot be built needs no tools
+    if not ignore_checks:
+        check_cascades(board)
+    yosys, tools = _tools(board)
     work = folder.resolve() / WORK
     made = work / "results"
     try:
@@ -90,39 +89,75 @@ def build_open(board: Board, folder: Path, seconds: float) -> Path:
             run = _Runner(work, time.monotonic() + seconds, progress)
             _synthesise(board, yosys, work, run)
             log = run("nextpnr", nextpnr_command(tools, board), _FASM)
-            check_frequency(log.read_text(errors="replace"), board, log)
+            clock = reached_clock(log.read_text(errors="replace"), board, log)
             run("fasm2frames", frames_command(tools, board), _FRAMES)
             bit = f"{made.name}/{STEM}.bit"
             log = run("xc7frames2bit", bitstream_command(tools, board, bit), bit)
             check_bitstream(work / bit, log)
-        write_atomically(made / f"{STEM}.hwh", hwh.encode())
+        write_atomically(made / f"{STEM}.hwh", open_hwh(board, clock).encode())
         return results.publish(made, folder, "xc7frames2bit", log)
     except OSError as error:
         raise DeviceError(f"cannot build the overlay in {folder}: {one_line(error)}") from None
 
 
-def open_hwh(board: Board) -> str:
-    """The .hwh of the board's open build; BoardError for a board that has none."""
+def _tools(board: Board) -> tuple[Yosys, OpenTools]:
+    """What builds it; DeviceError names all at once that is missing."""
+    found: list[Any] = []
+    missing = []
+    for find in (find_yosys, partial(find_tools, board.part)):
+        try:
+            found.append(find())
+        except DeviceError as error:
+            missing.append(str(error))
+    if missing:
+        raise DeviceError("; ".join(missing))
+    yosys, tools = found
+    return yosys, tools
+
+
+def check_cascades(board: Board) -> None:
+    """Raise BoardError where stock versions of nextpnr cannot place the multiplier array."""
+    core = board.core
+    count, most = cascades(core), most_cascades(core)
+    if count > most:
+        raise BoardError(
+            f"board '{board.name}': its array is {count} cascades of {core.ci_lanes} DSPs, and "
+            f"stock versions of nextpnr place at most {most} on this device, as a cascade may not "
+            "cross a clock row there; build --board pynq-z2-open, or go on nevertheless with "
+            "--ignore-checks"
+        )
+
+
+def open_hwh(board: Board, clock: LogicClock | None = None) -> str:
+    """The .hwh of the board's open build, with its own or another clock.
+
+    Raises BoardError for a board that has none.
+    """
     if not board.part.startswith(PART):
         raise BoardError(
             f"the open flow is for the {PART} of the PYNQ-Z1 and Z2, and board '{board.name}' has "
             f"the part '{board.part}'; --tool vivado builds for other Zynqs"
         )
-    settings: dict[str, Any] = overlay_settings(board, Path())
-    clock, platform = settings["clock"], board.platform
-    assert platform is not None  # or there were no settings
-    if PLLS.get(clock["source"], (0, None))[1] != platform.source_mhz:
+    platform = _platform(board)
+    clock = clock or wanted_clock(board, platform)
+    if PLLS.get(platform.clock_source, (0, None))[1] != platform.source_mhz:
         raise BoardError(
-            f"board '{board.name}': its clock_source, {clock['source']} at "
+            f"board '{board.name}': its clock_source, {platform.clock_source} at "
             f"{platform.source_mhz:g} MHz, is none of "
             + ", ".join(f"{name} at {mhz:g} MHz" for name, (_, mhz) in PLLS.items())
         )
     return hwh_text(
         core_parameters(board.core),
-        PlClock(clock["divisor0"], clock["divisor1"], clock["source"]),
+        PlClock(clock.divisor0, clock.divisor1, clock.source),
         platform.ddr_mib << 20,
         _MAKER,
     )
+
+
+def _platform(board: Board) -> Platform:
+    overlay_settings(board, Path())  # which says what a board cannot be built for
+    assert board.platform is not None
+    return board.platform
 
 
 def yosys_script(board: Board, sources: Sequence[Path], threads: str = "") -> str:
@@ -142,15 +177,16 @@ def yosys_script(board: Board, sources: Sequence[Path], threads: str = "") -> st
 
 def nextpnr_command(tools: OpenTools, board: Board) -> list[str | Path]:
     """Place and route, with the board's clock as the target; a missed one is no failure here."""
-    which: list[str | Path] = []
-    if tools.nextpnr.name == NEXTPNR[1]:
-        which += ["--device", board.part]
+    command: list[str | Path] = [tools.nextpnr]
+    if tools.himbaechel:
+        command += ["--device", board.part]
     if tools.chipdb:
-        which += ["--chipdb", tools.chipdb]
-    return [
-        *(tools.nextpnr, *which, "--json", _NETLIST, "--fasm", _FASM),
-        *("--freq", f"{board.clock_mhz:g}", "--timing-allow-fail", "--seed", "1"),
-    ]
+        command += ["--chipdb", tools.chipdb]
+    command += ["--json", _NETLIST]
+    command += ["-o", f"fasm={_FASM}"] if tools.himbaechel else ["--fasm", _FASM]
+    if tools.patient:
+        command += [PATIENCE, "0"]  # none: the build has its deadline
+    return [*command, "--freq", f"{board.clock_mhz:g}", "--timing-allow-fail", "--seed", "1"]
 
 
 def frames_command(tools: OpenTools, board: Board) -> list[str | Path]:
@@ -165,25 +201,26 @@ def bitstream_command(tools: OpenTools, board: Board, bit: str) -> list[str | Pa
     return [tools.bitstream, *part, "--frm_file", _FRAMES, "--output_file", bit]
 
 
-def check_frequency(text: str, board: Board, log: Path) -> float:
-    """The slowest clock of the routed design, in MHz, as nextpnr reports it in ``text``.
+def reached_clock(text: str, board: Board, log: Path) -> LogicClock:
+    """The clock to run the routed design at, by what nextpnr reports in ``text``.
 
-    Raises DeviceError if there is none, or it is below the board's clock.
+    It is the board's, or the next lower one of both PLLs that is no faster than the slowest clock
+    of the design. Raises DeviceError if there is none, or it is below half of the board's.
     """
     reached = {clock: float(mhz) for clock, mhz in _FREQUENCY.findall(text)}  # the last one counts
     if not reached:
         raise DeviceError(f"nextpnr has reported no clock; its messages are in {log}")
     slowest = min(reached.values())
-    if slowest < board.clock_mhz:
-        assert board.platform is not None
-        source = board.platform.source_mhz
-        possible = source / math.ceil(source / slowest)
+    platform = _platform(board)
+    clocks = [wanted_clock(board, platform), *lower_clocks(board, platform)]
+    found = next((clock for clock in clocks if clock.mhz <= slowest), None)
+    if found is None:
         raise DeviceError(
-            f"timing is missed: nextpnr reaches {slowest:.2f} MHz and {board.name} is clocked at "
-            f"{board.clock_mhz:g} MHz (see {log}); lower clock_mhz in the board file, to "
-            f"{possible:.6g} or less"
+            f"timing is missed: nextpnr reaches {slowest:.2f} MHz, {board.name} is clocked at "
+            f"{board.clock_mhz:g} MHz, and the slowest clock that is tried is "
+            f"{clocks[-1].mhz:.6g} MHz (see {log}); lower clock_mhz in the board file"
         )
-    return slowest
+    return found
 
 
 def check_bitstream(bit: Path, log: Path) -> None:

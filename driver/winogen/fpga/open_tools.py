@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,10 @@ from pathlib import Path
 from winogen.common.errors import DeviceError
 
 #: Names of place and route, the one that is preferred first.
-NEXTPNR = ("nextpnr-xilinx", "nextpnr-himbaechel")
+NEXTPNR = ("nextpnr-himbaechel-xilinx", "nextpnr-himbaechel", "nextpnr-xilinx")
+#: Option of nextpnr without which its placer gives up on a design of 46,341 cells and more after
+#: 10,000 attempts for one cell.
+PATIENCE = "--placer-heap-cell-placement-timeout"
 FRAMES = ("fasm2frames", "fasm2frames.py")
 BITSTREAM = ("xc7frames2bit",)
 #: nextpnr's database of the device: a file, or a folder of such files.
@@ -24,6 +29,8 @@ CHIPDB = "CHIPDB"
 DATABASE = "PRJXRAY_DB_DIR"
 #: The family that the flow is for, as a folder of that database.
 FAMILY = "zynq7"
+#: Seconds that place and route may take to print its options.
+_HELP_SECONDS = 60
 _WHERE = (
     "they come with openXC7 (https://github.com/openXC7/toolchain-nix, or the packages of apio: "
     "https://github.com/FPGAwars/apio); see overlay/README.md"
@@ -37,6 +44,8 @@ class OpenTools:
     Attributes
     ----------
     nextpnr, frames, bitstream : programs: place and route, FASM to frames, frames to .bit
+    himbaechel : place and route is nextpnr-himbaechel, whatever it is called: other options
+    patient : place and route takes a limit for the attempts to place a cell
     chipdb : nextpnr's database of the device; None where nextpnr finds its own
     database : folder of Project X-Ray's database with the family
     part_file : the part's description in it
@@ -45,6 +54,8 @@ class OpenTools:
     nextpnr: Path
     frames: Path
     bitstream: Path
+    himbaechel: bool
+    patient: bool
     chipdb: Path | None
     database: Path
     part_file: Path
@@ -54,14 +65,32 @@ def find_tools(part: str) -> OpenTools:
     """The tools for a part; DeviceError names all that are missing, and where to get them."""
     programs = [_program(names) for names in (NEXTPNR, FRAMES, BITSTREAM)]
     chipdb = _chipdb(part)
-    own = programs[0] is not None and programs[0].name == NEXTPNR[1]
+    words = _help(programs[0]) if programs[0] else ""
+    # The older program has --fasm; the newer one hands FASM's name to its Xilinx part.
+    himbaechel = "--vopt" in words
+    if programs[0] and not himbaechel and "--fasm" not in words:
+        himbaechel = programs[0].name != NEXTPNR[-1]
     database = Path(os.environ.get(DATABASE) or ".") / FAMILY
     part_file = database / part / "part.yaml"
-    missing = list(_missing(programs, chipdb is None and not own, part_file, part))
+    missing = list(_missing(programs, chipdb is None and not himbaechel, part_file, part))
     if missing:
         raise DeviceError(f"the open flow misses {', '.join(missing)}: {_WHERE}")
     nextpnr, frames, bitstream = (program for program in programs if program)
-    return OpenTools(nextpnr, frames, bitstream, chipdb, database, part_file)
+    patient = PATIENCE in words
+    return OpenTools(nextpnr, frames, bitstream, himbaechel, patient, chipdb, database, part_file)
+
+
+def _help(program: Path) -> str:
+    """What a program says of its options; nothing where it says nothing."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:  # whatever it leaves where it is called
+            done = subprocess.run(
+                [program, "--help"], capture_output=True, text=True, errors="replace", cwd=folder,
+                timeout=_HELP_SECONDS, check=False, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""  # the build says what is wrong with it
+    return done.stdout + done.stderr
 
 
 def _program(names: tuple[str, ...]) -> Path | None:
@@ -86,7 +115,7 @@ def _missing(
 ) -> Iterator[str]:
     for program, names in zip(programs, (NEXTPNR, FRAMES, BITSTREAM)):
         if program is None:
-            yield f"the program {' or '.join(names)} (not on PATH)"
+            yield f"the program {' or '.join(reversed(names))} (not on PATH)"
     if chipdb:
         yield f"nextpnr's chip database of {part} ({_state(CHIPDB)})"
     if not os.environ.get(DATABASE) or not part_file.is_file():

@@ -32,8 +32,9 @@ class Part:
     ----------
     name, family : as in ``xc7z020`` and, for Yosys, ``xc7``
     dsp, ramb36, lut, ff : how many there are
+    goal : ps that a path should take at most, nets estimated; 0 where nothing is aimed at
     limits : by data width and name, what a design may have at most (``dsp_least``: at least);
-        delays in ps
+        delays in ps; ``late``: registers that may miss the board's clock, nets estimated
     """
 
     name: str
@@ -42,6 +43,7 @@ class Part:
     ramb36: int
     lut: int
     ff: int
+    goal: int = 0
     limits: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
     def limit(self, resource: str, data_width: int) -> int:

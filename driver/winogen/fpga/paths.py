@@ -1,4 +1,4 @@
-"""The longest paths from register to register, by logic alone: routing comes on top.
+"""The longest paths from register to register, by logic alone or with an estimate of the nets.
 
 Delays are those of Yosys' models of the primitives (``specify`` blocks of ``cells_sim.v``, which
 come from Project X-Ray's measurements of 7-series devices).
@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from winogen.fpga.netlist import Bit, Cell, Netlist, Pin, connected, memory_of
+from winogen.fpga.netlist import Bit, Cell, Netlist, connected
 
 #: Clock to data of a block RAM without its output register, ps. Yosys' model has it under a
 #: condition that never holds, so that such a block would answer at once.
 _BLOCK_RAM_READ = 2454
-#: What Yosys itself assumes of a net on xc7 when it maps to LUTs, ps, and inputs that no such net
-#: reaches: of the next block of a carry chain or the next DSP of a cascade, of a wide multiplexer.
-NET = 300
-_DEDICATED = (("CARRY", "CI"), ("DSP", "PCIN"), ("DSP", "ACIN"), ("DSP", "BCIN"), ("MUXF", "I"))
 #: Types whose names begin so are a level of logic.
 _LUTS = ("LUT", "INV")
 
@@ -96,22 +92,6 @@ def levels(delays: Mapping[tuple[str, ...], Delays]) -> dict[tuple[str, ...], De
     }
 
 
-def routed(delays: Mapping[tuple[str, ...], Delays]) -> dict[tuple[str, ...], Delays]:
-    """The same arcs with the delay of the net before them: a guess at what routing makes of it."""
-
-    def net(type_: str, port: str) -> int:
-        return 0 if any(type_.startswith(t) and port.startswith(p) for t, p in _DEDICATED) else NET
-
-    return {
-        kind: Delays(
-            {pins: time + net(kind[0], pins[0][0]) for pins, time in d.through.items()},
-            d.arrival,
-            {pin: time + net(kind[0], pin[0]) for pin, time in d.setup.items()},
-        )
-        for kind, d in delays.items()
-    }
-
-
 class Timing:
     """Arrival times of a netlist.
 
@@ -119,26 +99,38 @@ class Timing:
     ----------
     netlist : flat, of primitives
     delays : of each kind of primitive
+    net : ps that a net takes to a port of a cell that it drives (default: none)
     """
 
-    def __init__(self, netlist: Netlist, delays: Mapping[tuple[str, ...], Delays]):
+    def __init__(
+        self,
+        netlist: Netlist,
+        delays: Mapping[tuple[str, ...], Delays],
+        net: Callable[[Bit, Cell, str], int] = lambda bit, cell, port: 0,
+    ):
         self._netlist = netlist
+        self._net = net
         self._delays = {cell.name: delays[kind(cell)] for cell in netlist.cells}
         # For each bit that a register's output reaches: time, and the (pin, bit) before it.
         self._arrival: dict[Bit, tuple[int, Bit | None]] = {}
         self._propagate()
 
-    def longest(self, count: int) -> list[Path]:
-        """The worst paths, longest first: one for each register (a vector counts once)."""
+    def longest(self, count: int, above: int = 0) -> list[Path]:
+        """The worst paths, longest first: one for each register (a vector counts once).
+
+        At most ``count`` of them, and none of ``above`` ps or less.
+        """
         worst: dict[str, Path] = {}
         ends = (
-            (self._arrival[bit][0] + setup, cell, bit, pin)
+            (self._arrival[bit][0] + setup + self._net(bit, cell, pin[0]), cell, bit, pin)
             for cell in self._netlist.cells
             for pin, setup in self._delays[cell.name].setup.items()
             for bit in self._pins(cell.inputs, [pin])
             if bit in self._arrival
         )
         for delay, cell, bit, pin in sorted(ends, key=lambda e: (-e[0], e[1].name, e[3])):
+            if delay <= above:
+                break
             end = self._register(cell, pin)
             vector = re.sub(r"\[\d+\]| \(.*", "", end)
             if vector not in worst:
@@ -155,8 +147,9 @@ class Timing:
             delays = self._delays[cell.name]
             for (source, target), delay in delays.through.items():
                 for a in self._pins(cell.inputs, [source]):
+                    net = self._net(a, cell, source[0])
                     for b in self._pins(cell.outputs, [target]):
-                        arcs[a].append((b, delay))
+                        arcs[a].append((b, delay + net))
                         missing[b] += 1
             for pin, delay in delays.arrival.items():
                 for bit in self._pins(cell.outputs, [pin]):
@@ -181,28 +174,17 @@ class Timing:
             driver = self._netlist.drivers[bit]
             before = self._arrival[bit][1]
             if before is None:
-                return Path(delay, luts, carries, self._output(driver, bit), end)
+                return Path(delay, luts, carries, self._netlist.driver_name(bit), end)
             luts += driver.cell.type.startswith(_LUTS)
             carries += driver.cell.type.startswith("CARRY")
             bit = before
-
-    def _output(self, pin: Pin, bit: Bit) -> str:
-        """Name of a register by a bit that it drives."""
-        return self._netlist.name_of(bit) or f"{self._whole(pin.cell)} ({pin.cell.type} {pin.port})"
 
     def _register(self, cell: Cell, pin: tuple[str, int]) -> str:
         """Name of a register by a pin that ends a path."""
         names = (self._netlist.name_of(bit) for _, _, bit in connected(cell.outputs))
         name = None if cell.has_own_name else next(filter(None, names), None)
         plain = cell.type.startswith("FD") and pin[0] == "D"
-        return (name or self._whole(cell)) + ("" if plain else f" ({cell.type} {pin[0]})")
-
-    def _whole(self, cell: Cell) -> str:
-        return (
-            memory_of(cell)
-            if cell.has_own_name
-            else self._netlist.owners[cell.name] or "(top level)"
-        )
+        return (name or self._netlist.whole(cell)) + ("" if plain else f" ({cell.type} {pin[0]})")
 
     @staticmethod
     def _pins(ports: Mapping[str, list[Bit | None]], pins: Iterable[tuple[str, int]]) -> list[Bit]:

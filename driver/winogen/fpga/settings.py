@@ -6,17 +6,23 @@ parameters of the logic, and the addresses of the emulated device's design.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from winogen.common.errors import BoardError
+from winogen.fpga.clocks import LogicClock, lower_clocks, wanted_clock
+from winogen.fpga.estimate import estimate
+from winogen.fpga.parts import find_part
 from winogen.target.bitfile import STEM
 from winogen.target.board import Board, CoreConfig, Platform
 from winogen.target.hardware import include_folder, parameters, rtl_headers, rtl_sources, wrapper
 from winogen.target.hwh import ACCESS, INTC_BASE, INTC_NAME, INTC_RANGE, IP_BASE, IP_NAME, VLNV
+from winogen.target.ports import MEMORY_PORTS
 from winogen.target.registers import ADDRESS_RANGE, REGISTERS
 
 #: Vivado releases that the scripts are written for, the first and the last.
@@ -27,6 +33,10 @@ TOP = "winogen"
 #: Bus addresses of the core's registers and of the interrupt controller, by processor: the
 #: processor's port for registers is at 0x40000000 or 0xA0000000.
 _BASES = {"zynq7": (IP_BASE, INTC_BASE), "zynqmp": (0xA000_0000, 0xA001_0000)}
+#: DSPs that a build may take, of the estimate, which is that of Yosys.
+_MORE_DSPS = 1.1
+#: Pins of one net, for each multiplier and at the least: resets of all accumulators have the most.
+_PINS, _LEAST_PINS = 24, 4000
 _PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)
 
 
@@ -52,8 +62,13 @@ def overlay_settings(board: Board, output: Path) -> dict[str, Any]:
         "part": board.part,
         "board_part": platform.board_part,
         "processor": platform.processor,
-        "clock": _clock(board, platform),
+        "clock": _clock(wanted_clock(board, platform), platform),
+        "lower_clocks": {
+            str(number): _clock(clock, platform)
+            for number, clock in enumerate(lower_clocks(board, platform))
+        },
         "ddr": {"part": platform.ddr_part, "range": hex(platform.ddr_mib << 20)},
+        "memory_ports": [str(port) for port in MEMORY_PORTS[platform.processor]],
         "core": {
             "vlnv": VLNV,
             "name": IP_NAME,
@@ -69,6 +84,8 @@ def overlay_settings(board: Board, output: Path) -> dict[str, Any]:
             **top_parameters(board.core),
             "ADDR_WIDTH": str(platform.address_bits),
         },
+        "ignore_checks": "0",
+        "checks": _checks(board),
         "registers": _registers(),
         "top": TOP,
         "sources": [str(path) for path in [*rtl_headers(), *rtl_sources(), wrapper()]],
@@ -119,22 +136,29 @@ def _platform(board: Board) -> Platform:
     return board.platform
 
 
-def _clock(board: Board, platform: Platform) -> dict[str, Any]:
-    """The clock of the logic and the two divisors (6 bits each) that make it from its PLL."""
-    divisor = max(1, round(platform.source_mhz / board.clock_mhz))
-    pairs = [(divisor // d, d) for d in range(1, 64) if divisor % d == 0 and divisor < 64 * d]
-    if not pairs or abs(platform.source_mhz / divisor - board.clock_mhz) > 1e-3 * board.clock_mhz:
-        raise BoardError(
-            f"board '{board.name}': its clock_mhz, {board.clock_mhz:g}, is no whole fraction of "
-            f"{platform.source_mhz:g} MHz ({platform.clock_source})"
-        )
+def _clock(clock: LogicClock, platform: Platform) -> dict[str, Any]:
+    """A clock of the logic and the two divisors that make it from its PLL."""
     return {
-        "mhz": f"{board.clock_mhz:g}",
-        "source": platform.clock_source,
-        "source_mhz": f"{platform.source_mhz:g}",
+        "mhz": f"{clock.mhz:.9g}",
+        "source": clock.source,
+        "source_mhz": f"{clock.source_mhz:g}",
         "crystal_mhz": f"{platform.crystal_mhz:g}",
-        "divisor0": pairs[0][0],
-        "divisor1": pairs[0][1],
+        "divisor0": clock.divisor0,
+        "divisor1": clock.divisor1,
+    }
+
+
+def _checks(board: Board) -> dict[str, Any]:
+    """What the netlist of the core is held to."""
+    core = board.core
+    dsps = math.floor(_MORE_DSPS * estimate(core, "xc7").dsp)
+    with suppress(BoardError):  # a device without figures
+        dsps = min(dsps, find_part(board.part).dsp)
+    return {
+        "multipliers": core.multipliers,
+        "cascaded": core.co_lanes * core.tile_lanes * (core.ci_lanes - 1),
+        "dsp_most": dsps,
+        "fanout_most": max(_LEAST_PINS, _PINS * core.multipliers),
     }
 
 

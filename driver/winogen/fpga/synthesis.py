@@ -28,8 +28,6 @@ from winogen.target.hardware import CORE, TOP, hardware_folder, parameters, rtl_
 _NETLIST = "netlist.json.gz"
 #: Families whose primitives Yosys has delays for.
 _TIMED_FAMILIES = ("xc7",)
-#: Paths that a report names.
-PATHS = 10
 #: Seconds that Yosys may take.
 DEADLINE = 3600.0
 
@@ -41,18 +39,16 @@ class Synthesis:
     Attributes
     ----------
     netlist, file : flat, of primitives, and where it is kept (JSON, compressed)
-    paths : the longest paths, longest first; None where the family has no delays
-    deepest, routed : the path of most LUTs, and the longest one with a guess at routing; None also
-        where there is no path
+    delays : of each kind of primitive; None where the family has none
     tool : the Yosys that made it
+    key : the digest of all that it was made of, see :func:`synthesis_key`
     """
 
     netlist: Netlist
     file: Path
-    paths: list[timing.Path] | None
-    deepest: timing.Path | None
-    routed: timing.Path | None
+    delays: Mapping[tuple[str, ...], timing.Delays] | None
     tool: str
+    key: str
 
 
 def synthesise(
@@ -83,6 +79,40 @@ def synthesise(
         If Yosys is missing or fails: a latch, a net with two drivers, a combinational loop.
     """
     yosys = yosys or find_yosys()
+    texts = _texts(core, family, sources, options, yosys)
+    key = _key(texts, yosys)
+    folder = (cache or cache_folder("synth")) / key
+    tool = f"{yosys.name} {yosys.version}"
+    try:
+        design = _result(folder / _NETLIST, texts, yosys, deadline)
+        netlist = Netlist.from_json(design, TOP, CORE)
+        if family not in _TIMED_FAMILIES:
+            return Synthesis(netlist, folder / _NETLIST, None, tool, key)
+        probe = {"probe.v": timing.probe(netlist), "delays.ys": _script("delays.ys")}
+        texts = {name: text.encode() for name, text in probe.items()}
+        models = _result(folder / f"delays-{_key(texts, yosys)}.json.gz", texts, yosys, deadline)
+    except OSError as error:
+        raise DeviceError(
+            f"cannot keep the synthesis in {folder}: {one_line(error)}; set XDG_CACHE_HOME to a "
+            "folder that can be written"
+        ) from None
+    delays = timing.cell_delays(netlist, models)
+    return Synthesis(netlist, folder / _NETLIST, delays, tool, key)
+
+
+def synthesis_key(core: CoreConfig, family: str = "xc7") -> str:
+    """The digest of all that :func:`synthesise` would make a netlist of, without making it.
+
+    It changes with the sources, the parameters, the script and the version of Yosys.
+    """
+    yosys = find_yosys()
+    return _key(_texts(core, family, None, "", yosys), yosys)
+
+
+def _texts(
+    core: CoreConfig, family: str, sources: Sequence[Path] | None, options: str, yosys: Yosys
+) -> dict[str, bytes]:
+    """The files that Yosys is given, by name: the sources, and the script that reads them."""
     files = rtl_sources() if sources is None else list(sources)
     script = Template(_script("netlist.ys")).substitute(
         top=TOP,
@@ -94,38 +124,7 @@ def synthesise(
     )
     texts = {path.name: path.read_bytes() for path in [*rtl_headers(), *files]}
     texts["netlist.ys"] = script.encode()
-    folder = (cache or cache_folder("synth")) / _key(texts, yosys)
-    tool = f"{yosys.name} {yosys.version}"
-    try:
-        design = _result(folder / _NETLIST, texts, yosys, deadline)
-        netlist = Netlist.from_json(design, TOP, CORE)
-        if family not in _TIMED_FAMILIES:
-            return Synthesis(netlist, folder / _NETLIST, None, None, None, tool)
-        probe = {"probe.v": timing.probe(netlist), "delays.ys": _script("delays.ys")}
-        texts = {name: text.encode() for name, text in probe.items()}
-        models = _result(folder / f"delays-{_key(texts, yosys)}.json.gz", texts, yosys, deadline)
-    except OSError as error:
-        raise DeviceError(
-            f"cannot keep the synthesis in {folder}: {one_line(error)}; set XDG_CACHE_HOME to a "
-            "folder that can be written"
-        ) from None
-    delays = timing.cell_delays(netlist, models)
-    paths, deepest, routed = (
-        timing.Timing(netlist, arcs).longest(count)
-        for arcs, count in (
-            (delays, PATHS),
-            (timing.levels(delays), 1),
-            (timing.routed(delays), 1),
-        )
-    )
-    return Synthesis(
-        netlist,
-        folder / _NETLIST,
-        paths,
-        next(iter(deepest), None),
-        next(iter(routed), None),
-        tool,
-    )
+    return texts
 
 
 def _result(file: Path, texts: Mapping[str, bytes], yosys: Yosys, deadline: float) -> Any:

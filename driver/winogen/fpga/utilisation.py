@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from winogen.common.text import table
 from winogen.fpga import area
+from winogen.fpga import paths as timing
 from winogen.fpga.area import Area
 from winogen.fpga.estimate import estimate
+from winogen.fpga.nets import Net, Nets, placed
 from winogen.fpga.parts import PACKED, Part
-from winogen.fpga.paths import NET, Path
+from winogen.fpga.paths import Path, Timing
 from winogen.fpga.synthesis import Synthesis
 from winogen.target.board import Board
 
 #: The multiplier array.
 ARRAY = "u_compute/u_array"
 _WIDTH = 40
+#: Paths, and nets, that a report names.
+PATHS = 10
+NETS = 15
 #: An estimate may be off by so many percent.
 _ESTIMATE_PERCENT = 10
 _LABELS = {"dsp": "DSP48", "ramb36": "RAMB36", "ramb18": "RAMB18", "lut": "LUT", "ff": "FF"}
@@ -59,15 +64,19 @@ class Report:
 
     Attributes
     ----------
-    board, data_width, part, tool : what was synthesised, for what, with what
+    board, data_width, part, tool, key : what was synthesised, for what, with what; the digest of it
     total, estimated : resources of the flat netlist, and what ``estimate`` expects
     instances : the same for each instance alone, without those below it
     array : DSPs of the multiplier array, each a multiplier
     registers : how many of these use their A, B, M and P registers
     rams, registered : block RAMs, and how many of them are read through a register
     latches : names of latches
-    paths, deepest, routed : the longest paths, that of most LUTs, and the longest one with a guess
-        at routing; None where Yosys knows no delays
+    paths, deepest : the longest paths by logic alone, and that of most LUTs; None where Yosys
+        knows no delays
+    routed : the longest path to each register, nets estimated, longest first: all that are longer
+        than the part's goal, or ``PATHS``; None as above
+    nets : those that drive most
+    period : of the board's clock, ps
     """
 
     board: str
@@ -75,6 +84,7 @@ class Report:
     multipliers: int
     part: Part
     tool: str
+    key: str
     total: Area
     estimated: Area
     instances: Mapping[str, Area]
@@ -85,7 +95,9 @@ class Report:
     latches: list[str]
     paths: list[Path] | None
     deepest: Path | None
-    routed: Path | None
+    routed: list[Path] | None
+    nets: list[Net]
+    period: int
 
     @classmethod
     def of(cls, board: Board, part: Part, synthesis: Synthesis) -> Report:
@@ -93,12 +105,15 @@ class Report:
         netlist = synthesis.netlist
         array = area.multipliers(netlist, ARRAY)
         rams = area.block_rams(netlist)
+        nets = Nets(netlist, part)
+        paths, deepest, routed = _paths(synthesis, nets, part.goal)
         return cls(
             board=board.name,
             data_width=board.core.data_width,
             multipliers=board.core.multipliers,
             part=part,
             tool=synthesis.tool,
+            key=synthesis.key,
             total=area.total(netlist),
             estimated=estimate(board.core, part.family),
             instances=area.by_instance(netlist),
@@ -107,9 +122,11 @@ class Report:
             rams=len(rams),
             registered=sum(area.is_registered(netlist, ram) for ram in rams),
             latches=area.latches(netlist),
-            paths=synthesis.paths,
-            deepest=synthesis.deepest,
-            routed=synthesis.routed,
+            paths=paths,
+            deepest=deepest,
+            routed=routed,
+            nets=nets.widest(NETS),
+            period=round(1e6 / board.clock_mhz),
         )
 
     def bars(self) -> list[Bar]:
@@ -137,12 +154,15 @@ class Report:
                 for label, used, _ in _FILLED
             ),
         ]
-        if "dsp_least" in limits:
+        if "dsp_least" in limits and 2 * self.multipliers > part.dsp:  # else meant to be small
             bars.append(Bar("DSP48", total.dsp, limits["dsp_least"], True))
         if self.paths and "delay" in limits:
             longest = self.paths[0]
             bars.append(Bar("ps of logic on the longest path", longest.delay, limits["delay"]))
             bars.append(Bar("LUTs on the longest path", longest.luts, limits["levels"]))
+        if self.routed and "late" in limits:
+            late = self._over(self.period)
+            bars.append(Bar("registers that miss the clock, nets estimated", late, limits["late"]))
         return bars
 
     def as_dict(self) -> dict[str, Any]:
@@ -152,6 +172,7 @@ class Report:
             "data_width": self.data_width,
             "part": asdict(self.part),
             "tool": self.tool,
+            "key": self.key,
             "total": {**self.total.as_dict(), "block_ram": self.total.block_ram},
             "instances": {name: part.as_dict() for name, part in self.instances.items()},
             "array": {"multipliers": self.multipliers, "dsp": self.array, **self.registers},
@@ -159,9 +180,24 @@ class Report:
             "latches": self.latches,
             "paths": [path.as_dict() for path in self.paths or ()],
             "deepest": self.deepest and self.deepest.as_dict(),
-            "routed": self.routed and self.routed.as_dict(),
+            "routed": {
+                "period": self.period,
+                "goal": self.part.goal,
+                "over_period": self._over(self.period),
+                "over_goal": self._over(self.part.goal),
+                "paths": [path.as_dict() for path in self._slowest()],
+            },
+            "nets": [net.as_dict() for net in self.nets],
             "bars": [{**asdict(bar), "met": bar.met} for bar in self.bars()],
         }
+
+    def _over(self, delay: int) -> int:
+        """Registers that a path of more than so many ps ends at, vectors as one."""
+        return sum(path.delay > delay for path in self.routed or ())
+
+    def _slowest(self) -> list[Path]:
+        """Of ``routed`` those that miss the clock, and some at least."""
+        return (self.routed or [])[: max(self._over(self.period), PATHS)]
 
     def text(self) -> str:
         """For a terminal."""
@@ -198,18 +234,20 @@ class Report:
         )
         if self.paths:
             yield "\nLongest paths from register to register, logic alone:"
-            yield table(
-                ["from", "to", "ps", "LUT", "CARRY"],
-                [[p.start, p.end, f"{p.delay}", f"{p.luts}", f"{p.carries}"] for p in self.paths],
-                left=2,
-            )
+            yield _path_table(self.paths)
         if self.deepest:
             yield f"Most LUTs: {self.deepest.luts}, {self.deepest.start} to {self.deepest.end}"
         if self.routed:
-            yield (
-                f"With a guess of {NET} ps a net: {self.routed.delay} ps, {self.routed.start} to "
-                f"{self.routed.end}"
-            )
+            yield "\nLongest paths, nets estimated by what they drive:"
+            yield _path_table(self._slowest())
+            for what, delay in (("the clock", self.period), ("the goal", self.part.goal)):
+                if delay:
+                    yield f"Registers over {delay:,} ps, {what}: {self._over(delay)}"
+        yield "\nNets that drive most cells:"
+        yield table(
+            ["net", "cells", "ps, estimated" if self.routed else ""],
+            [[n.name, f"{n.loads:,}", f"{n.delay}" if self.routed else ""] for n in self.nets],
+        )
         yield ""
         for bar in self.bars():
             sign = "at least" if bar.least else "at most"
@@ -217,6 +255,31 @@ class Report:
                 f"{'ok    ' if bar.met else 'MISSED'}  {bar.what}: {bar.value:,g}, {sign} "
                 f"{bar.limit:,g}"
             )
+
+
+def _paths(
+    synthesis: Synthesis, nets: Nets, goal: int
+) -> tuple[list[Path] | None, Path | None, list[Path] | None]:
+    """The longest paths, the deepest one, and the longest with nets estimated."""
+    netlist, delays = synthesis.netlist, synthesis.delays
+    if delays is None:
+        return None, None, None
+    deepest = Timing(netlist, timing.levels(delays)).longest(1)
+    whole = Timing(netlist, placed(delays), nets.delay)
+    over = whole.longest(len(netlist.cells), goal) if goal else []
+    return (
+        Timing(netlist, delays).longest(PATHS),
+        next(iter(deepest), None),
+        over if len(over) >= PATHS else whole.longest(PATHS),
+    )
+
+
+def _path_table(paths: Sequence[Path]) -> str:
+    return table(
+        ["from", "to", "ps", "LUT", "CARRY"],
+        [[p.start, p.end, f"{p.delay}", f"{p.luts}", f"{p.carries}"] for p in paths],
+        left=2,
+    )
 
 
 def _off(report: Report, resource: str) -> float:

@@ -14,6 +14,8 @@ from winogen.fpga.settings import VIVADO_RELEASES
 
 _STAGE = re.compile(r"^winogen stage: (.*)$", re.MULTILINE)
 _ERROR = re.compile(r"^ERROR: (.*)$", re.MULTILINE)
+#: Letters of a message that are repeated.
+_LONGEST = 700
 #: What a command says that has said why before.
 _CONSEQUENCE = "failed due to earlier errors"
 
@@ -62,4 +64,4 @@ def _cause(log: Path) -> str:
     if not errors:
         return "no message"
     ours = errors[-1].startswith("[winogen]") and _CONSEQUENCE not in errors[-1]
-    return str(errors[-1 if ours else 0]).strip()[:300]
+    return str(errors[-1 if ours else 0]).strip()[:_LONGEST]

@@ -96,7 +96,7 @@ def read_parameters(
     Parameters
     ----------
     weights_key : which of several networks in the file, as a refusal lists them
-    notes : gets what was chosen and left out; default: those are warnings
+    notes : gets what was chosen, left out and rounded; default: those are warnings
 
     Raises
     ------
@@ -108,6 +108,8 @@ def read_parameters(
     arrays = _read(path, weights_key, told)
     if not arrays:
         raise ModelError(f"weights file {path} holds no arrays")
+    if any(array.dtype == "float64" for array in arrays.values()):
+        told.append(f"weights of {path.name} are float64; they are read as float32")
     if notes is None:
         tell(told, stacklevel=2)
     else:

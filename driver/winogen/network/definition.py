@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
+from winogen.common.problems import Problems
 from winogen.common.text import printable
 from winogen.network.graph import Graph, InputSpec, Node, Shape, node_shape
 from winogen.network.yaml_values import (
@@ -69,6 +70,8 @@ _ACTIVATIONS = {
 }
 
 
+#: Orders of what follows a layer.
+_ORDERS = {"norm-act": ("norm", "act"), "act-norm": ("act", "norm")}
 #: ``source`` to ``macs`` say where a model is from and how large it is; they are not used.
 _MODEL_KEYS = {
     "name", "description", "input", "input_quant", "output", "layers", "source", "licence",
@@ -134,8 +137,8 @@ def load_definition(
 ) -> Graph:
     """Build the graph of a YAML definition (a path, or the text itself).
 
-    Raises ModelError if the file cannot be read or a layer is wrong, UnsupportedLayerError if it
-    cannot run on the accelerator; both name the layer.
+    Raises ModelError if the file cannot be read or layers are wrong, UnsupportedLayerError if they
+    cannot run on the accelerator; both name every such layer.
     """
     try:
         source = definition
@@ -184,6 +187,12 @@ def _range(value: Any, where: str) -> tuple[float, float]:
     return low, high
 
 
+def _made_up(layer: Mapping[str, Any]) -> Shape:
+    """A shape in the place of one that is not known, with the channels that the layer expects."""
+    channels = layer.get("cin", 1)
+    return (channels if isinstance(channels, int) else 1, 1, 1)
+
+
 class _Builder:
     """Turns the layers of one definition into nodes, tracking shapes on the way."""
 
@@ -193,28 +202,35 @@ class _Builder:
         self._parameters = parameters
         self._nodes: list[Node] = []
         self._shapes: dict[str, Shape] = {}
-        #: Layer name to the node that ends it (after its norm and activation).
-        self._ends: dict[str, str] = {}
+        #: Layer name to the node that ends it (after its norm and activation); None if the layer,
+        #: or one that it reads, is wrong.
+        self._ends: dict[str, str | None] = {}
+        self._problems = Problems(name)
 
     def build(self) -> Graph:
-        spec = self._input()
-        self._ends[Graph.INPUT_NAME] = Graph.INPUT_NAME
-        self._shapes[Graph.INPUT_NAME] = spec.shape
+        """The graph; ModelError or UnsupportedLayerError that tells all that is wrong with it."""
+        spec = None
+        with self._problems.gathered():
+            spec = self._input()
+            self._shapes[Graph.INPUT_NAME] = spec.shape
+        self._ends[Graph.INPUT_NAME] = Graph.INPUT_NAME if spec else None
         for index, layer in enumerate(self._data["layers"]):
-            if not isinstance(layer, dict):
-                raise ModelError(f"model {self._name}: layer {index} is not a mapping")
-            label = printable(str(layer.get("name", index))[:200])
-            self._add_layer(layer, f"layer '{label}' of model {self._name}")
+            self._add_layer(index, layer)
+        image_range = None
+        with self._problems.gathered():
+            image_range = self._output_range()
+        description = ""
+        with self._problems.gathered():
+            where = f"model {self._name}: description"
+            description = text(self._data.get("description", ""), where)
+        self._problems.tell()
+        assert spec is not None
+        return Graph(self._name, spec, self._nodes, image_range, description)
+
+    def _output_range(self) -> tuple[float, float] | None:
         output = self._data.get("output") or {}
         where = f"model {self._name}: output"
-        image_range = require(output, "range", where) if output else None
-        return Graph(
-            self._name,
-            spec,
-            self._nodes,
-            None if image_range is None else _range(image_range, where),
-            text(self._data.get("description", ""), f"model {self._name}: description"),
-        )
+        return _range(require(output, "range", where), where) if output else None
 
     def _input(self) -> InputSpec:
         data = self._data.get("input")
@@ -246,12 +262,57 @@ class _Builder:
         black_white = _range(data["range"], where) if "range" in data else None
         return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale, black_white)
 
-    def _add_layer(self, layer: dict[str, Any], where: str) -> None:
+    def _add_layer(self, index: int, layer: Any) -> None:
+        """Add a layer's nodes; what is wrong with it is gathered, and its value is then unknown.
+
+        A layer that reads an unknown value has no known shapes either: it gets made-up ones, and
+        is checked as far as it can be without.
+        """
+        name, inputs = self._known_as(index, layer), None
+        with self._problems.gathered():
+            name, inputs, where = self._place(index, layer)
+        self._ends[name] = None
+        if inputs is None:
+            return
+        known = [end for end in inputs if end is not None]
+        last: str | None = None
+        with self._problems.gathered():
+            if len(known) == len(inputs):
+                last = self._append(self._main(name, layer, tuple(known), where))
+            else:
+                self._main(name, layer, (), where)
+        steps = ("norm", "act")
+        with self._problems.gathered():
+            order = choice(layer.get("order", "norm-act"), _ORDERS, f"{where}: order")
+            steps = _ORDERS[order]
+        for step in steps:
+            if layer.get(step) is None:
+                continue
+            node = None
+            with self._problems.gathered():
+                node = self._step(step, name, layer, last, where)
+                if last is not None:
+                    last = self._append(node)
+            if node is None:
+                last = None
+        self._ends[name] = last
+
+    def _known_as(self, index: int, layer: Any) -> str:
+        """What other layers may call a layer that is wrong; not the name of another layer."""
+        given = layer.get("name") if isinstance(layer, dict) else None
+        name = printable(given) if isinstance(given, str) else f"#{index}"
+        return name if name not in self._ends else f"#{index}"
+
+    def _place(self, index: int, layer: Any) -> tuple[str, list[str | None], str]:
+        """A layer's name, the nodes that it reads (None for unknown ones), how messages name it."""
+        if not isinstance(layer, dict):
+            raise ModelError(f"model {self._name}: layer {index} is not a mapping")
+        label = printable(str(layer.get("name", index))[:200])
+        where = f"layer '{label}' of model {self._name}"
         name = text(require(layer, "name", where), f"{where}: name")
         _check_keys(layer, _LAYER_KEYS, where)
         if name in self._ends:
             raise ModelError(f"{where}: the name is used twice")
-        op = text(require(layer, "op", where), f"{where}: op")
         previous = list(self._ends)[-1]
         sources = layer.get("from", previous)
         sources = sources if isinstance(sources, list) else [sources]
@@ -262,48 +323,50 @@ class _Builder:
                 raise ModelError(
                     f"{where}: its input '{printable(str(source))}' is not an earlier layer"
                 )
-        inputs = tuple(self._ends[printable(s)] for s in sources)
-        shape = self._shapes[inputs[0]]
+        return name, [self._ends[printable(s)] for s in sources], where
+
+    def _main(self, name: str, layer: dict[str, Any], inputs: tuple[str, ...], where: str) -> Node:
+        """The node of a layer's operation; ``inputs`` are empty where they are not known."""
+        op = text(require(layer, "op", where), f"{where}: op")
+        shape = self._shapes[inputs[0]] if inputs else _made_up(layer)
         if op in _OPS:
-            node = self._weighted(name, _OPS[op], layer, inputs, shape, where)
-        elif op in _PLAIN_OPS:
+            return self._weighted(name, _OPS[op], layer, inputs, shape, where)
+        if op in _PLAIN_OPS:
             node = Node(name, op, inputs)
             if op == "upsample":
                 node.attrs["factor"] = integer(layer.get("factor", 2), f"{where}: factor", 1, 64)
             if op == "batchnorm":
                 self._fill_norm(node, name, layer, shape[0], where)
-        elif op in _ACTIVATIONS:
-            node = self._activation(name, name, op, layer, inputs[0], shape[0], where)
-        else:
-            raise UnsupportedLayerError(
-                f"{where}: operation '{op}' is not supported; supported are "
-                f"{', '.join([*_OPS, *_PLAIN_OPS, *_ACTIVATIONS])}"
-            )
-        last = self._append(node)
-        order = choice(layer.get("order", "norm-act"), ("norm-act", "act-norm"), f"{where}: order")
-        for step in order.split("-"):
-            kind = layer.get(step)
-            if kind is None:
-                continue
-            kind = text(kind, f"{where}: {step}")
-            channels = self._shapes[last][0]
-            if step == "act":
-                if kind not in _ACTIVATIONS:
-                    raise UnsupportedLayerError(
-                        f"{where}: activation '{kind}' is not supported; supported are "
-                        f"{', '.join(_ACTIVATIONS)}"
-                    )
-                extra = self._activation(f"{name}.act", name, kind, layer, last, channels, where)
-            elif kind == "batch":
-                extra = Node(f"{name}.bn", "batchnorm", (last,))
-                self._fill_norm(extra, name, layer, channels, where)
-            else:
+            return node
+        if op in _ACTIVATIONS:
+            return self._activation(name, name, op, layer, inputs, shape[0], where)
+        raise UnsupportedLayerError(
+            f"{where}: operation '{op}' is not supported; supported are "
+            f"{', '.join([*_OPS, *_PLAIN_OPS, *_ACTIVATIONS])}"
+        )
+
+    def _step(
+        self, step: str, name: str, layer: dict[str, Any], last: str | None, where: str
+    ) -> Node:
+        """The node of a layer's norm or activation; ``last`` is None where it is not known."""
+        kind = text(layer[step], f"{where}: {step}")
+        inputs = () if last is None else (last,)
+        channels = 1 if last is None else self._shapes[last][0]
+        if step == "act":
+            if kind not in _ACTIVATIONS:
                 raise UnsupportedLayerError(
-                    f"{where}: normalisation '{kind}' is not supported, only 'batch': "
-                    "statistics over the image or the batch cannot be folded into the weights"
+                    f"{where}: activation '{kind}' is not supported; supported are "
+                    f"{', '.join(_ACTIVATIONS)}"
                 )
-            last = self._append(extra)
-        self._ends[name] = last
+            return self._activation(f"{name}.act", name, kind, layer, inputs, channels, where)
+        if kind != "batch":
+            raise UnsupportedLayerError(
+                f"{where}: normalisation '{kind}' is not supported, only 'batch': "
+                "statistics over the image or the batch cannot be folded into the weights"
+            )
+        node = Node(f"{name}.bn", "batchnorm", inputs)
+        self._fill_norm(node, name, layer, channels, where)
+        return node
 
     def _append(self, node: Node) -> str:
         self._nodes.append(node)
@@ -323,7 +386,7 @@ class _Builder:
     ) -> Node:
         node = Node(name, op, inputs)
         channels = shape[0]
-        if layer.get("cin", channels) != channels and op != "linear":
+        if inputs and layer.get("cin", channels) != channels and op != "linear":
             raise ModelError(
                 f"{where}: cin is {layer['cin']} but its input has {channels} channels"
             )
@@ -351,10 +414,19 @@ class _Builder:
                     edges(layer["crop"], f"{where}: crop") if "crop" in layer else crop
                 )
                 weight_shape = (channels, outputs, *kernel)
+        if not inputs:  # the shapes are made up
+            return node
         node.params["weight"] = self._weight(f"{name}.weight", weight_shape, node, where)
         if layer.get("bias", "norm" not in layer):
-            node.params["bias"] = self._parameters.get(f"{name}.bias", (outputs,), where)
+            node.params["bias"] = self._parameter(f"{name}.bias", (outputs,), where)
         return node
+
+    def _parameter(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
+        """A parameter; one that is missing or does not fit is told, and ones stand in for it."""
+        value: NDArray[np.float32] = np.broadcast_to(np.float32(1), shape)
+        with self._problems.gathered():
+            value = self._parameters.get(name, shape, where)
+        return value
 
     def _weight(
         self, name: str, shape: tuple[int, ...], node: Node, where: str
@@ -363,7 +435,7 @@ class _Builder:
             raise ModelError(
                 f"{where}: its weight would have shape {shape}, over {MAX_WEIGHTS:,} values"
             )
-        weight = self._parameters.get(name, shape, where)
+        weight = self._parameter(name, shape, where)
         if isinstance(self._parameters, RandomParameters):
             # Variance-preserving: the number of products that meet in one output.
             fan_in = (
@@ -382,16 +454,16 @@ class _Builder:
         layer_name: str,
         kind: str,
         layer: dict[str, Any],
-        source: str,
+        inputs: tuple[str, ...],
         channels: int,
         where: str,
     ) -> Node:
         op, attrs = _ACTIVATIONS[kind]
-        node = Node(name, op, (source,), dict(attrs))
+        node = Node(name, op, inputs, dict(attrs))
         if op == "leaky_relu":
             node.attrs["slope"] = number(layer.get("slope", 0.01), f"{where}: slope")
-        elif op == "prelu":
-            node.params["alpha"] = self._parameters.get(f"{layer_name}.alpha", (channels,), where)
+        elif op == "prelu" and inputs:
+            node.params["alpha"] = self._parameter(f"{layer_name}.alpha", (channels,), where)
         elif op in ("clamp", "quant_relu"):
             for key in ("low", "high") if op == "clamp" else ("step", "high"):
                 value = node.attrs.get(key, layer.get(key))
@@ -406,5 +478,5 @@ class _Builder:
         self, node: Node, layer_name: str, layer: dict[str, Any], channels: int, where: str
     ) -> None:
         node.attrs["eps"] = number(layer.get("bn_eps", 1e-5), f"{where}: bn_eps")
-        for key in ("gamma", "beta", "mean", "var"):
-            node.params[key] = self._parameters.get(f"{layer_name}.bn_{key}", (channels,), where)
+        for key in () if not node.inputs else ("gamma", "beta", "mean", "var"):
+            node.params[key] = self._parameter(f"{layer_name}.bn_{key}", (channels,), where)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.common.problems import Problems
 
 Shape = tuple[int, int, int]
 Array = NDArray[np.float64]
@@ -181,18 +182,32 @@ class Graph:
         if not self.nodes:
             raise ModelError(f"model {self.name} has no layers")
         shapes = {self.INPUT_NAME: self.input.shape}
+        lost: set[str] = set()  # values of layers that are wrong, whose shape is not known
+        problems = Problems(self.name)
         for node in self.nodes:
             where = f"layer '{node.name}' of model {self.name}"
-            if node.name in shapes:
-                raise ModelError(f"{where}: the name is used twice")
-            for name in node.inputs:
-                if name not in shapes:
-                    raise ModelError(f"{where}: its input '{name}' is not an earlier layer")
-            shapes[node.name] = node_shape(node, [shapes[i] for i in node.inputs], self.name)
+            with problems.gathered():
+                if node.name in shapes or node.name in lost:
+                    raise ModelError(f"{where}: the name is used twice")
+                for name in node.inputs:
+                    if name not in shapes and name not in lost:
+                        raise ModelError(f"{where}: its input '{name}' is not an earlier layer")
+                if lost.intersection(node.inputs):
+                    check_alone(node, self.name)
+                else:
+                    inputs = [shapes[i] for i in node.inputs]
+                    shapes[node.name] = node_shape(node, inputs, self.name)
+            if node.name not in shapes:
+                lost.add(node.name)
+        problems.tell()
         used = {name for node in self.nodes for name in node.inputs}
         for node in self.nodes[:-1]:
-            if node.name not in used:
-                raise ModelError(f"layer '{node.name}' of model {self.name} is used by no layer")
+            with problems.gathered():
+                if node.name not in used:
+                    raise ModelError(
+                        f"layer '{node.name}' of model {self.name} is used by no layer"
+                    )
+        problems.tell()
         return shapes
 
 
@@ -210,8 +225,8 @@ def wrong_size(
     )
 
 
-def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
-    """Output shape of one layer; ModelError or UnsupportedLayerError if the layer is wrong."""
+def check_alone(node: Node, model: str) -> None:
+    """Refuse what is wrong with a layer whatever it reads; raises as :func:`node_shape` does."""
     where = f"layer '{node.name}' of model {model}"
     if node.op not in OPERATIONS:
         raise UnsupportedLayerError(
@@ -219,6 +234,12 @@ def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
             f"{', '.join(OPERATIONS)}"
         )
     _check_params(node, where)
+
+
+def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
+    """Output shape of one layer; ModelError or UnsupportedLayerError if the layer is wrong."""
+    check_alone(node, model)
+    where = f"layer '{node.name}' of model {model}"
     shape = _output_shape(node, inputs, where)
     if math.prod(shape) > MAX_VALUES:
         raise ModelError(f"{where}: its output {shape} has over {MAX_VALUES:,} values")

@@ -48,8 +48,10 @@ def weights_kind(path: Path) -> str | None:
         return TORCH
     if len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") < 1 << 32:
         return SAFETENSORS
-    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+    if head.startswith(b"PK"):
         try:
+            if not zipfile.is_zipfile(path):  # it raises an error for an archive in several parts
+                return None
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):

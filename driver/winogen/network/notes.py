@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 
-from winogen.common.errors import WinogenWarning
+from winogen.common.errors import NetworkNote
 
 
 def tell(notes: Iterable[str], stacklevel: int) -> None:
@@ -14,4 +14,4 @@ def tell(notes: Iterable[str], stacklevel: int) -> None:
     The command line prints a graph's notes itself, and has these warnings off.
     """
     for note in notes:
-        warnings.warn(note, WinogenWarning, stacklevel=stacklevel + 1)
+        warnings.warn(note, NetworkNote, stacklevel=stacklevel + 1)

@@ -152,14 +152,7 @@ class Profile:
             header += [e.name.lower(), f"{e.name.lower()} waits"]
         header += ["array", "read MB", "written MB"]
         rows = [self._row(layer) for layer in [*self.layers, self.total]]
-        lines = [
-            self._title(),
-            table(header, rows),
-            "cycles: from the end of the layer before. engines: cycles of work for the layer,",
-            "which may begin earlier, and of waiting for another engine. array: its multiplies,",
-            "of all that it could do in the layer's cycles, or in its own if these are more",
-        ]
-        return "\n".join(lines)
+        return "\n".join([self._title(), table(header, rows), *_LEGEND])
 
     def _title(self) -> str:
         seconds = self.total.cycles / (self.board.clock_mhz * 1e6)
@@ -176,7 +169,7 @@ class Profile:
             for name in (e.name.lower() for e in ENGINES)
             for end in ("", "_stall")
         ]
-        peak = layer.array_cycles * self.board.core.multipliers
+        peak = layer.array_cycles * self.board.core.peak
         return [
             layer.name,
             f"{layer.cycles:,}",
@@ -192,8 +185,32 @@ class Profile:
         return f"<Profile: {self._title()}>"
 
     def _repr_html_(self) -> str:
-        """The table, for notebooks."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        """The table, for notebooks: its columns would not fit as text."""
+        engines = [e.name.lower() for e in ENGINES]
+        alone = "".join(
+            f'<th rowspan="2">{n}</th>' for n in ("layer", "cycles", "predicted", "ratio")
+        )
+        rest = "".join(f'<th rowspan="2">{n}</th>' for n in ("array", "read MB", "written MB"))
+        groups = "".join(f'<th colspan="2">{name}</th>' for name in engines)
+        parts = "<th>works</th><th>waits</th>" * len(engines)
+        lines = []
+        for layer in [*self.layers, self.total]:
+            name, *values = self._row(layer)
+            cells = "".join(f"<td>{html.escape(value)}</td>" for value in values)
+            lines.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
+        return (
+            f"<p>{html.escape(self._title())}</p>\n"
+            '<div style="overflow-x: auto"><table style="font-size: 85%; text-align: right">\n'
+            f"<thead><tr>{alone}{groups}{rest}</tr><tr>{parts}</tr></thead>\n"
+            f"<tbody>{''.join(lines)}</tbody></table></div>\n"
+            f"<p>{html.escape(' '.join(_LEGEND))}</p>"
+        )
 
 
+#: What the columns are.
+_LEGEND = (
+    "cycles: from the end of the layer before. engines: cycles of work for the layer,",
+    "which may begin earlier, and of waiting for another engine. array: its multiplies,",
+    "of all that it could do in the layer's cycles, or in its own if these are more",
+)
 _NUMBERS = [f.name for f in fields(LayerProfile)][3:]

@@ -14,7 +14,8 @@ import json
 import math
 import struct
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from winogen.common.text import printable
 from winogen.network.graph import InputSpec
 from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
 from winogen.program.check import check_stream
+from winogen.program.digests import Digest, Digests
 from winogen.program.formats import TensorFormat
 from winogen.program.memory_plan import MemoryPlan, plan
 from winogen.program.parts import LayerInfo, StreamInfo
 from winogen.target import isa
-from winogen.target.board import Board, CoreConfig, Platform
+from winogen.target.board import Board, CoreConfig, Platform, clocked_as
 from winogen.target.isa import INSTRUCTION_BYTES
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
@@ -85,9 +87,32 @@ class Program:
         """Channels, rows, columns of the input."""
         return self.input.shape
 
+    @cached_property
+    def digests(self) -> Digests:
+        """Of weights and instructions, as they were read from the file (or at first use).
+
+        What lies on a device is held against these, so memory that has changed since cannot make
+        it look right.
+        """
+        return Digests(
+            Digest.of(self.weights), {s.batch: Digest.of(s.stream) for s in self.streams}
+        )
+
     def frames_per_second(self, stream: StreamInfo) -> float:
-        """Predicted images a second of a stream on the board that the program is for."""
+        """Predicted images a second of a stream on the accelerator of the board, without the host.
+
+        What a user sees is slower: ``winogen.program.speed.speed`` includes the host.
+        """
         return stream.batch * self.board.clock_mhz * 1e6 / stream.cycles
+
+    def clocked_as(self, bitstream: Path) -> Program:
+        """The program with predictions for the clock that a bitstream was built for.
+
+        Cycles stay those of the clock that it was compiled for: with a lower one memory gives more
+        bytes a cycle, so they are no fewer than it takes.
+        """
+        board = clocked_as(self.board, bitstream)
+        return self if board is self.board else replace(self, board=board)
 
     def memory(self, batch: int | None = None) -> MemoryPlan:
         """The contiguous memory that the streams up to ``batch`` need (default: all)."""
@@ -142,7 +167,9 @@ class Program:
         """Inverse of :meth:`tobytes`; ProgramError says what is wrong with ``data``."""
         header, sections = _split(data, source)
         try:
-            return _build(header, sections)
+            program = _build(header, sections)
+            _ = program.digests  # now, since the checksum says that all is as it was written
+            return program
         except ProgramError as error:
             raise ProgramError(f"{source}: {one_line(error, 400)}") from None
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError,

@@ -61,15 +61,18 @@ def expected_bounds(spec: InputSpec) -> tuple[float, float]:
     return (-1.0, 1.0) if spec.kind == "latent" else spec.range or (0.0, 1.0)
 
 
-def beyond_bounds(spec: InputSpec, x: NDArray, what: str) -> str | None:
+def beyond_bounds(
+    spec: InputSpec, x: NDArray, what: str, extremes: tuple[float, float] | None = None
+) -> str | None:
     """A sentence on inputs ``what`` that are beyond what a network expects; None if they are not.
 
-    A hundredth of the range is not worth one, nor is a hundredth of the values where they are of a
-    distribution without an end.
+    ``extremes`` are the least and the greatest of them, where they are known. A hundredth of the
+    range is not worth one, nor is a hundredth of the values where they are of a distribution
+    without an end.
     """
     low, high = expected_bounds(spec)
     slack = 0.01 * max(-low, high)
-    least, most = float(x.min()), float(x.max())
+    least, most = extremes or (float(x.min()), float(x.max()))
     if low - slack <= least and most <= high + slack:
         return None
     share = float(np.mean((x < low - slack) | (x > high + slack)))

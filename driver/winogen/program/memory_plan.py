@@ -27,6 +27,11 @@ class MemoryPlan:
         """Bytes of all buffers."""
         return sum(asdict(self).values())
 
+    @property
+    def second(self) -> int:
+        """Bytes of a second pair of input and output buffers, which is used if there is room."""
+        return self.input + self.output
+
     def fits(self, mib: int) -> bool:
         """Whether ``mib`` MiB of contiguous memory hold all buffers."""
         return self.total <= mib << 20

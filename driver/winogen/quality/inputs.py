@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
 from winogen.common.images import BICUBIC
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import beyond_bounds
-from winogen.runtime.pictures import picture_files, read_picture
+from winogen.runtime.pictures import names_of, picture_files, read_picture
 
 #: Most inputs that calibration looks at, and most values of all layers together for them (1 GiB).
 MAX_INPUTS = 256
@@ -36,7 +36,8 @@ def read_calibration(
 
     Of more inputs than calibration can hold, some are taken at even distances. Arrays hold real
     values, (N, C, H, W), (N, H, W, C) or (N, latent), or pixels 0 to 255 as uint8; images are
-    fitted to the network's size. Raises InputError if the file cannot be read or does not fit.
+    fitted to the network's size. What is left out or converted so is a WinogenWarning. Raises
+    InputError if the file cannot be read or does not fit.
     """
     spec = graph.input
     layers = sum(math.prod(shape) for shape in graph.shapes.values())
@@ -45,18 +46,23 @@ def read_calibration(
         if Path(source).is_dir():
             return _read_folder(Path(source), spec, most, progress or (lambda _: None))
         what = f"calibration inputs in {source}"
-        inputs = _as_batch(what, _read_array(Path(source)), spec)
+        array = _read_array(Path(source))
+        inputs = _as_batch(what, array, spec)
         if not len(inputs):
             raise InputError(f"calibration file {source} holds no inputs")
     else:
         what = "calibration inputs"
-        inputs = _as_batch(what, np.asarray(source), spec)
+        array = np.asarray(source)
+        inputs = _as_batch(what, array, spec)
         if not len(inputs):
             raise InputError("calibration inputs are empty: give at least one")
-    kept = np.unique(np.linspace(0, len(inputs) - 1, most).round().astype(int))
+    told = ["their last dimension is the channel"] if _is_nhwc(np.shape(array), spec) else []
+    kept = _some(len(inputs), most, told)
     inputs = np.asarray(inputs[kept])
     if inputs.dtype == np.uint8 and spec.kind == "image":
-        return _from_pixels(inputs, spec)
+        told.append("0 is black and 255 is white")
+        inputs = _from_pixels(inputs, spec)
+    _tell(what, told, stacklevel=2)
     if not np.issubdtype(inputs.dtype, np.floating):
         raise InputError(f"{what} are {inputs.dtype} values, not floats")
     with np.errstate(over="ignore"):
@@ -91,12 +97,32 @@ def _read_array(path: Path) -> NDArray[Any]:
         ) from None
 
 
+def _some(count: int, most: int, told: list[str]) -> NDArray[np.intp]:
+    """Indices of at most so many of ``count`` inputs, at even distances; says if not of all."""
+    kept = np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    if len(kept) < count:
+        told.append(f"{len(kept)} of {count:,} are taken, at even distances")
+    return kept
+
+
+def _tell(what: str, told: list[str], stacklevel: int) -> None:
+    """Warn of what was made of inputs, in one sentence; ``stacklevel`` counts from the caller."""
+    if told:
+        warnings.warn(f"{what}: {'; '.join(told)}", WinogenWarning, stacklevel=stacklevel + 1)
+
+
+def _is_nhwc(shape: tuple[int, ...], spec: InputSpec) -> bool:
+    """Whether images lie with their channels last, and not just as well with them first."""
+    c, h, w = spec.shape
+    return len(shape) == 4 and shape[1:] == (h, w, c) != (c, h, w)
+
+
 def _as_batch(what: str, array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     """All inputs of an array, (N, C, H, W)."""
     c, h, w = spec.shape
     if array.ndim == 2 and (h, w) == (1, 1):
         array = array[:, :, None, None]
-    elif array.ndim == 4 and array.shape[1:] == (h, w, c) != (c, h, w):
+    elif _is_nhwc(array.shape, spec):
         array = array.transpose(0, 3, 1, 2)
     if array.ndim != 4 or array.shape[1:] != spec.shape:
         wanted = f"(N, {c})" if (h, w) == (1, 1) else f"(N, {c}, {h}, {w})"
@@ -128,26 +154,37 @@ def _read_folder(
             f"the network takes images of {spec.shape[0]} channels, which no picture has, so "
             f"calibration needs a .npy file, not {path}"
         )
-    files, _ = picture_files(path)
-    kept = np.unique(np.linspace(0, len(files) - 1, most).round().astype(int))
-    pixels, problems = [], []
+    files, others = picture_files(path)
+    told: list[str] = []
+    kept = _some(len(files), most, told)
+    pixels, problems, fitted = [], [], 0
     for number, index in enumerate(kept, 1):
         say(f"reading image {number} of {len(kept)}")
         try:
-            pixels.append(_read_image(files[index], spec))
+            picture = read_picture(files[index])
+            pixels.append(_fitted(picture.image, spec))
+            fitted += picture.size != spec.shape[1:]
         except InputError as error:
             problems.append(error)
     if not pixels:
         raise problems[0]
     for problem in problems:
         warnings.warn(f"left out of the calibration: {problem}", WinogenWarning, stacklevel=3)
+    rows, columns = spec.shape[1:]
+    if fitted:
+        told.append(
+            f"{fitted} of {len(pixels)} are scaled and cropped to {columns} x {rows} pixels"
+        )
+    if others:
+        told.append(f"left out, as no pictures by their names: {names_of(others)}")
+    _tell(f"calibration pictures in {path}", told, stacklevel=3)
     return _from_pixels(np.stack(pixels), spec)
 
 
-def _read_image(path: Path, spec: InputSpec) -> NDArray[np.uint8]:
+def _fitted(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     """Pixels (C, H, W) of a picture, scaled to cover the network's size and cropped."""
     channels, rows, columns = spec.shape
-    picture = read_picture(path).image.convert("L" if channels == 1 else "RGB")
+    picture = image.convert("L" if channels == 1 else "RGB")
     picture = ImageOps.fit(picture, (columns, rows), BICUBIC)
     pixels = np.asarray(picture, np.uint8)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

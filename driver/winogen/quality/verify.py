@@ -187,9 +187,12 @@ def verify(
         say(f"running {len(x)} on the {name}")
         chosen = {"overlay": overlay, **options} if name == device else {}
         with Generator(follower, name, **chosen) as generator:
-            return run_layers(
+            found = run_layers(
                 program, generator, x, lambda n: say(f"{n} of {len(x)} ran on the {name}")
             )
+            if generator.unchecked:
+                generator.check()
+            return found
 
     got = run(device)
     emulated = run("emulator") if device != "emulator" else []

@@ -70,7 +70,7 @@ def layer_budgets(program: Program, stream: StreamInfo) -> list[LayerBudget]:
             cycles,
             info.multiplies * stream.batch,
             sum(kinds.values()) / peak_bytes_per_cycle(program),
-            info.multiplies * stream.batch / program.core.multipliers,
+            info.multiplies * stream.batch / program.core.peak,
         )
         for info, kinds, cycles in zip(program.layers, moved, stream.layer_cycles)
     ]

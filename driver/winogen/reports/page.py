@@ -12,6 +12,7 @@ import numpy as np
 
 from winogen.common.text import decibels
 from winogen.program.file import Program
+from winogen.program.speed import speed
 from winogen.quality.measure import LayerReport
 from winogen.quality.study import LayerStudy, Study
 from winogen.quality.verdict import grade
@@ -94,7 +95,7 @@ def _summary(program: Program, studied: Study, verdict: str) -> str:
     tiles = [
         ("PSNR", f"{decibels(result.psnr)} dB"),
         ("SSIM", _similarity(result)),
-        ("predicted", f"{program.frames_per_second(stream):,.1f} images/s"),
+        ("predicted, host included", f"{speed(program, stream).overlapped:,.1f} images/s"),
         ("cycles an image", f"{stream.cycles / stream.batch:,.0f}"),
         ("DRAM an image", charts.size(round(moved))),
         ("contiguous memory", charts.size(program.memory().total)),
@@ -279,14 +280,14 @@ def _cycles(program: Program, budgets: list[LayerBudget]) -> str:
         key
         + f'<div class="cards wide"><figure>{charts.cycle_bars(budgets)}</figure>\n<figure>'
         + "<figcaption><b>Roofline</b> multiplies a cycle; numbers are those of the table"
-        + f"</figcaption>{charts.roofline(budgets, program.core.multipliers, bandwidth)}"
+        + f"</figcaption>{charts.roofline(budgets, program.core.peak, bandwidth)}"
         + "</figure></div>\n"
         + _table("Cycles of every layer", header, rows)
     )
     intro = (
         f"Predicted for a run of {stream.batch} images: {stream.cycles:,} cycles, "
-        f"{program.frames_per_second(stream):,.1f} images a second. The array makes at most "
-        f"{program.core.multipliers} multiplies a cycle, DRAM gives {bandwidth:.2f} bytes; a layer "
-        "is bound by what takes longer."
+        f"{program.frames_per_second(stream):,.1f} images a second without the host. The array "
+        f"makes at most {program.core.peak} multiplies a cycle, DRAM gives {bandwidth:.2f} "
+        "bytes; a layer is bound by what takes longer."
     )
     return _section("Cycles", intro, body)

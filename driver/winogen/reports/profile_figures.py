@@ -97,7 +97,7 @@ def roofline(profile: Profile) -> Any:
     plot = pyplot()
     from matplotlib import ticker
 
-    peak = profile.board.core.multipliers
+    peak = profile.board.core.peak
     rate = profile.board.dram_bytes_per_cycle
     points = []
     for number, layer in enumerate(profile.layers):
@@ -110,7 +110,11 @@ def roofline(profile: Profile) -> Any:
     x = np.geomspace(low, high, 200)
     axis.plot(x, np.minimum(peak, rate * x), color="#444444", lw=2)
     axis.annotate(
-        f"{peak} multipliers", (high, peak), xytext=(-4, 4), textcoords="offset points", ha="right"
+        f"{peak} multiplies a cycle",
+        (high, peak),
+        xytext=(-4, 4),
+        textcoords="offset points",
+        ha="right",
     )
     axis.annotate(
         f"{rate * profile.board.clock_mhz / 1e3:.2g} GB/s", (low, rate * low), xytext=(6, -2),

@@ -43,14 +43,22 @@ dl {
 dl div { background: var(--page); border-radius: 8px; padding: .6rem .75rem; }
 dt { color: var(--quiet); font-size: .8rem; }
 dd { margin: 0; font-size: 1.15rem; font-weight: 600; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; margin: .75rem 0; }
+/* A table that goes on to the right has a shade there, which the end of the table covers. */
+.scroll {
+  overflow-x: auto; margin: .75rem 0;
+  background:
+    linear-gradient(to left, var(--card) 1rem, transparent) right / 3rem 100% no-repeat local,
+    linear-gradient(to left, var(--line), transparent) right / 1rem 100% no-repeat scroll;
+}
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .35rem; }
 th, td {
   padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap;
 }
-thead th { color: var(--quiet); font-weight: 500; vertical-align: bottom; }
+thead th {
+  color: var(--quiet); font-weight: 500; vertical-align: bottom; white-space: normal;
+}
 th:first-child {
   text-align: left; padding-left: 0; position: sticky; left: 0; background: var(--card);
 }

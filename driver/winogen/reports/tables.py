@@ -5,6 +5,7 @@ from __future__ import annotations
 from winogen.common.text import decibels, table
 from winogen.program.file import Program
 from winogen.program.parts import LayerInfo, StreamInfo
+from winogen.program.speed import speed
 from winogen.quality.measure import Quality
 
 
@@ -35,15 +36,36 @@ def cost_table(program: Program, stream: StreamInfo) -> str:
 
 
 def cost_summary(program: Program, stream: StreamInfo) -> str:
-    """Two lines: what the schedule saves, and the predicted speed."""
+    """What the schedule saves, and the predicted speed: accelerator, host, both overlapped."""
     done = sum(x.multiplies for x in program.layers)
     useful = sum(x.useful for x in program.layers)
     padded = sum(x.zero_padded for x in program.layers)
     return (
         f"{done / useful:.2f} multiplies for each useful one, {padded / done:.2f}x fewer than "
-        f"zero-padded\npredicted: {program.frames_per_second(stream):,.0f} images/s on "
-        f"{program.board.name} at {program.board.clock_mhz:g} MHz, "
-        f"{stream.cycles / stream.batch:,.0f} cycles an image in batches of {stream.batch}"
+        f"zero-padded\n{speed_summary(program, stream)}"
+    )
+
+
+def speed_summary(program: Program, stream: StreamInfo) -> str:
+    """The predicted speed of a stream, in a line or two."""
+    predicted = speed(program, stream)
+    board = program.board
+    cycles = (
+        f"{stream.cycles / stream.batch:,.0f} cycles an image in batches of {stream.batch} at "
+        f"{board.clock_mhz:g} MHz"
+    )
+    if not predicted.host_s:
+        return (
+            f"predicted: {predicted.accelerator:,.0f} images/s on {board.name}, {cycles}; the "
+            "processor's part is not known"
+        )
+    costs = "measured" if predicted.measured else "estimated"
+    return (
+        f"predicted: {predicted.overlapped:,.0f} images/s on {board.name} while batches follow "
+        f"each other, {predicted.alone:,.0f} for one batch\n"
+        f"a batch:   {1e3 * predicted.accelerator_s:,.2f} ms accelerator ({cycles}; "
+        f"{predicted.accelerator:,.0f} images/s), {1e3 * predicted.host_s:,.2f} ms processor "
+        f"({costs})"
     )
 
 

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.common.errors import CorruptionError, DeviceError, DeviceTimeoutError
 from winogen.common.pynq_library import pynq
+from winogen.runtime.reach import Buffer, window_words
 from winogen.runtime.session import Lease
 from winogen.runtime.state import read_state
 from winogen.runtime.waiting import Deadline, InterruptLine
 from winogen.target import registers
 from winogen.target.board import CoreConfig
 from winogen.target.hwh import VLNV
-from winogen.target.registers import Engine, ErrorCode, Segment
+from winogen.target.registers import Access, Engine, ErrorCode, Segment
 
 #: Longest pause between two looks at STATUS, seconds.
 _POLL_SECONDS = 0.001
@@ -32,6 +34,11 @@ _AFTER_TIMEOUT = (
 )
 _AFTER_WATCHDOG = "it is reset and can run again; 'winogen doctor' says whether the device is sound"
 _EVENTS = registers.pack("IRQ_STATUS", done=1, error=1)
+_START = registers.pack("CONTROL", start=1)
+_IDLE, _DONE, _ERROR = (registers.pack("STATUS", **{bit: 1}) for bit in ("idle", "done", "error"))
+_SEGMENTS = tuple(Segment)
+#: Registers of every run as words of the window: 32-bit accesses, and nothing around them.
+_WORD = {name: register.offset // 4 for name, register in registers.BY_NAME.items()}
 
 
 class WinogenCore(pynq.DefaultIP):
@@ -49,6 +56,11 @@ class WinogenCore(pynq.DefaultIP):
         super().__init__(description)
         self.unfinished = False
         self.lease: Lease | None = None
+        self._attended = False  # somebody is in run, and resets what does not end
+        self._held: dict[str, int] = {}  # settings, by register, as they were written last
+        self._last: _Settings | None = None  # all of which were written
+        self._build: CoreConfig | None = None
+        self._windows = window_words({})
 
     def get(self, name: str) -> int:
         """Value of a register; of both halves for a 64-bit one named without suffix."""
@@ -60,6 +72,8 @@ class WinogenCore(pynq.DefaultIP):
     def set(self, name: str, value: int) -> None:
         """Write a register, or both halves of a 64-bit one named without suffix."""
         if name in registers.BY_NAME:
+            if name == "CONTROL" and value & _START:
+                self.unfinished = True
             self.write(registers.offset(name), value)
         else:
             self.write(registers.offset(f"{name}_LO"), value & 0xFFFF_FFFF)
@@ -107,20 +121,33 @@ class WinogenCore(pynq.DefaultIP):
                     f"{getattr(wanted, name)}: it was compiled for another build of the "
                     "accelerator; compile it for this board"
                 )
+        self._build = wanted
+
+    def allow(self, buffers: Mapping[Access, Sequence[Buffer]] | tuple[int, ...]) -> None:
+        """Let streams access these buffers and no other memory, from the next start on.
+
+        ``buffers`` may be what ``winogen.runtime.reach.window_words`` made of them.
+
+        The windows are settings of a start as bases are: written where they change, and seen to be
+        held before anything runs. ValueError if there are more buffers than windows.
+        """
+        self._windows = buffers if isinstance(buffers, tuple) else window_words(buffers)
 
     def start(self, stream_address: int, length: int, bases: Mapping[Segment, int]) -> None:
         """Run ``length`` instructions at a bus address with these segment bases.
 
-        A stream that was left alone, by whomever, is abandoned first.
+        All that it accesses must be what :meth:`allow` has opened, or the stream fails. A stream
+        that was left alone, by whomever, is abandoned first. Of the settings only those are written
+        that change; that the accelerator holds all of them is seen before anything runs: with a
+        wrong base it would write anywhere. Raises CorruptionError if a register holds something
+        else.
         """
         self.end_stream()
+        self._write_settings(self._settings(stream_address, length, bases))
+        window = self.mmio.array
         self.unfinished = True
-        for segment, address in bases.items():
-            self.set(f"{segment.name}_BASE", address)
-        self.set("STREAM_BASE", stream_address)
-        self.set("STREAM_LENGTH", length)
-        self.set("IRQ_STATUS", _EVENTS)
-        self.set("CONTROL", registers.pack("CONTROL", start=1))
+        window[_WORD["IRQ_STATUS"]] = _EVENTS
+        window[_WORD["CONTROL"]] = _START
 
     def wait(
         self,
@@ -129,6 +156,7 @@ class WinogenCore(pynq.DefaultIP):
         line: InterruptLine | None = None,
         describe: Callable[[int], str] = "instruction {}".format,
         stop: Callable[[], bool] = lambda: False,
+        expected: float = 0.0,
     ) -> None:
         """Wait until the stream has ended.
 
@@ -138,6 +166,7 @@ class WinogenCore(pynq.DefaultIP):
         line : the interrupt to wait for, None for polling STATUS; see :meth:`run`
         describe : names the instruction at an index, for messages
         stop : ends the stream when it becomes true
+        expected : seconds that it will take, before which there is little to be seen
 
         Raises
         ------
@@ -152,7 +181,7 @@ class WinogenCore(pynq.DefaultIP):
         if not isinstance(deadline, Deadline):
             deadline = Deadline(deadline)
         try:
-            ended = self._until_end(deadline, line, stop)
+            ended = self._until_end(deadline, line, stop, expected)
             if not ended:
                 failure = self._failure(deadline, describe)
         except BaseException:
@@ -172,29 +201,44 @@ class WinogenCore(pynq.DefaultIP):
         line: InterruptLine | None = None,
         describe: Callable[[int], str] = "instruction {}".format,
         stop: Callable[[], bool] = lambda: False,
+        expected: float = 0.0,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        """:meth:`start` and :meth:`wait`; with a ``line``, the interrupt is enabled meanwhile.
+        """:meth:`start` and :meth:`wait`; with a ``line``, the interrupt is enabled until it ends.
 
-        Nothing runs any more when this comes back, however it does.
+        ``meanwhile`` is called while the stream runs. Nothing runs any more when this comes back,
+        however it does. Raises CorruptionError too if a base register has changed by then: the
+        stream may have written elsewhere, or failed so.
+
+        Without an error these are three reads of registers besides the looks at STATUS while it is
+        waited for, of which there is one at least; and four writes, two more with a ``line``, where
+        the stream stays the same.
         """
+        settings = self._settings(stream_address, length, bases)
+        window = self.mmio.array
+        self._attended = True
         try:
-            if line is None:
-                self.start(stream_address, length, bases)
-                self.wait(deadline, describe=describe, stop=stop)
-                return
-            enabled = self.get("IRQ_ENABLE")
             try:
-                self.set("IRQ_ENABLE", _EVENTS)
+                if line is not None:
+                    window[_WORD["IRQ_ENABLE"]] = _EVENTS
                 self.start(stream_address, length, bases)
-                self.wait(deadline, line=line, describe=describe, stop=stop)
+                meanwhile()
+                self.wait(deadline, line=line, describe=describe, stop=stop, expected=expected)
             finally:
-                self.set("IRQ_STATUS", _EVENTS)
-                self.set("IRQ_ENABLE", enabled)
-        except DeviceError:  # it is reset, or cannot be: the next start tries again
+                if line is not None:
+                    window[_WORD["IRQ_ENABLE"]] = 0
+            self._check_settings(settings)
+        except DeviceError as error:  # it is reset, or cannot be: the next start tries again
+            if error.state is not None:  # the stream itself failed: a wrong base explains it
+                self._check_settings(settings, error)
+            elif self.unfinished:  # what was to be done meanwhile has failed
+                self._abandon()
             raise
         except BaseException:
             self._abandon()
             raise
+        finally:
+            self._attended = False
 
     def reset(self) -> None:
         """Soft reset: abandon the stream, clear errors and counters.
@@ -219,8 +263,13 @@ class WinogenCore(pynq.DefaultIP):
 
     def end_stream(self) -> None:
         """Reset if a stream runs that nobody waits for: it writes to memory."""
-        if self.unfinished or not self._status()["idle"]:
+        if self.unfinished or not self._look() & _IDLE:
             self.reset()
+
+    @property
+    def lost(self) -> bool:
+        """Whether a stream may be running that nobody waits for."""
+        return self.unfinished and not self._attended
 
     def check_open(self) -> None:
         """Raise DeviceError if this was closed: another process may have the device."""
@@ -234,28 +283,97 @@ class WinogenCore(pynq.DefaultIP):
         if self.lease is not None:
             self.lease.close()
 
+    def _settings(
+        self, stream_address: int, length: int, bases: Mapping[Segment, int]
+    ) -> _Settings:
+        """The settings of a start; a segment without a base has 0."""
+        addresses = [bases.get(segment, 0) for segment in _SEGMENTS]
+        return _words(self._windows, length, stream_address, *addresses)
+
+    def _write_settings(self, settings: _Settings) -> None:
+        """Write what has changed, and all of it where the accelerator does not hold the rest."""
+        window, held = self.mmio.array, self._held
+        if settings is not self._last:
+            self._last = None  # until all of it is there
+            for name, value in settings.words.items():
+                if held.get(name) != value:
+                    held.pop(name, None)
+                    window[_WORD[name]] = value
+                    held[name] = value
+            self._last = settings
+        if self._sum() != settings.sum:
+            # Another driver of this process has written its own, a bit has changed, or somebody
+            # has loaded a bitstream and asked nobody.
+            self._check_same()
+            for name, value in settings.words.items():
+                window[_WORD[name]] = value
+            self._check_settings(settings)
+
+    def _check_same(self) -> None:
+        """Raise DeviceError if the accelerator is not the one that was looked at."""
+        try:
+            self.check_identity(self._build)
+        except DeviceError as error:
+            raise DeviceError(
+                "another overlay has been loaded on the device since it was opened; make a new "
+                f"Generator ({error})"
+            ) from None
+
+    def _check_settings(self, settings: _Settings, cause: DeviceError | None = None) -> None:
+        """Raise CorruptionError if a register does not hold what was written to it."""
+        found = self._sum()
+        if found == settings.sum:
+            return
+        self._held.clear()
+        self._last = None
+        name, wanted = "SETTINGS_SUM", settings.sum
+        for word, value in settings.words.items():
+            held = self.get(word)
+            if held != value:
+                name, found, wanted = word, held, value
+                break
+        error = CorruptionError(
+            f"register {name} reads 0x{found:x} instead of 0x{wanted:x}: the next run writes it "
+            "again; if this comes back, run 'winogen doctor'"
+        )
+        error.part, error.offset = "register", registers.offset(name)
+        raise error from cause
+
+    def _look(self) -> int:
+        """STATUS, all of it."""
+        return int(self.mmio.array[_WORD["STATUS"]])
+
+    def _sum(self) -> int:
+        return int(self.mmio.array[_WORD["SETTINGS_SUM"]])
+
     def _status(self) -> dict[str, int]:
         return registers.unpack("STATUS", self.get("STATUS"))
 
     def _until_end(
-        self, deadline: Deadline, line: InterruptLine | None, stop: Callable[[], bool]
+        self,
+        deadline: Deadline,
+        line: InterruptLine | None,
+        stop: Callable[[], bool],
+        expected: float,
     ) -> bool:
         """Whether the stream has ended well; False if it failed or the deadline has passed."""
         end = time.monotonic() + deadline.seconds
-        pause = 0.0
+        # Shorter sleeps take longer than they should.
+        pause = min(expected, _LOOK_SECONDS) if line is None and expected > _POLL_SECONDS else 0.0
         while True:
             left = end - time.monotonic()
             if line is not None:
                 line.wait(max(0.0, min(_LOOK_SECONDS, left)))
-            time.sleep(pause)  # with interrupts too, which may come too early
-            status = self._status()
-            if status["error"]:
+            if pause:
+                time.sleep(pause)  # with interrupts too, which may come too early
+            status = self._look()
+            if status & _ERROR:
                 return False
-            if status["done"]:
+            if status & _DONE:
                 return True
             if stop():
                 raise DeviceError("the run was stopped, and the accelerator is reset")
-            if status["idle"]:
+            if status & _IDLE:
                 raise DeviceError(
                     "the accelerator did not begin the stream; load the overlay again"
                 )
@@ -312,7 +430,24 @@ class WinogenCore(pynq.DefaultIP):
             code = ErrorCode(fields["code"])
             text, name = code.text, code.name
         where = describe(self.get("ERROR_INSTRUCTION"))
-        if name.startswith("AXI"):
+        if code is not None and code.has_address:
             where += f", bus address 0x{self.get('ERROR_ADDRESS'):08x}"
         engine = Engine(fields["engine"]).name.lower() if fields["engine"] < 4 else "unknown"
         return code, f"{name} in the {engine} engine at {where}: {text}"
+
+
+class _Settings(NamedTuple):
+    """The words of ``registers.SETTINGS`` by name, and what SETTINGS_SUM reads with them."""
+
+    words: Mapping[str, int]
+    sum: int
+
+
+@lru_cache(maxsize=64)
+def _words(windows: tuple[int, ...], length: int, *addresses: int) -> _Settings:
+    words = [length]
+    for address in addresses:
+        words += address & 0xFFFF_FFFF, address >> 32
+    words += windows
+    named = dict(zip(registers.SETTINGS, words, strict=True))
+    return _Settings(named, registers.settings_sum(words))

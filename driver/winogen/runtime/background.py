@@ -1,4 +1,4 @@
-"""Calls of coroutines, in a thread: the event loop goes on while a device works."""
+"""Calls of coroutines, in threads: the event loop goes on while a device works."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class Background:
-    """One thread, which does one call after the other.
+    """Two threads: while one waits for the device, the other converts inputs and outputs.
 
     Parameters
     ----------
@@ -26,17 +26,17 @@ class Background:
 
     def __init__(self, check_open: Callable[[], object]):
         self._check_open = check_open
-        self._thread: ThreadPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
         """Take no more calls; those that wait are done still."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
 
     async def call(
         self, work: Callable[[threading.Event, Progress | None], _T], progress: Progress | None
     ) -> _T:
-        """What ``work(stop, tell)`` returns or raises in the thread.
+        """What ``work(stop, tell)`` returns or raises in a thread.
 
         ``stop`` is set when the coroutine is cancelled, which then waits for the work to end.
         ``tell`` calls ``progress`` in the event loop, and ends the work if that raises; it is None
@@ -58,9 +58,9 @@ class Background:
         def tell(*done: Any) -> None:
             loop.call_soon_threadsafe(show, *done)
 
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "winogen")
-        future = self._thread.submit(work, stop, tell if progress else None)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(2, "winogen")
+        future = self._threads.submit(work, stop, tell if progress else None)
         result = asyncio.wrap_future(future)
         result.add_done_callback(lambda f: f.cancelled() or f.exception())  # it is looked at
         try:

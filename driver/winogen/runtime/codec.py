@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,64 +14,156 @@ from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.images import to_pixels
 from winogen.program.file import Program
 from winogen.program.formats import beyond_bounds, input_bits
-from winogen.target.numerics import storage_dtype
+from winogen.target.numerics import int_range, storage_dtype
+
+#: Numbers that are converted at a time: few enough for a processor's cache.
+_AT_ONCE = 65536
+
+
+class Inputs(NamedTuple):
+    """Inputs that are known to suit a network.
+
+    Attributes
+    ----------
+    values : floats (N, C, H, W), in the dtype that they came in
+    saturate : some may be beyond what integers can hold
+    """
+
+    values: NDArray
+    saturate: bool
+
+    def part(self, which: slice) -> Inputs:
+        """Some of them."""
+        return Inputs(self.values[which], self.saturate)
 
 
 class Codec:
-    """How the inputs and outputs of a program lie in memory, and what they stand for."""
+    """How the inputs and outputs of a program lie in memory, and what they stand for.
+
+    Words (N, blocks, H, W, lanes) are int8 or int16. They are moved a channel at a time, which is
+    several times as fast as a pixel at a time.
+    """
 
     def __init__(self, program: Program):
         self._program = program
         self._dtype = storage_dtype(program.data_width)
+        self._range = int_range(input_bits(program.input, program.data_width))
+        self._table = _pixel_table(program)
 
-    def encode(self, z: ArrayLike) -> NDArray:
-        """Words (N, blocks, H, W, lanes), int8 or int16, of float inputs.
+    def checked(self, z: ArrayLike, *, warn: bool = True) -> Inputs:
+        """Float inputs (N, latent) or (N, C, H, W), ready to be encoded.
 
-        ``z`` has shape (N, latent) or (N, C, H, W). Raises InputError if it has another shape or
-        dtype, or holds NaN or infinity.
+        Raises InputError if they have another shape or dtype, or hold NaN or infinity. With
+        ``warn``, those beyond what the network expects are a WinogenWarning: their words saturate,
+        or else later layers do, whose ranges were chosen without.
         """
-        program = self._program
-        x = self._checked(z)
-        q = program.input_format.quantise(x, input_bits(program.input, program.data_width))
-        count, channels, h, w = q.shape
-        lanes = program.core.ci_lanes
-        blocks = -(-channels // lanes)
-        padded = np.zeros((count, blocks * lanes, h, w), self._dtype)
-        padded[:, :channels] = q
-        return padded.reshape(count, blocks, lanes, h, w).transpose(0, 1, 3, 4, 2)
+        x = self._array(z)
+        least, most = float(x.min()), float(x.max())  # NaN and infinity come through
+        if not (math.isfinite(least) and math.isfinite(most)):
+            raise InputError(f"input of network '{self._program.name}' holds NaN or infinity")
+        if warn:
+            self.warn_of_range(x, (least, most))
+        return Inputs(x, self._saturates(least) or self._saturates(most))
 
-    def warn_of_range(self, z: ArrayLike) -> None:
-        """Warn where inputs, of any shape, are beyond what the network expects.
+    def warn_of_range(self, x: NDArray, extremes: tuple[float, float] | None = None) -> None:
+        """Warn where float inputs, of any shape, are beyond what the network expects.
 
-        The words saturate there, or else later layers do: their ranges were chosen without.
+        ``extremes`` are the least and the greatest, where they are known.
         """
-        x = np.asarray(z)
-        if not np.issubdtype(x.dtype, np.floating) or not x.size:
-            return  # encode says what is wrong
+        if x.dtype.kind != "f" or not x.size:
+            return  # checked says what is wrong
         what = "latents" if self._program.input.kind == "latent" else "inputs"
-        problem = beyond_bounds(self._program.input, x, what)
+        problem = beyond_bounds(self._program.input, x, what, extremes)
         if problem:
-            warnings.warn(problem, WinogenWarning, stacklevel=4)
+            warnings.warn(problem, WinogenWarning, stacklevel=5)
+
+    def encode(self, inputs: Inputs) -> NDArray:
+        """Words (N, blocks, H, W, lanes) of what :meth:`checked` returned."""
+        x = inputs.values
+        channels, h, w = self._program.input_shape
+        lanes = self._program.core.ci_lanes
+        words = np.zeros((len(x), -(-channels // lanes), h, w, lanes), self._dtype)
+        self.encode_into(inputs, words.reshape(-1).view(np.uint8))
+        return words
+
+    def encode_into(self, inputs: Inputs, data: NDArray[np.uint8]) -> None:
+        """Write the words of what :meth:`checked` returned to bytes, as many as there are.
+
+        Lanes without a channel are left as they are; nothing depends on them. The integers are
+        those of ``TensorFormat.quantise``.
+        """
+        x = inputs.values
+        channels, h, w = self._program.input_shape
+        lanes = self._program.core.ci_lanes
+        words = data.view(self._dtype).reshape(len(x), -1, h, w, lanes)
+        several = max(1, _AT_ONCE // (channels * h * w))
+        for first in range(0, len(x), several):
+            q = self._integers(x[first : first + several], inputs.saturate)
+            part = words[first : first + several]
+            if h == w == 1:
+                part.reshape(len(part), -1)[:, :channels] = q[:, :, 0, 0]
+                continue
+            for channel in range(channels):
+                part[:, channel // lanes, ..., channel % lanes] = q[:, channel]
 
     def decode(self, data: NDArray[np.uint8], batch: int) -> NDArray:
         """Integers (N, C, H, W), int8 or int16, of the bytes of an output segment."""
         c, h, w = self._program.output_shape
         lanes = self._program.core.co_lanes
-        words = data.view(self._dtype)
-        grid = words.reshape(batch, -1, h, w, lanes).transpose(0, 1, 4, 2, 3)
-        return grid.reshape(batch, -1, h, w)[:, :c]
+        words = data.view(self._dtype).reshape(batch, -1, h, w, lanes).transpose(0, 1, 4, 2, 3)
+        out = np.empty((batch, c, h, w), self._dtype)
+        for channel in range(c):
+            out[:, channel] = words[:, channel // lanes, channel % lanes]
+        return out
 
-    def present(self, q: NDArray, as_float: bool) -> NDArray:
-        """What output integers (N, C, H, W) stand for.
+    def room(self, count: int, as_float: bool) -> NDArray:
+        """An array for ``count`` outputs.
 
         uint8 images (N, H, W, C), or float32 (N, C, H, W) if ``as_float`` is set or the output is
         no image.
         """
-        if self._program.output_range is None or as_float:
-            return self._program.output_format.dequantise(q)
-        return self._pixels(q, *self._program.output_range)
+        c, h, w = self._program.output_shape
+        if self._table is None or as_float:
+            return np.empty((count, c, h, w), np.float32)
+        return np.empty((count, h, w, c), np.uint8)
 
-    def _checked(self, z: ArrayLike) -> NDArray[np.float64]:
+    def decode_into(self, data: NDArray[np.uint8], out: NDArray) -> None:
+        """What the bytes of an output segment stand for, to a part of what :meth:`room` made."""
+        if out.dtype != np.uint8:
+            out[...] = self._program.output_format.dequantise(self.decode(data, len(out)))
+            return
+        assert self._table is not None
+        c, h, w = self._program.output_shape
+        lanes = self._program.core.co_lanes
+        words = data.view(f"u{self._dtype.itemsize}").reshape(len(out), -1, h, w, lanes)
+        codes = np.empty(out.shape, words.dtype)
+        for channel in range(c):
+            codes[..., channel] = words[:, channel // lanes, ..., channel % lanes]
+        if codes.dtype == np.uint8:  # much faster than an index
+            pixels = codes.tobytes().translate(self._table.tobytes())
+            out[...] = np.frombuffer(pixels, np.uint8).reshape(out.shape)
+        else:
+            out[...] = self._table[codes]
+
+    def _saturates(self, value: float) -> bool:
+        """Whether the integer of a value is clipped; between two that are not, none is."""
+        form, (low, high) = self._program.input_format, self._range
+        return not low <= value / form.scale + form.zero_point + 0.5 < high + 1
+
+    def _integers(self, x: NDArray, saturate: bool) -> NDArray:
+        """Integers of inputs, as float64, which words hold; see ``TensorFormat.quantise``."""
+        form = self._program.input_format
+        with np.errstate(over="ignore") if saturate else nullcontext():
+            q = np.divide(x, form.scale, dtype=np.float64, order="C")
+        if form.zero_point:
+            q += form.zero_point
+        q += 0.5
+        np.floor(q, out=q)
+        if saturate:
+            np.clip(q, *self._range, out=q)
+        return q
+
+    def _array(self, z: ArrayLike) -> NDArray:
         program = self._program
         try:
             array = np.asarray(z)
@@ -76,27 +171,28 @@ class Codec:
         except (ValueError, UserWarning):
             raise InputError(f"input of network '{program.name}' must be one float array") from None
         c, h, w = program.input_shape
-        if not np.issubdtype(array.dtype, np.floating):
+        if array.dtype.kind != "f":
             raise InputError(
                 f"input of network '{program.name}' must be a float array, not {array.dtype}"
             )
-        shapes: list[tuple[int, ...]] = [(c, h, w)]
-        if (h, w) == (1, 1):
-            shapes.append((c,))
-        if array.shape[1:] not in shapes:
+        shape = array.shape[1:]
+        if shape != (c, h, w) and not (shape == (c,) and h == w == 1):
+            shapes: list[tuple[int, ...]] = [(c, h, w)]
+            if (h, w) == (1, 1):
+                shapes.append((c,))
             wanted = " or ".join(str(("N", *s)).replace("'", "") for s in shapes)
             raise InputError(
                 f"input of network '{program.name}' has shape {array.shape}, expected {wanted}"
             )
         if not len(array):
             raise InputError("the number of images must be at least 1, not 0")
-        if not np.all(np.isfinite(array)):
-            raise InputError(f"input of network '{program.name}' holds NaN or infinity")
-        return array.reshape(-1, c, h, w).astype(np.float64)
+        return array.reshape(-1, c, h, w)
 
-    def _pixels(self, q: NDArray, black: float, white: float) -> NDArray[np.uint8]:
-        """Pixels (N, H, W, C) of output integers, through a table of all values."""
-        bits = self._program.data_width
-        codes = np.arange(1 << bits) - (1 << (bits - 1))
-        table = to_pixels(self._program.output_format.dequantise(codes), black, white)
-        return table[q.astype(np.int32) + (1 << (bits - 1))].transpose(0, 2, 3, 1)
+
+def _pixel_table(program: Program) -> NDArray[np.uint8] | None:
+    """The pixel of each output word, read as unsigned; None if the output is no image."""
+    if program.output_range is None:
+        return None
+    half = 1 << (program.data_width - 1)
+    codes = np.roll(np.arange(-half, half), half)
+    return to_pixels(program.output_format.dequantise(codes), *program.output_range)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, overload
@@ -15,13 +17,18 @@ from winogen.profiling.profile import Profile
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.runtime.background import Background
-from winogen.runtime.codec import Codec
+from winogen.runtime.codec import Codec, Inputs
+from winogen.runtime.integrity import check_options
 from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.open import OpenDevice, open_device
 from winogen.runtime.runner import Job, Runner
 from winogen.runtime.waiting import check_waiting
 from winogen.runtime.windows import stitch
+from winogen.runtime.works import Work
 from winogen.target.board import Board, load_board
+
+#: What stops a call that nobody can cancel.
+_NEVER = threading.Event()
 
 
 class Generator:
@@ -47,6 +54,21 @@ class Generator:
     waiting : ``interrupt`` waits for the accelerator's interrupt, ``poll`` looks at its STATUS
         register, ``auto`` waits for the interrupt if the overlay has one
     lock_timeout : seconds to wait for another process that uses the board
+    check_every : look for soft errors every so many runs of the device; a run is one batch of
+        :meth:`generate`, or of windows of :meth:`apply`. After each of those runs, before what it
+        gave is returned, weights (with tables) and instructions are read back from the device's
+        memory and held against digests that were taken when the program was read. After every run
+        its input is held against what was written. So with 1 nothing is returned that was
+        computed with memory that had changed by then; with N at most N - 1 runs are, before a
+        CorruptionError says so. After it the next call loads weights and instructions again.
+        Default: no look but :meth:`check`. The registers with the bases of the memory segments are
+        read back before and after every run in any case
+    check_repeat : each of those runs is made twice, and the outputs must agree. This finds what the
+        above cannot: bits that change between the layers, in the output before it is read, and in
+        the logic. Needs ``check_every``
+    check_answer : each of those runs is followed by one of a known input, which must give what it
+        gave after loading (in two runs that agree, all else checked). This finds what is damaged
+        for good in the same places, which may be the same twice. Needs ``check_every``
 
     Raises
     ------
@@ -54,6 +76,7 @@ class Generator:
     DeviceError : no such device, or the overlay is not ours or not the program's
     DeviceBusyError : another process uses the board
     ContiguousMemoryError : the network does not fit the board's contiguous memory
+    CorruptionError : with ``check_every``, the device's memory does not hold what was loaded
     """
 
     def __init__(
@@ -66,13 +89,18 @@ class Generator:
         timeout: float | None = None,
         waiting: str = "auto",
         lock_timeout: float = LOCK_TIMEOUT,
+        check_every: int | None = None,
+        check_answer: bool = False,
+        check_repeat: bool = False,
     ):
+        source = None if isinstance(program, Program) else Path(program)
         self.program = program if isinstance(program, Program) else Program.load(program)
         if timeout is not None and not timeout > 0:
             raise InputError(f"timeout must be a positive number of seconds, not {timeout}")
         if not lock_timeout >= 0:
             raise InputError(f"lock_timeout must be a number of seconds, not {lock_timeout}")
         check_waiting(waiting)
+        check_options(check_every, check_answer, check_repeat)
         if board is None:
             board = self.program.board
         elif not isinstance(board, Board):
@@ -82,6 +110,8 @@ class Generator:
             device, board, overlay, lock_timeout=lock_timeout, active=waiting == "interrupt"
         )
         self.device, self.overlay, self.core = self._opened
+        if self._opened.traits.is_real:
+            self.program = self.program.clocked_as(Path(self.overlay.bitfile_name))
         self._runner = Runner(
             self.program,
             self._opened,
@@ -89,10 +119,14 @@ class Generator:
             shared=isinstance(device, OpenDevice),
             timeout=timeout,
             waiting=waiting,
+            source=source,
+            check_every=check_every,
+            check_answer=check_answer,
+            check_repeat=check_repeat,
         )
         self._codec = Codec(self.program)
         self._background = Background(self._runner.check_open)
-        self._counters = Job().counters
+        self._counters: dict[str, int] | None = None
 
     def __enter__(self) -> Generator:
         return self
@@ -119,6 +153,11 @@ class Generator:
         self._background.close()
         self._runner.close()
 
+    @property
+    def unchecked(self) -> int:
+        """Runs since the last check of ``check_every``, which :meth:`check` would look at now."""
+        return self._runner.unchecked
+
     def latents(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """``count`` reproducible inputs, (N, latent) or (N, C, H, W) for images."""
         if count < 1:
@@ -135,6 +174,7 @@ class Generator:
         *,
         as_float: bool = ...,
         progress: Callable[[int], None] | None = ...,
+        count: bool = ...,
         profile: Literal[False] = ...,
     ) -> NDArray: ...
 
@@ -145,6 +185,7 @@ class Generator:
         *,
         as_float: bool = ...,
         progress: Callable[[int], None] | None = ...,
+        count: bool = ...,
         profile: Literal[True],
     ) -> tuple[NDArray, Profile]: ...
 
@@ -154,15 +195,20 @@ class Generator:
         *,
         as_float: bool = False,
         progress: Callable[[int], None] | None = None,
+        count: bool = False,
         profile: bool = False,
     ) -> NDArray | tuple[NDArray, Profile]:
         """Run the network on any number of inputs.
+
+        Inputs beyond the largest batch are run in several, which overlap: while the device has one,
+        the next one is converted and the last one's output too.
 
         Parameters
         ----------
         z : float array (N, latent) or (N, C, H, W)
         as_float : return real values even if the output is an image
-        progress : called with the number of inputs done so far
+        progress : called with the number of inputs done so far; it may not use this generator
+        count : read the hardware's counters after each run, for :meth:`counters`: 22 registers
         profile : return where the time went too; a long stream runs several times for it
 
         Returns
@@ -175,8 +221,10 @@ class Generator:
         InputError : z has the wrong shape or dtype, or holds NaN or infinity. Inputs beyond what
             the network expects are a WinogenWarning with their share
         DeviceError, DeviceTimeoutError : the device failed; it is reset and can be used again
+        CorruptionError : weights, instructions, input or registers have changed on the device
+            (``check_every``); nothing is returned, and the next call loads the program again
         """
-        job = Job(runs=[] if profile else None)
+        job = Job.of(_NEVER, count=count, profile=profile)
         out = self._generate(job, z, as_float, progress)
         if job.runs is None:
             return out
@@ -189,16 +237,19 @@ class Generator:
         *,
         as_float: bool = False,
         progress: Callable[[int], None] | None = None,
+        count: bool = False,
     ) -> NDArray:
         """:meth:`generate` for coroutines: the event loop goes on while the device works.
 
-        Calls of one generator run one after the other. A call that is cancelled, as by
+        The device has the calls of one generator one after the other; meanwhile the next one's
+        input and the last one's output are converted. A call that is cancelled, as by
         ``asyncio.wait_for``, ends its run and resets the device before it comes back: within
         milliseconds on a board, while an emulated device first completes the register access in
         which it computes. ``progress`` is called in the event loop's thread.
         """
         return await self._background.call(
-            lambda stop, tell: self._generate(Job(stop), z, as_float, tell), progress
+            lambda stop, tell: self._generate(Job.of(stop, count=count), z, as_float, tell),
+            progress,
         )
 
     def apply(
@@ -207,6 +258,7 @@ class Generator:
         *,
         as_float: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        count: bool = False,
     ) -> NDArray:
         """Run the network on one image of any size, in windows of the compiled size.
 
@@ -217,6 +269,7 @@ class Generator:
         image : float array (C, H, W), at least as large as the compiled input
         as_float : return real values even if the output is an image
         progress : called with the number of windows done and of all windows
+        count : as for :meth:`generate`
 
         Returns
         -------
@@ -225,9 +278,9 @@ class Generator:
         Raises
         ------
         InputError : the image has the wrong shape, or the network sees its whole input
-        DeviceError, DeviceTimeoutError : as :meth:`generate`
+        DeviceError, DeviceTimeoutError, CorruptionError : as :meth:`generate`
         """
-        return self._apply(Job(), image, as_float, progress)
+        return self._apply(Job.of(_NEVER, count=count), image, as_float, progress)
 
     async def apply_async(
         self,
@@ -235,15 +288,43 @@ class Generator:
         *,
         as_float: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        count: bool = False,
     ) -> NDArray:
         """:meth:`apply` for coroutines, as :meth:`generate_async` is :meth:`generate`."""
         return await self._background.call(
-            lambda stop, tell: self._apply(Job(stop), image, as_float, tell), progress
+            lambda stop, tell: self._apply(Job.of(stop, count=count), image, as_float, tell),
+            progress,
         )
 
     def counters(self) -> dict[str, int]:
-        """The hardware's counters, summed over the last :meth:`generate` or :meth:`apply`."""
+        """The hardware's counters, summed over the last :meth:`generate` or :meth:`apply`.
+
+        Raises InputError if that did not read them (``count`` or ``profile``), or did not end.
+        """
+        if self._counters is None:
+            raise InputError(
+                "the last call did not read the hardware's counters, which takes time: call "
+                "generate or apply with count=True"
+            )
         return dict(self._counters)
+
+    def check(self) -> None:
+        """Look for soft errors now, as ``check_every`` does; also without it.
+
+        Raises CorruptionError if weights or instructions have changed in the device's memory (or,
+        with ``check_answer``, a known input gives another output). What runs since the last check
+        have given may be wrong then.
+        """
+        self._runner.check(Job())
+
+    def reload(self) -> None:
+        """Load weights and instructions again, from the program, and read them back.
+
+        The next call after a CorruptionError does it by itself. Where the program has changed in
+        the processor's memory too, its file is read again. Raises CorruptionError if that is not
+        possible, or the device's memory does not keep what is loaded.
+        """
+        self._runner.reload(Job())
 
     def _generate(
         self,
@@ -251,22 +332,11 @@ class Generator:
         z: ArrayLike,
         as_float: bool,
         progress: Callable[[int], object] | None,
-        *,
-        checked: bool = False,
     ) -> NDArray:
-        words = self._codec.encode(z)
-        if not checked:
-            self._codec.warn_of_range(z)
-        outputs = []
-        done = 0
-        for stream in self._runner.split(len(words)):
-            data = self._runner.run(stream, words[done : done + stream.batch], job)
-            outputs.append(self._codec.decode(data, stream.batch))
-            done += stream.batch
-            if progress:
-                progress(done)
-        self._counters = job.counters
-        return self._codec.present(np.concatenate(outputs), as_float)
+        x = self._codec.checked(z)
+        made: list[NDArray] = []
+        self._run(job, iter((x,)), as_float, made.append, progress)
+        return made[0]
 
     def _apply(
         self,
@@ -275,8 +345,44 @@ class Generator:
         as_float: bool,
         progress: Callable[[int, int], object] | None,
     ) -> NDArray:
+        checked = partial(self._codec.checked, warn=False)
+
+        def generate(windows: Iterator[NDArray], put: Callable[[NDArray], object]) -> None:
+            self._run(job, map(checked, windows), as_float, put)
+
         largest = self._runner.streams[-1].batch
-        windows = lambda z: self._generate(job, z, as_float, None, checked=True)  # noqa: E731
-        out = stitch(image, self.program, largest, windows, progress)
-        self._codec.warn_of_range(image)  # once for all windows
+        out = stitch(image, self.program, largest, generate, progress)
+        self._codec.warn_of_range(np.asarray(image))  # once for all windows
         return out
+
+    def _run(
+        self,
+        job: Job,
+        batches: Iterator[Inputs],
+        as_float: bool,
+        put: Callable[[NDArray], object],
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Run the network on batches of any size; ``put`` gets the output of each."""
+
+        def drain(out: NDArray, part: slice, data: NDArray[np.uint8]) -> None:
+            self._codec.decode_into(data, out[part])
+            if progress:
+                progress(part.stop)
+            if part.stop == len(out):
+                put(out)
+
+        def works() -> Iterator[Work]:
+            for x in batches:
+                count = len(x.values)
+                out = self._codec.room(count, as_float)
+                first = 0
+                for stream in self._runner.split(count):
+                    part = slice(first, first + stream.batch)
+                    fill = partial(self._codec.encode_into, x.part(part))
+                    yield Work(stream, fill, partial(drain, out, part))
+                    first = part.stop
+
+        self._counters = None
+        self._runner.run(works(), job)
+        self._counters = job.counters

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from winogen.common.errors import DeviceError, one_line
 from winogen.common.pynq_library import pynq
 from winogen.runtime.accelerator import WinogenCore
+from winogen.runtime.clocks import choose_clock_source, keep_clocks
+from winogen.runtime.leftover import stop_leftover
 from winogen.runtime.lock import LOCK_TIMEOUT
-from winogen.runtime.overlay import bundled_overlay, check_build, choose_clock_source
+from winogen.runtime.overlay import bundled_overlay, check_build
 from winogen.runtime.pick import AUTO, DEVICES, pick_device, real_device, traits_of
 from winogen.runtime.session import Session, open_session
+from winogen.runtime.termination import end_on_sigterm
 from winogen.runtime.waiting import (
     controller_of,
     end_waiting,
@@ -35,6 +38,8 @@ if TYPE_CHECKING:  # what emulates a device is loaded where one is made: a board
 
 #: Seconds that loading an overlay may take.
 _LOAD_SECONDS = 120.0
+#: Under which a session's end knows what was done about SIGTERM.
+_SIGTERM = "SIGTERM"
 
 
 class OpenDevice(NamedTuple):
@@ -67,7 +72,7 @@ def emulated_device(
     """
     from winogen.emulation.emulator import EmulatedCore
 
-    return _device(
+    return device_of(
         "emulator", board, lambda memory: EmulatedCore(memory, board, fuse=fuse), lock_name
     )
 
@@ -80,12 +85,13 @@ def rtl_device(board: Board, **options: Any) -> EmulatedDevice:
     """
     from winogen.emulation.rtl import RtlCore
 
-    return _device("rtl", board, lambda memory: RtlCore(memory, board, **options))
+    return device_of("rtl", board, lambda memory: RtlCore(memory, board, **options))
 
 
-def _device(
+def device_of(
     kind: str, board: Board, core_factory: CoreFactory, lock_name: str | None = None
 ) -> EmulatedDevice:
+    """A new emulated device around any core; ``kind`` is the first part of its name."""
     from winogen.emulation.device import EmulatedDevice
 
     return EmulatedDevice(
@@ -158,15 +164,18 @@ def open_device(
     # Before the bitstream is loaded: another board's may harm this one.
     check_build(Path(overlay), description, board)
     lease = open_session(device, traits_of(device).lock_name, lock_timeout)
+    session = lease.session
     try:
-        core = _load(device, loaded, description, lease.session)
+        if session.lock is not None and _SIGTERM not in session.at_end:
+            session.at_end[_SIGTERM] = end_on_sigterm()
+        core = _load(device, loaded, description, session)
     except BaseException:
         lease.close()
         raise
     core.lease = lease  # and ends with it
     controller = controller_of(core)
     if controller is not None:
-        lease.session.at_end[controller] = partial(end_waiting, controller)
+        session.at_end[controller] = partial(end_waiting, controller)
     return OpenDevice(device, loaded, core)
 
 
@@ -190,15 +199,34 @@ def _load(
                 overlay.timestamp = device.timestamp  # pynq asks it whether this one is loaded
                 return core
         session.loaded = None
+        # In this order: nothing may change under an accelerator that runs.
+        session.stopped |= stop_leftover(device, session.record)
+        keep_clocks(device, path, session)
         choose_clock_source(device, path)
-        with _pynq_may_refuse(
-            f"pynq cannot load overlay {path}", "'winogen doctor' says what works"
+        with (
+            _noted(session, path),
+            _pynq_may_refuse(
+                f"pynq cannot load overlay {path}", "'winogen doctor' says what works"
+            ),
         ):
             overlay.download()
         core = _driver(description)
         core.check_identity()
         session.loaded = which
     return core
+
+
+@contextmanager
+def _noted(session: Session, bitstream: Path) -> Iterator[None]:
+    """Who comes after a kill learns that this may be in the logic, or what was there before.
+
+    pynq writes down what it loads before it does.
+    """
+    if session.record is not None:
+        session.record.update(loading=str(bitstream))
+    yield
+    if session.record is not None:
+        session.record.update(loading=None)
 
 
 @contextmanager

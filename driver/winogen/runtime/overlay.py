@@ -1,4 +1,4 @@
-"""The overlay of a board: which bitstream, whether it is the program's, and what clocks it."""
+"""The overlay of a board: which bitstream, and whether it is the program's."""
 
 from __future__ import annotations
 
@@ -7,46 +7,61 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-from winogen.common.errors import DeviceError
-from winogen.common.pynq_library import pynq
+from winogen.common.errors import BoardError, DeviceError
 from winogen.common.text import printable
-from winogen.target import clock
-from winogen.target.board import Board, board_folder, board_names, load_board
-
-#: Names of a board's bitstreams, in its folder, by data width.
-OVERLAY_NAMES = {8: "winogen.bit", 16: "winogen16.bit"}
+from winogen.target.board import (
+    OVERLAY_NAMES,
+    Board,
+    board_folder,
+    board_names,
+    build_for,
+    build_tool,
+    builds_for,
+    load_board,
+)
 
 
 def bundled_overlay(board: Board) -> Path:
-    """The bitstream for the board that this is, by PYNQ's variable BOARD, or for ``board``."""
-    name = os.environ.get("BOARD", "").lower()
-    if name and name not in board_names():
+    """The bitstream for ``board``, of the builds for the board that this is by PYNQ's BOARD."""
+    hardware = os.environ.get("BOARD", "").lower()
+    names = builds_for(hardware) if hardware else [board.name]
+    if not names:
         raise DeviceError(
-            f"this board is {name}, by the environment variable BOARD, and winogen has no overlay "
-            "for it; give the path of a .bit file that was built for it"
+            f"this board is {printable(hardware)}, by the environment variable BOARD, and winogen "
+            "has no overlay for it; give the path of a .bit file that was built for it"
         )
-    here = load_board(name, board.core.data_width) if name else board
-    if here.name not in board_names():  # a program's header may name anything
+    if names[0] not in board_names():  # a program's header may name anything
         raise DeviceError(
-            f"winogen has no overlay for a board '{here.name}'; give the path of a .bit file that "
+            f"winogen has no overlay for a board '{board.name}'; give the path of a .bit file that "
             "was built for it"
         )
-    if here.core.config_hash != board.core.config_hash:
+    name = board.name
+    if hardware:
+        name = next((build for build in names if _has_build(build, board)), "")
+    if not name:
         raise DeviceError(
-            f"this board is {here.name}, by the environment variable BOARD, and the program is for "
-            f"{board.name}; compile it again with --board {here.name}"
+            f"this board is {names[0]}, by the environment variable BOARD, and the program is for "
+            f"{board.name}; compile it again with --board {build_for(names[0])}"
         )
-    overlay = board_folder() / here.name / OVERLAY_NAMES[here.core.data_width]
+    bits = board.core.data_width
+    overlay = board_folder() / name / OVERLAY_NAMES[bits]
     if not overlay.is_file():
-        bits = here.core.data_width
         raise DeviceError(
-            f"there is no int{bits} bitstream for {here.name} yet; build one with 'winogen overlay "
-            f"build --board {here.name} --bits {bits} --tool vivado', or give the path of a .bit "
-            "file with its .hwh beside it"
+            f"there is no int{bits} bitstream for {name} yet; build one with 'winogen overlay "
+            f"build --board {name} --bits {bits} --tool {build_tool(name)}', or give the path of a "
+            ".bit file with its .hwh beside it"
         )
     return overlay
+
+
+def _has_build(name: str, board: Board) -> bool:
+    """Whether a board's build of this data width is that of ``board``."""
+    try:
+        here = load_board(name, board.core.data_width)
+    except BoardError:
+        return False  # it has none of this width
+    return here.core.config_hash == board.core.config_hash
 
 
 def check_build(overlay: Path, description: Mapping[str, Any], board: Board) -> None:
@@ -93,25 +108,3 @@ def _number(overlay: Path, name: str, text: str) -> int:
             f"overlay {overlay}: parameter {name} of its accelerator is no number but "
             f"{text[:60]!r}; its .hwh is damaged, so build it again"
         ) from None
-
-
-def choose_clock_source(device: Any, overlay: Path) -> None:
-    """Choose the PLL of the logic's clock that the .hwh names: pynq sets the divisors alone.
-
-    This is done before the overlay is loaded, while nothing in the logic can be upset by it.
-    """
-    try:
-        hwh = ElementTree.parse(overlay.with_suffix(".hwh"))
-    except (OSError, ElementTree.ParseError):
-        return  # pynq says what is wrong with it
-    parameter = hwh.find(".//PARAMETER[@NAME='PCW_FCLK0_PERIPHERAL_CLKSRC']")
-    if parameter is None:  # no Zynq-7000
-        return
-    source = parameter.get("VALUE", "")
-    if source not in clock.PLLS:
-        raise DeviceError(
-            f"overlay {overlay} clocks the logic from '{source}'; winogen can choose "
-            f"{' or '.join(clock.PLLS)}: build it again with one of them"
-        )
-    slcr = pynq.MMIO(clock.SLCR_BASE, clock.SLCR_SIZE, device=device)
-    slcr.write(clock.FCLK0_OFFSET, clock.select_source(slcr.read(clock.FCLK0_OFFSET), source))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from winogen.common.errors import DeviceError
 from winogen.common.pynq_library import pynq
-from winogen.target.board import DEFAULT_BOARD
+from winogen.target.board import DEFAULT_BOARD, build_for
 from winogen.target.traits import BOARD, Traits
 
 DEVICES = ("emulator", "rtl", "board")
@@ -24,7 +24,7 @@ class Picked(NamedTuple):
     Attributes
     ----------
     device : what :class:`winogen.Generator` takes
-    board : name of the board to compile for
+    board : name of the board, or of the build for it that there is a bitstream of, to compile for
     reason : why this device
     """
 
@@ -43,7 +43,7 @@ def pick_device() -> Picked:
     finds a real device. Raises DeviceError if WINOGEN_DEVICE names no device.
     """
     name = os.environ.get("BOARD", "").lower()
-    board = name or DEFAULT_BOARD
+    board = build_for(name) if name else DEFAULT_BOARD
     device = os.environ.get(DEVICE_VARIABLE, "")
     if device:
         if device not in DEVICES:
@@ -54,6 +54,7 @@ def pick_device() -> Picked:
         return Picked(device, board, f"{DEVICE_VARIABLE} says so")
     here = "BOARD is set" if name else "pynq finds a device" if real_device() else ""
     if here:
+        board = build_for(board)
         return Picked("board", board, f"{here} ({DEVICE_VARIABLE}=emulator runs without the board)")
     return Picked("emulator", board, f"this is no PYNQ board ({DEVICE_VARIABLE} chooses another)")
 

@@ -37,6 +37,8 @@ _FOREIGN = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
 #: Modes that pillow converts to grey or to red, green and blue without loss of meaning.
 _GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr")
+#: Files of a folder that are named, of those that are no pictures.
+_NAMED = 5
 #: Files that may hold several pictures of which the first is the one that is meant.
 _PREVIEWS = ("MPO", "ICO")
 
@@ -78,6 +80,13 @@ def picture_files(folder: Path) -> tuple[list[Path], list[Path]]:
     return pictures, [p for p in found if p not in set(pictures)]
 
 
+def names_of(files: list[Path]) -> str:
+    """The names of files for a sentence: the first few, and how many more."""
+    names = [one_line(ValueError(path.name), 60) for path in files[:_NAMED]]
+    more = len(files) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
 def read_size(path: Path) -> tuple[int, int]:
     """Rows and columns of a picture as :func:`read_picture` returns it."""
     with _pillow(path), _open(path) as image:
@@ -92,11 +101,13 @@ def read_size(path: Path) -> tuple[int, int]:
 def read_picture(path: Path) -> Picture:
     """Read a picture, turned as its camera says, in sRGB; InputError if that cannot be done.
 
-    Another colour profile, and what pillow warns of, is a WinogenWarning.
+    Another colour profile, what has no place in 8 bits a channel, and what pillow warns of, is a
+    WinogenWarning.
     """
     with _pillow(path), _open(path) as opened:
         deep = _has_16_bits(opened)
         profile = opened.info.get("icc_profile")
+        _tell_losses(path, opened)
         opened.load()  # which turns a TIFF
         image = ImageOps.exif_transpose(opened)
         if deep:
@@ -132,6 +143,18 @@ def _in_srgb(path: Path, image: Image.Image, profile: object) -> Image.Image:
         return image.convert(mode)
     _warn(path, f"its colours are converted from '{name}' to sRGB")
     return made.convert(mode)
+
+
+def _tell_losses(path: Path, image: Image.Image) -> None:
+    """Warn of what is lost of a picture that is opened, and not decoded yet."""
+    deep = _has_16_bits(image)
+    # Pillow has no mode for colours of 16 bits: it drops 8 of them as it decodes.
+    if deep or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        _warn(path, "its 16 bits a channel become 8")
+    if deep and "transparency" in image.info:
+        _warn(path, "its transparent grey is left out")
+    if image.mode == "CMYK" and not image.info.get("icc_profile"):
+        _warn(path, "its CMYK colours become RGB without a colour profile, so only roughly")
 
 
 def _warn(path: Path, text: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,17 +17,23 @@ from winogen.common.errors import ContiguousMemoryError, DeviceError
 from winogen.profiling import trace
 from winogen.profiling.runs import Run, profile_run
 from winogen.program.check import check_stream
+from winogen.program.digests import Digest
 from winogen.program.file import Program
 from winogen.program.parts import StreamInfo
-from winogen.runtime.buffers import Buffers
+from winogen.runtime.buffers import SLOTS, Buffers
+from winogen.runtime.integrity import Integrity
 from winogen.runtime.open import OpenDevice
 from winogen.runtime.overlay import check_build
+from winogen.runtime.reach import window_words
 from winogen.runtime.session import Session
+from winogen.runtime.slots import Slots
 from winogen.runtime.waiting import Deadline, interrupt_line
+from winogen.runtime.works import Filled, Work, Works
 from winogen.target import isa
 from winogen.target.board import Board
+from winogen.target.host import host_costs
 from winogen.target.hwh import IP_NAME
-from winogen.target.registers import COUNTERS, Segment
+from winogen.target.registers import COUNTERS, Access, Segment
 
 #: A run may take this many times its predicted cycles, and never less than _MIN_SECONDS or more
 #: than _MAX_SECONDS: the prediction is what a program file says.
@@ -43,14 +50,24 @@ _lost: dict[Session, list[Any]] = {}
 class Job:
     """What one call of the user's collects over its runs; ``stop`` ends it early.
 
-    ``runs`` is None where no profile is wanted.
+    ``runs`` is None where no profile is wanted, ``counters`` where the hardware's are not.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
-    counters: dict[str, int] = field(
-        default_factory=lambda: {name.lower(): 0 for name, _ in COUNTERS}
-    )
+    counters: dict[str, int] | None = None
     runs: list[Run] | None = None
+
+    @classmethod
+    def of(cls, stop: threading.Event, *, count: bool, profile: bool = False) -> Job:
+        """One that counts, or not; a profile counts in any case."""
+        counters = {name.lower(): 0 for name, _ in COUNTERS} if count or profile else None
+        return cls(stop, counters, [] if profile else None)
+
+    def count(self, counters: Mapping[str, int]) -> None:
+        """Add a run's counters."""
+        assert self.counters is not None
+        for name, value in counters.items():
+            self.counters[name] += value
 
 
 class Runner:
@@ -62,6 +79,8 @@ class Runner:
     board : the board that the device is
     timeout : seconds that one run may take; None: many times its prediction
     waiting : see :class:`winogen.runtime.generator.Generator`, which says what is raised too
+    source : the file that the program is from
+    check_every, check_answer, check_repeat : see the same
 
     Attributes
     ----------
@@ -79,6 +98,10 @@ class Runner:
         shared: bool,
         timeout: float | None,
         waiting: str,
+        source: Path | None = None,
+        check_every: int | None = None,
+        check_answer: bool = False,
+        check_repeat: bool = False,
     ):
         self.program = program
         lease = opened.core.lease
@@ -89,12 +112,26 @@ class Runner:
         self._shared = shared
         self._timeout = timeout
         self._closed = self._released = False
+        self._slots = Slots(SLOTS)
+        self._deadlines: dict[int, Deadline] = {}
+        self._reach: dict[tuple[int, int], tuple[int, ...]] = {}
+        host = host_costs(board)
+        self._interrupt_seconds = host.interrupt_s if host and waiting == "auto" else 0.0
         try:
+            self._integrity = Integrity(
+                program,
+                source,
+                self.buffers,
+                every=check_every,
+                answer=check_answer,
+                repeat=check_repeat,
+            )
             self._line = interrupt_line(opened.core, waiting)
             self.streams = _streams_that_fit(program, board)
             self._check_build()
-            with self.session.turn("loading weights", _AROUND_SECONDS):
+            with self.session.turn("loading weights", self._around()):
                 self.buffers.upload("weights", program.weights)
+                self._integrity.loaded("weights")
         except BaseException:
             self.close()
             raise
@@ -118,6 +155,8 @@ class Runner:
             return
         self.stop()
         core = self._opened.core
+        # Whoever has a slot has no use for it any more, and may be at work in its buffers.
+        self._slots.take_all(_AROUND_SECONDS)
         with self.session.turn("closing a generator", _AROUND_SECONDS):
             try:
                 if core.unfinished:
@@ -132,64 +171,187 @@ class Runner:
     def split(self, count: int) -> Iterator[StreamInfo]:
         """Streams whose batches add up to ``count``, largest first, so no work is wasted."""
         for stream in reversed(self.streams):
+            if not count:
+                return
             while count >= stream.batch:
                 yield stream
                 count -= stream.batch
 
-    def run(self, stream: StreamInfo, words: NDArray, job: Job) -> NDArray[np.uint8]:
-        """The output segment after a run of one stream; what else is known of it goes to ``job``.
+    def run(self, works: Iterator[Work], job: Job) -> None:
+        """Runs of a call; what is known of them goes to ``job``.
 
-        ``words`` are the input segment. Raises DeviceError and DeviceTimeoutError: the device
+        Unless they are checked or profiled, the next one's input is filled and the last one's
+        output drained while one runs. Raises DeviceError and DeviceTimeoutError: the device
         failed; it is reset and can be used again.
         """
-        device, core = self._opened.device, self._opened.core
-        deadline = self._deadline(stream)
+        self.check_open()
+        if self._integrity.active or job.runs is not None:
+            for work in works:
+                self._run_alone(work, job)
+            return
+        idle = partial(self._idle, job)
+        if self._opened.core.lost:  # it may write to the buffers that are to be filled
+            with idle():
+                pass
+        call = Works(works, self._slots, self.buffers, partial(self._stopped, job), idle)
+        try:
+            while filled := call.take():
+                with self._turn(filled.work.stream, job):
+                    once = partial(self._run_filled, filled, job, call.meanwhile)
+                    self._integrity.unchecked_run(once)
+                call.ended(filled)
+        finally:
+            call.close()
+
+    def _run_alone(self, work: Work, job: Job) -> None:
+        """A run, and what is wanted besides."""
+        words = np.zeros(work.stream.input_bytes, np.uint8)
+        work.fill(words)
+        with self._slot(job) as slot, self._turn(work.stream, job):
+            run = partial(self._run_once, slot=slot, job=job)
+            aside = partial(self._run_once, slot=slot, job=Job(job.stop))  # no part of the call
+            out = self._integrity.run(work.stream, words, run, aside)
+        work.drain(out)
+
+    @property
+    def unchecked(self) -> int:
+        """Runs since the last check; 0 where there are none."""
+        return self._integrity.unchecked
+
+    def check(self, job: Job) -> None:
+        """Hold what is on the device against the program, now; raises CorruptionError."""
+        with self._slot(job) as slot, self._turn(self.streams[0], job):
+            self._integrity.check(partial(self._run_once, slot=slot, job=job))
+
+    def reload(self, job: Job) -> None:
+        """Write weights and streams again; raises CorruptionError if they do not stay."""
+        with self._turn(self.streams[0], job):
+            self._opened.core.end_stream()
+            self._integrity.reload()
+
+    @contextmanager
+    def _slot(self, job: Job) -> Iterator[int]:
+        """A pair of buffers, for this thread alone."""
+        slot = self._slots.take(partial(self._stopped, job))
+        try:
+            yield slot
+        finally:
+            self._slots.give(slot)
+
+    @contextmanager
+    def _turn(self, stream: StreamInfo, job: Job) -> Iterator[None]:
+        """The device for this thread alone, ready to run a stream."""
         traits = self._opened.traits
-        seconds = traits.turn_seconds or deadline.seconds + _AROUND_SECONDS
+        seconds = traits.turn_seconds or self._deadline(stream).seconds + _AROUND_SECONDS
         if job.runs is not None:
             seconds *= len(trace.windows(stream.length))
-        stop = lambda: self._closed or job.stop.is_set()  # noqa: E731
+        seconds = seconds * self._integrity.runs + self._integrity.seconds
+        stop = partial(self._stopped, job)
         with self.session.turn(f"network '{self.program.name}'", seconds, stop):
             self._check_usable()
             if traits.takes_limit:
-                device.limit_run(self._timeout)
-            core.end_stream()  # before its buffers are used for this one
-            _lost.pop(self.session, None)
-            source = self.buffers.room("input", stream.input_bytes)
-            target = self.buffers.room("output", stream.output_bytes)
-            scratch = self.buffers.room("scratch", max(stream.scratch_bytes, 64))
-            code = self._checked_stream(stream)
-            source[: stream.input_bytes] = np.ascontiguousarray(words).reshape(-1).view(np.uint8)
-            source.flush()
-            # Drop the processor's stale lines of the result before the device writes it.
-            target.invalidate()
-            bases = {
-                Segment.WEIGHTS: self.buffers["weights"].device_address,
-                Segment.INPUT: source.device_address,
-                Segment.OUTPUT: target.device_address,
-                Segment.SCRATCH: scratch.device_address,
-            }
-            run = partial(
-                self._run_or_keep,
-                code.device_address,
-                stream.length,
-                bases,
-                deadline,
-                line=self._line,
-                describe=partial(_describe, self.program, stream),
-                stop=stop,
+                self._opened.device.limit_run(self._timeout)
+            yield
+
+    @contextmanager
+    def _idle(self, job: Job) -> Iterator[None]:
+        """The device for this thread alone, running nothing."""
+        with self._turn(self.streams[0], job):
+            self._end_lost()
+            yield
+
+    def _run_once(
+        self, stream: StreamInfo, words: NDArray[np.uint8], *, slot: int, job: Job
+    ) -> NDArray[np.uint8]:
+        """The output segment for an input segment, which is held against what was written."""
+        self._end_lost()  # before its buffers are used for this one
+        source, target = self.buffers.slot(slot, stream)
+        source[: stream.input_bytes] = words
+        source.flush()
+        self._run_stream(stream, source, target, job)
+        out = np.array(target[: stream.output_bytes])
+        if self._integrity.active:
+            self._integrity.check_input(source, Digest.of(words))
+        return out
+
+    def _run_filled(self, filled: Filled, job: Job, meanwhile: Callable[[], object]) -> None:
+        self._run_stream(filled.work.stream, filled.source, filled.target, job, meanwhile)
+
+    def _run_stream(
+        self,
+        stream: StreamInfo,
+        source: Any,
+        target: Any,
+        job: Job,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Run a stream on an input buffer that is filled."""
+        core = self._opened.core
+        self._end_lost()
+        scratch = self.buffers.room("scratch", max(stream.scratch_bytes, 64))
+        code = self._checked_stream(stream, source, target)
+        # Drop the processor's stale lines of the result before the device writes it.
+        target.invalidate()
+        bases = {
+            Segment.WEIGHTS: self.buffers["weights"].device_address,
+            Segment.INPUT: source.device_address,
+            Segment.OUTPUT: target.device_address,
+            Segment.SCRATCH: scratch.device_address,
+        }
+        core.allow(self._windows(stream, scratch, code))
+        expected = self._expected(stream)
+        run = partial(
+            self._run_or_keep,
+            code.device_address,
+            stream.length,
+            bases,
+            self._deadline(stream),
+            line=self._line if expected >= self._interrupt_seconds else None,
+            describe=partial(_describe, self.program, stream),
+            stop=partial(self._stopped, job),
+            expected=expected if self._opened.traits.turn_seconds is None else 0.0,
+            meanwhile=meanwhile,
+        )
+        if job.runs is not None:
+            job.runs.append(profile_run(self.program, stream, core, run))
+            job.count(job.runs[-1].counters)
+        else:
+            run()
+            if job.counters is not None:
+                job.count(core.counters())
+        target.invalidate()
+
+    def _windows(self, stream: StreamInfo, scratch: Any, code: Any) -> tuple[int, ...]:
+        """What the accelerator may access for a stream: the buffers of both slots.
+
+        Another thread may be allocating those of the other one: they are there in the next run.
+        """
+        key = stream.batch, self.buffers.version
+        if key not in self._reach:
+            inputs, outputs = self.buffers.slots()
+            self._reach.clear()  # of buffers that are gone
+            self._reach[key] = window_words(
+                {
+                    # Layers that are traced read the output too.
+                    Access.READ: [self.buffers["weights"], scratch, *inputs, *outputs],
+                    Access.WRITE: [scratch, *outputs],
+                    Access.FETCH: [code],
+                }
             )
-            counters: Mapping[str, int]
-            if job.runs is None:
-                run()
-                counters = core.counters()
-            else:
-                job.runs.append(profile_run(self.program, stream, core, run))
-                counters = job.runs[-1].counters
-            for name, value in counters.items():
-                job.counters[name] += value
-            target.invalidate()
-            return np.array(target[: stream.output_bytes])
+        return self._reach[key]
+
+    def _end_lost(self) -> None:
+        """End a stream that nobody waits for; its buffers are nobody's then."""
+        if self._opened.core.unfinished:
+            self._opened.core.end_stream()
+        _lost.pop(self.session, None)
+
+    def _stopped(self, job: Job) -> bool:
+        return self._closed or job.stop.is_set()
+
+    def _around(self) -> float:
+        """How long loading may keep others from the device, in seconds."""
+        return _AROUND_SECONDS + self._integrity.seconds
 
     def _run_or_keep(self, *arguments: Any, **options: Any) -> None:
         """:meth:`WinogenCore.run`; buffers of what cannot be stopped outlive this object."""
@@ -210,7 +372,7 @@ class Runner:
         check_build(path, self._opened.overlay.ip_dict[IP_NAME], self.program.board)
         self._opened.core.check_identity(self.program.core)
 
-    def _checked_stream(self, stream: StreamInfo) -> Any:
+    def _checked_stream(self, stream: StreamInfo, source: Any, target: Any) -> Any:
         """A stream in contiguous memory; ProgramError if it leaves the buffers that there are.
 
         Loading a program file checks it against what its header says. This is about the memory
@@ -219,7 +381,9 @@ class Runner:
         """
         name = f"stream-{stream.batch}"
         if name not in self.buffers:
-            sizes = {s: self.buffers[s.name.lower()].nbytes for s in Segment}
+            own = (Segment.WEIGHTS, Segment.SCRATCH)
+            sizes = {s: self.buffers[s.name.lower()].nbytes for s in own}
+            sizes |= {Segment.INPUT: source.nbytes, Segment.OUTPUT: target.nbytes}
             check_stream(stream, self.program.core, sizes)
         return self.buffers.upload(name, stream.stream)
 
@@ -232,7 +396,9 @@ class Runner:
             # What pynq has loaded in this process comes first: on a board it may be that nothing
             # answers where the accelerator was, and that ends the process.
             there, ours = device.bitfile_name, overlay.bitfile_name
-            if not overlay.is_loaded() and there != ours:
+            if overlay.is_loaded():
+                return  # since it was identified
+            if there != ours:
                 raise DeviceError(f"it is {there}")
             core.check_identity(self.program.core)
         except DeviceError as error:
@@ -241,10 +407,19 @@ class Runner:
                 f"make a new one ({error})"
             ) from None
 
+    def _expected(self, stream: StreamInfo) -> float:
+        """Seconds that a run is predicted to take."""
+        return stream.cycles / (self.program.board.clock_mhz * 1e6)
+
     def _deadline(self, stream: StreamInfo) -> Deadline:
+        if stream.batch not in self._deadlines:
+            self._deadlines[stream.batch] = self._new_deadline(stream)
+        return self._deadlines[stream.batch]
+
+    def _new_deadline(self, stream: StreamInfo) -> Deadline:
         if self._timeout is not None:
             return Deadline(self._timeout, "the timeout that was asked for")
-        predicted = stream.cycles / (self.program.board.clock_mhz * 1e6)
+        predicted = self._expected(stream)
         seconds = max(_MIN_SECONDS, _DEADLINE_FACTOR * predicted)
         bound = f"at least {_MIN_SECONDS:g} s"
         if seconds > _MAX_SECONDS:

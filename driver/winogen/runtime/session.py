@@ -11,12 +11,14 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from winogen.common.errors import DeviceBusyError, DeviceError
 from winogen.runtime.lock import DeviceLock
+from winogen.runtime.record import Record
+from winogen.runtime.termination import signal_again
 
 #: Seconds between two looks whether somebody has asked to stop waiting.
 _LOOK = 0.05
@@ -38,13 +40,17 @@ class Session:
     Attributes
     ----------
     loaded : what names the overlay that the session has loaded last, or None
-    at_end : what to call when the last lease has ended, before others may have the device; by what
-        it is about
+    at_end : what to call when the last lease has ended, before others may have the device, the
+        latest first; by what it is about
+    record : where it is written down what has to be put back, for a device with a lock
+    stopped : an accelerator was found that a killed process had left running
     """
 
     def __init__(self, lock: DeviceLock | None):
         self.lock = lock
+        self.record = Record(lock.path.with_suffix(".record")) if lock else None
         self.loaded: object = None
+        self.stopped = False
         self.leases: set[object] = set()
         self.at_end: dict[object, Callable[[], object]] = {}
         self._process = os.getpid()
@@ -116,8 +122,9 @@ class Lease:
     def __init__(self, session: Session):
         self.session = session
         key = object()
+        self._watched: list[bool] = []
         # In this order: what Ctrl-C leaves half made ends like any other.
-        self._end = weakref.finalize(self, _leave, session, key)
+        self._end = weakref.finalize(self, _leave_and_tell, session, key, self._watched)
         session.leases.add(key)
 
     @property
@@ -127,6 +134,7 @@ class Lease:
 
     def close(self) -> None:
         """End the lease; the last one lets other processes have the device."""
+        self._watched.append(True)
         self._end()
 
 
@@ -155,17 +163,37 @@ def open_session(device: Any, lock_name: str | None, seconds: float) -> Lease:
     return lease
 
 
+def _leave_and_tell(session: Session, lease: object, watched: Sequence[bool]) -> None:
+    """End a lease, and lose no signal: Python drops what is raised where an object ends unseen."""
+    try:
+        _leave(session, lease)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if watched or not signal_again(stop):
+            raise
+
+
 def _leave(session: Session, lease: object) -> None:
     with _registry:
         session.leases.discard(lease)
         if not session.leases:
             for key in [k for k, s in _sessions.items() if s is session]:
                 del _sessions[key]
-            while session.at_end:
-                session.at_end.popitem()[1]()
             session.loaded = None  # others may load what they like
-            if session.lock is not None:
-                session.lock.release()
+            try:
+                _end(session)
+            finally:
+                if session.lock is not None:
+                    session.lock.release()
+
+
+def _end(session: Session) -> None:
+    """All that is to be done at the end, also where Ctrl-C strikes in one of them."""
+    try:
+        while session.at_end:
+            session.at_end.popitem()[1]()
+    finally:
+        if session.at_end:
+            _end(session)
 
 
 def _forked() -> None:

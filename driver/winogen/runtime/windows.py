@@ -7,7 +7,7 @@ spoilt is kept. What results is, bit for bit, the network run on the whole image
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +95,7 @@ def stitch(
     image: ArrayLike,
     program: Program,
     largest: int,
-    generate: Callable[[NDArray], NDArray],
+    generate: Callable[[Iterator[NDArray], Callable[[NDArray], object]], object],
     progress: Callable[[int, int], object] | None = None,
 ) -> NDArray:
     """The network's output for an image of any size, from its outputs for windows.
@@ -103,8 +103,9 @@ def stitch(
     Parameters
     ----------
     image : float array (C, H, W), at least as large as the compiled input
-    largest : windows of one call of ``generate``
-    generate : the network on windows (N, C, H, W): uint8 images (N, H', W', C'), or float32
+    largest : windows of a batch
+    generate : runs the network on batches of windows (N, C, H, W), and calls what it is given with
+        the output of each, in their order: uint8 images (N, H', W', C'), or float32
         (N, C', H', W')
     progress : called with the number of windows done and of all windows
 
@@ -127,18 +128,29 @@ def stitch(
     height, width = (s[-1].target + s[-1].stop - s[-1].first for s in (rows, columns))
     size = program.input_shape[1:]
     out: NDArray | None = None
-    for start in range(0, len(windows), largest):
-        batch = windows[start : start + largest]
-        cut = [whole[:, r.start : r.start + size[0], c.start : c.start + size[1]] for r, c in batch]
-        made = generate(np.stack(cut))
+    done = 0
+
+    def cut() -> Iterator[NDArray]:
+        for start in range(0, len(windows), largest):
+            batch = windows[start : start + largest]
+            yield np.stack(
+                [whole[:, r.start : r.start + size[0], c.start : c.start + size[1]]
+                 for r, c in batch]
+            )  # fmt: skip
+
+    def put(made: NDArray) -> None:
+        nonlocal out, done
         pixels = made.dtype == np.uint8  # then channels are last
         made = made if pixels else made.transpose(0, 2, 3, 1)
         if out is None:
             out = np.empty((height, width, made.shape[3]), made.dtype)
-        for (r, c), part in zip(batch, made):
+        for (r, c), part in zip(windows[done:], made):
             kept = part[r.first : r.stop, c.first : c.stop]
             out[r.target : r.target + len(kept), c.target : c.target + kept.shape[1]] = kept
+        done += len(made)
         if progress:
-            progress(start + len(batch), len(windows))
+            progress(done, len(windows))
+
+    generate(cut(), put)
     assert out is not None
     return out if out.dtype == np.uint8 else out.transpose(2, 0, 1)

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import yaml
 from winogen.common.errors import BoardError, one_line
 from winogen.common.folders import shipped_folder
 from winogen.common.text import did_you_mean, printable
+from winogen.target.clock import PLLS
+from winogen.target.handoff import read_handoff
 from winogen.target.isa import ISA_VERSION
 from winogen.target.microarchitecture import LOGIC
 
@@ -25,6 +28,13 @@ MAX_CONTIGUOUS_MIB = 3072
 DEFAULT_BOARD = "pynq-z2"
 
 _FILE = "board.yaml"
+#: Key of a board file: the boards that its build runs on, where its own name is none of hardware.
+_RUNS_ON = "runs_on"
+#: End of the name of a build for the open flow.
+_OPEN = "-open"
+
+#: Names of a board's bitstreams, in its folder, by data width.
+OVERLAY_NAMES = {8: "winogen.bit", 16: "winogen16.bit"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,9 @@ class CoreConfig:
 
     Depths are in words of the memory concerned: ``input_depth`` words of ``ci_lanes``
     activations, ``weight_depth`` of ``ci_lanes * co_lanes`` (transformed) weights, ``psum_depth``
-    of ``co_lanes`` partial sums, ``output_depth`` of ``co_lanes`` activations.
+    of ``co_lanes`` partial sums, ``output_depth`` of ``co_lanes`` activations. ``products`` are
+    those that a multiplier makes in a cycle: with 2 output channels come in pairs of blocks
+    (8-bit data only), and a word of weights holds those of both.
     """
 
     data_width: int
@@ -49,6 +61,7 @@ class CoreConfig:
     phase_depth: int
     param_depth: int
     read_ports: int
+    products: int = 1
 
     def __post_init__(self) -> None:
         if self.data_width not in (8, 16):
@@ -66,14 +79,21 @@ class CoreConfig:
                 f"{self.ci_lanes} lanes of {self.data_width} bits are no whole number of "
                 f"{LOGIC.beat_bytes}-byte AXI beats"
             )
+        if self.products == 2 and self.data_width != 8:
+            raise BoardError("products must be 1 with 16-bit data: two do not fit a multiplier")
         for name, limit in _FIELD_LIMITS.items():
             if getattr(self, name) > limit:
                 raise BoardError(f"core field {name} = {getattr(self, name)} is over {limit}")
 
     @property
     def multipliers(self) -> int:
-        """Multipliers of the array; each makes one multiply a cycle."""
+        """Multipliers of the array; each makes ``products`` multiplies a cycle."""
         return self.ci_lanes * self.co_lanes * self.tile_lanes
+
+    @property
+    def peak(self) -> int:
+        """Multiplies a cycle of the whole array."""
+        return self.multipliers * self.products
 
     @property
     def word_bytes(self) -> int:
@@ -110,6 +130,7 @@ _FIELD_LIMITS = {
     "tile_lanes": 255,
     "ci_lanes": 32,
     "read_ports": 2,
+    "products": 2,
 }
 
 
@@ -172,10 +193,12 @@ class Board:
     Attributes
     ----------
     clock_mhz : clock of the programmable logic, MHz
-    dram_mb_s : DRAM bandwidth that the accelerator can use, 10**6 bytes a second
+    dram_mb_s : DRAM bandwidth that the accelerator can use, 10**6 bytes a second: what the memory
+        controller gives, and not the peak
     dram_latency : clock cycles from a read request to its first data
     contiguous_mib : contiguous memory that the board's image sets aside, MiB
     platform : the processing system; None for what is no Zynq board
+    dram_peak_mb_s : rate of the DRAM's pins, 10**6 bytes a second; 0 where it is not known
     """
 
     name: str
@@ -186,6 +209,7 @@ class Board:
     contiguous_mib: int
     core: CoreConfig
     platform: Platform | None = None
+    dram_peak_mb_s: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {
@@ -202,6 +226,9 @@ class Board:
                 raise BoardError(
                     f"board field {name} must be {kind} from 1 to {limit:g}, not {value!r}"
                 )
+        peak = self.dram_peak_mb_s
+        if isinstance(peak, bool) or not isinstance(peak, (int, float)) or not 0 <= peak <= 1e7:
+            raise BoardError(f"board field dram_peak_mb_s must be a number, not {peak!r}")
         for name, pattern in (("name", _NAME), ("part", _PLAIN)):
             if not isinstance(getattr(self, name), str):
                 raise BoardError(f"board field {name} must be text")
@@ -226,13 +253,48 @@ def board_names() -> list[str]:
     return sorted(p.parent.name for p in board_folder().glob(f"*/{_FILE}"))
 
 
+def builds_for(hardware: str) -> list[str]:
+    """Names of the builds for a board as PYNQ's variable BOARD names it, in lower case.
+
+    Its own comes first, then those whose files have it in ``runs_on``; empty for a board that
+    winogen does not know. A file that cannot be read is none of another board's business.
+    """
+    others = []
+    for name in board_names():
+        runs_on: Any = None
+        with suppress(BoardError):
+            runs_on = _read(board_folder() / name / _FILE).get(_RUNS_ON)
+        if isinstance(runs_on, list) and hardware in runs_on and name != hardware:
+            others.append(name)
+    return [hardware, *others] if hardware in board_names() else others
+
+
+def build_for(hardware: str) -> str:
+    """The build that a board has a bitstream of: the first of :func:`builds_for`, or ``hardware``.
+
+    That is the board's own name where there is no bitstream at all.
+    """
+    for name in builds_for(hardware):
+        if any((board_folder() / name / file).is_file() for file in OVERLAY_NAMES.values()):
+            return name
+    return hardware
+
+
+def build_tool(name: str) -> str:
+    """What ``winogen overlay build --tool`` takes for a build: ``vivado`` or ``open``."""
+    return "open" if name.endswith(_OPEN) else "vivado"
+
+
 def board_folder() -> Path:
     """Where the boards' folders are: their copy in a wheel, or ``overlay`` of a checkout."""
     return shipped_folder("overlays", "overlay")
 
 
-def load_board(board: str | Path, data_width: int = 8) -> Board:
+def load_board(board: str | Path, data_width: int = 8, *, as_built: bool = True) -> Board:
     """Read a board description by name, or from a YAML file, with its 8- or 16-bit core.
+
+    Its clock is that of the bitstream in the board's folder, if there is one: a build that missed
+    its timing has a lower clock than the file wants. ``as_built=False`` is for who builds another.
 
     Raises BoardError for an unknown name, an unreadable file, a missing or unknown field, or a
     data width that the board has no core for.
@@ -254,6 +316,7 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
     if not isinstance(data.get("cores"), dict):
         raise BoardError(f"{where}: expected a mapping with a 'cores' section")
     cores, platform = data.pop("cores"), data.pop("platform", None)
+    _check_runs_on(where, data.pop(_RUNS_ON, []))
     core = cores.get(f"int{data_width}")
     if not isinstance(core, dict):
         known = ", ".join(sorted(map(str, cores)))
@@ -265,9 +328,36 @@ def load_board(board: str | Path, data_width: int = 8) -> Board:
     try:
         if platform is not None:
             data["platform"] = Platform(**platform)
-        return Board(core=CoreConfig(**core), **data)
+        wanted = Board(core=CoreConfig(**core), **data)
     except TypeError as error:
         raise BoardError(f"{where}: {one_line(error)}") from None
+    if as_built and path.name == _FILE and path.parent.parent == board_folder():
+        return clocked_as(wanted, path.parent / OVERLAY_NAMES[data_width])
+    return wanted
+
+
+def _check_runs_on(where: str, names: Any) -> None:
+    if not isinstance(names, list) or not all(
+        isinstance(n, str) and n in board_names() for n in names
+    ):
+        raise BoardError(f"{where}: {_RUNS_ON} must be a list of boards that winogen knows")
+
+
+def clocked_as(board: Board, bitstream: Path) -> Board:
+    """The board with the clock that a bitstream was built for, where its .hwh says that.
+
+    The same object where it is the clock that the board has, but for rounding.
+    """
+    handoff = read_handoff(bitstream)
+    if handoff is None or not handoff.clock_mhz:
+        return board
+    if abs(handoff.clock_mhz - board.clock_mhz) <= 1e-3 * board.clock_mhz:
+        return board
+    platform = board.platform
+    if platform and platform.processor == "zynq7" and handoff.clock_source in PLLS:
+        source = handoff.clock_source
+        platform = replace(platform, clock_source=source, source_mhz=PLLS[source][1])
+    return replace(board, clock_mhz=handoff.clock_mhz, platform=platform)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -283,6 +373,7 @@ def _read(path: Path) -> dict[str, Any]:
         if other not in board_names():
             raise BoardError(f"board file {path.name}: 'like' names no board: {other!r}")
         base = _read(board_folder() / other / _FILE)
+        base.pop(_RUNS_ON, None)
         if isinstance(base.get("platform"), dict) and isinstance(data.get("platform"), dict):
             data["platform"] = {**base["platform"], **data["platform"]}
         data = {**base, **data}

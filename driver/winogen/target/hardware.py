@@ -58,6 +58,7 @@ def parameters(core: CoreConfig) -> dict[str, str]:
         "PhaseDepth": core.phase_depth,
         "ParamDepth": core.param_depth,
         "ReadPorts": core.read_ports,
+        "Products": core.products,
     }
     literals = {name: str(value) for name, value in numbers.items()}
     literals["ConfigHash"] = f"32'h{core.config_hash32:08x}"

@@ -14,10 +14,12 @@ from xml.etree.ElementTree import Element, SubElement
 
 from winogen.target.board import CoreConfig
 from winogen.target.clock import CRYSTAL_MHZ, IO_PLL_MHZ, PL_CLOCKS, PlClock
+from winogen.target.handoff import CORE_NAME
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.registers import ADDRESS_RANGE, HARDWARE_VERSION, REGISTERS
 
 #: Vendor:library:name:version of the accelerator: what a ``pynq.DefaultIP`` binds to.
-VLNV = f"winogen.org:user:winogen:{HARDWARE_VERSION[0]}.{HARDWARE_VERSION[1]}"
+VLNV = f"{CORE_NAME}:{HARDWARE_VERSION[0]}.{HARDWARE_VERSION[1]}"
 IP_NAME = "winogen_0"
 IP_BASE = 0x43C0_0000
 #: Attribute of the driver object that holds its ``pynq.Interrupt``.
@@ -139,6 +141,7 @@ def _processing_system(modules: Element, clock: PlClock) -> None:
     parameters: dict[str, str | int] = {
         "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": str(CRYSTAL_MHZ),
         "PCW_IO_IO_PLL_FREQMHZ": str(IO_PLL_MHZ),
+        **{f"C_S_AXI_HP{i}_DATA_WIDTH": 8 * LOGIC.beat_bytes for i in range(MEMORY_PORTS)},
     }
     for i in range(PL_CLOCKS):
         c = clock if i == 0 else PlClock.at_most(100.0)

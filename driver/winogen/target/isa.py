@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
 from winogen.target.registers import Engine, numbered
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 INSTRUCTION_BYTES = 64
 #: Tokens that one counter holds; an instruction that would give one more waits to begin.
 MAX_TOKENS = 255
@@ -170,6 +170,7 @@ class LoadWeights(Transfer):
     phases: Annotated[int, Bits(8, "phases of the pass")]
     taps: Annotated[int, Bits(12, "taps (words in DRAM) a block, over all phases")]
     winograd: Annotated[int, Bits(1, "transform the filters while loading")]
+    half: Annotated[int, Bits(1, "1: the upper half of the words, for the second block of a pair")]
 
 
 @dataclass(slots=True)
@@ -238,6 +239,13 @@ class Compute(Instruction):
     output_columns: Annotated[int, Bits(12, "columns of the output region")]
     stride_y: Annotated[int, Bits(8, "output rows a base-grid row")]
     stride_x: Annotated[int, Bits(8, "output columns a base-grid column")]
+    pair: Annotated[
+        int, Bits(1, "a second block of output channels, from the upper half of the words")
+    ]
+    param_stride: Annotated[int, Bits(8, "parameter-buffer entries to the second block's")]
+    swap: Annotated[
+        int, Bits(32, "bit i: the weights of output lane i are in the other block's half")
+    ]
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from winogen.target.isa import Opcode, Table
 from winogen.target.microarchitecture import LOGIC
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
 from winogen.target.refusals import MEMORIES, RULES, Forbidden, NotZero, Within, table_memory
-from winogen.target.registers import Engine, ErrorCode, Segment
+from winogen.target.registers import WINDOWS, Engine, ErrorCode, Segment, window_names
 
 COMMAND = "python -m winogen.target.isadoc docs/reference"
 
@@ -41,19 +41,33 @@ even if the quantity changes between the two reads.
 A reset value of "build" is fixed by the build configuration of the accelerator (see
 [boards](../use/boards.md)). Soft reset leaves registers with access `rw` as they are."""
 
+_WINDOW_RULES = f"""\
+The core accesses memory in windows alone, which the host opens. A window is a pair of registers:
+its first and its last page, of {LOGIC.page_bytes} bytes; a page's number is a bus address divided
+by that. Where the first is above the last, as after a reset, the window holds nothing. Windows may
+touch or overlap. A number has 32 bits, so none reaches beyond address
+2^{31 + LOGIC.page_bytes.bit_length()}.
+
+Each access has windows of its own. One outside of them never reaches the bus: what comes before it
+is done, then the stream ends with `OUTSIDE_WINDOW`. `ERROR_ADDRESS` holds the first address that
+was refused, which begins a page or a run of contiguous bytes. Soft reset leaves windows as they
+are, loading the overlay closes them. A change counts for what is announced afterwards, so it
+belongs between two streams."""
+
 _MOST, _ALIGNMENT = registers.MAX_STREAM_LENGTH, registers.BASE_ALIGNMENT
 _RUN_RULES = f"""\
-1. Write the four segment bases, `STREAM_BASE` and `STREAM_LENGTH` (in instructions, at most
+1. Open [windows](#windows) to all memory that the stream accesses, its instructions among it.
+2. Write the four segment bases, `STREAM_BASE` and `STREAM_LENGTH` (in instructions, at most
    {_MOST}). All addresses are bus addresses and multiples of {_ALIGNMENT}.
-2. Clear `IRQ_STATUS` if interrupts are used.
-3. Write `CONTROL.start`. It is ignored unless `STATUS.idle` is set. Starting clears the counters
+3. Clear `IRQ_STATUS` if interrupts are used.
+4. Write `CONTROL.start`. It is ignored unless `STATUS.idle` is set. Starting clears the counters
    and the error registers. Tokens that an earlier stream left over are gone.
-4. The stream has ended once `STATUS.idle` is set again: with `STATUS.done`, or with `STATUS.error`
+5. The stream has ended once `STATUS.idle` is set again: with `STATUS.done`, or with `STATUS.error`
    and the reason in the error registers.
 
-`BAD_STREAM` is also raised if a segment base is misaligned. After an error what the stream wrote
-is undefined, and the next stream can be started at once. If several instructions fail, the error
-is that of one of them, not always of the first. If a stream does not end, write
+`BAD_STREAM` is also raised if a segment base is misaligned. After an error what the stream wrote in
+its windows is undefined, and the next stream can be started at once. If several instructions fail,
+the error is that of one of them, not always of the first. If a stream does not end, write
 `CONTROL.reset`: it abandons the stream and clears the error registers, the counters and
 `IRQ_STATUS`. If a write sets both bits of `CONTROL`, reset wins.
 
@@ -171,7 +185,10 @@ its tap bits.
 With `winograd` clear, each tap is one word of the weight buffer. With `winograd` set, the taps g of
 each phase, zeros elsewhere in the 3 x 3 window, become `(2G) g (2G)^T`, and the positions named in
 the phase's `positions` are stored in ascending order. Block b begins at word
-`base + b * (words a block)`.""",
+`base + b * (words a block)`.
+
+In a build with two products a multiplier a word has two halves, one matrix for each block of output
+channels of a pair; `half` says which of them is written, and the other stays as it is.""",
     Opcode.LOAD_PARAMS: f"""\
 Reads `count` entries of the parameter buffer. An entry has `co_lanes` times {isa.PARAM_BYTES}
 bytes; see the parameters below.""",
@@ -203,6 +220,14 @@ Adds the contribution of some blocks of input channels to the partial sums of a 
    `Y = stride_y * (tile * ty + i) + row` and `X = stride_x * (tile * tx + j) + column`, with the
    row and column of the phase. It is dropped where Y or X lies outside the output region. If two
    phases have the same row and column, which of their outputs stays is undefined.
+
+With `pair` set (in a build with two products a multiplier) all this is done for two blocks of
+output channels, h = 0 with the lower and h = 1 with the upper halves of the weight words. The
+partial sums of tile t begin at word `psum_base + (2 * t + h) * phases * tile * tile`, parameter
+entries are `h * param_stride` further on, and the outputs of h = 1 follow those of h = 0 as if they
+were further images. The weights of the lanes in `swap` lie in the other block's half. The sums over
+the input lanes are those of [numerics](../design/numerics.md#two-products-a-multiplier): exact
+under the conditions named there, and for a single block always.
 
 Sums are modulo 2^32 (8-bit data) or 2^48 (16-bit data); `B`, `G`, `A`, the requantiser and the
 table are defined in [numerics](../design/numerics.md).""",
@@ -248,7 +273,9 @@ def registers_page() -> str:
     parts += [
         "## Error codes",
         "Values of `ERROR_CODE.code`. `ERROR_INSTRUCTION` holds the index of the instruction in "
-        "the stream, `ERROR_ADDRESS` the bus address for the two AXI errors.",
+        "the stream, `ERROR_ADDRESS` the bus address for "
+        + " and ".join(f"`{code.name}`" for code in ErrorCode if code.has_address)
+        + ".",
         _table(
             ["code", "name", "meaning"],
             [[str(int(code)), f"`{code.name}`", code.text] for code in ErrorCode],
@@ -278,6 +305,20 @@ def registers_page() -> str:
                     f"`{s.name}_BASE_LO` at `0x{registers.offset(f'{s.name}_BASE_LO'):03X}`",
                 ]
                 for s in Segment
+            ],
+        ),
+        "## Windows",
+        _WINDOW_RULES,
+        _table(
+            ["windows", "in which", "registers from"],
+            [
+                [
+                    str(count),
+                    access.text,
+                    f"`{window_names(access)[0]}_FIRST` at "
+                    f"`0x{registers.offset(f'{window_names(access)[0]}_FIRST'):03X}`",
+                ]
+                for access, count in WINDOWS.items()
             ],
         ),
         "## Trace",

@@ -29,6 +29,8 @@ class Microarchitecture:
     burst_beats: Annotated[int, "beats of the longest AXI burst"] = 16
     page_bytes: Annotated[int, "no AXI burst crosses a multiple of this address"] = 4096
 
+    window_cycles: Annotated[int, "cycles of a burst through the check of its window"] = 2
+
     load_fifo_beats: Annotated[int, "beats that each read port of the loads can hold"] = 128
     outstanding: Annotated[int, "bursts under way on each port of the loads and stores"] = 8
     load_ahead: Annotated[int, "loads whose data have not all come"] = 4
@@ -44,6 +46,9 @@ class Microarchitecture:
 
     compute_ahead: Annotated[int, "computes that wait for the multipliers, and for the drain"] = 4
     patch_slots: Annotated[int, "patches of a group of tiles and a block that are held"] = 8
+
+    pack_shift: Annotated[int, "bits between the two weights that a multiplier takes at once"] = 14
+    residue_bits: Annotated[int, "of the sum that tells the two sums of these apart"] = 8
 
     check_cycles: Annotated[int, "from the last slot of the descriptor check to its answer"] = 4
     filter_latency: Annotated[int, "cycles of the transform of a filter"] = 3

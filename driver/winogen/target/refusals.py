@@ -105,6 +105,22 @@ class Forbidden:
 
 
 @dataclass(frozen=True)
+class PairsOnly:
+    """Where a multiplier makes one product, these fields must be zero."""
+
+    names: tuple[str, ...]
+
+    def python(self) -> str:
+        """See OwnEngine."""
+        return f"c.products == 1 and ({' or '.join(f'i.{name}' for name in self.names)})"
+
+    def problem(self, instruction: Any, core: CoreConfig) -> str:
+        """See OwnEngine."""
+        name = next(n for n in self.names if getattr(instruction, n))
+        return f"{name} is set, and this build has no pairs of output blocks"
+
+
+@dataclass(frozen=True)
 class NotZero:
     """None of these fields may be zero."""
 
@@ -154,7 +170,7 @@ class Within:
         return f"it reaches word {end} of the {memory}, which has {MEMORIES[memory].of(core)}"
 
 
-Rule = OwnEngine | Aligned | Forbidden | NotZero | Within
+Rule = OwnEngine | Aligned | Forbidden | PairsOnly | NotZero | Within
 
 
 def _not_zero(names: str) -> NotZero:
@@ -186,6 +202,7 @@ RULES: dict[Opcode, tuple[Rule, ...]] = {
     ),
     Opcode.LOAD_WEIGHTS: (
         OwnEngine(),
+        PairsOnly(("half",)),
         _not_zero("blocks phases taps"),
         _within("phase table", "phase_base + phases"),
         _within("weight buffer", "base + blocks"),
@@ -217,6 +234,12 @@ RULES: dict[Opcode, tuple[Rule, ...]] = {
             "the patch reaches outside its 4 x 4 positions",
             "a patch has 4 x 4 positions",
         ),
+        PairsOnly(("pair",)),
+        Forbidden(
+            Expression("pair < 1 and swap"),
+            "it swaps lanes of one block",
+            "lanes are swapped between two blocks",
+        ),
         _not_zero(
             "images blocks tiles_y tiles_x tile steps accumulators phases patch_rows "
             "patch_columns stride_y stride_x"
@@ -225,9 +248,12 @@ RULES: dict[Opcode, tuple[Rule, ...]] = {
         _within("weight buffer", "weight_base + blocks * weight_stride"),
         _within(
             "partial-sum memory",
-            "psum_base + images * tiles_y * tiles_x * phases * (tile * tile)",
+            "psum_base + images * tiles_y * tiles_x * phases * (tile * tile * (pair + 1))",
         ),
-        _within("output buffer", "output_base + images * output_rows * output_columns"),
+        _within(
+            "output buffer",
+            "output_base + images * output_rows * (output_columns + output_columns * pair)",
+        ),
         _within("step table", "step_base + steps"),
         _within("accumulator table", "accumulator_base + accumulators"),
         _within("accumulators", "accumulators"),

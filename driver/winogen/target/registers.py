@@ -8,11 +8,14 @@ first (the read of the low half latches the high half).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from winogen.target.microarchitecture import LOGIC
+
 MAGIC_VALUE = 0x574E_4731  # "WNG1"
-HARDWARE_VERSION = (1, 1, 0)
+HARDWARE_VERSION = (2, 0, 0)
 ADDRESS_RANGE = 0x1000  # bytes; one 4 KB page
 
 #: Largest stream that one start runs, in instructions: keeps a wild length from running for hours.
@@ -75,11 +78,17 @@ class ErrorCode(IntEnum):
     AXI_DECERR = 4
     WATCHDOG = 5
     BAD_STREAM = 6
+    OUTSIDE_WINDOW = 7
 
     @property
     def text(self) -> str:
         """The error in words."""
         return _ERROR_TEXT[self]
+
+    @property
+    def has_address(self) -> bool:
+        """Whether ERROR_ADDRESS says where."""
+        return self in (ErrorCode.AXI_SLVERR, ErrorCode.AXI_DECERR, ErrorCode.OUTSIDE_WINDOW)
 
 
 _ERROR_TEXT = {
@@ -91,6 +100,7 @@ _ERROR_TEXT = {
     ErrorCode.AXI_DECERR: "a memory access was answered with DECERR (no memory at that address)",
     ErrorCode.WATCHDOG: "the watchdog expired (engines waiting for each other or for memory)",
     ErrorCode.BAD_STREAM: "STREAM_LENGTH is zero or too large, or a base address is misaligned",
+    ErrorCode.OUTSIDE_WINDOW: "an access outside of the windows, which never reached the bus",
 }
 
 
@@ -110,6 +120,31 @@ class Segment(IntEnum):
     INPUT = 1
     OUTPUT = 2
     SCRATCH = 3
+
+
+class Access(IntEnum):
+    """Who has windows of its own, and does what with the memory in them."""
+
+    READ = 0
+    WRITE = 1
+    FETCH = 2
+
+    @property
+    def text(self) -> str:
+        """What is done."""
+        return {0: "loads may read", 1: "stores may write", 2: "instructions may be"}[self]
+
+
+#: Windows of each access. A stream reads weights, input, scratch and output, and writes the last
+#: two; input and output are there twice, so that one batch can be packed while another runs.
+WINDOWS = {Access.READ: 6, Access.WRITE: 3, Access.FETCH: 1}
+#: First and last page of a window that holds nothing, as all are after a reset.
+CLOSED_WINDOW = (1, 0)
+
+
+def window_names(access: Access) -> list[str]:
+    """The windows of an access: their registers are called so, with ``_FIRST`` and ``_LAST``."""
+    return [f"{access.name}_WINDOW{i}" for i in range(WINDOWS[access])]
 
 
 class Activity(IntEnum):
@@ -211,7 +246,8 @@ def _registers() -> list[Register]:
                 f("ci_lanes", 0, 8, "input channels a cycle"),
                 f("co_lanes", 8, 8, "output channels a cycle"),
                 f("tile_lanes", 16, 8, "tiles a cycle"),
-                f("data_width", 24, 8, "bits of an activation and of a weight (8 or 16)"),
+                f("data_width", 24, 6, "bits of an activation and of a weight (8 or 16)"),
+                f("products", 30, 2, "products of a multiplier in a cycle (1 or 2)"),
             ),
         ),
         Register("INPUT_DEPTH", 0x010, "ro", "words (ci_lanes activations) of the input buffer"),
@@ -281,6 +317,14 @@ def _registers() -> list[Register]:
             1 << 24,
         ),
         Register("STREAM_LENGTH", 0x070, "rw", "instructions to run"),
+        Register(
+            "SETTINGS_SUM",
+            0x074,
+            "ro",
+            "sum of STREAM_LENGTH, STREAM_BASE, the segments' bases and the windows as they are: "
+            "one read tells whether all hold what was written. The words in the order of their "
+            "addresses, each rotated left by three bits more than the one before, exclusive or",
+        ),
         *_pair("STREAM_BASE", 0x078, "rw", f"bus address of the first instruction, {_ALIGNED}"),
     ]
     for segment in Segment:
@@ -292,7 +336,7 @@ def _registers() -> list[Register]:
         )
     for counter in Counter:
         regs += _pair(counter.name, 0x100 + 8 * counter, "ro", counter.text)
-    return [*regs, *_state_registers(), *_trace_registers()]
+    return [*regs, *_state_registers(), *_trace_registers(), *_window_registers()]
 
 
 def _state_registers() -> list[Register]:
@@ -370,6 +414,38 @@ def _trace_registers() -> list[Register]:
             ),
         ),
     ]
+
+
+def _window_registers() -> list[Register]:
+    """A pair for each window: pages, so that one register holds any bus address there is."""
+    regs: list[Register] = []
+    for access in Access:
+        for name in window_names(access):
+            for end, reset in zip(("first", "last"), CLOSED_WINDOW):
+                doc = f"{end} page of {LOGIC.page_bytes} bytes in which {access.text}"
+                at = 0x200 + 4 * len(regs)
+                regs.append(Register(f"{name}_{end.upper()}", at, "rw", doc, reset))
+    return regs
+
+
+#: What SETTINGS_SUM sums up, in its order.
+SETTINGS: tuple[str, ...] = (
+    "STREAM_LENGTH",
+    *(f"{n}_{half}" for n in ("STREAM_BASE", *(f"{s.name}_BASE" for s in Segment))
+      for half in ("LO", "HI")),
+    *(r.name for r in _window_registers()),
+)  # fmt: skip
+#: By how many bits more each is rotated; no two of them by the same.
+SETTINGS_ROTATION = 3
+
+
+def settings_sum(words: Iterable[int]) -> int:
+    """What SETTINGS_SUM reads where the registers of :data:`SETTINGS` hold these words."""
+    total = 0
+    for place, word in enumerate(words):
+        turn = SETTINGS_ROTATION * place % 32
+        total ^= (word << turn | word >> (32 - turn)) & 0xFFFF_FFFF
+    return total
 
 
 #: Names and meanings of the counters, in their order.

@@ -18,7 +18,15 @@ from winogen.common.files import write_atomically
 from winogen.target import isa, microarchitecture, numerics, registers, rtlrules
 from winogen.target.isa import InstructionField, Opcode, Table
 from winogen.target.microarchitecture import AxiResponse
-from winogen.target.registers import Activity, Counter, Engine, ErrorCode, Port, Segment
+from winogen.target.registers import (
+    WINDOWS,
+    Activity,
+    Counter,
+    Engine,
+    ErrorCode,
+    Port,
+    Segment,
+)
 from winogen.target.svtext import camel, member
 
 COMMAND = "python -m winogen.target.rtlgen hw_src/rtl"
@@ -49,6 +57,7 @@ def package() -> str:
         _enum("opcode_e", "Op", Opcode, 4),
         _enum("table_e", "Table", Table, 2),
         _registers(),
+        _windows(),
         *(_register_struct(r) for r in registers.REGISTERS if r.fields),
         _struct("header_t", header),
         _decoder("header", header),
@@ -75,6 +84,9 @@ def _constants() -> str:
         "BaseAlignment": registers.BASE_ALIGNMENT,
         "Counters": len(Counter),
         "TraceDepth": registers.TRACE_DEPTH,
+        "SettingsRotation": registers.SETTINGS_ROTATION,
+        "AllWindows": sum(WINDOWS.values()),
+        **{f"{a.name.capitalize()}Windows": count for a, count in WINDOWS.items()},
         "MaxShift": numerics.MAX_SHIFT,
         "PreactivationBits": numerics.PREACTIVATION_BITS,
         "ActivationEntries": isa.TABLE_ENTRIES,
@@ -102,6 +114,20 @@ def _registers() -> str:
         for r in registers.REGISTERS
     ]
     return "\n".join(lines)
+
+
+def _windows() -> str:
+    """Windows as the host has opened them: pages, in the order of their registers."""
+    members = [
+        f"    window_t [{access.name.capitalize()}Windows-1:0] {access.name.lower()};"
+        for access in reversed(WINDOWS)
+    ]
+    first, last = registers.CLOSED_WINDOW
+    return (
+        "  typedef struct packed {\n    logic [31:0] last;\n    logic [31:0] first;\n"
+        "  } window_t;\n\n  typedef struct packed {\n" + "\n".join(members) + "\n  } windows_t;\n\n"
+        f"  localparam window_t ClosedWindow = '{{last: 32'd{last}, first: 32'd{first}}};"
+    )
 
 
 def _register_struct(register: registers.Register) -> str:

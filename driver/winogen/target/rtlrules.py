@@ -21,6 +21,7 @@ from winogen.target.refusals import (
     Forbidden,
     NotZero,
     OwnEngine,
+    PairsOnly,
     Slot,
     slots,
     table_memory,
@@ -29,8 +30,8 @@ from winogen.target.svtext import camel, member
 
 FILE = "winogen_rules_pkg.sv"
 
-#: Widths of a factor and of a base: no field that is one is wider.
-FACTOR_BITS = 12
+#: Widths of a factor and of a base: none is wider.
+FACTOR_BITS = 14
 BASE_BITS = 20
 #: A saturated product is above every depth, which has 2**20 words at most.
 SIZE_BITS = 21
@@ -69,13 +70,13 @@ package winogen_rules_pkg;
   // Whether a rule that needs no arithmetic on sizes refuses an instruction.
   function automatic logic refuses(input config_t cfg, input logic [{_TOP}:0] bits);
 {_declarations()}
-    logic bad;
+    logic [{max(len(list(_static(opcode))) for opcode in Opcode) - 1}:0] bad;  // or'd as a tree
 {_decoding()}
-    bad = 1'b0;
+    bad = '0;
     case (h.opcode)
 {_cases(_static)}
     endcase
-    return bad;
+    return |bad;
   endfunction
 
   // The bits that any depth has: synthesis sees that the others need no registers.
@@ -158,19 +159,27 @@ def _sized(opcode: Opcode, expression: Expression | None, bits: int) -> str:
 
 
 def _static(opcode: Opcode) -> Iterator[str]:
+    for place, condition in enumerate(_conditions(opcode)):
+        yield f"        bad[{place}] = {condition};"
+
+
+def _conditions(opcode: Opcode) -> Iterator[str]:
     d = _SHORT[opcode]
     for rule in RULES[opcode]:
         if isinstance(rule, OwnEngine):
             own = opcode.engine.value
-            yield f"        bad |= h.{member('wait')}[{own}] || h.{member('signal')}[{own}];"
+            yield f"h.{member('wait')}[{own}] || h.{member('signal')}[{own}]"
         elif isinstance(rule, Aligned):
-            yield f"        bad |= ({d}.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;"
+            yield f"({d}.offset & 32'(word_bits(cfg) / 8 - 1)) != '0"
         elif isinstance(rule, Forbidden):
             for condition in rule.condition.alternatives:
-                yield f"        bad |= {_verilog(opcode, condition)};"
+                yield _verilog(opcode, condition)
+        elif isinstance(rule, PairsOnly):
+            for name in rule.names:
+                yield f"cfg.Products == 1 && {d}.{member(name)} != '0"
         elif isinstance(rule, NotZero):
             for name in rule.names:
-                yield f"        bad |= {d}.{member(name)} == '0;"
+                yield f"{d}.{member(name)} == '0"
 
 
 def _depth(depth: Depth) -> str:

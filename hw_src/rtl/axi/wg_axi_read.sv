@@ -1,7 +1,7 @@
 `include "wg_assert.svh"
 
-// One AXI read port, 64 bits, INCR bursts. A burst is asked for only when the queue has room for all
-// of it, so RREADY is always high. The queue holds entries of up to Pack beats of one burst, in order.
+// One AXI read port, 64 bits, INCR bursts. A burst is asked for only when the queue has room for the
+// longest, so RREADY is always high. The queue holds entries of up to Pack beats of one burst, in order.
 // At the first error response the port stops: the entry says so, and nothing follows it.
 // flush_i stays high until idle_o: what is on its way is thrown away.
 module wg_axi_read #(
@@ -9,6 +9,7 @@ module wg_axi_read #(
   parameter int unsigned Pack = 1,            // beats in an entry: a power of two
   parameter int unsigned FifoBeats = winogen_pkg::LoadFifoBeats,  // a power of two, at least 16 and 2 * Pack
   parameter int unsigned MaxOutstanding = winogen_pkg::Outstanding,  // bursts: a power of two, at least 2
+  parameter int unsigned BurstBeats = winogen_pkg::BurstBeats,  // of the longest
   localparam int unsigned CountWidth = $clog2(Pack + 1)
 ) (
   input  logic                  clk_i,
@@ -43,14 +44,18 @@ module wg_axi_read #(
 );
   localparam int unsigned Entries = FifoBeats / Pack;
   localparam int unsigned CreditWidth = $clog2(Entries + 1);
+  localparam int unsigned BurstEntries = (BurstBeats + Pack - 1) / Pack;
   localparam int unsigned LaneWidth = Pack > 1 ? $clog2(Pack) : 1;
 
   // Requests. The register takes a burst every other cycle, which keeps ARREADY out of other paths.
-  logic burst_take, address_room;
+  // Whether there is room does not depend on the burst, or its length would reach back to where it
+  // was cut.
+  logic burst_take, address_room, taken_q;
   logic [CreditWidth-1:0] credit_q, needed;
 
   assign needed        = CreditWidth'((32'(burst_beats_i) + Pack - 1) / Pack);
-  assign burst_ready_o = !flush_i && !m_axi_arvalid_o && address_room && credit_q >= needed;
+  assign burst_ready_o = !flush_i && !m_axi_arvalid_o && address_room
+                         && credit_q >= CreditWidth'(BurstEntries);  // the longest
   assign burst_take    = burst_valid_i && burst_ready_o;
 
   always_ff @(posedge clk_i) begin
@@ -62,11 +67,9 @@ module wg_axi_read #(
     else if (burst_take) m_axi_arvalid_o <= 1'b1;
     else if (m_axi_arready_i) m_axi_arvalid_o <= 1'b0;
 
+    taken_q <= entry_valid_o && entry_ready_i && rst_ni && !flush_i;
     if (!rst_ni || flush_i) credit_q <= CreditWidth'(Entries);
-    else begin
-      credit_q <= credit_q - (burst_take ? needed : '0)
-                + CreditWidth'(entry_valid_o && entry_ready_i);
-    end
+    else credit_q <= credit_q - (burst_take ? needed : '0) + CreditWidth'(taken_q);
   end
 
   // Responses, registered at the boundary.

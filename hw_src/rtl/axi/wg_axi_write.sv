@@ -1,8 +1,8 @@
 `include "wg_assert.svh"
 
 // Writes one stream of 64-bit beats to runs of memory through one AXI port, INCR bursts.
-// done_o tells that a run marked run_last_i, and all before it, is in memory; after an error response
-// no burst begins, and done_o stays low. flush_i stays high until idle_o: bursts already announced are
+// done_o tells that a run marked run_last_i, and all before it, is in memory; after an error response,
+// and at a burst outside the windows, no burst begins, and done_o stays low. flush_i stays high until idle_o: bursts already announced are
 // filled with beats that write nothing.
 module wg_axi_write
   import wg_types_pkg::*;
@@ -15,6 +15,8 @@ module wg_axi_write
   input  logic           flush_i,
   output logic           idle_o,       // no burst is on its way
   output logic           progress_o,   // a beat or a response was transferred
+
+  input  winogen_pkg::window_t [winogen_pkg::WriteWindows-1:0] windows_i,
 
   output logic           run_ready_o,
   input  run_t           run_i,
@@ -30,6 +32,9 @@ module wg_axi_write
 );
   // Addresses. The register takes a burst every other cycle, which keeps AWREADY out of other paths.
   logic burst_valid, burst_ready, burst_take, burst_last, open_room, awvalid_q, error_valid_q;
+  logic cut_valid, cut_ready, cut_last, refused;
+  logic [AddrWidth-1:0] cut_addr;
+  logic [4:0] cut_beats;
   logic [AddrWidth-1:0] awaddr_q;
   logic [7:0] awlen_q;
   logic [AddrWidth-1:0] burst_addr;
@@ -46,11 +51,32 @@ module wg_axi_write
     .run_addr_i   (run_i.addr[AddrWidth-1:0]),
     .run_bytes_i  (run_i.bytes),
     .run_last_i   (run_i.last),
+    .burst_valid_o(cut_valid),
+    .burst_ready_i(cut_ready),
+    .burst_addr_o (cut_addr),
+    .burst_beats_o(cut_beats),
+    .burst_last_o (cut_last)
+  );
+
+  wg_window #(
+    .AddrWidth(AddrWidth),
+    .Windows  (winogen_pkg::WriteWindows)
+  ) u_window (
+    .clk_i,
+    .rst_ni,
+    .clear_i      (flush_i),
+    .windows_i,
+    .burst_valid_i(cut_valid),
+    .burst_ready_o(cut_ready),
+    .burst_addr_i (cut_addr),
+    .burst_beats_i(cut_beats),
+    .burst_last_i (cut_last),
     .burst_valid_o(burst_valid),
     .burst_ready_i(burst_ready),
     .burst_addr_o (burst_addr),
     .burst_beats_o(burst_beats),
-    .burst_last_o (burst_last)
+    .burst_last_o (burst_last),
+    .refused_o    (refused)
   );
 
   assign burst_ready = !flush_i && !error_valid_q && !awvalid_q && open_room;
@@ -111,7 +137,7 @@ module wg_axi_write
   );
 
   // Responses, registered at the boundary, and the bursts that wait for one.
-  logic resp_valid_q, open_valid, open_last, resp_error;
+  logic resp_valid_q, open_valid, open_last, resp_error, refuse;
   logic [1:0] resp_q;
   logic [AddrWidth-1:0] open_addr, error_addr_q;
   logic [7:0] error_code_q;
@@ -133,6 +159,8 @@ module wg_axi_write
 
   assign resp_error = resp_q[1];
   assign idle_o     = !awvalid_q && !open_valid;
+  // All before it is in memory, or one of them has failed.
+  assign refuse     = refused && idle_o;
   assign done_o     = resp_valid_q && open_last && !resp_error && !error_valid_q && !flush_i;
 
   always_ff @(posedge clk_i) begin
@@ -144,8 +172,12 @@ module wg_axi_write
       error_code_q <= resp_q[0] ? winogen_pkg::ErrAxiDecerr : winogen_pkg::ErrAxiSlverr;
       error_addr_q <= open_addr;
     end
+    if (refuse && !error_valid_q) begin
+      error_code_q <= winogen_pkg::ErrOutsideWindow;
+      error_addr_q <= burst_addr;
+    end
     if (!rst_ni || flush_i) error_valid_q <= 1'b0;
-    else if (resp_valid_q && resp_error) error_valid_q <= 1'b1;
+    else if ((resp_valid_q && resp_error) || refuse) error_valid_q <= 1'b1;
   end
 
   assign error_o = '{valid: error_valid_q, code: error_code_q, addr: 64'(error_addr_q)};

@@ -1,12 +1,14 @@
 `include "wg_assert.svh"
 
 // Reads runs of memory through several AXI ports and gives their beats in order, up to Ports a cycle.
-// Bursts go to the ports in turn, and the answers are merged in the same turn.
+// Bursts go to the ports in turn, and the answers are merged in the same turn. At a burst outside the
+// windows it stops, as at an error response: what comes before it is read.
 // flush_i stays high until idle_o: what is on its way is thrown away.
 module wg_reader
   import wg_types_pkg::*;
 #(
   parameter int unsigned Ports = 2,           // 1, 2 or 4
+  parameter int unsigned Windows = winogen_pkg::ReadWindows,
   parameter int unsigned AddrWidth = 64,
   parameter int unsigned FifoBeats = winogen_pkg::LoadFifoBeats,  // in each port
   parameter int unsigned MaxOutstanding = winogen_pkg::Outstanding,  // bursts in each port
@@ -17,6 +19,8 @@ module wg_reader
   input  logic                      flush_i,
   output logic                      idle_o,
   output logic                      progress_o,  // a beat has arrived
+
+  input  winogen_pkg::window_t [Windows-1:0] windows_i,
 
   output logic                      run_ready_o,
   input  run_t                      run_i,
@@ -35,10 +39,10 @@ module wg_reader
     return port == SelWidth'(Ports - 1) ? '0 : port + 1'b1;
   endfunction
 
-  logic burst_valid;
-  logic [AddrWidth-1:0] burst_addr;
-  logic [4:0] burst_beats;
-  logic unused_last;
+  logic cut_valid, cut_ready, burst_valid, refused;
+  logic [AddrWidth-1:0] cut_addr, burst_addr;
+  logic [4:0] cut_beats, burst_beats;
+  logic cut_last, unused_last;
 
   logic [Ports-1:0] burst_ready, idle, progress;
   logic [Ports-1:0] entry_valid, entry_last, entry_error;
@@ -61,11 +65,32 @@ module wg_reader
     .run_addr_i   (run_i.addr[AddrWidth-1:0]),
     .run_bytes_i  (run_i.bytes),
     .run_last_i   (1'b0),
+    .burst_valid_o(cut_valid),
+    .burst_ready_i(cut_ready),
+    .burst_addr_o (cut_addr),
+    .burst_beats_o(cut_beats),
+    .burst_last_o (cut_last)
+  );
+
+  wg_window #(
+    .AddrWidth(AddrWidth),
+    .Windows  (Windows)
+  ) u_window (
+    .clk_i,
+    .rst_ni,
+    .clear_i      (flush_i),
+    .windows_i,
+    .burst_valid_i(cut_valid),
+    .burst_ready_o(cut_ready),
+    .burst_addr_i (cut_addr),
+    .burst_beats_i(cut_beats),
+    .burst_last_i (cut_last),
     .burst_valid_o(burst_valid),
     .burst_ready_i(burst_ready[ask_q]),
     .burst_addr_o (burst_addr),
     .burst_beats_o(burst_beats),
-    .burst_last_o (unused_last)
+    .burst_last_o (unused_last),
+    .refused_o    (refused)
   );
 
   // An address is narrower than its place in a struct, and a run of loads has no last one.
@@ -117,7 +142,7 @@ module wg_reader
   assign progress_o = |progress;
 
   // The entry on offer. The one that ended in an error stays.
-  logic failed_q;
+  logic failed_q, refused_q;
   logic [CountWidth-1:0] count_q;
   logic [Ports*64-1:0] data_q;
 
@@ -132,9 +157,13 @@ module wg_reader
       merge_q  <= '0;
       count_q  <= '0;
       failed_q <= 1'b0;
+      refused_q <= 1'b0;
     end else begin
+      // Once all before it has been taken, and without an error.
+      refused_q <= refused && (&idle) && entry_valid == '0 && count_q == '0 && !failed_q;
       if (burst_valid && burst_ready[ask_q]) ask_q <= next_port(ask_q);
-      count_q <= load ? entry_count[merge_q] : count_q - beat_take_i;
+      // Where an entry is loaded, none is left of the one before.
+      count_q <= (load ? entry_count[merge_q] : '0) | (count_q - beat_take_i);
       if (load) begin
         failed_q <= entry_error[merge_q];
         // After an error its port keeps the turn, for code and address.
@@ -146,9 +175,9 @@ module wg_reader
   assign beat_count_o  = count_q;
   assign beat_data_o   = data_q;
   assign error_o       = '{
-    valid: failed_q && count_q == '0,
-    code: error_code[merge_q],
-    addr: 64'(error_addr[merge_q])
+    valid: (failed_q && count_q == '0) || refused_q,
+    code: refused_q ? winogen_pkg::ErrOutsideWindow : error_code[merge_q],
+    addr: 64'(refused_q ? burst_addr : error_addr[merge_q])
   };
 
   `ASSERT(takes_what_is_there, beat_take_i <= beat_count_o)

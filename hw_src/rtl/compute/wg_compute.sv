@@ -13,7 +13,8 @@ module wg_compute
   localparam int unsigned WeightWidth = weight_width(Config),
   localparam int unsigned BankAw      = $clog2(bank_depth(Config)),
   localparam int unsigned WeightAw    = $clog2(Config.WeightDepth),
-  localparam int unsigned OutputAw    = $clog2(Config.OutputDepth)
+  localparam int unsigned OutputAw    = $clog2(Config.OutputDepth),
+  localparam int unsigned Channels    = Config.Products * Lanes
 ) (
   input  logic                                         clk_i,
   input  logic                                         rst_ni,
@@ -22,11 +23,12 @@ module wg_compute
   input  start_t                                       start_i,
   output engine_t                                      engine_o,
   output logic                                         step_o,  // the array multiplies
+  output logic                                         pair_o,  // for two blocks of channels
   // Input and weight buffer: data two cycles after the address.
   output logic [3:0][BankAw-1:0]                       in_raddr_o,
   input  logic [3:0][WordBits-1:0]                     in_rdata_i,
   output logic [WeightAw-1:0]                          weight_raddr_o,
-  input  logic [Lanes-1:0][Lanes-1:0][WeightWidth-1:0] weight_rdata_i,
+  input  logic [Channels-1:0][Lanes-1:0][WeightWidth-1:0] weight_rdata_i,
   // Tables and parameters, written by the load engine.
   input  table_write_t                                 tab_i,
   input  param_write_t                                 par_i,
@@ -53,14 +55,16 @@ module wg_compute
   // An instruction enters all three stages at once; two of them may take it later.
   compute_t instruction, mac_instruction, drain_instruction, word_instruction;
   logic fetch_ready, mac_queue_ready, drain_queue_ready, start_ready, start, fault_valid;
+  logic fault_valid_q;
   logic mac_valid, mac_ready, drain_valid, drain_start, drain_ready, drain_ended;
   logic [19:0] mac_index, drain_index, mac_index_q, drain_index_q;
 
   assign instruction   = decode_compute(start_i.bits);
-  assign start_ready = fetch_ready && mac_queue_ready && drain_queue_ready && !fault_valid;
+  assign start_ready = fetch_ready && mac_queue_ready && drain_queue_ready && !fault_valid_q;
   assign start         = start_i.valid && start_ready;
-  // After a fault nothing begins or ends.
+  // After a fault nothing begins or ends; it is told a cycle later.
   assign drain_start   = drain_valid && !fault_valid;
+  always_ff @(posedge clk_i) fault_valid_q <= fault_valid && rst_ni && !clear_i;
 
   wg_fifo #(
     .Width(Queue),
@@ -129,13 +133,12 @@ module wg_compute
   step_entry_t step_written, step_read;
   logic [SlotAw-1:0] patch_slot;
   logic [4:0] patch_position;
-  logic patch_winograd;
+  logic patch_winograd, patch_pair;
   logic [3:0] patch_rows, patch_columns;
   logic add_valid, add_first, add_last, drain_done, mac_fault;
   logic [AccAw-1:0] add_index;
   logic [TileLanes-1:0][Lanes-1:0][ZWidth-1:0] z;
-  logic [Lanes-1:0][Lanes-1:0][WeightWidth-1:0] weight_q;
-  logic [TileLanes-1:0][Lanes-1:0][SumWidth-1:0] sum;
+  logic [TileLanes-1:0][Channels-1:0][SumWidth-1:0] sum;
 
   assign step_written = decode_step_entry(tab_i.data);
   wg_ram #(
@@ -167,6 +170,7 @@ module wg_compute
     .patch_slot_o(patch_slot),
     .patch_position_o(patch_position),
     .patch_winograd_o(patch_winograd),
+    .patch_pair_o(patch_pair),
     .patch_rows_o(patch_rows),
     .patch_columns_o(patch_columns),
     .weight_raddr_o,
@@ -176,6 +180,7 @@ module wg_compute
     .add_last_o(add_last),
     .drain_done_i(drain_done),
     .step_o,
+    .pair_o,
     .fault_o(mac_fault)
   );
   wg_patch_buffer #(
@@ -194,23 +199,31 @@ module wg_compute
     .columns_i(patch_columns),
     .z_o(z)
   );
-  always_ff @(posedge clk_i) weight_q <= weight_rdata_i;
-  wg_mac_array #(
-    .Lanes(Lanes),
-    .TileLanes(TileLanes),
-    .ZWidth(ZWidth),
-    .WeightWidth(WeightWidth)
+  // Whether the weights are of a pair is known two cycles before they are there.
+  logic weight_pair;
+  wg_delay #(
+    .Width(1),
+    .Depth(2)
+  ) u_pair (
+    .clk_i,
+    .data_i(patch_pair),
+    .data_o(weight_pair)
+  );
+  wg_array #(
+    .Config(Config)
   ) u_array (
     .clk_i,
     .z_i(z),
-    .w_i(weight_q),
+    .weight_i(weight_rdata_i),
+    .pair_i(weight_pair),
     .sum_o(sum)
   );
 
   // -- Outputs -------------------------------------------------------------------------------------
 
-  logic full;
+  logic full, drain_added;
   logic [AccAw-1:0] drain_acc;
+  logic [Lanes-1:0] drain_upper;
   logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] drain_data;
   wg_accumulators #(
     .Config(Config)
@@ -225,7 +238,9 @@ module wg_compute
     .sum_i(sum),
     .full_o(full),
     .drain_index_i(drain_acc),
+    .drain_upper_i(drain_upper),
     .drain_o(drain_data),
+    .drain_added_o(drain_added),
     .drain_done_i(drain_done)
   );
 
@@ -277,7 +292,9 @@ module wg_compute
     .phase_i(phase_read),
     .full_i(full),
     .drain_index_o(drain_acc),
+    .drain_upper_o(drain_upper),
     .drain_i(drain_data),
+    .drain_added_i(drain_added),
     .drain_done_o(drain_done),
     .word_o(word),
     .data_o(word_data),
@@ -327,7 +344,7 @@ module wg_compute
     ready: start_ready,
     done: drain_ended && !fault_valid,
     fault: '{
-      valid: fault_valid,
+      valid: fault_valid_q,
       code: ErrIllegalDescriptor,
       index: drain_fault || output_fault ? drain_index_q : mac_fault_index_q,
       addr: '0

@@ -8,7 +8,7 @@
 //   cycle  0  issue: step address          3  weight address, patch position
 //          2  step entry                   5  weight and patch row data
 //                                          6  operands at the array: z_o (wg_patch_buffer), weight
-//   6 + Lanes + 2  sum at the accumulators
+//   6 + sum_latency  sum at the accumulators
 module wg_mac_sequencer
   import wg_types_pkg::*, winogen_pkg::*;
 #(
@@ -37,6 +37,7 @@ module wg_mac_sequencer
   output logic [SlotAw-1:0]   patch_slot_o,
   output logic [4:0]          patch_position_o,
   output logic                patch_winograd_o,
+  output logic                patch_pair_o,      // the weights are of two blocks
   output logic [3:0]          patch_rows_o,
   output logic [3:0]          patch_columns_o,
   output logic [WeightAw-1:0] weight_raddr_o,
@@ -47,9 +48,10 @@ module wg_mac_sequencer
   output logic                add_last_o,
   input  logic                drain_done_i,   // a half was freed
   output logic                step_o,         // a step is issued: for the counters
+  output logic                pair_o,         // of two blocks
   output logic                fault_o         // level: a step is illegal
 );
-  localparam int unsigned SumLatency = Config.Lanes + 2;
+  localparam int unsigned SumLatency = sum_latency(Config);
 
   // -- Issue -----------------------------------------------------------------------------------
 
@@ -62,16 +64,16 @@ module wg_mac_sequencer
   logic [SlotAw:0] avail_q;  // filled slots that no step has used
   logic [Slots-1:0] last_group_q;  // for each slot
   logic [1:0] halves_q;  // accumulator halves in use
-  logic issue, first_step, last_step, last_block, group_end;
+  // Where the step at hand stands, kept beside the counters.
+  logic first_step_q, last_step_q, first_block_q, last_block_q;
+  logic issue, group_end;
 
   assign start_ready_o = !run_q;
-  assign first_step    = step_q == '0;
-  assign last_step     = step_q + 12'd1 == d_q.steps;
-  assign last_block    = block_q + 12'd1 == d_q.blocks;
-  assign issue = run_q && !fault_o && (!first_step || (avail_q != '0
-                 && (block_q != '0 || halves_q != 2'd2)));
-  assign group_end = issue && last_step && last_block;
+  assign issue = run_q && !fault_o && (!first_step_q || (avail_q != '0
+                 && (!first_block_q || halves_q != 2'd2)));
+  assign group_end = issue && last_step_q && last_block_q;
   assign step_o = issue;
+  assign pair_o = d_q.pair;
   assign step_raddr_o = step_addr_q;
 
   logic [3:0] rows, columns;  // of the patch, as masks
@@ -84,24 +86,32 @@ module wg_mac_sequencer
       d_q         <= start_i;
       step_q      <= '0;
       block_q     <= '0;
+      first_step_q  <= 1'b1;
+      last_step_q   <= start_i.steps == 12'd1;
+      first_block_q <= 1'b1;
+      last_block_q  <= start_i.blocks == 12'd1;
       step_addr_q <= start_i.step_base[StepAw-1:0];
       weight_q    <= start_i.weight_base;
     end else if (issue) begin
-      step_q      <= last_step ? '0 : step_q + 12'd1;
-      step_addr_q <= last_step ? d_q.step_base[StepAw-1:0] : step_addr_q + 1'b1;
-      if (last_step) begin
-        slot_q   <= slot_q + 1'b1;
-        block_q  <= last_block ? '0 : block_q + 12'd1;
-        weight_q <= last_block ? d_q.weight_base : weight_q + 20'(d_q.weight_stride);
-        if (last_block && last_group_q[slot_q]) run_q <= 1'b0;
+      step_q       <= last_step_q ? '0 : step_q + 12'd1;
+      first_step_q <= last_step_q;
+      last_step_q  <= d_q.steps == (last_step_q ? 12'd1 : step_q + 12'd2);
+      step_addr_q  <= last_step_q ? d_q.step_base[StepAw-1:0] : step_addr_q + 1'b1;
+      if (last_step_q) begin
+        slot_q        <= slot_q + 1'b1;
+        block_q       <= last_block_q ? '0 : block_q + 12'd1;
+        first_block_q <= last_block_q;
+        last_block_q  <= d_q.blocks == (last_block_q ? 12'd1 : block_q + 12'd2);
+        weight_q <= last_block_q ? d_q.weight_base : weight_q + 20'(d_q.weight_stride);
+        if (last_block_q && last_group_q[slot_q]) run_q <= 1'b0;
       end
     end
     if (slot_filled_i) begin
       last_group_q[fill_slot_q] <= slot_last_i;
       fill_slot_q <= fill_slot_q + 1'b1;
     end
-    avail_q  <= avail_q + (SlotAw + 1)'(slot_filled_i) - (SlotAw + 1)'(issue && first_step);
-    halves_q <= halves_q + 2'(issue && first_step && block_q == '0) - 2'(drain_done_i);
+    avail_q  <= avail_q + (SlotAw + 1)'(slot_filled_i) - (SlotAw + 1)'(issue && first_step_q);
+    halves_q <= halves_q + 2'(issue && first_step_q && first_block_q) - 2'(drain_done_i);
     if (!rst_ni || clear_i) begin
       run_q       <= 1'b0;
       slot_q      <= '0;
@@ -119,6 +129,7 @@ module wg_mac_sequencer
     logic              group_end;
     logic              block_end;
     logic              winograd;
+    logic              pair;
     logic [SlotAw-1:0] slot;
     logic [3:0]        rows;
     logic [3:0]        columns;
@@ -130,8 +141,8 @@ module wg_mac_sequencer
 
   always_ff @(posedge clk_i) begin
     s1_q <= '{
-      valid: issue, first_block: block_q == '0, group_end: group_end, block_end: last_step,
-      winograd: d_q.winograd, slot: slot_q, rows: rows, columns: columns, weight: weight_q,
+      valid: issue, first_block: first_block_q, group_end: group_end, block_end: last_step_q,
+      winograd: d_q.winograd, pair: d_q.pair, slot: slot_q, rows: rows, columns: columns, weight: weight_q,
       stride: d_q.weight_stride, accumulators: d_q.accumulators
     };
     s2_q <= s1_q;
@@ -156,6 +167,7 @@ module wg_mac_sequencer
     patch_slot_o     <= s2_q.slot;
     patch_position_o <= step_i.position;
     patch_winograd_o <= s2_q.winograd;
+    patch_pair_o     <= s2_q.pair;
     patch_rows_o     <= s2_q.rows;
     patch_columns_o  <= s2_q.columns;
     add_valid_q      <= s2_q.valid && !illegal && !fault_o;

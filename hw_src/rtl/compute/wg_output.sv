@@ -102,7 +102,7 @@ module wg_output
   clamp_t written_clamp;
   entry_t [Lanes-1:0] param2, param3_q;
   clamp_t [Lanes-1:0] clamp;
-  logic [8:0] param1_q, clamp_addr;
+  logic [9:0] param1_q, clamp_addr;
   logic [Lanes-1:0] bad, par_we_q;
   logic [ParamAw-1:0] par_addr_q;
 
@@ -118,7 +118,7 @@ module wg_output
   end
   // The clamp follows when its value is there.
   wg_delay #(
-    .Width(9),
+    .Width(10),
     .Depth(RequantiseLatency)
   ) u_clamp_addr (
     .clk_i,
@@ -156,7 +156,7 @@ module wg_output
   always_ff @(posedge clk_i) begin
     param1_q <= word_i.param;
     param3_q <= param2;
-    if (valid_q[0] && param1_q >= 9'(Config.ParamDepth)) fault_o <= 1'b1;
+    if (valid_q[0] && param1_q >= 10'(Config.ParamDepth)) fault_o <= 1'b1;
     if (valid_q[2] && instruction_i.last && |bad) fault_o <= 1'b1;
     if (!rst_ni || clear_i) fault_o <= 1'b0;
   end

@@ -51,6 +51,7 @@ module wg_patch_fetch
   } state_e;
   state_e state_q;
   compute_t d_q;
+  logic signed [17:0] first_row_q;  // of the first patch; there long before its turn
   logic signed [20:0] mul_a;
   logic signed [12:0] mul_b;
   logic [19:0] product_q;
@@ -70,7 +71,7 @@ module wg_patch_fetch
         mul_b = $signed({1'b0, d_q.blocks});
       end
       default: begin
-        mul_a = {{5{d_q.origin_y[15]}}, d_q.origin_y} + $signed({19'b0, d_q.patch_row});
+        mul_a = {{3{first_row_q[17]}}, first_row_q};
         mul_b = $signed({1'b0, d_q.pitch});
       end
     endcase
@@ -78,6 +79,7 @@ module wg_patch_fetch
 
   always_ff @(posedge clk_i) begin
     product_q <= 20'(mul_a * mul_b);
+    first_row_q <= {{2{d_q.origin_y[15]}}, d_q.origin_y} + $signed({16'b0, d_q.patch_row});
     if (start_valid_i && start_ready_o) d_q <= start_i;
     if (state_q == StImage) region_q <= product_q;
     if (state_q == StOrigin) image_q <= product_q;
@@ -92,8 +94,17 @@ module wg_patch_fetch
     if (!rst_ni || clear_i) state_q <= StIdle;
   end
 
+  // Reads are squares of 2 x 2; the last one of a tile. Both are there long before the first read.
+  logic square_q;
+  logic [1:0] reads_last_q;
   logic square;
-  assign square = !d_q.winograd && d_q.patch_columns <= 3'd2;
+  logic [1:0] rows_less;
+  assign square    = !d_q.winograd && d_q.patch_columns <= 3'd2;
+  assign rows_less = d_q.patch_rows[1:0] - 2'd1;  // 1 to 4 rows
+  always_ff @(posedge clk_i) begin
+    square_q     <= square;
+    reads_last_q <= square ? {1'b0, rows_less[1]} : rows_less;
+  end
 
   // -- Tiles: nxt_* is the group that comes, cur_* the one that is fetched -----------------------
 
@@ -110,7 +121,7 @@ module wg_patch_fetch
     .setup_i      (state_q == StSettle),
     .walk_i       (state_q == StWalk),
     .instruction_i(d_q),
-    .square_i     (square),
+    .square_i     (square_q),
     .first_row_i  (product_q),
     .image_words_i(image_q),
     .group_valid_o(nxt_valid),
@@ -131,19 +142,16 @@ module wg_patch_fetch
   logic [SlotAw-1:0] slot_q;
   logic [SlotAw:0] slots_used_q;
   logic nxt_none_q;  // every tile has been loaded into cur
-  logic issue, last_read, last_tile, last_block;
+  logic issue, last_read, last_tile, last_block_q;
   logic [19:0] read_step;
 
-  assign read_step  = square ? {7'b0, d_q.pitch, 1'b0} : {8'b0, d_q.pitch};
-  // Squares take two patch rows a read.
-  assign last_read  = square ? {1'b0, read_q, 1'b0} + 4'd2 >= {1'b0, d_q.patch_rows}
-                             : {2'b0, read_q} + 4'd1 >= {1'b0, d_q.patch_rows};
+  assign read_step  = square_q ? {7'b0, d_q.pitch, 1'b0} : {8'b0, d_q.pitch};
+  assign last_read  = read_q == reads_last_q;
   assign last_tile  = tile_q == cur_last_q;
-  assign last_block = block_q + 12'd1 == d_q.blocks;
   assign issue      = cur_valid_q && (slots_used_q != (SlotAw + 1)'(Slots));
   assign load_group = state_q == StWalk && nxt_valid && !nxt_none_q
-                      && (!cur_valid_q || (issue && last_read && last_tile && last_block));
-  assign finished   = nxt_none_q && (!cur_valid_q || (issue && last_read && last_tile && last_block));
+                      && (!cur_valid_q || (issue && last_read && last_tile && last_block_q));
+  assign finished   = nxt_none_q && (!cur_valid_q || (issue && last_read && last_tile && last_block_q));
 
   always_ff @(posedge clk_i) begin
     if (state_q == StSettle) nxt_none_q <= 1'b0;
@@ -154,10 +162,11 @@ module wg_patch_fetch
         tile_q <= last_tile ? '0 : tile_q + 1'b1;
         if (last_tile) begin
           slot_q      <= slot_q + 1'b1;
-          block_q     <= block_q + 12'd1;
+          block_q      <= block_q + 12'd1;
+          last_block_q <= d_q.blocks == block_q + 12'd2;
           block_off_q <= block_off_q + region_q;
           row_off_q   <= block_off_q + region_q;
-          if (last_block) cur_valid_q <= 1'b0;
+          if (last_block_q) cur_valid_q <= 1'b0;
         end
       end
     end
@@ -170,6 +179,7 @@ module wg_patch_fetch
       cur_final_q <= nxt_final;
       nxt_none_q  <= nxt_final;
       block_q     <= '0;
+      last_block_q <= d_q.blocks == 12'd1;
       tile_q      <= '0;
       read_q      <= '0;
       block_off_q <= '0;
@@ -199,7 +209,7 @@ module wg_patch_fetch
     .clear_i,
     .valid_i      (issue),
     .instruction_i(d_q),
-    .square_i     (square),
+    .square_i     (square_q),
     .read_i       (read_q),
     .tile_i       (tile_q),
     .slot_i       (slot_q),

@@ -64,21 +64,11 @@ module wg_patch_read
   logic [19:0] addr1_q;
   logic signed [17:0] y1_q, x1_q;
   logic [11:0] rows1_q, columns1_q, pitch1_q;
-  logic [3:0] used;
-  logic [2:0] prow;  // patch row of the read
+  logic [2:0] prow, prow1_q;  // patch row of the read
+  logic [1:0] patch_row1_q;  // where the patch has pixels
+  logic [2:0] patch_rows1_q, patch_columns1_q;
 
   assign prow = {1'b0, instruction_i.patch_row} + (square_i ? {read_i, 1'b0} : {1'b0, read_i});
-  always_comb begin
-    for (int unsigned e = 0; e < 4; e++) begin
-      logic [3:0] r, c;
-      r = {1'b0, prow} + (square_i ? 4'(e / 2) : 4'd0);
-      c = square_i ? {2'b0, instruction_i.patch_column} + 4'(e % 2) : 4'(e);
-      used[e] = r < {2'b0, instruction_i.patch_row} + {1'b0, instruction_i.patch_rows}
-                && c >= {2'b0, instruction_i.patch_column}
-                && c < {2'b0, instruction_i.patch_column} + {1'b0, instruction_i.patch_columns};
-    end
-  end
-
   always_ff @(posedge clk_i) begin
     s1_q.valid       <= valid_i && rst_ni && !clear_i;
     s1_q.winograd    <= instruction_i.winograd;
@@ -87,7 +77,7 @@ module wg_patch_read
     s1_q.slot        <= slot_i;
     s1_q.row         <= prow[1:0];
     s1_q.column      <= instruction_i.patch_column;
-    s1_q.used        <= used;
+    s1_q.used        <= '0;
     s1_q.present     <= '0;
     s1_q.filled      <= slot_filled_i;
     s1_q.final_group <= slot_last_i;
@@ -98,9 +88,13 @@ module wg_patch_read
     rows1_q    <= instruction_i.rows;
     columns1_q <= instruction_i.columns;
     pitch1_q   <= instruction_i.pitch;
+    prow1_q          <= prow;
+    patch_row1_q     <= instruction_i.patch_row;
+    patch_rows1_q    <= instruction_i.patch_rows;
+    patch_columns1_q <= instruction_i.patch_columns;
   end
 
-  // Stage 2: each bank's address; which elements lie in the region.
+  // Stage 2: each bank's address; which elements lie in the region, and which in the patch.
   logic [1:0] turn2_q, turn3_q, turn4_q;
   logic [3:0][BankAw-1:0] bank2_q;
   always_ff @(posedge clk_i) begin
@@ -115,8 +109,14 @@ module wg_patch_read
     end
     for (int unsigned e = 0; e < 4; e++) begin
       logic signed [17:0] y, x;
+      logic [3:0] r, c;
       y = y1_q + (s1_q.square ? 18'(e / 2) : 18'sd0);
       x = x1_q + (s1_q.square ? 18'(e % 2) : 18'(e));
+      r = {1'b0, prow1_q} + (s1_q.square ? 4'(e / 2) : 4'd0);
+      c = s1_q.square ? {2'b0, s1_q.column} + 4'(e % 2) : 4'(e);
+      s2_q.used[e] <= r < {2'b0, patch_row1_q} + {1'b0, patch_rows1_q}
+                      && c >= {2'b0, s1_q.column}
+                      && c < {2'b0, s1_q.column} + {1'b0, patch_columns1_q};
       s2_q.present[e] <= y >= 0 && y < $signed(
           {6'b0, rows1_q}
       ) && x >= 0 && x < $signed(

@@ -29,18 +29,14 @@ module wg_patch_tiles
   logic [11:0] column_q, row_q, image_q;
   logic [19:0] addr_q, row_addr_q, image_addr_q;
   logic signed [17:0] y_q, x_q;
-  logic [TileAw:0] count_q;
-  logic [TileAw-1:0] place;
-  logic last_x, last_y, last_n;
+  logic [TileAw-1:0] place_q;  // of the next tile in the group
+  logic group_valid_q;
+  logic last_x_q, last_y_q, last_n_q;  // the walk is at the last column, row, image
   logic [19:0] row_words;  // a row of tiles
   logic [19:0] first_addr;
   logic signed [17:0] first_y, first_x;
 
-  assign group_valid_o = count_q == (TileAw + 1)'(TileLanes);
-  assign place  = count_q[TileAw-1:0];
-  assign last_x = column_q + 12'd1 == instruction_i.tiles_x;
-  assign last_y = row_q + 12'd1 == instruction_i.tiles_y;
-  assign last_n = image_q + 12'd1 == instruction_i.images;
+  assign group_valid_o = group_valid_q;
   assign row_words = instruction_i.tile[1] ? {7'b0, instruction_i.pitch, 1'b0}
                                            : {8'b0, instruction_i.pitch};
 
@@ -59,36 +55,46 @@ module wg_patch_tiles
       column_q     <= '0;
       row_q        <= '0;
       image_q      <= '0;
+      last_x_q     <= instruction_i.tiles_x == 12'd1;
+      last_y_q     <= instruction_i.tiles_y == 12'd1;
+      last_n_q     <= instruction_i.images == 12'd1;
       final_o      <= 1'b0;
-      count_q      <= '0;
+      place_q      <= '0;
+      group_valid_q <= 1'b0;
       x_q          <= first_x;
       y_q          <= first_y;
       addr_q       <= first_addr;
       row_addr_q   <= first_addr;
       image_addr_q <= first_addr;
     end else if (walk_i) begin
-      if (group_ready_i) count_q <= '0;
-      else if (!group_valid_o) begin
-        count_q       <= count_q + 1'b1;
-        addr_o[place] <= addr_q;
-        y_o[place]    <= y_q;
-        x_o[place]    <= x_q;
+      if (group_ready_i) begin
+        place_q       <= '0;
+        group_valid_q <= 1'b0;
+      end else if (!group_valid_q) begin
+        place_q         <= place_q + 1'b1;
+        group_valid_q   <= place_q == TileAw'(TileLanes - 1);
+        addr_o[place_q] <= addr_q;
+        y_o[place_q]    <= y_q;
+        x_o[place_q]    <= x_q;
         if (!final_o) begin
-          last_o   <= place;
-          column_q <= last_x ? '0 : column_q + 12'd1;
-          x_q      <= last_x ? first_x : x_q + $signed({16'b0, instruction_i.tile});
+          last_o   <= place_q;
+          column_q <= last_x_q ? '0 : column_q + 12'd1;
+          last_x_q <= instruction_i.tiles_x == (last_x_q ? 12'd1 : column_q + 12'd2);
+          x_q      <= last_x_q ? first_x : x_q + $signed({16'b0, instruction_i.tile});
           addr_q   <= addr_q + 20'(instruction_i.tile);
-          if (last_x) begin
-            row_q      <= last_y ? '0 : row_q + 12'd1;
-            y_q        <= last_y ? first_y : y_q + $signed({16'b0, instruction_i.tile});
+          if (last_x_q) begin
+            row_q      <= last_y_q ? '0 : row_q + 12'd1;
+            last_y_q   <= instruction_i.tiles_y == (last_y_q ? 12'd1 : row_q + 12'd2);
+            y_q        <= last_y_q ? first_y : y_q + $signed({16'b0, instruction_i.tile});
             addr_q     <= row_addr_q + row_words;
             row_addr_q <= row_addr_q + row_words;
-            if (last_y) begin
+            if (last_y_q) begin
               image_q      <= image_q + 12'd1;
+              last_n_q     <= instruction_i.images == image_q + 12'd2;
               addr_q       <= image_addr_q + image_words_i;
               row_addr_q   <= image_addr_q + image_words_i;
               image_addr_q <= image_addr_q + image_words_i;
-              final_o      <= last_n;
+              final_o      <= last_n_q;
             end
           end
         end

@@ -52,10 +52,10 @@ module wg_control
         || settings_i.stream_base[5:0] != '0;
     for (int i = 0; i < 4; i++) bad_stream |= settings_i.segment_base[i][5:0] != '0;
   end
-  fault_t fault;  // that counts in this cycle
+  fault_t fault, fault_q;  // that counts in this cycle, and in the one before
   // Only alignment matters here; the index of a fault has its own place.
   logic unused;
-  assign unused = ^{settings_i, issue_i, fault};
+  assign unused = ^{settings_i, issue_i, fault_q};
 
   logic running, clear_counters, expired;
   logic [10:0][63:0] counters;
@@ -124,12 +124,24 @@ module wg_control
   end
 
   logic [SettleWidth-1:0] settle_q;
-  logic fetch_start_q, done_event_q, error_event_q, empty;
+  logic fetch_start_q, done_event_q, error_event_q, empty_q;
+  logic [1:0] fault_engine_q;
+  logic [20:0] fault_index_q;
   logic [7:0] code_q;
   logic [1:0] engine_q;
   logic [20:0] index_q;
   logic [63:0] addr_q;
-  assign empty = issue_i[0].empty && issue_i[1].empty && issue_i[2].empty;
+  // What ends a stream comes from all units, so it is looked at a cycle later.
+  always_ff @(posedge clk_i) begin
+    fault_q        <= fault;
+    fault_engine_q <= fault_engine;
+    fault_index_q  <= fault_index;
+    empty_q        <= all_dispatched_i && issue_i[0].empty && issue_i[1].empty && issue_i[2].empty;
+    if (!rst_ni || !running) begin
+      fault_q.valid <= 1'b0;
+      empty_q       <= 1'b0;
+    end
+  end
   assign clear_counters = reset_i || (state_q == StIdle && start_i);
 
   always_ff @(posedge clk_i) begin
@@ -169,14 +181,14 @@ module wg_control
           end
         end
         StRun: begin
-          if (fault.valid) begin
+          if (fault_q.valid) begin
             state_q <= StDrain;
             end_q <= EndError;
-            code_q <= fault.code;
-            engine_q <= fault_engine;
-            index_q <= fault_index;
-            addr_q <= fault.addr;
-          end else if (all_dispatched_i && empty) begin
+            code_q <= fault_q.code;
+            engine_q <= fault_engine_q;
+            index_q <= fault_index_q;
+            addr_q <= fault_q.addr;
+          end else if (empty_q) begin
             state_q <= StDrain;
             end_q <= EndDone;
           end

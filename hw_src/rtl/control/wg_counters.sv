@@ -2,7 +2,7 @@
 module wg_counters
   import wg_types_pkg::*, winogen_pkg::*;
 #(
-  parameter int unsigned Multipliers = 192  // products a step
+  parameter int unsigned Multipliers = 192  // products a step, of one block of output channels
 ) (
   input  logic              clk_i,
   input  logic              rst_ni,
@@ -26,7 +26,7 @@ module wg_counters
     add_d[CounterComputeStall] = 33'(issue_i[EngineCompute].stall);
     add_d[CounterStoreBusy] = 33'(issue_i[EngineStore].busy);
     add_d[CounterStoreStall] = 33'(issue_i[EngineStore].stall);
-    add_d[CounterMultiplies] = work_i.step ? 33'(Multipliers) : '0;
+    add_d[CounterMultiplies] = work_i.step ? 33'(Multipliers) << work_i.pair : '0;
     add_d[CounterBytesRead] = (work_i.read_valid ? 33'(work_i.read_bytes) : '0)
         + (fetched_i ? 33'(InstructionBytes) : '0);
     add_d[CounterBytesWritten] = work_i.write_valid ? 33'(work_i.write_bytes) : '0;

@@ -18,9 +18,14 @@ module wg_descriptor_check
   output logic         done_o,     // pulse
   output logic         illegal_o   // valid with done_o
 );
+  // The slot that comes next; bits_i holds already when the first one is chosen.
   logic [SlotBits-1:0] slot_q;
-  check_slot_t now;
-  assign now = check_slot(Config, bits_i, slot_q);
+  logic refused_q;
+  (* keep *) check_slot_t now_q;  // no DSP takes it in: it is far from the fields
+  always_ff @(posedge clk_i) begin
+    now_q <= check_slot(Config, bits_i, slot_q);
+    refused_q <= refuses(Config, bits_i);
+  end
 
   // Pipeline: select, multiply, saturate, compare. Times zero a saturated product is zero again, as
   // it must be.
@@ -32,10 +37,10 @@ module wg_descriptor_check
   logic [SizeBits-1:0] depth_q;
   logic signed [SizeBits+1:0] room_q, room2_q;  // negative if even the base lies outside
   always_ff @(posedge clk_i) begin
-    factor_q <= now.factor;
-    first_q <= now.first;
-    base_q <= now.base;
-    depth_q <= now.depth;
+    factor_q <= now_q.factor;
+    first_q <= now_q.first;
+    base_q <= now_q.base;
+    depth_q <= now_q.depth;
     product_q <= (SizeBits + FactorBits)'(first_q ? SizeBits'(1) : size_q)
         * (SizeBits + FactorBits)'(factor_q);
     room_q <= signed'({2'b0, depth_q}) - signed'({3'b0, base_q});
@@ -55,16 +60,16 @@ module wg_descriptor_check
       illegal_q <= 1'b0;
       done_q <= 1'b0;
     end else begin
-      check_q <= {check_q[1:0], active_q && now.check};
-      last_q <= {last_q[1:0], active_q && now.last};
+      check_q <= {check_q[1:0], active_q && now_q.check};
+      last_q <= {last_q[1:0], active_q && now_q.last};
       done_q <= last_q[2];
+      slot_q <= start_i || active_q ? slot_q + 1'b1 : '0;
       if (start_i) begin
         active_q <= 1'b1;
-        slot_q <= '0;
-        illegal_q <= refuses(Config, bits_i);
+        illegal_q <= 1'b0;
       end else begin
-        if (active_q) slot_q <= slot_q + 1'b1;
-        if (active_q && now.last) active_q <= 1'b0;
+        if (active_q && now_q.last) active_q <= 1'b0;
+        if (active_q && refused_q) illegal_q <= 1'b1;
         if (check_q[2] && signed'({2'b0, size_q}) > room2_q) illegal_q <= 1'b1;
       end
     end

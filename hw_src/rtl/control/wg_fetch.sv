@@ -21,6 +21,7 @@ module wg_fetch
   input  logic          start_i,           // pulse
   input  logic [63:0]   stream_base_i,     // these two hold from start_i to the end
   input  logic [20:0]   stream_length_i,   // instructions, 1 to MaxStreamLength
+  input  window_t [FetchWindows-1:0] windows_i,
   output logic          fetched_o,         // pulse: one more instruction has been read
   output logic          all_dispatched_o,
   input  logic          quiescent_i,       // no engine goes on
@@ -56,6 +57,7 @@ module wg_fetch
       };
   wg_reader #(
     .Ports         (1),
+    .Windows       (FetchWindows),
     .AddrWidth     (Config.AddrWidth),
     .FifoBeats     (FifoBeats),
     .MaxOutstanding(MaxOutstanding)
@@ -65,6 +67,7 @@ module wg_fetch
     .flush_i      (clear_i),
     .idle_o,
     .progress_o,
+    .windows_i,
     .run_ready_o  (run_ready),
     .run_i        (run),
     .beat_count_o (beat_valid),
@@ -98,9 +101,15 @@ module wg_fetch
   );
 
   // used_bits() is zero for an opcode that does not exist, except that its opcode may be zero too.
-  logic none_q, illegal_q;
+  // 512 bits are looked at in two steps, so the answer is there in the second cycle of the check.
+  logic none_q, illegal_q, looked_q;
+  logic [7:0] stray_q;  // of each beat
+  logic [511:0] stray;
+  assign stray = bits_q & ~used_bits(opcode);
   always_ff @(posedge clk_i) begin
-    none_q <= opcode == '0 || (bits_q & ~used_bits(opcode)) != '0;
+    for (int unsigned b = 0; b < 8; b++) stray_q[b] <= stray[64*b+:64] != '0;
+    none_q   <= opcode == '0 || stray_q != '0;
+    looked_q <= state_q == StCheck;
     if (check_done) illegal_q <= check_illegal;
   end
 
@@ -109,6 +118,8 @@ module wg_fetch
   logic [7:0] fault_code_q;
   logic [63:0] fault_addr_q;
   logic fetched_q, all_q, dispatched;
+  logic last_q;  // the instruction at hand is the last; known long before it is dispatched
+  always_ff @(posedge clk_i) last_q <= index_q + 1'b1 == stream_length_i;
   assign dispatched = |(queue_valid_o & queue_ready_i);
 
   always_ff @(posedge clk_i) begin
@@ -140,7 +151,7 @@ module wg_fetch
         end
         StDecode: state_q <= StCheck;
         StCheck: begin
-          if (none_q) begin
+          if (none_q && looked_q) begin
             state_q <= StFailed;
             fault_code_q <= ErrBadOpcode;
           end else if (check_done) begin
@@ -150,7 +161,7 @@ module wg_fetch
         StDispatch: begin
           if (dispatched) begin
             index_q <= index_q + 1'b1;
-            if (index_q + 1'b1 == stream_length_i) begin
+            if (last_q) begin
               state_q <= StIdle;
               all_q <= 1'b1;
             end else begin
@@ -177,12 +188,17 @@ module wg_fetch
   assign queue_o = '{illegal: illegal_q, index: index_q[19:0], bits: bits_q};
   assign fetched_o = fetched_q;
   assign all_dispatched_o = all_q;
+  // Whether the engines rest comes from their queues; nothing moves them any more.
+  logic fault_valid_q;
+  always_ff @(posedge clk_i) begin
+    fault_valid_q <= state_q == StFailed && quiescent_i && rst_ni && !clear_i;
+  end
   assign fault_o = '{
-    valid: state_q == StFailed && quiescent_i,
-    code: fault_code_q,
-    index: index_q[19:0],
-    addr: fault_addr_q
-  };
+          valid: fault_valid_q,
+          code: fault_code_q,
+          index: index_q[19:0],
+          addr: fault_addr_q
+      };
 
   `ASSERT_ONEHOT0(one_engine, queue_valid_o)
   `ASSERT_HOLD(queue_holds, |queue_valid_o, dispatched, ({queue_valid_o, queue_o}), clear_i)

@@ -15,6 +15,7 @@ module wg_front
   input  axi_read_rsp_t m_axi_i,
   // all units
   output settings_t     settings_o,
+  output windows_t      windows_o,
   output stream_t       stream_o,
   input  logic          units_idle_i,   // the engines' AXI masters have nothing on the bus
   input  logic          progress_i,     // something has gone on in this cycle
@@ -53,6 +54,7 @@ module wg_front
     .start_o(start),
     .reset_o(soft_reset),
     .settings_o,
+    .windows_o,
     .status_i(status),
     .insight_i
   );
@@ -90,6 +92,7 @@ module wg_front
     .start_i(fetch_start),
     .stream_base_i(settings_o.stream_base),
     .stream_length_i(settings_o.stream_length[20:0]),
+    .windows_i(windows_o.fetch),
     .fetched_o(fetched),
     .all_dispatched_o(all_dispatched),
     .quiescent_i(&quiescent),

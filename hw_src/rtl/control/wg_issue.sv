@@ -94,11 +94,12 @@ module wg_issue
   assign give_o = engine_i.done && flight_valid ? flight_signal : '0;
 
   // A refused instruction fails when its turn has come and all before it have ended. It keeps its
-  // tokens: the stream ends here.
-  logic refused;
+  // tokens: the stream ends here, so that a cycle later it still has.
+  logic refused, refused_q;
   assign refused = head_valid && head.illegal && tokens && !flight_valid;
+  always_ff @(posedge clk_i) refused_q <= refused && rst_ni && !clear_i;
   assign fault_o = engine_i.fault.valid ? engine_i.fault : '{
-    valid: refused, code: ErrIllegalDescriptor, index: head.index, addr: '0
+    valid: refused_q, code: ErrIllegalDescriptor, index: head.index, addr: '0
   };
 
   assign state_o = '{

@@ -18,12 +18,14 @@ module wg_regs
   output logic      start_o,     // pulse; ignored unless idle
   output logic      reset_o,     // pulse: soft reset
   output settings_t settings_o,
+  output windows_t  windows_o,
   // what goes on
   input  status_t   status_i,
   input  insight_t  insight_i
 );
   localparam capability_reg_t Capability = '{
-      data_width: 8'(Config.DataWidth),
+      products: 2'(Config.Products),
+      data_width: 6'(Config.DataWidth),
       tile_lanes: 8'(Config.TileLanes),
       co_lanes: 8'(Config.Lanes),
       ci_lanes: 8'(Config.Lanes)
@@ -34,6 +36,20 @@ module wg_regs
                                         input logic [3:0] strobe);
     // uncovered: the simulated host writes whole words (test_wg_control.py writes bytes)
     for (int i = 0; i < 4; i++) merge[8*i+:8] = strobe[i] ? data[8*i+:8] : old[8*i+:8];
+  endfunction
+
+  function automatic logic [31:0] rotate(input logic [31:0] word, input int unsigned left);
+    return word << left | word >> (32 - left);
+  endfunction
+
+  // All of them or'd, as a tree.
+  function automatic logic [63:0] any_of(input logic [31:0][63:0] words);
+    logic [31:0][63:0] some;
+    some = words;
+    for (int unsigned half = 16; half > 0; half /= 2) begin
+      for (int unsigned i = 0; i < half; i++) some[i] |= some[i+half];
+    end
+    return some[0];
   endfunction
 
   // Registers lie in pairs of 8 bytes. These pairs are one 64-bit quantity.
@@ -83,6 +99,7 @@ module wg_regs
   logic [31:0] trace_first_q, trace_length_q, trace_index_q;
   logic [1:0] irq_status_q, irq_clear;
   logic [Bases-1:0][63:0] base_q;
+  window_t [AllWindows-1:0] window_q;
   assign {wpair, whigh} = awaddr_q;
   control_reg_t command;
   status_reg_t shown;
@@ -108,6 +125,7 @@ module wg_regs
       trace_length_q <= '0;
       trace_index_q <= '0;
       base_q <= '0;
+      for (int unsigned i = 0; i < AllWindows; i++) window_q[i] <= ClosedWindow;
     end else begin
       start_q <= start_d;
       reset_q <= reset_d;
@@ -131,6 +149,12 @@ module wg_regs
             else base_q[i][31:0] <= merge(base_q[i][31:0], wdata_q, wstrb_q);
           end
         end
+        for (int unsigned i = 0; i < AllWindows; i++) begin
+          if (wpair == RegReadWindow0First[11:3] + 9'(i)) begin
+            if (whigh) window_q[i].last <= merge(window_q[i].last, wdata_q, wstrb_q);
+            else window_q[i].first <= merge(window_q[i].first, wdata_q, wstrb_q);
+          end
+        end
       end
     end
   end
@@ -147,11 +171,50 @@ module wg_regs
     trace_index: trace_index_q
   };
 
+  assign windows_o = window_q;
+
+  // One word that changes with any bit of what a stream runs with: see registers.py. A tree too.
+  localparam int unsigned FirstWindow = 1 + 2 * Bases;  // its place among the words
+  logic [31:0] settings_sum, settings_sum_q;
+  always_comb begin
+    logic [31:0][31:0] words;
+    words = '0;
+    words[0] = length_q;
+    for (int unsigned i = 0; i < 2 * Bases; i++) words[1+i] = base_q[i/2][32*(i%2)+:32];
+    for (int unsigned i = 0; i < AllWindows; i++) begin
+      words[FirstWindow+2*i]   = window_q[i].first;
+      words[FirstWindow+2*i+1] = window_q[i].last;
+    end
+    for (int unsigned i = 0; i < 32; i++) words[i] = rotate(words[i], SettingsRotation * i % 32);
+    for (int unsigned half = 16; half > 0; half /= 2) begin
+      for (int unsigned i = 0; i < half; i++) words[i] ^= words[i+half];
+    end
+    settings_sum = words[0];
+  end
+  // No read comes sooner after a write than this.
+  always_ff @(posedge clk_i) settings_sum_q <= settings_sum;
+
   // Read channel: take the address, fetch both halves, answer with one.
   logic ar_held_q, pair_valid_q, arready_q, rvalid_q, ar_take, answer;
   logic [9:0] araddr_q;
   logic [63:0] pair_d, pair_q;
   logic [31:0] rdata_q;
+  // Which of the many it is that are alike is known with the address, and what that one holds comes
+  // through a tree: a chain of choices would be the longest way of all logic.
+  logic [Bases-1:0] base_hit_q;
+  logic [Counters-1:0] counter_hit_q;
+  logic [AllWindows-1:0] window_hit_q;
+  logic [31:0][63:0] alike;
+  always_comb begin
+    alike = '0;
+    for (int unsigned i = 0; i < Bases; i++) alike[i] = base_hit_q[i] ? base_q[i] : '0;
+    for (int unsigned i = 0; i < Counters; i++) begin
+      alike[Bases+i] = counter_hit_q[i] ? status_i.counters[i] : '0;
+    end
+    for (int unsigned i = 0; i < AllWindows; i++) begin
+      alike[Bases+Counters+i] = window_hit_q[i] ? {window_q[i].last, window_q[i].first} : '0;
+    end
+  end
   assign ar_take = s_axil_i.arvalid && arready_q;
   assign answer = pair_valid_q;  // nothing else is under way: rdata_q is free
   always_comb begin
@@ -169,35 +232,28 @@ module wg_regs
       RegErrorCode: pair_d = {status_i.error_index, 16'b0, status_i.error_code};
       RegErrorAddressLo: pair_d = status_i.error_addr;
       RegWatchdog: pair_d = {32'b0, watchdog_q};
-      RegStreamLength: pair_d = {32'b0, length_q};
+      RegStreamLength: pair_d = {settings_sum_q, length_q};
       RegLoadInstruction: pair_d = {status_i.instruction[1], status_i.instruction[0]};
       RegStoreInstruction: pair_d = {status_i.instruction[3], status_i.instruction[2]};
       RegBus: pair_d = {32'b0, insight_i.bus};
       RegTraceFirst: pair_d = {trace_length_q, trace_first_q};
       RegTraceCount: pair_d = {32'b0, insight_i.trace_count};
       RegTraceIndex: pair_d = {insight_i.trace_data, trace_index_q};
-      default: begin
-        for (int unsigned i = 0; i < Bases; i++) begin
-          if (araddr_q[9:1] == RegStreamBaseLo[11:3] + 9'(i)) pair_d = base_q[i];
-        end
-        for (int unsigned i = 0; i < Counters; i++) begin
-          if (araddr_q[9:1] == RegCyclesLo[11:3] + 9'(i)) pair_d = status_i.counters[i];
-        end
-      end
+      default: ;
     endcase
+    pair_d |= any_of(alike);
   end
 
   // High halves that a read of the low half has latched.
   logic [31:0] latched_q;  // one for each slot
   logic [31:0] latched_high;
   logic [8:0] rpair;
-  logic rhigh, wide, latch;
+  logic rhigh, wide_q, latch;
   logic [4:0] rslot, wslot;  // different for each wide pair
   assign {rpair, rhigh} = araddr_q;
   assign rslot = {rpair[5], rpair[3:0]};
   assign wslot = {wpair[5], wpair[3:0]};
-  assign wide = is_wide(rpair);
-  assign latch = answer && wide && !rhigh;
+  assign latch = answer && wide_q && !rhigh;
   wg_lutram #(
     .Width(32),
     .Depth(32)
@@ -214,16 +270,28 @@ module wg_regs
       latched_q <= '0;
     end else begin
       if (write && whigh && is_wide(wpair)) latched_q[wslot] <= 1'b0;
-      if (answer && wide) latched_q[rslot] <= !rhigh;
+      if (answer && wide_q) latched_q[rslot] <= !rhigh;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (ar_take) araddr_q <= s_axil_i.araddr[11:2];
+    if (ar_take) begin
+      araddr_q <= s_axil_i.araddr[11:2];
+      for (int unsigned i = 0; i < Bases; i++) begin
+        base_hit_q[i] <= s_axil_i.araddr[11:3] == RegStreamBaseLo[11:3] + 9'(i);
+      end
+      for (int unsigned i = 0; i < Counters; i++) begin
+        counter_hit_q[i] <= s_axil_i.araddr[11:3] == RegCyclesLo[11:3] + 9'(i);
+      end
+      for (int unsigned i = 0; i < AllWindows; i++) begin
+        window_hit_q[i] <= s_axil_i.araddr[11:3] == RegReadWindow0First[11:3] + 9'(i);
+      end
+    end
     pair_q <= pair_d;
+    wide_q <= is_wide(rpair);
     if (answer) begin
       if (!rhigh) rdata_q <= pair_q[31:0];
-      else rdata_q <= wide && latched_q[rslot] ? latched_high : pair_q[63:32];
+      else rdata_q <= wide_q && latched_q[rslot] ? latched_high : pair_q[63:32];
     end
     if (!rst_ni) begin
       arready_q <= 1'b0;

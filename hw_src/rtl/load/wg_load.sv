@@ -36,8 +36,9 @@ module wg_load
   output logic [3:0]                       in_we_o,
   output logic [3:0][IA-1:0]               in_addr_o,
   output logic [3:0][InputBits-1:0]        in_data_o,
-  // Weight buffer: part k holds output lanes 2k (low half) and 2k+1.
-  output logic [Lanes/2-1:0]               w_we_o,
+  // Weight buffer: part k holds output lanes 2k (low half) and 2k+1; those of a second block follow,
+  // with the same data.
+  output logic [weight_parts(Config)-1:0]  w_we_o,
   output logic [WA-1:0]                    w_addr_o,
   output logic [Lanes/2-1:0][PartBits-1:0] w_data_o,
   // Tables and parameters.
@@ -186,6 +187,7 @@ module wg_load
     .start_valid_i    (head_take && is_weights),
     .start_ready_o    (weights_ready),
     .winograd_i       (weights.winograd),
+    .half_i           (weights.half),
     .base_i           (weights.base),
     .blocks_i         (weights.blocks),
     .taps_i           (weights.taps),

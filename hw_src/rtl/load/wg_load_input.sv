@@ -38,14 +38,18 @@ module wg_load_input
   logic [11:0] blocks_q, rows_q, columns_q;
   logic [11:0] images_left_q, blocks_left_q, rows_left_q, columns_left_q;
   logic [IA+1:0] addr_q, next_row_q, pitch_q;
-  logic [7:0] step_last_q, skip_q;  // skip_q: words since a kept one; 0: this word is kept
+  // Words to the next kept one, 0: this word is kept. What is asked of it, and of the columns that
+  // are left, is known beside them.
+  logic [7:0] gap_q, step_last_q, step_twice_q;  // after a kept word, and after the one behind it
+  logic keep_q, next_keep_q;  // gap_q is 0, is 1
+  logic one_left_q, two_left_q;
+  logic step_1_q, step_2_q, step_3_q;
 
   // Words on offer this cycle; use_first and use_second take them.
   logic [1:0] offer;
   logic [1:0][WordBits-1:0] word;
   logic use_first, use_second;
   logic [1:0] keep, row_ends;
-  logic [7:0] skip1, skip2;
   logic row_end, end_all;
 
   if (WordBeats == 1) begin : gen_direct
@@ -78,12 +82,10 @@ module wg_load_input
     end
   end
 
-  assign skip1 = skip_q == step_last_q ? 8'd0 : skip_q + 8'd1;
-  assign skip2 = skip1 == step_last_q ? 8'd0 : skip1 + 8'd1;
-  assign keep  = {skip1 == 8'd0, skip_q == 8'd0};
+  assign keep = {keep_q ? step_1_q : next_keep_q, keep_q};
   // A row's run ends with its last kept word.
-  assign row_ends[0] = keep[0] && columns_left_q == 12'd1;
-  assign row_ends[1] = keep[1] && columns_left_q == (keep[0] ? 12'd2 : 12'd1);
+  assign row_ends[0] = keep[0] && one_left_q;
+  assign row_ends[1] = keep[1] && (keep[0] ? two_left_q : one_left_q);
   assign use_first = active_q && offer[0];
   assign use_second = use_first && offer[1] && !row_ends[0];
   assign row_end = use_first && (use_second ? row_ends[1] : row_ends[0]);
@@ -106,17 +108,29 @@ module wg_load_input
       columns_q      <= columns_i;
       pitch_q        <= (IA + 2)'(pitch_i);
       step_last_q    <= column_step_i - 8'd1;
+      step_twice_q   <= column_step_i == 8'd1 ? 8'd0 : column_step_i - 8'd2;
+      step_1_q       <= column_step_i == 8'd1;
+      step_2_q       <= column_step_i == 8'd2;
+      step_3_q       <= column_step_i == 8'd3;
       images_left_q  <= images_i;
       blocks_left_q  <= blocks_i;
       rows_left_q    <= rows_i;
       columns_left_q <= columns_i;
       addr_q         <= base_i;
       next_row_q     <= base_i + (IA + 2)'(pitch_i);
-      skip_q         <= 8'd0;
+      gap_q          <= 8'd0;
+      keep_q         <= 1'b1;
+      next_keep_q    <= 1'b0;
+      one_left_q     <= columns_i == 12'd1;
+      two_left_q     <= columns_i == 12'd2;
     end else if (row_end) begin
       addr_q         <= next_row_q;
       next_row_q     <= next_row_q + pitch_q;
-      skip_q         <= 8'd0;
+      gap_q          <= 8'd0;
+      keep_q         <= 1'b1;
+      next_keep_q    <= 1'b0;
+      one_left_q     <= columns_q == 12'd1;
+      two_left_q     <= columns_q == 12'd2;
       columns_left_q <= columns_q;
       rows_left_q    <= rows_left_q == 12'd1 ? rows_q : rows_left_q - 12'd1;
       if (rows_left_q == 12'd1) begin
@@ -126,7 +140,22 @@ module wg_load_input
     end else if (use_first) begin
       addr_q <= addr_q + (IA + 2)'(keep[0]) + (IA + 2)'(use_second && keep[1]);
       columns_left_q <= columns_left_q - 12'(keep[0]) - 12'(use_second && keep[1]);
-      skip_q <= use_second ? skip2 : skip1;
+      if (keep[0] && use_second && keep[1]) begin
+        one_left_q <= columns_left_q == 12'd3;
+        two_left_q <= columns_left_q == 12'd4;
+      end else if (keep[0] || (use_second && keep[1])) begin
+        one_left_q <= two_left_q;
+        two_left_q <= columns_left_q == 12'd3;
+      end
+      if (!use_second) begin
+        gap_q       <= keep_q ? step_last_q : gap_q - 8'd1;
+        keep_q      <= keep_q ? step_1_q : next_keep_q;
+        next_keep_q <= keep_q ? step_2_q : gap_q == 8'd2;
+      end else begin
+        gap_q       <= keep_q ? step_twice_q : next_keep_q ? step_last_q : gap_q - 8'd2;
+        keep_q      <= keep_q ? step_1_q || step_2_q : next_keep_q ? step_1_q : gap_q == 8'd2;
+        next_keep_q <= keep_q ? step_3_q : next_keep_q ? step_2_q : gap_q == 8'd3;
+      end
     end
   end
 

@@ -39,13 +39,16 @@ module wg_load_table
   /* verilator lint_off UNUSEDSIGNAL */
   param_t param;
   /* verilator lint_on UNUSEDSIGNAL */
-  logic step, entry_end, activation, bad_shift;
+  logic step, takes, entry_end, activation, bad_shift;
+  logic last_q;  // one entry is left
 
   assign activation = !params_q && table_q == TableActivation;
   assign step = active_q && beat_valid_i;
   // An entry ends here: always for a table, with its last channel's second beat for parameters.
   assign entry_end = step && (!params_q || (half_q && lane_q == LW'(Lanes - 1)));
-  assign beat_take_o = step && (!activation || quarter_q == 2'd3 || left_q == 12'd1);
+  // Of registers, so that a beat on offer is taken without a detour.
+  assign takes = active_q && (!activation || quarter_q == 2'd3 || last_q);
+  assign beat_take_o = takes && beat_valid_i;
   assign want_o = active_q;
   assign start_ready_o = !active_q;
 
@@ -55,7 +58,7 @@ module wg_load_table
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) active_q <= 1'b0;
     else if (!active_q) active_q <= start_valid_i;
-    else if (entry_end && left_q == 12'd1) active_q <= 1'b0;
+    else if (entry_end && last_q) active_q <= 1'b0;
   end
 
   always_ff @(posedge clk_i) begin
@@ -64,6 +67,7 @@ module wg_load_table
       table_q   <= table_i;
       addr_q    <= base_i;
       left_q    <= count_i;
+      last_q    <= count_i == 12'd1;
       lane_q    <= '0;
       half_q    <= 1'b0;
       quarter_q <= 2'd0;
@@ -74,6 +78,7 @@ module wg_load_table
       if (entry_end) begin
         addr_q <= addr_q + 12'd1;
         left_q <= left_q - 12'd1;
+        last_q <= left_q == 12'd2;
       end
       low_q <= beat_data_i;
     end
@@ -82,7 +87,7 @@ module wg_load_table
   always_ff @(posedge clk_i) begin
     tab_we_q   <= step && !params_q;
     par_we_q   <= step && half_q && !bad_shift;
-    done_o     <= entry_end && left_q == 12'd1 && !(params_q && bad_shift);
+    done_o     <= entry_end && last_q && !(params_q && bad_shift);
     fault_o    <= step && half_q && bad_shift;
     if (!rst_ni || clear_i) {tab_we_q, par_we_q, done_o, fault_o} <= '0;
     addr2_q    <= addr_q;

@@ -18,6 +18,7 @@ module wg_load_weights
   localparam int unsigned WordBits    = part_bits(Config),
   localparam int unsigned Parts       = Lanes / 2,
   localparam int unsigned WA          = $clog2(Config.WeightDepth),
+  localparam int unsigned PlaceWidth  = weight_place_width(Config),
   localparam int unsigned PA          = index_width(Config.PhaseDepth),
   localparam int unsigned CW          = count_width(Config)
 ) (
@@ -27,6 +28,7 @@ module wg_load_weights
   input  logic                           start_valid_i,
   output logic                           start_ready_o,  // the last beat of the one before is taken
   input  logic                           winograd_i,
+  input  logic                           half_i,         // the words' half that is written
   input  logic [19:0]                    base_i,
   input  logic [11:0]                    blocks_i,
   input  logic [11:0]                    taps_i,
@@ -40,7 +42,7 @@ module wg_load_weights
   input  logic [ReadPorts*64-1:0]        beat_data_i,
   output logic [CW-1:0]                  beat_take_o,
   output logic                           want_o,         // a beat is needed
-  output logic [Parts-1:0]               w_we_o,
+  output logic [weight_parts(Config)-1:0] w_we_o,
   output logic [WA-1:0]                  w_addr_o,
   output logic [Parts-1:0][WordBits-1:0] w_data_o,
   output logic                           settled_o,      // nothing is on its way to memory
@@ -77,6 +79,7 @@ module wg_load_weights
     .PhaseDepth(Config.PhaseDepth)
   ) u_walker (
     .clk_i,
+    .rst_ni,
     .we_i         (phase_we_i),
     .waddr_i      (phase_addr_i),
     .taps_i       (phase_taps_i),
@@ -124,22 +127,23 @@ module wg_load_weights
   end
 
   // ---- Units: a direct tap, or the taps of a Winograd phase ----
-  logic unit_begin, offer, unit_open_q, half_ready, half, half_q;
+  logic unit_begin, offer, unit_open_q, half_ready, half, half_q, phase_empty;
   logic [8:0] offer_taps, unit_taps_q;
   logic [3:0] offer_tap_count;
   logic [4:0] offer_word_count;
   logic offer_last;
   logic [11:0] taps_left_q, blocks_left_q;
-  logic [WA-1:0] addr_q, unit_addr_q;
+  logic [PlaceWidth-1:0] addr_q, unit_addr_q;  // of a word; the uppermost bit is its half
 
   // A phase without taps has no positions either.
-  assign offer = !winograd_q || (phase_valid && phase.taps != '0 && half_ready);
+  assign phase_empty = phase.tap_count == '0;
+  assign offer = !winograd_q || (phase_valid && !phase_empty && half_ready);
   assign offer_taps       = winograd_q ? phase.taps : 9'd1;
   assign offer_tap_count  = winograd_q ? phase.tap_count : 4'd1;
   assign offer_word_count = winograd_q ? phase.position_count : 5'd1;
   assign offer_last = blocks_left_q == 12'd1 && taps_left_q == 12'(offer_tap_count);
   assign unit_begin = state_q == StRun && offer && (!unit_open_q || (finish && !unit_last_q));
-  assign phase_ready = state_q == StRun && winograd_q && (unit_begin || phase.taps == '0);
+  assign phase_ready = state_q == StRun && winograd_q && (unit_begin || phase_empty);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) unit_open_q <= 1'b0;
@@ -150,6 +154,8 @@ module wg_load_weights
   // ---- Collector: beats to parts ----
   logic [BW-1:0] beat_q;
   logic [KW-1:0] part_q;
+  logic part_last_q, unit_single_q;  // the last part of a tap; one tap of the unit is left
+  logic [3:0] unit_left_q;  // taps
   logic take, pair, part_full;
   logic [BW-1:0] beat_end;
   logic [PartBeats-1:0][63:0] data_q;
@@ -157,42 +163,49 @@ module wg_load_weights
   logic full_q, full_end_q, full_last_q, full_direct_q, full_half_q;
   logic [KW-1:0] full_part_q;
   logic [8:0] full_tap_q;
-  logic [WA-1:0] full_addr_q;
+  logic [PlaceWidth-1:0] full_addr_q;
 
   // Pairs are taken where they do not straddle two parts.
   assign take = unit_open_q && beat_count_i != '0;
   assign pair = take && ReadPorts == 2 && beat_count_i == CW'(ReadPorts) && !beat_q[0];
   assign beat_end = pair ? beat_q | BW'(1) : beat_q;
   assign part_full = take && beat_end == BW'(PartBeats - 1);
-  assign finish = part_full && part_q == KW'(Parts - 1) &&
-                  (unit_taps_q & (unit_taps_q - 9'd1)) == '0;
+  assign finish = part_full && part_last_q && unit_single_q;
   assign beat_take_o = CW'(take) + CW'(pair);
   assign want_o = unit_open_q;
 
   always_ff @(posedge clk_i) begin
     if (state_q == StIdle) begin
-      addr_q        <= WA'(base_i);
+      addr_q        <= PlaceWidth'({half_i, WA'(base_i)});
       taps_left_q   <= taps_i;
       blocks_left_q <= blocks_i;
       beat_q        <= '0;
       part_q        <= '0;
+      part_last_q   <= Parts == 1;
     end
     if (unit_begin) begin
-      unit_taps_q <= offer_taps;
+      unit_taps_q   <= offer_taps;
+      unit_left_q   <= offer_tap_count;
+      unit_single_q <= offer_tap_count == 4'd1;
       unit_last_q <= offer_last;
       unit_addr_q <= addr_q;
       half_q      <= half;
-      addr_q      <= addr_q + WA'(offer_word_count);
+      addr_q      <= addr_q + PlaceWidth'(offer_word_count);
       taps_left_q <= taps_left_q - 12'(offer_tap_count);
       if (taps_left_q == 12'(offer_tap_count)) begin
         taps_left_q   <= taps_q;
         blocks_left_q <= blocks_left_q - 12'd1;
       end
-    end else if (part_full && part_q == KW'(Parts - 1)) begin
-      unit_taps_q <= unit_taps_q & (unit_taps_q - 9'd1);
+    end else if (part_full && part_last_q) begin
+      unit_taps_q   <= unit_taps_q & (unit_taps_q - 9'd1);
+      unit_left_q   <= unit_left_q - 4'd1;
+      unit_single_q <= unit_left_q == 4'd2;
     end
     if (take) beat_q <= beat_end + BW'(1);
-    if (part_full) part_q <= part_q + KW'(1);
+    if (part_full) begin
+      part_q      <= part_q + KW'(1);
+      part_last_q <= part_q == KW'(Parts - 2);
+    end
     if (take) data_q[beat_q] <= beat_data_i[63:0];
     if (pair) data_q[beat_q | BW'(1)] <= beat_data_i[ReadPorts*64-1-:64];
 
@@ -208,8 +221,19 @@ module wg_load_weights
 
   // ---- Winograd phases go through the transform ----
   logic word_we, word_lower, word_last, transforming;
-  logic [WA-1:0] word_addr;
+  logic [PlaceWidth-1:0] word_addr, place;
+  logic [Config.Products-1:0] halves;
   logic [Half-1:0][WordBits-1:0] word_data;
+
+  // It hears a cycle later that a phase begins: the first part is two away.
+  logic begun_q;
+  logic [15:0] begun_positions_q;
+  logic [4:0] begun_count_q;
+  always_ff @(posedge clk_i) begin
+    begun_q           <= unit_begin && winograd_q && rst_ni && !clear_i;
+    begun_positions_q <= phase.positions;
+    begun_count_q     <= phase.position_count;
+  end
 
   wg_tap_transform #(
     .Config(Config)
@@ -217,12 +241,13 @@ module wg_load_weights
     .clk_i,
     .rst_ni,
     .clear_i,
-    .phase_valid_i    (unit_begin && winograd_q),
+    .phase_valid_i    (begun_q),
     .phase_ready_o    (half_ready),
-    .phase_taps_i     (phase.taps),
-    .phase_positions_i(phase.positions),
-    .phase_addr_i     (addr_q),
-    .phase_last_i     (offer_last),
+    .phase_taps_i     (unit_taps_q),
+    .phase_positions_i(begun_positions_q),
+    .phase_count_i    (begun_count_q),
+    .phase_addr_i     (unit_addr_q),
+    .phase_last_i     (unit_last_q),
     .phase_half_o     (half),
     .tap_we_i         (full_q && !full_direct_q),
     .tap_half_i       (full_half_q),
@@ -242,15 +267,24 @@ module wg_load_weights
   // ---- Write port: the two halves of the parts get the same data ----
   logic [Half-1:0][WordBits-1:0] w_data_q;
   logic write_direct;
+  logic writes_q;  // of w_we_o: those lines reach all over the weight buffer
 
   assign write_direct = full_q && full_direct_q;
+  assign place = write_direct ? full_addr_q : word_addr;
+  if (Config.Products == 2) begin : gen_halves
+    assign halves = {place[PlaceWidth-1], !place[PlaceWidth-1]};
+  end else begin : gen_whole
+    assign halves = 1'b1;
+  end
 
   always_ff @(posedge clk_i) begin
-    w_addr_o <= write_direct ? full_addr_q : word_addr;
+    w_addr_o <= place[WA-1:0];
     for (int unsigned k = 0; k < Parts; k++) begin
-      w_we_o[k] <= rst_ni && !clear_i && (
-        (write_direct && full_part_q == KW'(k)) ||
-        (word_we && word_lower == (k < Half)));
+      for (int unsigned h = 0; h < Config.Products; h++) begin
+        w_we_o[h*Parts+k] <= rst_ni && !clear_i && halves[h] && (
+          (write_direct && full_part_q == KW'(k)) ||
+          (word_we && word_lower == (k < Half)));
+      end
     end
     for (int unsigned p = 0; p < Half; p++) begin
       w_data_q[p] <= word_data[p];
@@ -261,7 +295,8 @@ module wg_load_weights
         end
       end
     end
-    done_o <= rst_ni && !clear_i && ((write_direct && full_end_q && full_last_q) || word_last);
+    writes_q <= rst_ni && !clear_i && (write_direct || word_we);
+    done_o   <= rst_ni && !clear_i && ((write_direct && full_end_q && full_last_q) || word_last);
   end
 
   for (genvar k = 0; k < Parts; k++) begin : gen_data
@@ -269,8 +304,9 @@ module wg_load_weights
   end
 
   // Nothing is on its way to the weight buffer.
-  assign settled_o = !full_q && !transforming && w_we_o == '0 && !done_o;
+  assign settled_o = !full_q && !transforming && !writes_q && !done_o;
 
+  `ASSERT(writes_are_known, writes_q == (w_we_o != '0))
   `ASSERT_ONEHOT0(one_tap, full_tap_q)
   `ASSERT(one_writes, !(write_direct && word_we))
   `ASSERT_HOLD(phase_holds, phase_valid, check_ready || phase_ready, phase, start)

@@ -8,6 +8,7 @@ module wg_phase_walker
   localparam int unsigned PA         = index_width(PhaseDepth)
 ) (
   input  logic          clk_i,
+  input  logic          rst_ni,
   // LOAD_TABLE writes an entry.
   input  logic          we_i,
   input  logic [PA-1:0] waddr_i,
@@ -24,7 +25,7 @@ module wg_phase_walker
   logic [PA-1:0] walk_q, base_q;
   logic [7:0] left_q, phases_q;
   logic [24:0] entry;
-  logic entry_valid_q, entry_ready, count_ready;
+  logic entry_ready;
   logic [8:0] taps_q;
   logic [15:0] positions_q;
 
@@ -40,8 +41,28 @@ module wg_phase_walker
     .rdata_o(entry)
   );
 
-  assign count_ready = !phase_valid_o || phase_ready_i;
-  assign entry_ready = !entry_valid_q || count_ready;
+  // Counted on the way into two registers, so that the walk does not depend on phase_ready_i, which
+  // comes late.
+  phase_t counted;
+  logic entry_valid_q;
+  assign counted = '{
+          taps: taps_q,
+          positions: positions_q,
+          tap_count: 4'($countones(taps_q)),
+          position_count: 5'($countones(positions_q))
+      };
+  wg_skid #(
+    .Width($bits(phase_t))
+  ) u_phase (
+    .clk_i,
+    .rst_ni  (rst_ni && !start_i),
+    .wvalid_i(entry_valid_q),
+    .wready_o(entry_ready),
+    .wdata_i (counted),
+    .rvalid_o(phase_valid_o),
+    .rready_i(phase_ready_i),
+    .rdata_o (phase_o)
+  );
 
   always_ff @(posedge clk_i) begin
     if (start_i) begin
@@ -54,20 +75,6 @@ module wg_phase_walker
       left_q <= left_q == 8'd1 ? phases_q : left_q - 8'd1;
     end
     if (entry_ready) {positions_q, taps_q} <= entry;
-    if (count_ready) begin
-      phase_o <= '{
-          taps: taps_q,
-          positions: positions_q,
-          tap_count: 4'($countones(taps_q)),
-          position_count: 5'($countones(positions_q))
-      };
-    end
-    if (start_i) begin
-      entry_valid_q <= 1'b0;
-      phase_valid_o <= 1'b0;
-    end else begin
-      if (entry_ready) entry_valid_q <= 1'b1;
-      if (count_ready) phase_valid_o <= entry_valid_q;
-    end
+    entry_valid_q <= rst_ni && !start_i;
   end
 endmodule

@@ -13,18 +13,19 @@ module wg_tap_transform
   localparam int unsigned Half     = Parts / 2,  // parts that are written together
   localparam int unsigned TapBits  = 2 * word_bits(Config),
   localparam int unsigned PartBits = part_bits(Config),
-  localparam int unsigned WA       = $clog2(Config.WeightDepth),
+  localparam int unsigned WA       = weight_place_width(Config),
   localparam int unsigned KW       = $clog2(Parts)
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
   input  logic                          clear_i,
-  // A phase begins to fill a half; ready says that one is free, or will be by the time of its first
-  // part, which comes no sooner than two cycles later.
+  // A phase begins to fill a half: heard a cycle after ready said that one is free, or will be by the
+  // time of its first part, which comes no sooner than in the cycle after.
   input  logic                          phase_valid_i,
   output logic                          phase_ready_o,
   input  logic [8:0]                    phase_taps_i,
   input  logic [15:0]                   phase_positions_i,
+  input  logic [4:0]                    phase_count_i,  // how many positions these are
   input  logic [WA-1:0]                 phase_addr_i,   // word of its first position
   input  logic                          phase_last_i,   // of the instruction
   output logic                          phase_half_o,   // the half that it fills
@@ -50,13 +51,16 @@ module wg_tap_transform
   logic [1:0] used_q;  // halves that are being filled or worked off
   logic [1:0] ready_q;  // halves that are complete
   logic fill_q, next_q, read_q, lower_q;
-  logic work_q, work_load, work_last_q, position_last, release_half;
+  logic work_q, work_load, work_last_q, position_last_q, release_half;
+  logic [4:0] left_q;  // positions that are left, this one among them
   logic [15:0] positions_q, next_positions;
   logic [8:0] work_taps_q;
   logic [WA-1:0] work_addr_q;
   logic [3:0] position;
   // What the sequencer must know of each half.
   logic [1:0][15:0] tag_positions_q;
+  logic [1:0][4:0] tag_count_q;
+  logic [1:0] tag_single_q;  // one position, or none
   logic [1:0][8:0] tag_taps_q;
   logic [1:0][WA-1:0] tag_addr_q;
   logic [1:0] tag_last_q;
@@ -86,10 +90,9 @@ module wg_tap_transform
 
   // ---- Sequencer: a position of the lower half of the output lanes, then of the upper half ----
   assign next_positions = positions_q & (positions_q - 16'd1);
-  assign position_last = next_positions == '0;
-  assign work_load = ready_q[next_q] && (!work_q || (!lower_q && position_last));
+  assign work_load = ready_q[next_q] && (!work_q || (!lower_q && position_last_q));
   // A cycle before the last read.
-  assign release_half = work_q && lower_q && position_last;
+  assign release_half = work_q && lower_q && position_last_q;
 
   always_comb begin
     position = '0;
@@ -99,6 +102,8 @@ module wg_tap_transform
   always_ff @(posedge clk_i) begin
     if (phase_valid_i) begin
       tag_positions_q[fill_q] <= phase_positions_i;
+      tag_count_q[fill_q]     <= phase_count_i;
+      tag_single_q[fill_q]    <= phase_count_i <= 5'd1;
       tag_taps_q[fill_q]      <= phase_taps_i;
       tag_addr_q[fill_q]      <= phase_addr_i;
       tag_last_q[fill_q]      <= phase_last_i;
@@ -107,6 +112,8 @@ module wg_tap_transform
       read_q      <= next_q;
       lower_q     <= 1'b1;
       positions_q <= tag_positions_q[next_q];
+      left_q      <= tag_count_q[next_q];
+      position_last_q <= tag_single_q[next_q];
       work_taps_q <= tag_taps_q[next_q];
       work_addr_q <= tag_addr_q[next_q];
       work_last_q <= tag_last_q[next_q];
@@ -114,6 +121,8 @@ module wg_tap_transform
       lower_q <= !lower_q;
       if (!lower_q) begin
         positions_q <= next_positions;
+        left_q      <= left_q - 5'd1;
+        position_last_q <= left_q == 5'd2;
         work_addr_q <= work_addr_q + WA'(1);
       end
     end
@@ -136,7 +145,7 @@ module wg_tap_transform
         ready_q[next_q] <= 1'b0;
         next_q          <= !next_q;
         work_q          <= 1'b1;
-      end else if (!lower_q && position_last) begin
+      end else if (!lower_q && position_last_q) begin
         work_q <= 1'b0;
       end
     end
@@ -160,7 +169,7 @@ module wg_tap_transform
   always_ff @(posedge clk_i) begin
     we_q         <= {we_q[Latency-2:0], positions_q != '0};
     pipe_lower_q <= {pipe_lower_q[Latency-2:0], lower_q};
-    last_q       <= {last_q[Latency-2:0], work_last_q && !lower_q && position_last};
+    last_q       <= {last_q[Latency-2:0], work_last_q && !lower_q && position_last_q};
     addr_q       <= {addr_q[Latency-2:0], work_addr_q};
     if (!rst_ni || clear_i) valid_q <= '0;
     else valid_q <= {valid_q[Latency-2:0], work_q};
@@ -173,6 +182,7 @@ module wg_tap_transform
   assign busy_o       = ready_q != '0 || work_q || valid_q != '0;
 
   `ASSERT_ONEHOT0(one_tap, tap_i)
+  `ASSERT(counts_positions, clear_i || !work_q || position_last_q == (next_positions == '0))
   `ASSERT(fills_a_free_half, clear_i || !phase_valid_i || phase_ready_o)
   `ASSERT(one_phase_a_half, clear_i || !full_i || !ready_q[full_half_i])
 endmodule

@@ -18,7 +18,7 @@ module wg_fifo #(
 );
   logic [AW:0] wptr_q, rptr_q;
 
-  assign wready_o = (wptr_q - rptr_q) != (AW + 1)'(Depth);
+  assign wready_o = (wptr_q ^ rptr_q) != (AW + 1)'(Depth);  // once round, to the same place
   assign rvalid_o = wptr_q != rptr_q;
 
   wg_lutram #(

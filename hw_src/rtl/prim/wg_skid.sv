@@ -23,15 +23,10 @@ module wg_skid #(
     if (!rvalid_o || rready_i) rdata_o <= spare_valid_q ? spare_q : wdata_i;
     if (wready_o) spare_q <= wdata_i;
 
-    if (!rst_ni) begin
-      rvalid_o      <= 1'b0;
-      spare_valid_q <= 1'b0;
-    end else if (!rvalid_o || rready_i) begin
-      rvalid_o      <= wvalid_i || spare_valid_q;
-      spare_valid_q <= 1'b0;
-    end else if (wvalid_i) begin
-      spare_valid_q <= 1'b1;
-    end
+    if (!rst_ni) rvalid_o <= 1'b0;
+    else if (!rvalid_o || rready_i) rvalid_o <= wvalid_i || spare_valid_q;
+    // As one function: a synchronous reset would come after all that makes rready_i.
+    spare_valid_q <= rst_ni && rvalid_o && !rready_i && (wvalid_i || spare_valid_q);
   end
 
   `ASSERT_HOLD(item_holds, rvalid_o, rready_i, rdata_o, 1'b0)

@@ -171,7 +171,7 @@ module wg_store
   logic last_column, last_row, last_image;
   logic [1:0] arrive_q;  // reads under way in the memory
   logic [CreditWidth-1:0] credit_q;
-  logic word_valid, word_ready;
+  logic word_valid, word_ready, word_taken_q;
   logic [WordBits-1:0] word;
 
   assign reads_idle  = !read_busy_q;
@@ -202,10 +202,12 @@ module wg_store
 
     if (!rst_ni || stop) begin
       arrive_q <= '0;
+      word_taken_q <= 1'b0;
       credit_q <= CreditWidth'(StoreQueueWords);
     end else begin
       arrive_q <= {arrive_q[0], read};
-      credit_q <= credit_q - CreditWidth'(read) + CreditWidth'(word_valid && word_ready);
+      word_taken_q <= word_valid && word_ready;
+      credit_q <= credit_q - CreditWidth'(read) + CreditWidth'(word_taken_q);
     end
   end
 

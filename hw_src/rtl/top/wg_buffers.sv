@@ -4,7 +4,8 @@ module wg_buffers
   import wg_types_pkg::*;
 #(
   parameter  config_t     Config   = DefaultConfig,
-  localparam int unsigned Parts    = Config.Lanes / 2,
+  localparam int unsigned Written  = Config.Lanes / 2,  // parts that come at once: of one block
+  localparam int unsigned Parts    = weight_parts(Config),
   localparam int unsigned WordBits = word_bits(Config),
   localparam int unsigned PartBits = part_bits(Config),
   localparam int unsigned BankAw   = $clog2(bank_depth(Config)),
@@ -19,7 +20,7 @@ module wg_buffers
   output logic [3:0][WordBits-1:0]       in_rdata_o,
   input  logic [Parts-1:0]               weight_we_i,
   input  logic [WeightAw-1:0]            weight_waddr_i,
-  input  logic [Parts-1:0][PartBits-1:0] weight_wdata_i,
+  input  logic [Written-1:0][PartBits-1:0] weight_wdata_i,
   input  logic [WeightAw-1:0]            weight_raddr_i,
   output logic [Parts-1:0][PartBits-1:0] weight_rdata_o,
   input  logic                           out_we_i,
@@ -49,7 +50,7 @@ module wg_buffers
       .clk_i,
       .we_i(weight_we_i[p]),
       .waddr_i(weight_waddr_i),
-      .wdata_i(weight_wdata_i[p]),
+      .wdata_i(weight_wdata_i[p%Written]),
       .raddr_i(weight_raddr_i),
       .rdata_o(weight_rdata_o[p])
     );

@@ -20,10 +20,14 @@ module wg_core
   input  axi_write_rsp_t                m_axi_wr_i,
   output trace_t [2:0]                  trace_o
 );
-  logic step;
+  logic step, pair;
   stream_t stream;
   logic reader_idle, writer_idle, reader_progress, writer_progress;
   settings_t settings;
+  windows_t windows;
+  // Those of fetch are for wg_front alone.
+  logic unused;
+  assign unused = ^windows.fetch;
   insight_t insight;
   work_t work;
   run_t load_run, store_run;
@@ -33,6 +37,7 @@ module wg_core
   engine_t [2:0] engine;
   assign work = '{
           step: step,
+          pair: pair,
           read_valid: load_run.valid && load_run_ready,
           read_bytes: load_run.bytes,
           write_valid: store_run.valid && store_run_ready,
@@ -50,6 +55,7 @@ module wg_core
     .m_axi_o(m_axi_if_o),
     .m_axi_i(m_axi_if_i),
     .settings_o(settings),
+    .windows_o(windows),
     .stream_o(stream),
     .units_idle_i(reader_idle && writer_idle),
     .progress_i(reader_progress || writer_progress || step),
@@ -85,9 +91,10 @@ module wg_core
   logic [3:0] in_we;
   logic [3:0][$clog2(bank_depth(Config))-1:0] in_waddr, in_raddr;
   logic [3:0][word_bits(Config)-1:0] in_wdata, in_rdata;
-  logic [Config.Lanes/2-1:0] weight_we;
+  logic [weight_parts(Config)-1:0] weight_we;
   logic [$clog2(Config.WeightDepth)-1:0] weight_waddr, weight_raddr;
-  logic [Config.Lanes/2-1:0][part_bits(Config)-1:0] weight_wdata, weight_rdata;
+  logic [Config.Lanes/2-1:0][part_bits(Config)-1:0] weight_wdata;
+  logic [weight_parts(Config)-1:0][part_bits(Config)-1:0] weight_rdata;
 
   wg_reader #(
     .Ports(ReadPorts),
@@ -98,6 +105,7 @@ module wg_core
     .flush_i(stream.clear),
     .idle_o(reader_idle),
     .progress_o(reader_progress),
+    .windows_i(windows.read),
     .run_i(load_run),
     .run_ready_o(load_run_ready),
     .beat_count_o(beat_count),
@@ -166,6 +174,7 @@ module wg_core
     .start_i(start[EngineCompute]),
     .engine_o(engine[EngineCompute]),
     .step_o(step),
+    .pair_o(pair),
     .in_raddr_o(in_raddr),
     .in_rdata_i(in_rdata),
     .weight_raddr_o(weight_raddr),
@@ -207,6 +216,7 @@ module wg_core
     .flush_i(stream.clear),
     .idle_o(writer_idle),
     .progress_o(writer_progress),
+    .windows_i(windows.write),
     .run_i(store_run),
     .run_ready_o(store_run_ready),
     .beat_i(write_beat),

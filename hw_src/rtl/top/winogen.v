@@ -14,6 +14,7 @@ module winogen #(
   parameter integer PHASE_DEPTH       = 128,
   parameter integer PARAM_DEPTH       = 64,
   parameter integer READ_PORTS        = 2,
+  parameter integer PRODUCTS          = 1,
   parameter [31:0]  CONFIG_HASH       = 32'd0,
   parameter integer ADDR_WIDTH        = 32
 ) (
@@ -197,6 +198,7 @@ module winogen #(
     .PhaseDepth(PHASE_DEPTH),
     .ParamDepth(PARAM_DEPTH),
     .ReadPorts(READ_PORTS),
+    .Products(PRODUCTS),
     .ConfigHash(CONFIG_HASH),
     .AddrWidth(ADDR_WIDTH)
   ) u_core (

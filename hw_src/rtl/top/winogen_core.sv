@@ -19,6 +19,7 @@ module winogen_core
   parameter int unsigned PhaseDepth       = 128,
   parameter int unsigned ParamDepth       = 64,
   parameter int unsigned ReadPorts        = 2,
+  parameter int unsigned Products         = 1,
   parameter logic [31:0] ConfigHash       = '0,
   parameter int unsigned AddrWidth        = 64
 ) (
@@ -95,6 +96,7 @@ module winogen_core
       PhaseDepth: PhaseDepth,
       ParamDepth: ParamDepth,
       ReadPorts: ReadPorts,
+      Products: Products,
       ConfigHash: ConfigHash,
       AddrWidth: AddrWidth
   };

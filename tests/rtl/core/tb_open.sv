@@ -14,6 +14,7 @@ module tb_open #(
   parameter int unsigned PhaseDepth = 128,
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned ReadPorts = 2,
+  parameter int unsigned Products = 1,
   parameter logic [31:0] ConfigHash = 0,
   parameter int unsigned AddrWidth = 64
 ) (
@@ -92,6 +93,7 @@ module tb_open #(
     .PhaseDepth(PhaseDepth),
     .ParamDepth(ParamDepth),
     .ReadPorts(ReadPorts),
+    .Products(Products),
     .ConfigHash(ConfigHash),
     .CoreBase(CoreBase),
     .IntcBase(IntcBase)

@@ -13,6 +13,7 @@ module tb_winogen #(
   parameter int unsigned PhaseDepth = 128,
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned ReadPorts = 2,
+  parameter int unsigned Products = 1,
   parameter logic [31:0] ConfigHash = 0,
   parameter int unsigned AddrWidth = 64
 ) (
@@ -128,6 +129,7 @@ module tb_winogen #(
     .PHASE_DEPTH(PhaseDepth),
     .PARAM_DEPTH(ParamDepth),
     .READ_PORTS(ReadPorts),
+    .PRODUCTS(Products),
     .CONFIG_HASH(ConfigHash),
     .ADDR_WIDTH(AddrWidth)
   ) u_winogen (

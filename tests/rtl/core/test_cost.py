@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from support.bench import Rig, random_inputs, small
+from support.bench import Rig, paired, random_inputs, small_graph
 from support.random_networks import random_network
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.cost.simulate import simulate
@@ -36,6 +36,7 @@ LAYER_BAR, LAYER_CYCLES = 0.1, 100
 BOARDS = {
     "pynq-z2": load_board("pynq-z2"),
     "tiny": load_board("tiny"),
+    "tiny-pairs": paired(load_board("tiny")),
     "tiny-16": load_board("tiny", 16),
     "slow": replace(load_board("pynq-z2"), dram_mb_s=1200, dram_latency=80),
     "fast": replace(load_board("tiny"), dram_mb_s=3200, dram_latency=4),
@@ -88,13 +89,13 @@ def check(board: str, graphs: list[Graph], batch: int = 2) -> None:
     assert not [miss for c in compiled for miss in misses(board, c)]
 
 
-@pytest.mark.parametrize("board", ["pynq-z2", "tiny"])
+@pytest.mark.parametrize("board", ["pynq-z2", "tiny", "tiny-pairs"])
 def test_small_networks(board):
-    assert not misses(board, small(board))
+    assert not misses(board, compile_graph(small_graph(), BOARDS[board], batch=2))
     check(board, [random_network(seed) for seed in range(10)])
 
 
-@pytest.mark.parametrize("board", ["pynq-z2", "tiny"])
+@pytest.mark.parametrize("board", ["pynq-z2", "tiny", "tiny-pairs"])
 def test_layers_of_digits(board):
     for _, measured, predicted in run(board, compile_graph(digits(), BOARDS[board], batch=1)):
         assert predicted == pytest.approx(measured, rel=STREAM_BAR)
@@ -115,7 +116,7 @@ def test_other_boards(board):
 
 def test_counters():
     """The emulated core's counters of time are the model's: about those of the logic."""
-    for board in ("pynq-z2", "tiny"):
+    for board in ("pynq-z2", "tiny", "tiny-pairs"):
         compiled = compile_graph(random_network(16), BOARDS[board], batch=1)
         info = compiled.program.streams[0]
         line = simulate(info.instructions(), BOARDS[board])

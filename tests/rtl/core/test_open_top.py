@@ -37,7 +37,9 @@ needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
 
 
 @needs_compiler
-@pytest.mark.parametrize("board", ["pynq-z2", "tiny"])  # two read ports, and one
+@pytest.mark.parametrize(  # two read ports, and one
+    "board", [pytest.param("pynq-z2", marks=pytest.mark.long), "tiny"]
+)
 def test_every_port_leads_to_the_core(board):
     core = load_board(board).core
     memory = EmulatedMemory(DDR_BASE, 4 << 20)
@@ -99,6 +101,7 @@ layers:
 
 
 @needs_compiler
+@pytest.mark.long
 def test_a_network_gives_the_same_bits():
     board = load_board("tiny")
     program = compile_graph(load_definition(NETWORK, RandomParameters(3)), board).program

@@ -24,13 +24,14 @@ import pytest
 from support.children import child
 from support.places import DRIVER, FAKES, HARDWARE, ROOT, RTL
 from winogen.common.errors import DeviceError, DeviceTimeoutError
+from winogen.common.folders import cache_folder
 from winogen.emulation.device import EmulatedMemory
 from winogen.emulation.device.emulated import DDR_BASE
 from winogen.emulation.rtl import BuildOptions, RtlCore, build_simulation
 from winogen.emulation.rtl.core import Channel
 from winogen.runtime.accelerator import WinogenCore
+from winogen.runtime.clocks import choose_clock_source
 from winogen.runtime.open import open_device, rtl_device
-from winogen.runtime.overlay import choose_clock_source
 from winogen.target import registers
 from winogen.target.board import load_board
 from winogen.target.hardware import hardware_folder, parameters, rtl_sources
@@ -99,6 +100,7 @@ def test_parameters_reach_the_logic():
             "co_lanes": board.core.co_lanes,
             "tile_lanes": board.core.tile_lanes,
             "data_width": board.core.data_width,
+            "products": board.core.products,
         }
 
 
@@ -268,6 +270,7 @@ def test_assertions_are_checked_if_asked_for(capfd):
     assert Bench().run(3, mode=5 << 4)["done"]
 
 
+@pytest.mark.long
 def test_coverage_and_waves(tmp_path):
     bench = Bench(options=BuildOptions(coverage=True, waves=True))
     bench.core.waves(tmp_path / "waves.vcd")
@@ -362,7 +365,7 @@ def test_control_c_works_while_it_simulates(tmp_path):
         "from pathlib import Path\n"
         "from winogen.target.board import load_board\n"
         "from winogen.runtime.open import rtl_device\n"
-        "from winogen.runtime.overlay import choose_clock_source\n"
+        "from winogen.runtime.clocks import choose_clock_source\n"
         "d = rtl_device(load_board('pynq-z2'), sources=[Path(p) for p in sys.argv[2:]])\n"
         "o = pynq.Overlay(str(d.ensure_overlay(sys.argv[1])), device=d)\n"
         "from winogen.target.registers import Segment\n"
@@ -414,6 +417,15 @@ def counting(monkeypatch) -> list[list[str]]:
     return commands
 
 
+@pytest.fixture
+def cache(tmp_path):
+    """A cache without a simulation, but with Verilator's own objects, which take long."""
+    Bench()  # builds them
+    for folder in cache_folder("rtl").glob("runtime-*"):
+        shutil.copytree(folder, tmp_path / folder.name)
+    return tmp_path
+
+
 def test_a_simulation_is_built_once(tmp_path, monkeypatch):
     commands = counting(monkeypatch)
     library = build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path)
@@ -440,7 +452,7 @@ def test_the_key_knows_parameters_and_options(monkeypatch, tmp_path):
     assert len(found) == 9
 
 
-def test_two_processes_may_build_at_once(tmp_path):
+def test_two_processes_may_build_at_once(cache):
     code = (
         "import sys; from pathlib import Path\n"
         "from winogen.target.board import load_board\n"
@@ -450,7 +462,7 @@ def test_two_processes_may_build_at_once(tmp_path):
     )
     start = partial(
         child,
-        [sys.executable, "-c", code, str(tmp_path), *map(str, SOURCES)],
+        [sys.executable, "-c", code, str(cache), *map(str, SOURCES)],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(DRIVER)},
@@ -487,20 +499,20 @@ def test_a_failure_keeps_its_log(tmp_path):
     assert {p.name for p in log.parent.iterdir()} == {"build.log", "lock"}
 
 
-def test_a_top_without_the_ports_does_not_compile(tmp_path):
+def test_a_top_without_the_ports_does_not_compile(cache, tmp_path):
     empty = tmp_path / "empty.sv"
     names = "".join(f"parameter bit [63:0] {n} = 0, " for n in parameters(BOARD.core))
     empty.write_text(f"module winogen_core #({names[:-2]}) (input logic clk_i); endmodule\n")
     with pytest.raises(DeviceError, match=r"failed in g\+\+ \(exit 1\)"):
-        build_simulation(BOARD.core, sources=[empty], cache=tmp_path)
+        build_simulation(BOARD.core, sources=[empty], cache=cache)
 
 
-def test_progress_is_shown_on_a_terminal(monkeypatch, tmp_path):
+def test_progress_is_shown_on_a_terminal(monkeypatch, cache):
     lines: list[str] = []
     terminal = SimpleNamespace(isatty=lambda: True, write=lines.append, flush=lambda: None)
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr("winogen.emulation.rtl.core._QUICK_SECONDS", 0.0)
-    build_simulation(load_board("tiny", 16).core, sources=SOURCES, cache=tmp_path)
+    build_simulation(load_board("tiny", 16).core, sources=SOURCES, cache=cache)
     bench = Bench(max_cycles=100_000)
     bench.run(1, mode=2)
     text = "".join(lines)

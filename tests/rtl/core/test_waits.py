@@ -49,11 +49,11 @@ def test_both_ways_to_wait(waiting, wanted, monkeypatch):
 
 def test_a_timeout_ends_a_simulation(wanted, monkeypatch):
     """Time there passes while somebody looks at STATUS, and that look ends too."""
-    # Millions of cycles until memory has answered what the reset waits for: as long as they take.
+    # Many cycles until memory has answered what the reset waits for: as long as they take.
     monkeypatch.setattr("winogen.runtime.accelerator._RESET_SECONDS", 300)
     device = rtl_device(TINY)
     program = small().program
-    slow = rtl_device(TINY, bytes_per_cycle=0.0001)  # minutes of simulation
+    slow = rtl_device(TINY, bytes_per_cycle=0.001)  # tens of seconds of simulation
     with Generator(program, slow, timeout=0.3) as generator:
         with pytest.raises(DeviceTimeoutError, match=r"did not finish within 0\.3 s") as error:
             generator.generate(generator.latents(3))

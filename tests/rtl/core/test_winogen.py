@@ -58,7 +58,7 @@ def test_every_port_leads_to_the_core(board):
     assert get("CONFIG_HASH") == core.config_hash32
     assert get("CAPABILITY") == registers.pack(
         "CAPABILITY", ci_lanes=core.ci_lanes, co_lanes=core.co_lanes,
-        tile_lanes=core.tile_lanes, data_width=core.data_width,
+        tile_lanes=core.tile_lanes, data_width=core.data_width, products=core.products,
     )  # fmt: skip
     assert not logic.interrupt()
     data = np.random.default_rng(1).integers(0, 256, BURSTS * BURST, np.uint8)

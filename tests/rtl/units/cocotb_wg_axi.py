@@ -14,7 +14,9 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiResp, AxiWriteBus
 
 SIZE = 1 << 16
-SLVERR, DECERR = 3, 4  # winogen_pkg
+SLVERR, DECERR, OUTSIDE = 3, 4, 7  # winogen_pkg
+PAGE = 4096
+EVERYWHERE = (0, 0xFFFF_FFFF)
 CODES = {AxiResp.SLVERR: SLVERR, AxiResp.DECERR: DECERR}
 
 
@@ -100,11 +102,50 @@ def random_runs(count, sizes=(8, 8, 16, 40, 128, 512, 5000)):
     return runs
 
 
+def open_windows(dut, *pages):
+    """Windows from a first page to a last, at random places; the others are closed."""
+    places = len(dut.windows_i) // 64
+    windows = [*pages, *[(1, 0)] * (places - len(pages))]
+    random.shuffle(windows)
+    dut.windows_i.value = sum(
+        (last << 32 | first) << 64 * i for i, (first, last) in enumerate(windows)
+    )
+
+
+def random_windows(dut):
+    """Windows of which some touch or overlap, some hold nothing, and some reach beyond memory."""
+    windows = []
+    for _ in range(random.randint(1, len(dut.windows_i) // 64)):
+        first = random.randrange(SIZE // PAGE)
+        windows.append(
+            (first, random.choice([first - 1, first, first + 1, first + 4, 0xFFFF_FFFF]))
+        )
+    windows = [(first, max(last, 0)) for first, last in windows]
+    open_windows(dut, *windows)
+    return windows
+
+
+def inside(address, windows):
+    return any(first <= address // PAGE <= last for first, last in windows)
+
+
+def first_outside(runs, windows):
+    """Bytes before the first page of a run that no window holds, and the address; None, if none."""
+    done = 0
+    for address, size, *_ in runs:
+        for at in (address, *range(address // PAGE * PAGE + PAGE, address + size, PAGE)):
+            if not inside(at, windows):
+                return done + at - address, at
+        done += size
+    return None
+
+
 async def start(dut):
     logging.getLogger("cocotb").setLevel(logging.WARNING)
     for name in ("run_valid_i", "flush_i", "rst_ni"):
         getattr(dut, name).value = 0
     cocotb.start_soon(Clock(dut.clk_i, 2, unit="ns").start())
+    open_windows(dut, EVERYWHERE)
     await settled(dut)
 
 
@@ -159,6 +200,7 @@ class Reader:
         self.ports = len(dut.beat_data_o) // 64
         self.image = random.randbytes(SIZE)
         self.faults, self.stalls = {}, []
+        self.windows = [EVERYWHERE]
         memory = None
         for i in range(self.ports):
             bus = AxiReadBus.from_prefix(dut.gen_axi[i], "axi")
@@ -185,6 +227,7 @@ class Reader:
                 request = (int(axi.axi_araddr.value), int(axi.axi_arlen.value)) if valid else None
                 assert waits[i] is None or request == waits[i], "request withdrawn"
                 waits[i] = request
+                assert not valid or inside(request[0], self.windows), "a request outside"
                 if valid and axi.axi_arready.value:
                     assert request[1] < 16
                     order[i].append(request)
@@ -285,6 +328,9 @@ async def read_errors_in_order(dut):
         runs = random_runs(12)
         words = [a + i for a, n in runs for i in range(0, n, 8)]
         at = random.randrange(len(words))
+        if trial % 2:  # the last beat of a burst, which would pass the turn on
+            end = random.randrange(1, len(runs) + 1)
+            at = sum(n // 8 for _, n in runs[:end]) - 1
         response = random.choice([AxiResp.SLVERR, AxiResp.DECERR])
         reader.faults.clear()
         # A later fault must not hide the first in order, whichever port answers sooner.
@@ -311,6 +357,50 @@ async def read_errors_in_order(dut):
     reader.faults.clear()
     runs = random_runs(10)
     assert (await reader.read(runs))[0] == reader.expected(runs)
+
+
+@cocotb.test()
+async def read_windows(dut):
+    """What comes before the first page outside arrives; then its address, and nothing follows."""
+    reader = await start_reader(dut)
+    refused = 0
+    for trial in range(80):
+        reader.windows = random_windows(dut)
+        runs = random_runs(6, sizes=(8, 128, 5000))
+        if trial % 2:  # at the edges of a window
+            first, last = reader.windows[0]
+            ends = (first * PAGE, first * PAGE - 8, (last + 1) * PAGE - 8, (last + 1) * PAGE)
+            runs = [(a, 8) for a in random.sample(ends, 4) if 0 <= a < SIZE] or runs
+        for stall in reader.stalls:
+            stall.share = random.choice([0, 0.6])
+        outside = first_outside(runs, reader.windows)
+        data, _, error = await reader.read(runs, take_share=random.choice([1, 0.5]))
+        wanted = reader.expected(runs)
+        if outside is None:
+            assert (data, error) == (wanted, None), trial
+        else:
+            refused += 1
+            assert data == wanted[: outside[0]], trial
+            assert error == (OUTSIDE, outside[1]), trial
+            for _ in range(30):
+                await settled(dut)
+                assert dut.error_valid_o.value and not int(dut.beat_count_o.value)
+                assert dut.idle_o.value
+        await flush(dut)
+    assert 20 < refused < 75
+    # An error response of what comes before counts.
+    reader.windows = [(0, 0)]
+    open_windows(dut, *reader.windows)
+    reader.faults[0] = AxiResp.SLVERR
+    assert (await reader.read([(0, 8), (PAGE, 8)]))[2] == (SLVERR, 0)
+    await flush(dut)
+    reader.faults.clear()
+    # No window is closed, but all are: (1, 0).
+    reader.windows = []
+    open_windows(dut)
+    for address in (0, PAGE - 8, PAGE, 2 * PAGE, 0xFFFF_FFF8):
+        assert (await reader.read([(address, 8)]))[2] == (OUTSIDE, address)
+        await flush(dut)
 
 
 @cocotb.test()
@@ -362,6 +452,7 @@ class Writer:
         )
         ram.log.setLevel(logging.ERROR)
         self.ram, self.faults, self.bursts = ram, {}, []
+        self.windows = [EVERYWHERE]
         if latency:
             Latency(ram.aw_channel, dut.clk_i, latency)
             ram.w_channel.queue_occupancy_limit = 1024
@@ -383,6 +474,8 @@ class Writer:
                 running = dut.rst_ni.value and valid.value
                 now = tuple(int(signal.value) for signal in payload) if running else None
                 assert waits.get(name) in (None, now), "announcement changed"
+                if name == "aw" and now:
+                    assert inside(now[0], self.windows), "an announcement outside"
                 waits[name] = None if running and ready.value else now
                 if name == "aw" and now and ready.value:
                     assert now[1] < 16
@@ -509,6 +602,51 @@ async def write_errors(dut):
             assert dut.error_valid_o.value and not dut.done_o.value
         await flush(dut)
         assert not dut.error_valid_o.value
+
+
+@cocotb.test()
+async def write_windows(dut):
+    """What comes before the first page outside is in memory as the error is told."""
+    writer = await start_writer(dut)
+    refused = 0
+    for trial in range(80):
+        writer.windows = random_windows(dut)
+        runs = write_runs(6, sizes=(8, 128, 3000))
+        if trial % 2:
+            first, last = writer.windows[0]
+            ends = (first * PAGE, first * PAGE - 8, (last + 1) * PAGE - 8, (last + 1) * PAGE)
+            runs = [(a, 8, 1) for a in random.sample(ends, 4) if 0 <= a < SIZE] or runs
+        for stall in writer.stalls:
+            stall.share = random.choice([0, 0.6])
+        data = random.randbytes(sum(n for _, n, _ in runs))
+        before = writer.contents()
+        outside = first_outside(runs, writer.windows)
+        _, beats = await writer.write(runs, data, data_share=random.choice([1, 0.5]))
+        if outside is None:
+            assert not dut.error_valid_o.value, trial
+            assert writer.contents() == written(before, runs, data)
+        else:
+            refused += 1
+            kept, at = [], 0
+            for address, size, _ in runs:
+                kept.append((address, max(0, min(size, outside[0] - at))))
+                at += size
+            assert 8 * beats == outside[0]
+            for _ in range(30):
+                assert dut.error_valid_o.value and not dut.done_o.value and dut.idle_o.value
+                assert int(dut.error_code_o.value) == OUTSIDE
+                assert int(dut.error_addr_o.value) == outside[1]
+                assert writer.contents() == written(before, kept, data), trial
+                await settled(dut)
+        await flush(dut)
+        assert not dut.error_valid_o.value
+    assert 20 < refused < 75
+    # An error response of what comes before counts.
+    writer.windows = [(0, 0)]
+    open_windows(dut, *writer.windows)
+    writer.faults[0] = AxiResp.SLVERR
+    await writer.write([(0, 8, 1), (PAGE, 8, 1)], bytes(16))
+    assert int(dut.error_code_o.value) == SLVERR and int(dut.error_addr_o.value) == 0
 
 
 @cocotb.test()

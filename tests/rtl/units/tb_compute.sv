@@ -13,6 +13,7 @@ module tb_compute
   parameter int unsigned AccumulatorDepth = 64,
   parameter int unsigned PhaseDepth       = 128,
   parameter int unsigned ParamDepth       = 64,
+  parameter int unsigned Products         = 1,
   parameter int unsigned AddrWidth        = 64,
   localparam int unsigned WordBits        = Lanes * DataWidth,
   localparam int unsigned WeightWidth     = DataWidth == 8 ? 12 : 20,
@@ -35,10 +36,11 @@ module tb_compute
   output logic [19:0]                              fault_index_o,
   output logic [AddrWidth-1:0]                     fault_addr_o,
   output logic                                     step_o,  // the array multiplies
+  output logic                                     pair_o,
   output logic [3:0][BankAw-1:0]                   in_raddr_o,
   input  logic [3:0][WordBits-1:0]                 in_rdata_i,
   output logic [WeightAw-1:0]                      weight_raddr_o,
-  input  logic [Lanes-1:0][Lanes-1:0][WeightWidth-1:0] weight_rdata_i,
+  input  logic [Products*Lanes-1:0][Lanes-1:0][WeightWidth-1:0] weight_rdata_i,
   input  logic                                     tab_we_i,
   input  logic [1:0]                               tab_id_i,
   input  logic [11:0]                              tab_addr_i,
@@ -64,6 +66,7 @@ module tb_compute
       PhaseDepth: PhaseDepth,
       ParamDepth: ParamDepth,
       ReadPorts: DefaultConfig.ReadPorts,
+      Products: Products,
       ConfigHash: DefaultConfig.ConfigHash,
       AddrWidth: AddrWidth
   };
@@ -91,6 +94,7 @@ module tb_compute
     .start_i(start),
     .engine_o(engine),
     .step_o,
+    .pair_o,
     .in_raddr_o,
     .in_rdata_i,
     .weight_raddr_o,

@@ -10,6 +10,7 @@ module tb_load
   parameter int unsigned AccumulatorDepth = 64,
   parameter int unsigned PhaseDepth = 128,
   parameter int unsigned ParamDepth = 64,
+  parameter int unsigned Products         = 1,
   parameter int unsigned ReadPorts = 2,         // 1 or 2
   parameter int unsigned AddrWidth = 64,
   localparam int unsigned InputBits = Lanes * DataWidth,
@@ -44,7 +45,7 @@ module tb_load
   output logic [3:0]                        in_we_o,
   output logic [3:0][IA-1:0]                in_addr_o,
   output logic [3:0][InputBits-1:0]         in_data_o,
-  output logic [Lanes/2-1:0]                w_we_o,
+  output logic [Products*Lanes/2-1:0]       w_we_o,
   output logic [WA-1:0]                     w_addr_o,
   output logic [Lanes/2-1:0][PartBits-1:0]  w_data_o,
   output logic                              tab_we_o,
@@ -69,6 +70,7 @@ module tb_load
       PhaseDepth: PhaseDepth,
       ParamDepth: ParamDepth,
       ReadPorts: ReadPorts,
+      Products: Products,
       ConfigHash: DefaultConfig.ConfigHash,
       AddrWidth: AddrWidth
   };

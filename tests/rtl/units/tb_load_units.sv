@@ -139,6 +139,7 @@ module tb_load_units
       PhaseDepth: PhaseDepth,
       ParamDepth: DefaultConfig.ParamDepth,
       ReadPorts: Ports,
+      Products: DefaultConfig.Products,
       ConfigHash: '0,
       AddrWidth: DefaultConfig.AddrWidth
   };
@@ -207,6 +208,7 @@ module tb_load_units
     .start_valid_i(weights_start_valid),
     .start_ready_o(weights_start_ready),
     .winograd_i(weights.winograd),
+    .half_i(weights.half),
     .base_i(weights.base),
     .blocks_i(weights.blocks),
     .taps_i(weights.taps),
@@ -287,6 +289,7 @@ module tb_load_units
     .PhaseDepth(PhaseDepth)
   ) u_walker (
     .clk_i,
+    .rst_ni,
     .we_i(walk_we),
     .waddr_i(walk_waddr),
     .taps_i(walk_taps),
@@ -326,6 +329,7 @@ module tb_load_units
     .phase_ready_o(turn_ready),
     .phase_taps_i(turn_taps),
     .phase_positions_i(turn_positions),
+    .phase_count_i(5'($countones(turn_positions))),
     .phase_addr_i(turn_addr),
     .phase_last_i(turn_last),
     .phase_half_o(turn_half),

@@ -3,6 +3,7 @@ module tb_reader
   import wg_types_pkg::*;
 #(
   parameter int unsigned Ports = 2,
+  localparam int unsigned Windows = winogen_pkg::ReadWindows,
   localparam int unsigned CountWidth = $clog2(Ports + 1)
 ) (
   input  logic                  clk_i,
@@ -10,6 +11,7 @@ module tb_reader
   input  logic                  flush_i,
   output logic                  idle_o,
   output logic                  progress_o,
+  input  logic [Windows*64-1:0] windows_i,
   input  logic                  run_valid_i,
   output logic                  run_ready_o,
   input  logic [31:0]           run_addr_i,

@@ -50,6 +50,7 @@ module tb_store
       PhaseDepth: DefaultConfig.PhaseDepth,
       ParamDepth: DefaultConfig.ParamDepth,
       ReadPorts: DefaultConfig.ReadPorts,
+      Products: DefaultConfig.Products,
       ConfigHash: DefaultConfig.ConfigHash,
       AddrWidth: AddrWidth
   };

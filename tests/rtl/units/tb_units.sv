@@ -16,7 +16,9 @@ module tb_units
   parameter int unsigned AccumulatorDepth = 24,
   parameter int unsigned PhaseDepth       = 20,
   parameter int unsigned ParamDepth       = 6,
+  parameter int unsigned Products         = 1,
   localparam int unsigned WordBits    = Lanes * DataWidth,
+  localparam int unsigned Channels    = Products * Lanes,
   localparam int unsigned WeightWidth = DataWidth + 4,
   localparam int unsigned ZWidth      = DataWidth + 2,
   localparam int unsigned AccWidth    = DataWidth == 8 ? 32 : 48,
@@ -67,6 +69,14 @@ module tb_units
   input  logic [Lanes-1:0][ZWidth-1:0]                  chain_z,
   input  logic [Lanes-1:0][WeightWidth-1:0]             chain_w,
   output logic [SumWidth-1:0]                           chain_sum,
+  // Of 8-bit data; the operands of all lanes come at once.
+  input  logic [Lanes-1:0][ZWidth-1:0]                  pair_z,
+  input  logic [1:0][Lanes-1:0][WeightWidth-1:0]        pair_w,
+  input  logic                                          pair_single,
+  output logic [1:0][SumWidth-1:0]                      pair_sum,
+  // Arrays whose channels all have the weights of their block; the second takes its z a cycle later.
+  output logic [2*Lanes-1:0][SumWidth-1:0]                packed_sums,
+  output logic [TileLanes-1:0][2*Lanes-1:0][SumWidth-1:0] array_sums,
 
   // The instruction of whatever unit is started.
   input  logic [511:0] start_bits,
@@ -91,6 +101,8 @@ module tb_units
   output logic [AccAw-1:0]    seq_add_index,
   input  logic                seq_drain_done,
   output logic                seq_step_o,
+  seq_pair_o,
+  seq_patch_pair,
   seq_fault,
 
   // Patches: fetch, and the buffer with ports of its own.
@@ -122,9 +134,11 @@ module tb_units
   acc_add_last,
   input  logic [AccAw-1:0]                              acc_add_index,
   acc_drain_index,
-  input  logic [TileLanes-1:0][Lanes-1:0][SumWidth-1:0] acc_sum,
+  input  logic [TileLanes-1:0][Channels-1:0][SumWidth-1:0] acc_sum,
+  input  logic [Lanes-1:0]                              acc_drain_upper,
   output logic                                          acc_full,
   output logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] acc_drain,
+  output logic                                          acc_drain_added,
   input  logic                                          acc_drain_done,
 
   // Drain.
@@ -137,7 +151,9 @@ module tb_units
   input  logic [63:0]                                   drain_phase,
   input  logic                                          drain_full,
   output logic [AccAw-1:0]                              drain_index,
+  output logic [Lanes-1:0]                              drain_upper,
   input  logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] drain_data,
+  input  logic                                          drain_added,
   output logic                                          drain_group_done,
   output logic                                          drain_word_valid,
   drain_word_kept,
@@ -145,7 +161,7 @@ module tb_units
   output logic [19:0]                                   drain_word_psum,
   drain_word_row,
   output logic [19:0]                                   drain_word_column,
-  output logic [8:0]                                    drain_word_param,
+  output logic [9:0]                                    drain_word_param,
   output logic [$bits(compute_t)-1:0]                   drain_instruction,
   input  logic                                          drain_idle,
   output logic                                          drain_fault,
@@ -157,7 +173,7 @@ module tb_units
   input  logic [19:0]                     out_word_psum,
   out_word_row,
   out_word_column,
-  input  logic [8:0]                      out_word_param,
+  input  logic [9:0]                      out_word_param,
   output logic                            out_idle,
   out_fault,
   input  logic                            out_par_we,
@@ -216,11 +232,11 @@ module tb_units
   mems_in_raddr,
   input  logic [3:0][WordBits-1:0]      mems_in_wdata,
   output logic [3:0][WordBits-1:0]      mems_in_rdata,
-  input  logic [Lanes/2-1:0]            mems_weight_we,
+  input  logic [Channels/2-1:0]         mems_weight_we,
   input  logic [WeightAw-1:0]           mems_weight_waddr,
   mems_weight_raddr,
   input  logic [Lanes/2-1:0][2*Lanes*WeightWidth-1:0] mems_weight_wdata,
-  output logic [Lanes/2-1:0][2*Lanes*WeightWidth-1:0] mems_weight_rdata,
+  output logic [Channels/2-1:0][2*Lanes*WeightWidth-1:0] mems_weight_rdata,
   input  logic                          mems_out_we,
   input  logic [OutputAw-1:0]           mems_out_waddr,
   mems_out_raddr,
@@ -240,9 +256,14 @@ module tb_units
       PhaseDepth: PhaseDepth,
       ParamDepth: ParamDepth,
       ReadPorts: DefaultConfig.ReadPorts,
+      Products: Products,
       ConfigHash: '0,
       AddrWidth: DefaultConfig.AddrWidth
   };
+  function automatic config_t paired(input config_t c);
+    paired = c;
+    paired.Products = 2;
+  endfunction
   compute_t instruction;
   assign instruction = decode_compute(start_bits);
 
@@ -363,6 +384,78 @@ module tb_units
     .sum_o(chain_sum)
   );
 
+  if (DataWidth == 8) begin : g_pair
+    logic [Lanes-1:0][ZWidth-1:0] z;
+    logic [1:0][Lanes-1:0][WeightWidth-1:0] w;
+    logic single;
+    wg_skew #(
+      .Lanes(Lanes),
+      .Width(ZWidth)
+    ) u_z (
+      .clk_i,
+      .data_i(pair_z),
+      .data_o(z)
+    );
+    for (genvar h = 0; h < 2; h++) begin : g_half
+      wg_skew #(
+        .Lanes(Lanes),
+        .Width(WeightWidth)
+      ) u_w (
+        .clk_i,
+        .data_i(pair_w[h]),
+        .data_o(w[h])
+      );
+    end
+    wg_delay #(
+      .Width(1),
+      .Depth(Lanes + 3)
+    ) u_single (
+      .clk_i,
+      .data_i(pair_single),
+      .data_o(single)
+    );
+    wg_packed_chain #(
+      .Lanes(Lanes),
+      .ZWidth(ZWidth),
+      .WeightWidth(WeightWidth)
+    ) u_pair_chain (
+      .clk_i,
+      .z_i(z),
+      .w_i(w),
+      .single_i(single),
+      .sum_o(pair_sum)
+    );
+    logic [2*Lanes-1:0][Lanes-1:0][WeightWidth-1:0] weights;
+    logic [TileLanes-1:0][Lanes-1:0][ZWidth-1:0] z_q;
+    assign weights = {{Lanes{pair_w[1]}}, {Lanes{pair_w[0]}}};
+    always_ff @(posedge clk_i) z_q <= {TileLanes{pair_z}};
+    wg_packed_array #(
+      .Lanes(Lanes),
+      .TileLanes(1),
+      .ZWidth(ZWidth),
+      .WeightWidth(WeightWidth)
+    ) u_packed_array (
+      .clk_i,
+      .z_i(pair_z),
+      .w_i(weights),
+      .single_i(pair_single),
+      .sum_o(packed_sums)
+    );
+    wg_array #(
+      .Config(paired(Config))
+    ) u_paired_array (
+      .clk_i,
+      .z_i(z_q),
+      .weight_i(weights),
+      .pair_i(!pair_single),
+      .sum_o(array_sums)
+    );
+  end else begin : g_no_pair
+    assign pair_sum = '0;
+    assign packed_sums = '0;
+    assign array_sums = '0;
+  end
+
   wg_mac_sequencer #(
     .Config(Config),
     .Slots(8)
@@ -390,6 +483,8 @@ module tb_units
     .add_last_o(seq_add_last),
     .drain_done_i(seq_drain_done),
     .step_o(seq_step_o),
+    .pair_o(seq_pair_o),
+    .patch_pair_o(seq_patch_pair),
     .fault_o(seq_fault)
   );
 
@@ -443,7 +538,9 @@ module tb_units
     .sum_i(acc_sum),
     .full_o(acc_full),
     .drain_index_i(acc_drain_index),
+    .drain_upper_i(acc_drain_upper),
     .drain_o(acc_drain),
+    .drain_added_o(acc_drain_added),
     .drain_done_i(acc_drain_done)
   );
 
@@ -474,7 +571,9 @@ module tb_units
     .phase_i(decode_phase_entry(drain_phase)),
     .full_i(drain_full),
     .drain_index_o(drain_index),
+    .drain_upper_o(drain_upper),
     .drain_i(drain_data),
+    .drain_added_i(drain_added),
     .drain_done_o(drain_group_done),
     .word_o(drain_place),
     .data_o(drain_word),

@@ -60,6 +60,7 @@ module tb_watch
   work_t work;
   assign work = '{
           step: step,
+          pair: 1'b0,
           read_valid: read_valid,
           read_bytes: read_bytes,
           write_valid: write_valid,

@@ -1,12 +1,15 @@
 // wg_axi_write with a full AXI write interface, as cocotbext-axi wants it.
 module tb_write
   import wg_types_pkg::*;
-(
+#(
+  localparam int unsigned Windows = winogen_pkg::WriteWindows
+) (
   input  logic        clk_i,
   input  logic        rst_ni,
   input  logic        flush_i,
   output logic        idle_o,
   output logic        progress_o,
+  input  logic [Windows*64-1:0] windows_i,
   input  logic        run_valid_i,
   output logic        run_ready_o,
   input  logic [31:0] run_addr_i,

@@ -11,6 +11,7 @@ READ = [
     "read_does_not_wait_for_runs",
     "read_rounds_bytes_up",
     "read_errors_in_order",
+    "read_windows",
     "read_flush",
     "read_throughput",
     "read_hides_latency",
@@ -20,12 +21,17 @@ WRITE = [
     "write_shares_bursts_within_an_instruction",
     "write_does_not_wait_for_runs",
     "write_errors",
+    "write_windows",
     "write_flush",
     "write_throughput",
 ]
 
 
-@pytest.mark.parametrize("ports", [1, 2, 4])
+#: Two have all that one has and all that four have, but the latter's rounds.
+PORTS = [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(4, marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("ports", PORTS)
 def test_reader(ports):
     run("tb_reader", [RTL_UNITS / "tb_reader.sv"], "cocotb_wg_axi", {"Ports": ports}, testcase=READ)
 

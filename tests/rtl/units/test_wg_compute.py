@@ -17,7 +17,7 @@ from cocotb.triggers import FallingEdge
 
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import DEPTHS, RandomCompute, core_config, parameters
-from support.rtl.units import CORES, run_unit
+from support.rtl.units import CORES, ONE_CORE, PACKED, run_unit
 from winogen.emulation.emulator.faults import Fault
 from winogen.target import isa
 from winogen.target.isa import Instruction, Params, Table
@@ -34,18 +34,23 @@ TESTS = [
 ]
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", ONE_CORE)
 def test_wg_compute(core: tuple[int, int, int]) -> None:
     simulate(core, TESTS)
 
 
+def test_wg_compute_in_pairs() -> None:
+    """Two products a multiplier: also what is not exact has the machine's bits."""
+    simulate(PACKED, TESTS)
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("core", [*CORES, (8, 8, 2), (16, 8, 4)])
-def test_wg_compute_long(core: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("core", [*CORES, (8, 8, 2), (16, 8, 4), PACKED])
+def test_wg_compute_long(core: tuple[int, ...]) -> None:
     simulate(core, ["many_instructions"])
 
 
-def simulate(core: tuple[int, int, int], tests: list[str]) -> None:
+def simulate(core: tuple[int, ...], tests: list[str]) -> None:
     values = parameters(core_config(*core))
     run_unit("tb_compute", "test_wg_compute", values, tests)
 
@@ -55,7 +60,7 @@ class Bench:
 
     def __init__(self, dut, seed: int) -> None:
         self.dut = dut
-        names = ("DataWidth", "Lanes", "TileLanes")
+        names = ("DataWidth", "Lanes", "TileLanes", "Products")
         self.core = core_config(*(int(getattr(dut, name).value) for name in names))
         self.random = RandomCompute(self.core, seed)
         self.rng, self.machine = self.random.rng, self.random.machine
@@ -201,7 +206,7 @@ class Bench:
         y = f["stride_y"] * np.arange(f["tile"] * f["tiles_y"])[:, None] + phase["row"]
         x = f["stride_x"] * np.arange(f["tile"] * f["tiles_x"])[:, None] + phase["column"]
         kept = (y < f["output_rows"]).sum(axis=0) * (x < f["output_columns"]).sum(axis=0)
-        return int(f["last"] * f["images"] * kept.sum())
+        return int(f["last"] * f["images"] * (1 + f["pair"]) * kept.sum())
 
     async def until(self, condition: Callable[[], bool], limit: int = 30_000) -> None:
         for _ in range(limit):
@@ -260,8 +265,8 @@ class Bench:
         while len(out) < count and min(self.random.room(t) for t in self.random.used) >= 8:
             wanted = {}
             if out and self.rng.random() < 0.5:
-                shape = ("images", "tiles_y", "tiles_x", "tile", "phases")
-                wanted = {name: getattr(out[-1], name) for name in shape} | {"first": 0}
+                shape = ("images", "tiles_y", "tiles_x", "tile", "phases", "pair")
+                wanted = {name: getattr(out[-1], name) for name in shape} | {"first": 0, "swap": 0}
             out.append(self.random.compute(**wanted))
             if wanted:
                 out[-1].psum_base = out[-2].psum_base

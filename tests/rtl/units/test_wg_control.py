@@ -10,6 +10,7 @@ import logging
 import os
 import random
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import cocotb
@@ -21,12 +22,13 @@ from winogen.target import isa, registers
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem
 from winogen.target.isa import CLASSES, FIELDS, Instruction, Opcode
-from winogen.target.registers import Engine, ErrorCode
+from winogen.target.registers import Access, Engine, ErrorCode, window_names
 
 CORES = {
     "small": CoreConfig(8, 8, 8, 2, 600, 90, 300, 200, 40, 24, 12, 6, 1),
     "large": CoreConfig(16, 4, 4, 1, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 4095, 128, 255, 255, 1),
 }
+CORES["packed"] = replace(CORES["small"], products=2)
 _PARAMETERS = {
     "DataWidth": "data_width",
     "Lanes": "ci_lanes",
@@ -38,7 +40,9 @@ _PARAMETERS = {
     "AccumulatorDepth": "accumulator_depth",
     "PhaseDepth": "phase_depth",
     "ParamDepth": "param_depth",
+    "Products": "products",
 }
+WINDOWS = [name for access in Access for name in window_names(access)]
 CORE = CORES[os.environ.get("WG_TEST_CORE", "small")]
 
 TOP = """
@@ -82,6 +86,7 @@ PARAMETERS
   input  logic [31:0]   read_bytes, write_bytes,
   input  logic [31:0]   bus, trace_count, trace_data,
   output logic [31:0]   trace_first, trace_length, trace_index,
+  output logic [639:0]  open_windows,
   output logic          clear, irq
 );
   localparam config_t Config = '{
@@ -120,16 +125,18 @@ PARAMETERS
   assign m_axi_arburst = 2'd1;
 
   settings_t settings;
+  winogen_pkg::windows_t windows;
   insight_t insight;
   work_t work;
   start_t [2:0] starts;
   engine_t [2:0] engine;
   logic progress;
+  assign open_windows = windows;
   assign trace_first  = settings.trace_first;
   assign trace_length = settings.trace_length;
   assign trace_index  = settings.trace_index;
   assign insight  = '{bus: bus, trace_count: trace_count, trace_data: trace_data};
-  assign work     = '{step: mac_step, read_valid: read_valid, read_bytes: read_bytes,
+  assign work     = '{step: mac_step, pair: 1'b0, read_valid: read_valid, read_bytes: read_bytes,
                       write_valid: write_valid, write_bytes: write_bytes};
   assign progress = mac_step || |(start_valid & start_ready);
   for (genvar e = 0; e < 3; e++) begin : gen_engine
@@ -162,8 +169,8 @@ UNITS = """
 
   wg_regs #(.Config(Config)) u_regs (
     .clk_i, .rst_ni, .irq_o(irq), .s_axil_i(axil_req), .s_axil_o(axil_rsp),
-    .start_o(start), .reset_o(soft_reset), .settings_o(settings), .status_i(status),
-    .insight_i(insight)
+    .start_o(start), .reset_o(soft_reset), .settings_o(settings), .windows_o(windows),
+    .status_i(status), .insight_i(insight)
   );
 
   wg_control #(.Config(Config)) u_control (
@@ -178,7 +185,7 @@ UNITS = """
   wg_fetch #(.Config(Config)) u_fetch (
     .clk_i, .rst_ni, .clear_i(clear), .idle_o(fetch_idle), .progress_o(fetch_progress),
     .start_i(fetch_start), .stream_base_i(settings.stream_base),
-    .stream_length_i(settings.stream_length[20:0]),
+    .stream_length_i(settings.stream_length[20:0]), .windows_i(windows.fetch),
     .fetched_o(fetched), .all_dispatched_o(all), .quiescent_i(&quiescent),
     .fault_o(fetch_fault),
     .queue_valid_o(queue_valid), .queue_ready_i(queue_ready), .queue_o(queue),
@@ -207,7 +214,8 @@ FRONT = """
   assign clear = stream.clear;
   wg_front #(.Config(Config)) u_front (
     .clk_i, .rst_ni, .irq_o(irq), .s_axil_i(axil_req), .s_axil_o(axil_rsp),
-    .m_axi_o(axi_req), .m_axi_i(axi_rsp), .settings_o(settings), .stream_o(stream),
+    .m_axi_o(axi_req), .m_axi_i(axi_rsp), .settings_o(settings), .windows_o(windows),
+    .stream_o(stream),
     .units_idle_i(masters_idle), .progress_i(progress), .work_i(work), .insight_i(insight),
     .start_o(starts), .engine_i(engine), .trace_o()
   );
@@ -286,8 +294,12 @@ _RANGES = {
     Opcode.COMPUTE: [
         ("input_base", ("images", "blocks", "rows", "pitch"), "input_depth"),
         ("weight_base", ("blocks", "weight_stride"), "weight_depth"),
-        ("psum_base", ("images", "tiles_y", "tiles_x", "phases", "tile", "tile"), "psum_depth"),
-        ("output_base", ("images", "output_rows", "output_columns"), "output_depth"),
+        (
+            "psum_base",
+            ("images", "tiles_y", "tiles_x", "phases", "tile", "tile", "pair"),
+            "psum_depth",
+        ),
+        ("output_base", ("images", "output_rows", "output_columns", "pair"), "output_depth"),
         ("step_base", ("steps",), "step_depth"),
         ("accumulator_base", ("accumulators",), "2 accumulator_depth"),
         ("phase_base", ("phases",), "phase_depth"),
@@ -313,6 +325,11 @@ def random_instruction(rng: random.Random, core: CoreConfig, opcode: Opcode) -> 
         for side in ("row", "column"):
             f[f"patch_{side}"] = rng.randrange(4)
             f[f"patch_{side}s"] = rng.randint(1, 4 - f[f"patch_{side}"])
+    for name in ("half", "pair", "swap"):
+        if name in f:
+            f[name] = int(rng.random() < (0.5 if core.products == 2 else 0.02))
+    if opcode is Opcode.COMPUTE and rng.random() < 0.98:
+        f["swap"] &= f["pair"]
     if opcode is Opcode.LOAD_TABLE:
         f["table"] = rng.randrange(4)
 
@@ -331,7 +348,7 @@ def random_instruction(rng: random.Random, core: CoreConfig, opcode: Opcode) -> 
         if rng.random() < 0.7:
             size = 1
             for factor in factors:
-                size *= f[factor]
+                size *= f[factor] + (factor == "pair")
             if memory is None:
                 depth = _table_end(f, core)
             elif memory.startswith("2 "):
@@ -416,6 +433,7 @@ class Rig:
         dut.rst_ni.value = 0
         self.memory = bytearray(1 << 20)
         self.bad_from = 1 << 63
+        self.window: tuple[int, int] | None = None  # pages of fetch; None: those of the stream
         self.host = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
         )
@@ -546,6 +564,9 @@ class Rig:
         self.memory[self.base : self.base + len(data)] = data
         await self.set("STREAM_LENGTH", len(data) // 64)
         await self.set("STREAM_BASE_LO", self.base)
+        first, last = self.window or (self.base >> 12, self.base + len(data) - 1 >> 12)
+        await self.set("FETCH_WINDOW0_FIRST", first)
+        await self.set("FETCH_WINDOW0_LAST", last)
         await self.set("CONTROL", 1)
 
     async def finish(self, polls=5000):
@@ -573,7 +594,8 @@ class Rig:
 def plain(opcode, wait=0, signal=0, **changes):
     """A sound instruction."""
     f = {n: 1 for n in FIELDS[opcode] if n not in ("opcode", "wait", "signal", "layer")}
-    f |= {n: 0 for n in f if "base" in n or n in ("offset", "winograd", "table")}
+    zero = ("offset", "winograd", "table", "half", "pair", "param_stride", "swap")
+    f |= {n: 0 for n in f if "base" in n or n in zero}
     if "pitch" in f:
         f["pitch"] = 2
     return CLASSES[opcode](**f | changes, wait=wait, signal=signal, layer=7)
@@ -617,12 +639,15 @@ async def regs_reset_values_and_access(dut):
             co_lanes=CORE.co_lanes,
             tile_lanes=CORE.tile_lanes,
             data_width=CORE.data_width,
+            products=CORE.products,
         ),
     }
     for n in ("INPUT", "WEIGHT", "PSUM", "OUTPUT", "STEP"):
         known[f"{n}_DEPTH"] = getattr(CORE, f"{n.lower()}_depth")
     expected = {r.offset: known.get(r.name, r.reset) for r in registers.REGISTERS}
-    for offset in [*range(0, 0x200, 4), 0x240, 0x400, 0x800, 0xC40, 0xFFC]:
+    settings = [expected[registers.offset(name)] for name in registers.SETTINGS]
+    expected[registers.offset("SETTINGS_SUM")] = registers.settings_sum(settings)
+    for offset in [*range(0, 0x260, 4), 0x280, 0x400, 0x800, 0xC40, 0xFFC]:
         assert await rig.peek(offset) == expected.get(offset, 0), hex(offset)
     for r in registers.REGISTERS:
         if r.name == "CONTROL":
@@ -631,17 +656,23 @@ async def regs_reset_values_and_access(dut):
         await rig.host.write_dword(r.offset, value)
         if r.access == "rw":
             expected[r.offset] = value
-    for offset in (0x200 + 0x78, 0x400 + 0x60, 0x64, 0x74, 0xA0):  # no register there
+    for offset in (0x250, 0x200 + 0x78, 0x400 + 0x60, 0x64, 0xA0):  # no register there
         await rig.host.write_dword(offset, 0xFFFFFFFF)
+    settings = [expected[registers.offset(name)] for name in registers.SETTINGS]
+    expected[registers.offset("SETTINGS_SUM")] = registers.settings_sum(settings)
     for name in _SHOWN:
         expected[registers.offset(name)] = value = rig.rng.getrandbits(32)
         getattr(dut, name.lower()).value = value
-    for offset in range(0, 0x200, 4):
+    for offset in range(0, 0x260, 4):
         assert await rig.peek(offset) == expected.get(offset, 0), hex(offset)
+    places = [registers.offset(f"{name}_FIRST") for name in WINDOWS]
+    words = [expected[place + half] for place in places for half in (0, 4)]
+    assert int(dut.open_windows.value) == sum(w << 32 * i for i, w in enumerate(words))
     for name in ("TRACE_FIRST", "TRACE_LENGTH", "TRACE_INDEX"):
         assert int(getattr(dut, name.lower()).value) == expected[registers.offset(name)]
     # byte strobes
-    for name in ("WATCHDOG", "SCRATCH_BASE_HI", "IRQ_ENABLE", "STREAM_LENGTH", "TRACE_LENGTH"):
+    for name in ("WATCHDOG", "SCRATCH_BASE_HI", "IRQ_ENABLE", "STREAM_LENGTH", "TRACE_LENGTH",
+                 "READ_WINDOW5_FIRST", "FETCH_WINDOW0_LAST"):  # fmt: skip
         await rig.set(name, 0x11223344)
         await rig.host.write(registers.offset(name) + 2, b"\xaa")
         assert await rig.get(name) == 0x11AA3344
@@ -880,6 +911,35 @@ async def run_bad_opcodes(dut):
         assert sorted(rig.ended) == list(range(index))
     rig.bad_from = 1 << 63
     assert (await rig.run([plain(Opcode.STORE)]))["done"]
+
+
+@cocotb.test()
+async def run_fetches_inside_the_window_alone(dut):
+    """What lies in it is executed first; of what lies outside nothing is asked for."""
+    rig = await rig_of(dut)
+    stream = [plain(o) for o in _OF] * 4
+    page = rig.base >> 12
+    base = rig.base
+    for first, last in (
+        (page, page),
+        (page - 1, page - 1),
+        (page + 1, page + 9),
+        (page + 1, page),
+        (page, page + 1),
+        (page - 1, page),
+    ):
+        for shift in (0, 4096 - 64 * 5):  # the second begins five instructions before the page ends
+            rig.base, rig.window = base + shift, (first, last)
+            status = await rig.run(stream)
+            begins = first <= page <= last
+            if begins and (last > page or not shift):
+                assert status["done"]
+                continue
+            at, where = (5, base + 4096) if begins else (0, rig.base)
+            await rig.expect(status, ErrorCode.OUTSIDE_WINDOW, Engine.FETCH, at, where)
+            assert sorted(rig.ended) == list(range(at))
+    rig.base, rig.window = base, None
+    assert (await rig.run(stream))["done"]
 
 
 @cocotb.test()

@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge, Timer
 
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import RandomCompute, extremes
-from support.rtl.units import CORES, begin, core_of, run_units
+from support.rtl.units import ONE_CORE, begin, core_of, run_units
 from winogen.target import isa
 from winogen.target.isa import FIELDS, Instruction, Opcode, Table
 from winogen.target.numerics import accumulator_bits, wrap
@@ -22,7 +22,7 @@ AT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 Word = tuple[int, int, int, bool, int, tuple[int, ...]]
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", ONE_CORE)
 def test_wg_drain(core: tuple[int, int, int]) -> None:
     run_units(core, "test_wg_drain", TESTS)
 
@@ -39,7 +39,8 @@ class Bench:
         self.forget()
 
     def forget(self) -> None:
-        self.groups: deque[np.ndarray] = deque()  # (accumulator, tile, lane) to come
+        #: To come: (accumulator, tile, lane), and which of them were added to.
+        self.groups: deque[tuple[np.ndarray, np.ndarray]] = deque()
         self.expected: deque[tuple[int, Word]] = deque()  # with the number of the instruction
         self.bits_of: list[int] = []
         self.full = False
@@ -47,7 +48,7 @@ class Bench:
         self.done = 0
 
     async def reset(self) -> None:
-        await begin(self.dut, "drain_start_valid", "drain_full", "drain_idle")
+        await begin(self.dut, "drain_start_valid", "drain_full", "drain_added", "drain_idle")
 
     async def clear(self) -> None:
         self.dut.clear_i.value, self.dut.drain_full.value = 1, 0
@@ -73,7 +74,9 @@ class Bench:
         count, lanes = self.core.tile_lanes, self.core.co_lanes
         for first in range(0, f["images"] * per_image, count):
             data = extremes(self.values, self.bits, (f["accumulators"], count, lanes))
-            self.groups.append(data)
+            added = self.values.random(f["accumulators"]) < 0.8
+            self.groups.append((data, added))
+            data = np.where(added[:, None, None], data, 0)
             sums = self.sums(f, data)
             tiles = range(first, min(first + count, f["images"] * per_image))
             phases = self.entries(Table.PHASE, f["phase_base"], f["phases"])
@@ -116,8 +119,10 @@ class Bench:
         self.full = self.full or (bool(self.groups) and (self.hurry or rng.random() < 0.1))
         dut.drain_full.value = int(self.full)
         index = int(dut.drain_index.value)
-        if self.full and index < len(self.groups[0]):
-            dut.drain_data.value = pack(self.groups[0][index], self.bits)
+        if self.full and index < len(self.groups[0][0]):
+            data, added = self.groups[0]
+            dut.drain_data.value = pack(data[index], self.bits)
+            dut.drain_added.value = int(added[index])
         valid = bool(dut.drain_word_valid.value)
         self.busy = rng.choice((1, 2, 20)) if valid else max(self.busy - 1, 0)
         dut.drain_idle.value = int(not self.busy)
@@ -234,7 +239,8 @@ async def wrong_accumulators(dut) -> None:
         await bench.finish()
         table[name][base + at] = value
         bench.forget()
-        bench.groups.append(np.zeros((3, bench.core.tile_lanes, bench.core.co_lanes), np.int64))
+        zeros = np.zeros((3, bench.core.tile_lanes, bench.core.co_lanes), np.int64)
+        bench.groups.append((zeros, np.ones(3, bool)))
         await bench.run(instruction)
         bench.expected.clear()
         for _ in range(40):

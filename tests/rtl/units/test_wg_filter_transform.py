@@ -9,14 +9,14 @@ from cocotb.triggers import FallingEdge
 
 from support.rtl.bits import pack, unpack
 from support.rtl.random_compute import extremes
-from support.rtl.units import CORES, begin, run_units
+from support.rtl.units import ONE_CORE, begin, run_units
 
 LATENCY = 3
 FILTERS = 2
 G2 = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", ONE_CORE)
 def test_wg_filter_transform(core: tuple[int, int, int]) -> None:
     run_units(core, "test_wg_filter_transform", ["transforms"])
 

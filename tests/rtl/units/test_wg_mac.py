@@ -12,8 +12,8 @@ from cocotb.triggers import FallingEdge
 
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import RandomCompute, extremes
-from support.rtl.units import CORES, begin, core_of, run_units
-from winogen.target import isa
+from support.rtl.units import CORES, ONE_CORE, begin, core_of, run_units
+from winogen.target import isa, packing
 from winogen.target.isa import Instruction, Table
 from winogen.target.winograd import ZERO_POSITION
 
@@ -22,9 +22,13 @@ SLOTS = 8
 READ = 3  # cycles from a step's issue to its addresses
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", ONE_CORE)
 def test_wg_mac(core: tuple[int, int, int]) -> None:
     run_units(core, "test_wg_mac", TESTS)
+
+
+def test_wg_packed_chain() -> None:
+    run_units(CORES[0], "test_wg_mac", ["pairs_of_products", "pairs_beyond_the_conditions"])
 
 
 @cocotb.test()
@@ -52,6 +56,74 @@ async def products(dut) -> None:
             got = unpack(int(dut.array_sum.value), bits, (tiles, lanes))
             np.testing.assert_array_equal(got, total[first])
             assert unpack(int(dut.chain_sum.value), bits, 1)[0] == total[first, 0, 1]
+
+
+async def show_pairs(dut, z, low, high, single, wanted) -> None:
+    """New operands (cycles, lanes) every cycle; ``wanted`` sums (cycles, 2) after the latency."""
+    lanes = core_of(dut).ci_lanes
+    bits = packing.sum_bits(lanes)
+    await begin(dut, "pair_z", "pair_w", "pair_single")
+    for cycle in range(len(z) + lanes + 4):
+        at = min(cycle, len(z) - 1)
+        dut.pair_z.value = pack(z[at], packing.Z_BITS)
+        dut.pair_w.value = pack(np.stack([low[at], high[at]]), packing.WEIGHT_BITS)
+        dut.pair_single.value = int(single[at])
+        await FallingEdge(dut.clk_i)
+        first = cycle - (lanes + 4)
+        if first >= 0:
+            got = unpack(int(dut.pair_sum.value), bits, 2)
+            sums = 1 if single[first] else 2  # of a block alone there is no upper one
+            np.testing.assert_array_equal(got[:sums], wanted[first, :sums])
+            got = unpack(int(dut.packed_sums.value), bits, (2, lanes))
+            assert (got[:sums] == wanted[first, :sums, None]).all()
+        if first > 0:
+            got = unpack(int(dut.array_sums.value), bits, (core_of(dut).tile_lanes, 2, lanes))
+            sums = 1 if single[first - 1] else 2
+            assert (got[:, :sums] == wanted[first - 1, :sums, None]).all()
+
+
+@cocotb.test()
+async def pairs_of_products(dut) -> None:
+    """Both sums are exact for all weights within the conditions, most of them at their ends."""
+    rng = np.random.default_rng(4)
+    shape = (3000, core_of(dut).ci_lanes)
+    z = extremes(rng, packing.Z_BITS, shape)
+    z[::3] = rng.choice([-512, 511], (len(z[::3]), 1))  # the same in all lanes: the largest sums
+    high = extremes(rng, 11, shape).clip(-packing.LARGEST_HIGH)
+    high[::5] = rng.choice([-packing.LARGEST_HIGH, packing.LARGEST_HIGH], (len(high[::5]), 1))
+    low = lowers(rng, shape)
+    single = rng.random(len(z)) < 0.2
+    low[single] = extremes(rng, packing.WEIGHT_BITS, shape)[single]
+    high[single] = 0
+    assert packing.fits_high(high).all() and packing.fits_low(low[~single]).all()
+    await show_pairs(
+        dut, z, low, high, single, np.stack([(low * z).sum(1), (high * z).sum(1)], axis=1)
+    )
+
+
+def lowers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Lower weights (words, lanes), the magnitudes of every other word as large as may be."""
+    low = np.zeros(shape, np.int64)
+    for word in low:
+        left = packing.LARGEST_LOW_SUM
+        for lane in rng.permutation(len(word)):
+            word[lane] = min(left, rng.integers(0, 2048))
+            left -= word[lane]
+    low[::2] = low[::2] * rng.random(low[::2].shape)
+    sign = np.where(rng.random(shape[0]) < 0.5, rng.choice([-1, 1], shape[0]), 0)[:, None]
+    return low * np.where(sign, sign, rng.choice([-1, 1], shape))
+
+
+@cocotb.test()
+async def pairs_beyond_the_conditions(dut) -> None:
+    """What is not exact has the bits that the emulator gives it."""
+    rng = np.random.default_rng(5)
+    shape = (2000, core_of(dut).ci_lanes)
+    z = extremes(rng, packing.Z_BITS, shape)
+    low, high = (extremes(rng, packing.WEIGHT_BITS, shape) for _ in range(2))
+    sums = np.stack(packing.packed_sums(z, low, high), axis=1)
+    assert (sums != np.stack([(low * z).sum(1), (high * z).sum(1)], axis=1)).any()
+    await show_pairs(dut, z, low, high, np.zeros(len(z)), sums)
 
 
 @dataclass(frozen=True)

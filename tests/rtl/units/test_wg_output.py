@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge, Timer
 
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import RandomCompute, extremes
-from support.rtl.units import CORES, begin, core_of, run_units
+from support.rtl.units import ONE_CORE, begin, core_of, run_units
 from winogen.target import isa, numerics
 from winogen.target.isa import Params
 from winogen.target.numerics import Requantiser, accumulator_bits, wrap
@@ -20,7 +20,7 @@ TESTS = ["sums_and_outputs", "wrong_parameters", "output_is_cleared"]
 INPUTS = ("word_valid", "par_we", "act_we")
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", ONE_CORE)
 def test_wg_output(core: tuple[int, int, int]) -> None:
     run_units(core, "test_wg_output", TESTS)
 

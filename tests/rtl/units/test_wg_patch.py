@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import RandomCompute, extremes
-from support.rtl.units import CORES, begin, core_of, run_units
+from support.rtl.units import ONE_CORE, begin, core_of, run_units
 from winogen.target.isa import Instruction, operands
 
 TESTS = [
@@ -22,7 +22,7 @@ SLOTS = 8
 BT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", ONE_CORE)
 def test_wg_patch(core: tuple[int, int, int]) -> None:
     run_units(core, "test_wg_patch", TESTS)
 

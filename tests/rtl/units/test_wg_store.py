@@ -24,8 +24,8 @@ MASK64 = (1 << 64) - 1
     ("width", "lanes", "address"),
     [
         (8, 8, 64),
-        (16, 4, 32),
-        (16, 16, 40),
+        pytest.param(16, 4, 32, marks=pytest.mark.long),
+        pytest.param(16, 16, 40, marks=pytest.mark.long),
         # Words of several beats are the last one's, such addresses the first one's.
         pytest.param(16, 8, 64, marks=pytest.mark.long),
     ],

@@ -22,7 +22,7 @@ INPUTS = [
 ]
 
 
-@pytest.mark.parametrize("ports", [1, 2])
+@pytest.mark.parametrize("ports", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_wg_watch(ports: int) -> None:
     parameters = {"Multipliers": MULTIPLIERS, "ReadPorts": ports}
     tests = ["counters", "watchdog", "oldest", "insight"]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from support.bench import Rig, small
 from support.broken_streams import ILLEGAL, starving
 from support.rtl.logic import (
@@ -19,12 +21,16 @@ from support.rtl.logic import (
     stream,
 )
 from winogen.cost import simulate as cost
+from winogen.emulation.device.emulated import DDR_BASE
 from winogen.target import isa, registers
 from winogen.target.checks import dram_range
 from winogen.target.isa import Opcode, Table
-from winogen.target.registers import Engine, ErrorCode, Segment
+from winogen.target.registers import Access, Engine, ErrorCode, Segment
 
 BURST_BYTES = 128
+PAGE = 4096
+#: Who has the windows of an access.
+OWNERS = {Access.READ: Engine.LOAD, Access.WRITE: Engine.STORE}
 
 
 AXI = [ErrorCode.AXI_SLVERR, ErrorCode.AXI_DECERR]
@@ -247,7 +253,7 @@ def bus_errors_of_fetch(code: ErrorCode, index: int, rig: Rig) -> None:
 
 def bus_errors_of_two_loads(rig: Rig) -> None:
     """The load engine asks for later instructions' bytes before it takes the first one's."""
-    first, second = find(Opcode.LOAD_INPUT, 0), find(Opcode.LOAD_WEIGHTS, 0)
+    first, second = sorted((find(Opcode.LOAD_INPUT, 0), find(Opcode.LOAD_WEIGHTS, 0)))
     address = reach_of(rig, first).start
 
     def provoke() -> None:
@@ -257,6 +263,82 @@ def bus_errors_of_two_loads(rig: Rig) -> None:
         rig.core.set_error(0, 0, ErrorCode.NONE)
 
     check(rig, provoke, ErrorCode.AXI_SLVERR, Engine.LOAD, first, address)
+
+
+def windows_at_every_edge(access: Access, segment: Segment, rig: Rig) -> None:
+    """A page's edge goes through all that the small stream accesses of a segment, 64 bytes a step.
+
+    Pages of one side are closed. The emulator says what must come of it: error, address, and for
+    stores all of memory.
+    """
+    board = rig.board
+    model = Rig(board, fuse=False)
+    spans = [
+        span for x in stream(board)
+        if (span := dram_range(x, board.core)) and span[0] is segment
+        and (x.engine is Engine.STORE) == (access is Access.WRITE)
+    ]  # fmt: skip
+    assert spans
+    stop = max(span[2] for span in spans)
+    edge = Rig.BASES[segment] + 8 * PAGE
+    refused = 0
+    for before in range(0, stop + 64, 64 * (1 + stop // 2048)):
+        for window in ((0, edge // PAGE - 1), (edge // PAGE, 0xFFFF_FFFF)):
+            seen = []
+            for r in (model, rig):
+                restore(r)
+                r.memory.device_write(edge - before, r.bytes(segment, 1 << 13))
+                r.set(f"{segment.name}_BASE", edge - before)
+                r.open(access, window)
+                r.start(stream(board))
+                r.open(access, (0, 0xFFFF_FFFF))
+                names = ("ERROR_CODE", "ERROR_INSTRUCTION", "ERROR_ADDRESS", "STATUS", "IRQ_STATUS")
+                memory = r.memory.device_read(DDR_BASE, r.memory.size)
+                seen.append(({n: r.get(n) for n in names}, memory.copy()))
+                r.set("IRQ_STATUS", 3)
+            assert seen[1][0] == seen[0][0], (before, window)
+            error = seen[0][0]["ERROR_CODE"]
+            assert error in (0, ErrorCode.OUTSIDE_WINDOW | OWNERS[access] << 8)
+            if not error or access is Access.WRITE:
+                assert np.array_equal(seen[0][1], seen[1][1]), (before, window)
+            refused += bool(error)
+    assert refused > stop // 64 // (1 + stop // 2048)
+    restore(rig)
+    assert_right(rig)
+
+
+def closed_windows(rig: Rig) -> None:
+    """As after a reset: the first access of all is refused, and the bus sees nothing of it."""
+
+    def provoke() -> None:
+        for access in Access:
+            rig.open(access)
+        beats = rig.core.beats()
+        rig.start(stream(rig.board))
+        assert rig.core.beats() == beats
+        for access in Access:
+            rig.open(access, (0, 0xFFFF_FFFF))
+
+    check(rig, provoke, ErrorCode.OUTSIDE_WINDOW, Engine.FETCH, 0, rig.STREAM)
+
+
+def fetch_windows(count: int, rig: Rig) -> None:
+    """Instructions before the end of the window are executed first."""
+    code = isa.encode(stream(rig.board))
+    edge = rig.STREAM + 8 * PAGE
+
+    def provoke() -> None:
+        rig.memory.device_write(edge - 64 * count, code)
+        rig.set("STREAM_BASE", edge - 64 * count)
+        rig.open(Access.FETCH, (0, edge // PAGE - 1))
+        rig.set("STREAM_LENGTH", len(stream(rig.board)))
+        rig.set("CONTROL", registers.pack("CONTROL", start=1))
+        assert rig.fields("STATUS")["error"]
+        done = cost.simulate(stream(rig.board)[:count], rig.board).completed if count else 0
+        assert rig.get("INSTRUCTIONS") == done
+        rig.open(Access.FETCH, (0, 0xFFFF_FFFF))
+
+    check(rig, provoke, ErrorCode.OUTSIDE_WINDOW, Engine.FETCH, count, edge)
 
 
 def a_deadlock(rig: Rig) -> None:

@@ -29,15 +29,16 @@ DEPTHS = {
 }
 
 
-def core_config(data_width: int, lanes: int, tile_lanes: int) -> CoreConfig:
+def core_config(data_width: int, lanes: int, tile_lanes: int, products: int = 1) -> CoreConfig:
     """A configuration with the memories of :data:`DEPTHS`."""
-    return CoreConfig(data_width, lanes, lanes, tile_lanes, *DEPTHS.values(), read_ports=1)
+    shape = data_width, lanes, lanes, tile_lanes
+    return CoreConfig(*shape, *DEPTHS.values(), read_ports=1, products=products)
 
 
 def parameters(core: CoreConfig) -> dict[str, int]:
     """Build parameters of the logic for such a configuration."""
     widths = {"DataWidth": core.data_width, "Lanes": core.ci_lanes, "TileLanes": core.tile_lanes}
-    return {**widths, **DEPTHS}
+    return {**widths, **DEPTHS, "Products": core.products}
 
 
 def extremes(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -153,7 +154,15 @@ class RandomCompute:
             "output_columns": rng.randint(0, 12),
             "stride_y": rng.randint(1, 4),
             "stride_x": rng.randint(1, 4),
+            **self._pair(),
         }
+
+    def _pair(self) -> dict[str, int]:
+        rng = self.rng
+        if self.core.products == 1 or rng.random() < 0.3:
+            return {"pair": 0, "param_stride": 0, "swap": 0}
+        stride = rng.randrange(self.core.param_depth)
+        return {"pair": 1, "param_stride": stride, "swap": rng.choice((0, rng.getrandbits(32)))}
 
     def _origin(self) -> int:
         wild = -(1 << 15), (1 << 15) - 1, self.rng.randint(-9, 9)
@@ -161,12 +170,13 @@ class RandomCompute:
 
     def _bases(self, f: dict[str, int]) -> None:
         core, tiles = self.core, f["images"] * f["tiles_y"] * f["tiles_x"]
+        outputs = 1 + f["pair"]
         sizes = {
             "input": f["images"] * f["blocks"] * f["rows"] * f["pitch"],
             "weight": f["blocks"] * f["weight_stride"],
-            "psum": tiles * f["phases"] * f["tile"] ** 2,
-            "output": f["images"] * f["output_rows"] * f["output_columns"],
-            "param": 1,
+            "psum": tiles * outputs * f["phases"] * f["tile"] ** 2,
+            "output": outputs * f["images"] * f["output_rows"] * f["output_columns"],
+            "param": 1 + f["param_stride"],
         }
         for name, size in sizes.items():
             last = getattr(core, f"{name}_depth") - size
@@ -196,9 +206,10 @@ class RandomCompute:
         # No two outputs at one word: which one stays is not defined.
         places = rng.sample(range(f["stride_y"] * f["stride_x"]), f["phases"])
         beyond = [(rng.choice((0, 0, 0, 1, 50)), rng.choice((0, 0, 0, 1, 50))) for _ in places]
+        params = self.core.param_depth - f["param_base"] - f["param_stride"]
         columns = {
             "row": [p // f["stride_x"] + f["stride_y"] * y for p, (y, _) in zip(places, beyond)],
             "column": [p % f["stride_x"] + f["stride_x"] * x for p, (_, x) in zip(places, beyond)],
-            "param": [rng.randrange(self.core.param_depth - f["param_base"]) for _ in places],
+            "param": [rng.randrange(params) for _ in places],
         }
         f["phase_base"] = self.entries(Table.PHASE, columns)

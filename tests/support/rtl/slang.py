@@ -84,7 +84,7 @@ def single_modules() -> list[Top]:
 
 
 def cores() -> list[CoreConfig]:
-    """The boards' builds, and the smallest with the other number of read ports."""
+    """The boards' builds, the smallest with the other number of read ports, and with pairs."""
     found = []
     for name in board_names():
         for bits in (8, 16):
@@ -92,7 +92,8 @@ def cores() -> list[CoreConfig]:
                 found.append(load_board(name, bits).core)
     tiny = [core for core in found if core.read_ports == 1]
     assert {core.data_width for core in tiny} == {8, 16}
-    return [*found, *(replace(core, read_ports=2) for core in tiny)]
+    pairs = [replace(core, products=2) for core in tiny if core.data_width == 8]
+    return [*found, *(replace(core, read_ports=2) for core in tiny), *pairs]
 
 
 def builds() -> list[Top]:

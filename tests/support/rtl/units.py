@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
@@ -18,8 +19,13 @@ from support.rtl.runner import run
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Instruction
 
+_SHAPE = ("DataWidth", "Lanes", "TileLanes", "Products")
 #: Data width, lanes and tile lanes of the two builds.
 CORES = [(8, 8, 3), (16, 4, 1)]
+#: One with two products a multiplier.
+PACKED = (8, 8, 2, 2)
+#: The same for units that take half a minute each: the second is left to the long sweeps.
+ONE_CORE = [CORES[0], pytest.param(CORES[1], marks=pytest.mark.long)]
 
 
 def run_unit(
@@ -33,14 +39,14 @@ def run_unit(
     run(top, sources, test_module, dict(parameters), testcase=list(tests))
 
 
-def run_units(core: tuple[int, int, int], test_module: str, tests: Sequence[str]) -> None:
+def run_units(core: tuple[int, ...], test_module: str, tests: Sequence[str]) -> None:
     """Run cocotb tests of ``test_module`` on tb_units with the memories of random_compute.py."""
     run_unit("tb_units", test_module, parameters(core_config(*core)), tests)
 
 
 def core_of(dut) -> CoreConfig:
     """The configuration that tb_units was built with."""
-    return core_config(*(int(getattr(dut, n).value) for n in ("DataWidth", "Lanes", "TileLanes")))
+    return core_config(*(int(getattr(dut, n).value) for n in _SHAPE))
 
 
 async def begin(dut, *inputs: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 
 from support.bench import small
 from support.command_line import pixels, refuse, run
+from support.places import ROOT
 from winogen.cli import main as cli
 from winogen.cli.main import main
 from winogen.common import files
@@ -100,7 +102,7 @@ def test_run_a_folder(capsys, model, out):
     assert [p.name for p in out.iterdir()] == ["a.png"]
     for layer in ("fc", "up", "out"):
         assert re.search(rf"^{layer}\b.*(winograd|direct)", text, re.M)
-    assert "images/s on tiny at 100 MHz" in text
+    assert "images/s on tiny, " in text
 
 
 def test_the_seed_makes_the_images(capsys, program, out):
@@ -750,3 +752,45 @@ def test_a_reader_that_has_seen_enough(tmp_path):
 def test_progress_is_only_for_terminals(program, out):
     done = process("run", program, "-n", 2, "-o", out / "a.npy")
     assert "\r" not in done.stdout + done.stderr
+
+
+def test_the_page_on_checking_shows_what_the_command_prints(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # nothing was measured
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "use" / "check.md").read_text()
+    assert run(capsys, "check", "tests/data/onnx_files/dcgan-torchscript-18.onnx") in page
+
+
+def test_check_says_with_its_code_whether_a_network_runs(capsys, out):
+    path = out / "net.yaml"
+    path.write_text("input: {image: [1, 8, 8]}\nlayers: [{name: a, op: maxpool}]\n")
+    assert main(["check", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "operation 'maxpool' is not supported; supported are linear" in captured.out
+    assert "unknown model 'dgits'; did you mean 'digits'" in refuse(capsys, out, "check", "dgits")
+    assert "unknown board 'z2'" in refuse(capsys, out, "check", "digits", "--board", "z2")
+    assert "leave --image-size out" in refuse(capsys, out, "check", "digits", "--image-size", "8x8")
+    assert sorted(out.iterdir()) == [path]  # it writes nothing
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, and those of its commands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from parsers(below)
+
+
+def test_every_example_of_the_help_is_understood():
+    found = 0
+    for parser in parsers(cli._parser()):
+        for line in (parser.epilog or "examples:").splitlines()[1:]:
+            command, explained = re.split(" {2,}", line.strip())
+            assert explained
+            assert command.startswith(parser.prog), "an example is of the command that shows it"
+            cli._parser().parse_args(command.split()[1:])
+            assert line in parser.format_help().splitlines(), "each on a line of its own"
+            found += 1
+    assert found > 20

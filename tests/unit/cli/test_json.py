@@ -57,7 +57,7 @@ def said(capsys, *arguments: object, code: int = 0) -> tuple[dict[str, Any], str
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     assert found["winogen"] == __version__
-    documented = set(re.findall(r"`(\w+)`", PAGE.read_text()))
+    documented = set(re.findall(r"`([\w ]+)`", PAGE.read_text()))
     undocumented = members({k: v for k, v in found.items() if k != "counters"}) - documented
     assert not undocumented
     return found, captured.err
@@ -134,6 +134,97 @@ def test_a_refusal_is_an_object_too(capsys, tmp_path):
     found, text = said(capsys, "info", tmp_path / "none.wg", code=2)
     assert set(found) == {"winogen", "error", "warnings"}
     assert text == f"winogen: {found['error']}\n"
+
+
+WRONG_WORDS = [
+    (["run", "digits", "--nubmer", "3"], "did you mean '--number'?"),
+    (["run", "digits", "-n", "many"], "'many' is no whole number"),
+    (["info"], "required: model"),
+    (["info", "digits", "fsrcnn-x2"], "'fsrcnn-x2' is one word too many"),
+    (["compile", "digits", "--bits", "9"], "'9' is not possible"),
+    (["modles"], "did you mean 'models'?"),
+    (["doctor", "--bits", "eight"], "'eight' is no whole number"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG_WORDS)
+@pytest.mark.parametrize("flag", ["--json", "--js"])
+def test_wrong_words_are_an_object_on_one_line(capsys, words, message, flag):
+    for arguments in ([*words, flag], [words[0], flag, *words[1:]]):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        captured = capsys.readouterr()
+        assert end.value.code == 2
+        assert captured.out.count("\n") == 1
+        found = json.loads(captured.out)
+        assert set(found) == {"winogen", "error", "warnings"}
+        assert (found["winogen"], found["warnings"]) == (__version__, [])
+        assert message in found["error"]
+        assert captured.err == f"winogen: {found['error']}\n"
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG_WORDS)
+def test_without_json_wrong_words_print_no_object(capsys, words, message):
+    with pytest.raises(SystemExit):
+        main(words)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+
+
+def test_a_file_of_json_is_no_object_on_standard_output(capsys):
+    with pytest.raises(SystemExit):
+        main(["overlay", "report", "--json", "f.json", "--bits", "many"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "not enough memory"),
+        (OSError(28, "No space left on device", "x.png"), "x.png: No space left on device"),
+    ],
+)
+def test_errors_of_the_system_are_an_object_too(capsys, monkeypatch, error, words):
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("winogen.network.zoo.model_names", fail)
+    found, text = said(capsys, "models", code=2)
+    assert words in found["error"]
+    assert text == f"winogen: {found['error']}\n"
+
+
+def test_check(capsys, model, tmp_path):
+    found, text = said(capsys, "check", model, "--board", "tiny")
+    assert found["runs"] is True and found["problems"] == []
+    assert (found["model"], found["kind"]) == (str(model), "model folder")
+    assert found["input_shape"] == found["output_shape"] == [1, 8, 8]
+    assert [x["operation"] for x in found["layers"]] == ["conv", "clamp"]
+    assert (found["multiply_adds"], found["parameters"]) == (9 * 64, 10)
+    assert [p["data_width"] for p in found["predictions"]] == [8, 16]
+    assert all(p["runs"] and p["images_per_second"] > 0 for p in found["predictions"])
+    assert "It runs." in text
+    path = tmp_path / "bad.yaml"
+    path.write_text("input: {latent: 3}\nlayers: [{name: a, op: lstm}, {name: b, op: gru}]\n")
+    found, text = said(capsys, "check", path, code=1)
+    assert found["runs"] is False and len(found["problems"]) == 2
+    assert found["input_shape"] is None and found["predictions"] == []
+    assert "2 things cannot run" in text
+
+
+def test_check_of_what_is_no_network(capsys, program, tmp_path):
+    assert said(capsys, "check", tmp_path / "none.onnx", code=2)[0]["error"]
+    assert (
+        "leave --board out"
+        in said(capsys, "check", "digits", "--all-boards", "--board", "tiny", code=2)[0]["error"]
+    )
+    assert (
+        "--window cannot change"
+        in said(capsys, "check", program, "--window", "8x8", code=2)[0]["error"]
+    )
+    found, _ = said(capsys, "check", program)
+    assert found["runs"] and found["facts"]["compiled for"].startswith("tiny, 8 bits")
 
 
 def test_numbers_that_json_does_not_know(capsys, model, tmp_path):

@@ -88,11 +88,11 @@ RUN = """
     from winogen.cli import main as cli
     from winogen.runtime import generator, runner
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    real = runner.Runner.run
+    real = runner.Runner._run_stream
     def run(self, *arguments):
         print("running", flush=True)
         return real(self, *arguments)
-    runner.Runner.run = run
+    runner.Runner._run_stream = run
     real_reset = generator.Generator.close
     def close(self):
         real_reset(self)

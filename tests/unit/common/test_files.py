@@ -188,6 +188,19 @@ def test_nobody_waits_for_ever_at_a_pipe(tmp_path, monkeypatch):
         os.close(reader)
 
 
+def test_a_short_write_goes_on(tmp_path, monkeypatch):
+    """A pipe may take fewer bytes than it is given."""
+    real = os.write
+    monkeypatch.setattr(files.os, "write", lambda file, data: real(file, data[:3]))
+    read, write = os.pipe()
+    try:
+        write_atomically(Path(f"/proc/self/fd/{write}"), b"seven bytes")
+    finally:
+        os.close(write)
+    with open(read, "rb") as file:
+        assert file.read() == b"seven bytes"
+
+
 def test_a_socket_is_refused(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s"))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import re
 import sys
+import threading
+import time
+from collections.abc import Callable
 
 import pytest
 
-from winogen.common.progress import Progress
+from winogen.common.progress import Progress, free_line
 from winogen.common.text import did_you_mean, meant, table
 
 HEADER = ["layer", "mode", "cycles", "ratio"]
@@ -70,6 +73,7 @@ def test_every_value_is_shown_whatever_the_width(columns, narrow):
 def test_progress_never_takes_more_than_a_line(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("winogen.common.progress._TICK_SECONDS", 1e3)
     stream = Terminal()
     with Progress("compiling a network with a long name", 7, stream) as progress:
         progress.update(3)
@@ -79,6 +83,70 @@ def test_progress_never_takes_more_than_a_line(monkeypatch):
     assert all(len(line) < 40 and "\n" not in line for line in shown)
     assert re.search(r"\.\.\.  \d+ s$", shown[2])
     assert not re.search(r"\x1b\[[0-9;]*m", stream.getvalue())  # no colour to turn off
+
+
+def lines(stream: Terminal) -> list[str]:
+    """What has stood on the line, one after the other, without the seconds."""
+    return [re.sub(r"  \d+ s$", "", text) for text in stream.getvalue().split("\r\x1b[K")]
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def terminal(monkeypatch) -> Terminal:
+    """A terminal on which progress is written anew without delay."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("winogen.common.progress._TICK_SECONDS", 0.01)
+    return Terminal()
+
+
+def test_progress_goes_on_while_the_work_is_silent(terminal):
+    """And it is over when the work is: nothing is written after its end."""
+    with Progress("compiling", stream=terminal) as progress:
+        wait_for(lambda: lines(terminal).count("compiling") > 2)
+        progress.stage("packing")
+        wait_for(lambda: lines(terminal).count("compiling: packing") > 2)
+    assert lines(terminal)[-1] == ""
+    assert not [t for t in threading.enumerate() if t.name == "progress"]
+
+
+def test_progress_within_another_takes_its_place(terminal):
+    with Progress("outer", stream=terminal):
+        with Progress("inner", stream=terminal):
+            wait_for(lambda: lines(terminal).count("inner") > 2)
+            since = lines(terminal).index("inner")
+            assert set(lines(terminal)[since:]) == {"inner"}
+        before = lines(terminal).count("outer")
+        wait_for(lambda: lines(terminal).count("outer") > before)
+
+
+def test_what_is_to_stay_has_a_line_of_its_own(terminal):
+    with Progress("compiling", stream=terminal):
+        for _ in range(50):
+            with free_line(terminal):
+                terminal.write("winogen: ")
+                time.sleep(0.001)
+                terminal.write("warning\n")
+    assert terminal.getvalue().count("\r\x1b[Kwinogen: warning\n") == 50
+
+
+def test_a_terminal_that_is_gone_ends_no_work(monkeypatch, terminal):
+    with Progress("compiling", stream=terminal):
+        wait_for(lambda: lines(terminal).count("compiling") > 1)
+        failed = threading.Event()
+
+        def fail(text: str) -> int:
+            failed.set()
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(terminal, "write", fail)
+        wait_for(failed.is_set)
+        monkeypatch.undo()
 
 
 def test_a_terminal_that_cannot_erase_shows_no_progress(monkeypatch):

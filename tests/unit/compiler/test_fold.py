@@ -14,7 +14,7 @@ from winogen.compiler.block import JOINS, Block
 from winogen.compiler.convolutions import HANDLERS, fold_upsample
 from winogen.compiler.fold import fold
 from winogen.network import reference
-from winogen.network.graph import OPERATIONS, POINTWISE, Graph
+from winogen.network.graph import OPERATIONS, POINTWISE, Graph, InputSpec, Node
 
 TOLERANCE = 1e-4
 
@@ -457,3 +457,21 @@ def test_random_networks(graph):
 def test_every_operation_has_a_handler():
     assert set(JOINS) == set(POINTWISE)
     assert set(HANDLERS) == set(OPERATIONS) - set(POINTWISE)
+
+
+def test_all_layers_that_cannot_be_folded_are_told_at_once():
+    nodes = [
+        Node(
+            name,
+            "linear",
+            (source,),
+            {"shape": (2, 2, 2)},
+            {"weight": np.ones((8, 8), np.float32)},
+        )
+        for name, source in (("a", "input"), ("b", "a"))
+    ]
+    graph = Graph("net", InputSpec((2, 2, 2), "image"), [*nodes, Node("c", "tanh", ("b",))])
+    told = r"2 things in it cannot run: \(1\) layer 'a': a linear layer .*; \(2\) layer 'b': "
+    with pytest.raises(UnsupportedLayerError, match=told) as caught:
+        fold(graph)
+    assert len(caught.value.problems) == 2

@@ -21,13 +21,16 @@ from support.races import (
     CHANNELS,
     ENGINES,
     Chooser,
+    Doubt,
     clocks,
+    doubt,
     engines,
     greedy,
     interleave,
     matched_tokens,
     races,
 )
+from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
 from support.strategies import examples, networks
 from winogen.compiler.compile import Compiled, compile_graph
@@ -105,6 +108,34 @@ def test_every_order_gives_the_same_bytes(case):
 @pytest.mark.parametrize("case", CASES)
 def test_no_stream_has_a_race(case):
     assert_no_race(*network(case))
+
+
+def test_no_race_where_every_memory_goes_round():
+    """More blocks of channels than there are parameters, over more words than any memory has."""
+    b = GraphBuilder(0, (8, 9, 9))
+    b.conv(80, 3)
+    b.conv(8, 3)
+    b.activation("tanh")
+    board = load_board("tiny")
+    compiled = compile_graph(b.graph(), board, batch=2)
+    assert_no_race(compiled, board)
+    again: Counter[str] = Counter()
+    for x in compiled.program.streams[-1].instructions():
+        place = "output_base" if x.opcode is Opcode.COMPUTE else "base"
+        if x.opcode is not Opcode.LOAD_TABLE and getattr(x, place) == 0:
+            again[x.opcode.name] += 1
+    assert min(again[x.name] for x in Opcode if x is not Opcode.LOAD_TABLE) > 1
+
+
+def test_no_race_where_images_are_stored_and_loaded_one_after_the_other():
+    b = GraphBuilder(0, (4, 10, 10))
+    for _ in range(3):
+        b.conv(4, 3)
+    board = load_board("tiny")
+    compiled = compile_graph(b.graph(), board, batch=4)
+    moved = [x for x in compiled.program.streams[-1].instructions() if hasattr(x, "images")]
+    assert {x.images for x in moved} == {1}
+    assert_no_race(compiled, board)
 
 
 @pytest.mark.parametrize("name", ["tiny", "pynq-z2"])
@@ -206,6 +237,27 @@ def test_a_token_given_too_early_is_a_race():
     assert caught > 5
 
 
+def test_what_only_time_decides():
+    """A race over a table or a parameter may make an instruction illegal, one over data may not."""
+    compiled, board = network("small")
+    instructions, weights = largest("small"), compiled.program.weights
+    where = Rig.BASES, Rig.STREAM + (8 << 20)
+    assert doubt(instructions, board, weights, *where) == Doubt([], set())
+    seen: Counter[bool] = Counter()
+    for giver, taker in matched_tokens(instructions):
+        found = doubt(without(instructions, giver, taker), board, weights, *where)
+        assert bool(found.races) == bool(races(without(instructions, giver, taker), board, weights))
+        deciding = {"STEP", "ACCUMULATOR", "PHASE", "param"}
+        readers = {
+            r.other for r in found.races
+            if r.memory in deciding and instructions[r.other].opcode is Opcode.COMPUTE
+        }  # fmt: skip
+        # Only what a store leaves for a later load reaches from data to a table.
+        assert found.failing == readers
+        seen[bool(readers)] += bool(found.races)
+    assert min(seen[True], seen[False]) > 0
+
+
 # The assigner by itself
 
 
@@ -249,6 +301,17 @@ def test_a_write_waits_for_readers_of_any_part():
     reader = _compute(assigner, Access("a", 4, 8, False))
     writer = _load(assigner, Access("a", 0, 8, True))
     assert (reader.signal, writer.wait) == (1, 2)
+
+
+def test_a_write_stands_for_no_more_than_it_covers():
+    assigner = TokenAssigner()
+    _load(assigner, Access("a", 0, 8, True))
+    _compute(assigner, Access("a", 0, 4, True))
+    store = blank(Opcode.STORE)
+    assigner.add(store, [Access("a", 0, 8, False)])
+    assert store.wait == 1 << Engine.LOAD | 1 << Engine.COMPUTE
+    assigner.add(other := blank(Opcode.STORE), [Access("a", 0, 4, False)])
+    assert other.wait == 0
 
 
 def test_no_more_tokens_under_way_than_a_counter_holds():

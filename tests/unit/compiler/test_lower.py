@@ -27,6 +27,8 @@ from winogen.compiler.lower import (
     zero_padded_multiplies,
 )
 from winogen.compiler.shape import ConvShape
+from winogen.compiler.sizes import engine_cycles
+from winogen.target.board import load_board
 
 G2 = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 BT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
@@ -315,6 +317,34 @@ def test_auto_takes_the_cheapest(shape):
     assert costs[Mode.AUTO] == min(costs[Mode.WINOGRAD], costs[Mode.DIRECT])
     assert lower(shape).mode in (Mode.WINOGRAD, Mode.DIRECT)
     assert costs[Mode.ZERO_PADDED] >= costs[Mode.DIRECT]
+
+
+def test_among_equals_direct_mode_is_taken():
+    """A 1 x 1 kernel has four steps a tile in both modes; Winograd reads two more patch rows."""
+    shape = ConvShape(False, (1, 1), (1, 1), (0, 0), (8, 8), (8, 8))
+    costs = {m: lower(shape, mode=m).cycles_per_block for m in (Mode.WINOGRAD, Mode.DIRECT)}
+    assert costs[Mode.WINOGRAD] == costs[Mode.DIRECT]
+    assert lower(shape).mode is Mode.DIRECT
+
+
+def test_what_is_free_is_chosen_by_the_cost_that_is_given():
+    shape = ConvShape(False, (3, 3), (1, 1), (1, 1), (9, 9), (9, 9))
+    few = {m: lower(shape, mode=m) for m in (Mode.WINOGRAD, Mode.DIRECT)}
+    assert few[Mode.DIRECT].tile == 1  # single outputs waste no steps on the rim
+    large = lower(shape, mode=Mode.DIRECT, cost=lambda c: -c.tile)
+    assert (large.mode, large.tile) == (Mode.DIRECT, 2)
+    assert lower(shape, mode=Mode.ZERO_PADDED, cost=lambda c: -c.tile).tile == 2
+    assert lower(shape, cost=lambda c: c.mode is Mode.DIRECT).mode is Mode.WINOGRAD
+
+
+def test_odd_grids_have_large_tiles_where_the_rim_costs_less():
+    """A 1 x 1 layer of two blocks: four outputs a tile keep drain and patches busy no longer."""
+    shape = ConvShape(False, (1, 1), (1, 1), (0, 0), (371, 492), (371, 492))
+    core = load_board("pynq-z2").core
+    chosen = lower(shape, cost=lambda c: engine_cycles(c, (2,), core))
+    assert (chosen.mode, chosen.tile) == (Mode.DIRECT, 2)
+    small = lower(shape, mode=Mode.DIRECT)
+    assert engine_cycles(small, (2,), core) > 2 * engine_cycles(chosen, (2,), core)
 
 
 @examples(100)

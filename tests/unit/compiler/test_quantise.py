@@ -151,7 +151,7 @@ def test_strided_convolutions_that_leave_samples_over(size, kernel, stride):
     [
         ("dcgan_mnist28_ganjax", 39.1),
         ("dcgan_faces32_fletcher", 42.0),
-        ("dcgan_anime64_keras", 26.0),
+        pytest.param("dcgan_anime64_keras", 26.0, marks=pytest.mark.long),
     ],
 )
 def test_trained_networks_reach_what_a_good_quantiser_reaches(folder, bar8):

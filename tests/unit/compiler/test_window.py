@@ -24,12 +24,20 @@ def test_images_are_cut_into_even_parts():
     axis = AxisLocality(2, 1, 1, 15, 16)
     assert window_length(200, 256, axis) == 200
     assert window_length(256, 256, axis) == 256
-    assert window_length(257, 256, axis) == 137
+    assert window_length(257, 256, axis) == 138
     for size in range(300, 2000, 37):
         length = window_length(size, 256, axis)
         found = spans(size, length, 2 * length, axis, "rows")
         assert length <= 256
-        assert len(found) * length < size + 17 * len(found)
+        assert len(found) * length < size + 18 * len(found)
+        assert length % 2 == 0
+
+
+def test_windows_keep_the_strides_phase_whether_even_or_not():
+    axis = AxisLocality(1, 2, 2, 15, 16)
+    for size in (301, 302):
+        length = window_length(size, 256, axis)
+        assert (size - length) % axis.step == 0
 
 
 def test_windows_are_as_large_as_memory_allows(fsrcnn):

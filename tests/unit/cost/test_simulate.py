@@ -30,8 +30,10 @@ BOARD = replace(load_board("pynq-z2"), clock_mhz=100, dram_mb_s=800, dram_latenc
 #: Twice what the two read ports take.
 FAST = replace(BOARD, dram_mb_s=3200)
 LOAD, COMPUTE, STORE = 1, 2, 4  # bits of wait and signal
-#: The first instruction's first beat: 9 cycles to start, 10 of latency; then its 8 beats.
-FETCHED = 9 + 10 + 8
+#: Cycles in which a burst's window is checked.
+CHECKED = 2
+#: The first instruction's first beat: 10 cycles to start, 10 of latency; then its 8 beats.
+FETCHED = 10 + CHECKED + 10 + 8
 #: Cycles from the end of an instruction to the beginning of one that waited for it.
 TOKEN = 2
 
@@ -106,9 +108,11 @@ def test_multiplies():
     assert instruction_work(compute(7, blocks=5), BOARD).multiplies == 3 * 5 * 36 * 192
 
 
-#: From a load's begin to its first data (2 to size a run, 5 on the way, the latency), and from its
-#: last data to its end.
-ASKED, WRITTEN = 2 + 5 + 10, 3 + 2
+#: From a load's begin to its first data (2 to size a run, 5 and the check on the way, the latency),
+#: and from its last data to its end.
+ASKED, WRITTEN = 2 + 5 + CHECKED + 10, 3 + 2
+#: From a store's begin to its first beat.
+SENT = 8 + CHECKED
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_loads(made, cycles):
 def test_ports_limit_a_transfer_where_dram_does_not():
     assert alone(load(96), FAST) == ASKED + 96 // 2 + WRITTEN
     assert alone(load(16), FAST) == ASKED + 16 + WRITTEN  # a burst is not divided
-    assert alone(store(96), FAST) == 8 + 96 + 10  # stores have one port
+    assert alone(store(96), FAST) == SENT + 96 + 10  # stores have one port
 
 
 def test_latency_limits_short_bursts():
@@ -156,23 +160,23 @@ def test_ports_take_bursts_in_turn():
     [
         # Set-up 9, 12 reads and 6 for their pipeline; 36 steps and 15 for their sums; the drain of
         # 9 accumulators in 12, and of three more phases in 12, because 12 words leave meanwhile;
-        # the last 12 words, and 5 cycles to the partial sums.
-        (compute(3), 9 + 12 + 6 + 36 + 15 + 4 * 12 + 12 + 5),
-        (compute(3, last=1), 9 + 12 + 6 + 36 + 15 + 4 * 12 + 12 + 22),
+        # the last 12 words, and 6 cycles to the partial sums.
+        (compute(3), 9 + 12 + 6 + 36 + 15 + 4 * 12 + 12 + 6),
+        (compute(3, last=1), 9 + 12 + 6 + 36 + 15 + 4 * 12 + 12 + 23),
         # One tile: 4 reads, 9 + 1 cycles for each phase, 2 for the group.
-        (compute(1), 9 + 4 + 6 + 36 + 15 + 4 * 10 + 2 + 4 + 5),
+        (compute(1), 9 + 4 + 6 + 36 + 15 + 4 * 10 + 2 + 4 + 6),
         # A second group of one tile waits for the drain of the first.
-        (compute(4), 9 + 12 + 6 + 36 + 15 + 4 * 12 + 4 * 10 + 2 + 4 + 5),
+        (compute(4), 9 + 12 + 6 + 36 + 15 + 4 * 12 + 4 * 10 + 2 + 4 + 6),
         # The steps of other blocks and groups.
-        (compute(3, blocks=5), 9 + 12 + 6 + 5 * 36 + 15 + 4 * 12 + 12 + 5),
-        (compute(60, blocks=5), 9 + 12 + 6 + 20 * 5 * 36 + 15 + 4 * 12 + 12 + 5),
+        (compute(3, blocks=5), 9 + 12 + 6 + 5 * 36 + 15 + 4 * 12 + 12 + 6),
+        (compute(60, blocks=5), 9 + 12 + 6 + 20 * 5 * 36 + 15 + 4 * 12 + 12 + 6),
         # 12 reads a block take longer than 3 steps; with squares (2 columns) they are 6.
-        (compute(3, blocks=5, steps=3), 9 + 12 + 6 + 4 * 12 + 3 + 15 + 4 * 12 + 12 + 5),
+        (compute(3, blocks=5, steps=3), 9 + 12 + 6 + 4 * 12 + 3 + 15 + 4 * 12 + 12 + 6),
         (compute(3, blocks=5, steps=3, patch_columns=2),
-         9 + 6 + 6 + 4 * 6 + 3 + 15 + 4 * 12 + 12 + 5),
+         9 + 6 + 6 + 4 * 6 + 3 + 15 + 4 * 12 + 12 + 6),
         # One step, one accumulator: a half comes back after 1 + 16 + 4 cycles, for two groups.
         (compute(30, steps=1, accumulators=1, phases=1, tile=1, patch_rows=1, patch_columns=1),
-         9 + 3 + 6 + 4 * 21 + 4 + 1 + 15 + 4 + 3 + 5),
+         9 + 3 + 6 + 4 * 21 + 4 + 1 + 15 + 4 + 3 + 6),
     ],
 )  # fmt: skip
 def test_computes(made, cycles):
@@ -200,13 +204,13 @@ def test_a_chain_by_hand():
     line = simulate(stream, BOARD)
     begin = FETCHED + handed(7)
     loaded = begin + ASKED + 100 + WRITTEN
-    computed = loaded + TOKEN + 143
-    stored = computed + TOKEN + 8 + 10 + 10  # first beat, 10 words, latency to the response
+    computed = loaded + TOKEN + 144
+    stored = computed + TOKEN + SENT + 10 + 10  # first beat, 10 words, latency to the response
     assert line.start == [begin, loaded + TOKEN, computed + TOKEN]
     assert line.end == [loaded, computed, stored]
     assert line.cycles == stored
     assert {e: t.busy for e, t in line.engines.items()} == {
-        Engine.LOAD: loaded - begin, Engine.COMPUTE: 143, Engine.STORE: 28
+        Engine.LOAD: loaded - begin, Engine.COMPUTE: 144, Engine.STORE: SENT + 20
     }  # fmt: skip
     # The others come 8 + 1 + check + 4 + 1 cycles one after the other, and wait from then on.
     second = begin + 14 + 19

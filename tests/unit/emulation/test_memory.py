@@ -100,6 +100,16 @@ def test_the_version_grows_with_what_the_device_sees(memory):
     assert before < flushed < written
 
 
+def test_what_was_changed_in_place_has_another_version(memory):
+    before = memory.device_version(memory.base, 4096)
+    memory.device_view()[:64] = 7
+    assert memory.device_version(memory.base, 4096) == before
+    memory.device_written(memory.base, 64)
+    assert memory.device_version(memory.base, 4096) > before
+    with pytest.raises(BusError):
+        memory.device_written(memory.base + memory.size, 1)
+
+
 def test_a_change_far_away_leaves_the_version_alone(memory):
     before = memory.device_version(BASE, 4096)
     memory.device_write(BASE + (1 << 19), b"\0")

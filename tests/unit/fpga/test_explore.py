@@ -56,8 +56,9 @@ def test_estimates_are_within_10_percent_of_syntheses(number, known, monkeypatch
         others.write_text(json.dumps(MEASURED[:number] + MEASURED[number + 1 :]))
         monkeypatch.setattr(estimates, "_SYNTHESES", others)
     monkeypatch.setattr(estimates, "_factors", estimates._factors.__wrapped__)
-    core, family = CoreConfig(**MEASURED[number]["core"]), MEASURED[number]["family"]
-    ours, theirs = estimate(core, family), Area(**MEASURED[number]["total"])
+    measured = MEASURED[number]
+    core, theirs = CoreConfig(**measured["core"]), Area(**measured["total"])
+    ours = estimates._estimate(core, measured["family"], measured["windows"])
     for name in ("dsp", "block_ram", "lut", "ff"):
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=0.1), name
 
@@ -115,6 +116,15 @@ def test_speed_is_that_of_the_compiled_network(searched):
     fps = program.frames_per_second(program.streams[-1])
     assert front[-1].frames["wide"] == pytest.approx(fps, rel=1e-9)
     assert front[-1].speed == pytest.approx(np.sqrt(np.prod(list(front[-1].frames.values()))))
+
+
+def test_a_build_for_open_tools_has_an_array_that_they_place():
+    def arrays(name: str) -> set[int]:
+        tried = Explorer(load_board(name), SMALL, [network("narrow", 9)], batch=1)
+        tried.search()
+        return {d.core.co_lanes * d.core.tile_lanes for d in tried.tried if d.core.ci_lanes == 8}
+
+    assert max(arrays("pynq-z2-open")) <= 22 < max(arrays("pynq-z2"))
 
 
 def test_a_device_that_holds_nothing():

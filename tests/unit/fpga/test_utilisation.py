@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.netlists import TOP, cell, net, one
 from winogen.cli import main as cli
 from winogen.common.errors import BoardError, DeviceError
 from winogen.fpga import area, synthesis, yosys
@@ -21,23 +22,6 @@ from winogen.fpga.synthesis import Synthesis
 from winogen.fpga.utilisation import Report
 from winogen.fpga.yosys import Yosys
 from winogen.target.board import board_names, load_board
-
-TOP = "top"
-
-
-def cell(type_: str, inputs: dict[str, Any], outputs: dict[str, Any], **parameters: str) -> dict:
-    ports = {**inputs, **outputs}
-    return {
-        "type": type_,
-        "parameters": parameters,
-        "port_directions": {p: "input" if p in inputs else "output" for p in ports},
-        "connections": {p: b if isinstance(b, list) else [b] for p, b in ports.items()},
-    }
-
-
-def net(*bits: int, hidden: bool = False) -> dict:
-    return {"hide_name": int(hidden), "bits": list(bits)}
-
 
 #: a_q -> LUT2 -> LUT2 -> b_q, and a DSP whose output is a_q's data; bit 1 is the clock.
 DESIGN = {
@@ -131,10 +115,6 @@ def test_an_unknown_primitive_is_no_silent_zero():
         Area().add(Netlist.from_json(one(cell("OTHER", {}, {})), TOP).cells[0])
 
 
-def one(only: dict) -> dict:
-    return {"modules": {TOP: {"cells": {"$only": only}, "netnames": {}}}}
-
-
 def test_latches_are_found():
     latch = one(cell("LDCE", {"D": 1}, {"Q": 2}))
     latch["modules"][TOP]["netnames"]["u_a.kept"] = net(2)
@@ -160,13 +140,17 @@ def test_levels_count_luts(netlist):
     assert (path.delay, path.luts, path.end) == (2, 2, "u_second.u_third.b_q[1]")
 
 
-def test_nets_take_time_except_in_a_cascade(netlist):
-    found = {p.end: p.delay for p in Timing(netlist, timing.routed(delays(netlist))).longest(9)}
-    assert found == {
-        "u_second.u_third.b_q[1]": 1510 + 3 * timing.NET,
-        "u_first.product (DSP48E1 PCIN)": 1400,
-        "u_first.a_q": 310 + timing.NET,
+def test_nets_take_time(netlist):
+    found = Timing(netlist, delays(netlist), lambda bit, cell, port: 100 * bit).longest(9)
+    assert {p.end: p.delay for p in found} == {
+        "u_second.u_third.b_q[1]": 1510 + 200 + 400 + 500,
+        "u_first.product (DSP48E1 PCIN)": 1400 + 700,
+        "u_first.a_q": 310 + 600,
     }
+
+
+def test_paths_of_a_length_are_left_out(netlist):
+    assert [p.delay for p in Timing(netlist, delays(netlist)).longest(9, above=310)] == [1510, 1400]
 
 
 def test_a_loop_is_an_error():
@@ -234,8 +218,7 @@ def test_every_board_with_a_device_has_its_figures():
 
 def report(netlist: Netlist, **changes: Any) -> Report:
     board, part = load_board("pynq-z2"), find_part("xc7z020")
-    paths = Timing(netlist, delays(netlist)).longest(10)
-    made = Synthesis(netlist, None, paths, paths[0], paths[0], "a tool")  # type: ignore[arg-type]
+    made = Synthesis(netlist, None, delays(netlist), "a tool", "a key")  # type: ignore[arg-type]
     values = {**Report.of(board, part, made).__dict__, **changes}
     if "estimated" not in changes:
         values["estimated"] = values["total"]
@@ -272,10 +255,21 @@ def test_bars(netlist):
     assert missed(report(netlist, **GOOD, latches=["a"])) == ["latches"]
     off = Area(dsp=219, ramb36=85, ramb18=90, lut=35_201, ff=47_700)
     assert missed(report(netlist, **GOOD, estimated=off)) == ["estimate of LUT, percent off"]
+    small = {"multipliers": 64, "array": 64, "registers": dict.fromkeys(GOOD["registers"], 64)}
+    few = Area(dsp=91, ramb36=85, ramb18=90)
+    assert missed(report(netlist, **{**GOOD, **small, "total": few})) == []  # meant to be small
     slow = [timing.Path(4001, 6, 0, "a", "b")]
     assert missed(report(netlist, **GOOD, paths=slow)) == [
         "ps of logic on the longest path",
         "LUTs on the longest path",
+    ]
+    late = find_part("xc7z020").limits[8]["late"]
+    routed = [timing.Path(6668, 2, 0, "a", f"b{n}") for n in range(late)]
+    routed.append(timing.Path(6667, 2, 0, "a", "in time"))
+    assert missed(report(netlist, **GOOD, routed=routed)) == []
+    routed.append(timing.Path(6668, 2, 0, "a", "c"))
+    assert missed(report(netlist, **GOOD, routed=routed)) == [
+        "registers that miss the clock, nets estimated"
     ]
 
 
@@ -290,6 +284,16 @@ def test_the_text_and_the_json_say_the_same(netlist):
     assert data["paths"][0]["delay"] == 1510
     assert all(bar["met"] for bar in data["bars"])
     assert data["instances"]["u_first"]["dsp"] == 2
+    # Clock to output, two LUTs with a net before each, none from the last to the flip-flop beside.
+    slowest = made.routed[0]
+    assert slowest.end == "u_second.u_third.b_q[1]"
+    assert re.search(rf"u_second\.u_third\.b_q\[1\] +{slowest.delay} +2 +0", text)
+    assert "Registers over 6,667 ps, the clock: 0" in text
+    assert re.search(r"u_first\.a_q +3 +5\d\d", text)
+    assert data["routed"]["paths"][0]["delay"] == slowest.delay
+    assert (data["routed"]["period"], data["routed"]["goal"]) == (6667, 5000)
+    assert data["routed"]["over_period"] == data["routed"]["over_goal"] == 0
+    assert data["nets"][0] == {"name": "u_first.a_q", "loads": 3, "delay": made.nets[0].delay}
 
 
 # Command line
@@ -302,8 +306,7 @@ def fake(monkeypatch, netlist):
 
     def synthesise(core: Any, family: str) -> Synthesis:
         calls.append((core, family))
-        paths = Timing(netlist, delays(netlist)).longest(10)
-        return Synthesis(netlist, None, paths, paths[0], paths[0], "a tool")  # type: ignore[arg-type]
+        return Synthesis(netlist, None, delays(netlist), "a tool", "a key")  # type: ignore[arg-type]
 
     monkeypatch.setattr(synthesis, "synthesise", synthesise)
     return calls

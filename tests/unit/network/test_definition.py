@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from support.strategies import examples
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.definition import (
     RandomParameters,
@@ -280,8 +284,11 @@ def test_a_mis_shaped_weight(key, shape, message):
 def test_a_weight_of_another_channel_count_than_the_layer_says():
     """The file has three output channels, the definition says two."""
     weights = {"c.weight": np.zeros((3, 3, 3, 3)), "c.bias": np.zeros(3)}
-    refused(r"'c' .*weight has shape \(3, 3, 3, 3\), expected \(2, 3, 3, 3\)", [CONV],
-            weights=weights)  # fmt: skip
+    told = (
+        r"2 things .*'c': its weight has shape \(3, 3, 3, 3\), expected \(2, 3, 3, 3\).*"
+        r"'c': its bias has shape \(3,\), expected \(2,\)"
+    )
+    refused(told, [CONV], weights=weights)
 
 
 @pytest.mark.parametrize("op", ["linear", "deconv"])
@@ -605,3 +612,120 @@ def test_an_encrypted_weights_file(tmp_path: Path):
     path.write_bytes(data)
     with pytest.raises(ModelError, match=r"cannot read weights file .*encrypted"):
         load_weights(path)
+
+
+# --- everything that is wrong, at once -----------------------------------------------------------
+
+
+def problems(layers: list[Any], **more: Any) -> list[str]:
+    """What is told of several wrong layers."""
+    with pytest.raises(ModelError) as caught:
+        load(layers, **more)
+    told = caught.value.problems
+    assert str(caught.value).startswith(f"model net: {len(told)} things in it ")
+    assert all(f"({i}) " in str(caught.value) for i in range(1, len(told) + 1))
+    return [text.removeprefix("layer ").replace(" of model net", "") for text in told]
+
+
+def test_all_unsupported_layers_are_told_at_once():
+    layers = [
+        CONV,
+        {"name": "pool", "op": "maxpool"},
+        {"name": "d", "op": "deconv", "cout": 2, "k": 4, "norm": "instance", "act": "gelu"},
+        {"name": "e", "op": "conv", "cout": 2, "k": 3, "act": "elu"},
+        {"name": "f", "op": "lstm", "norm": "layer"},
+    ]
+    with pytest.raises(UnsupportedLayerError, match="5 things in it cannot run"):
+        load([layer for layer in layers if layer["name"] != "pool"])
+    told = problems(layers)
+    assert [text.partition(" is not supported")[0] for text in told] == [
+        "'pool': operation 'maxpool'",
+        "'d': normalisation 'instance'",
+        "'d': activation 'gelu'",
+        "'e': activation 'elu'",
+        "'f': operation 'lstm'",
+        "'f': normalisation 'layer'",
+    ]
+
+
+def test_wrong_and_unsupported_layers_are_told_together():
+    told = problems(
+        [
+            {"name": "a", "op": "conv", "cout": 2, "k": "big"},
+            {"name": "b", "op": "conv", "cuot": 2, "k": 3},
+            {"name": "c", "op": "add", "from": ["a", "nobody"]},
+            "no layer",
+            {"name": "d", "op": "swish"},
+            {"name": "d", "op": "relu"},
+        ],
+        output={"range": [1, -1]},
+    )
+    assert len(told) == 7
+    for text, word in zip(
+        told, ["'a': k", "did you mean 'cout'", "'nobody'", "layer 3", "'swish'", "twice", "ascend"]
+    ):
+        assert word in text
+
+
+def test_what_follows_from_an_unknown_shape_is_not_told():
+    """Layers that read what a wrong one makes are not blamed for shapes, channels or weights."""
+    layers = [
+        {"name": "a", "op": "conv", "cin": 5, "cout": 7, "k": 3},
+        {"name": "b", "op": "conv", "cin": 7, "cout": 4, "k": 99},
+        {"name": "c", "op": "linear", "shape": [8, 2, 2], "norm": "batch", "act": "prelu"},
+        {"name": "d", "op": "add", "from": ["b", "c"]},
+        {"name": "e", "op": "batchnorm"},
+    ]
+    refused("^layer 'a' of model net: cin is 5 but its input has 3 channels$", layers)
+    refused("^layer 'a' .*cin is 5", layers, weights={})
+
+
+def test_every_layer_without_weights_is_told():
+    layers = [{**CONV, "name": f"c{i}"} for i in range(15)]
+    with pytest.raises(ModelError) as caught:
+        load(layers, {})
+    assert len(caught.value.problems) == 30  # weight and bias of each
+    assert str(caught.value).endswith("; and 18 more")
+
+
+def test_a_graph_tells_all_that_is_wrong_with_it():
+    nodes = [
+        node("a", "relu", "input"),
+        node("b", "gelu", "a"),
+        node("c", "relu", "b"),
+        node("d", "prelu", "c"),
+        node("e", "relu", "nobody"),
+        node("a", "relu", "e"),
+    ]
+    with pytest.raises(ModelError) as caught:
+        Graph("net", InputSpec((2, 4, 4), "image"), nodes)
+    words = ["'gelu' is not supported", "'d' .*alpha is missing", "'nobody'", "'a' .*used twice"]
+    assert len(caught.value.problems) == len(words)
+    for text, word in zip(caught.value.problems, words):
+        assert re.search(word, text)
+
+
+#: What makes a layer wrong, whatever it reads.
+SPOILT: list[dict[str, Any]] = [
+    {"op": "lstm"}, {"act": "gelu"}, {"norm": "instance"}, {"k": "big"}, {"stride": 0}, {"cuot": 3},
+    {"pad": [1, 2]}, {"cout": 0}, {"act": ["relu"]}, {"from": "nobody"}, {"from": []},
+]  # fmt: skip
+
+
+@examples(60)
+@given(st.lists(st.sampled_from([None, *SPOILT]), min_size=2, max_size=8), st.data())
+def test_the_wrong_layers_and_no_others_are_told(spoilt, data):
+    layers: list[dict[str, Any]] = []
+    for i, change in enumerate(spoilt):
+        source = data.draw(st.sampled_from(["input", *(x["name"] for x in layers)]))
+        layers.append({**CONV, "name": f"c{i}", "from": source, **(change or {})})
+    ends = {x["name"] for x in layers} - {str(x["from"]) for x in layers}
+    layers.append({"name": "end", "op": "concat", "from": ["input", *sorted(ends)]})
+    wrong = [f"c{i}" for i, change in enumerate(spoilt) if change]
+    if not wrong:
+        assert load(layers).output_shape[0] >= 3
+        return
+    with pytest.raises(ModelError) as caught:
+        load(layers)
+    told = caught.value.problems or (str(caught.value),)
+    assert [text.split("'")[1] for text in told] == wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,13 @@ def test_a_path_that_is_no_folder(tmp_path: Path):
     file.touch()
     with pytest.raises(ModelError, match="is a file; give its folder"):
         zoo.load_model(file)
+
+
+@pytest.mark.parametrize("name", ["generator.pth", "none/net.safetensors", "net.h5", "a.pth.tar"])
+def test_a_file_that_is_not_there(name: str):
+    """It is neither a misspelt name nor a folder."""
+    with pytest.raises(ModelError, match=rf"^{re.escape(name)}: there is no such file or folder$"):
+        zoo.load_model(name)
 
 
 def test_an_empty_folder_is_no_model(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,19 +59,24 @@ def test_images_in_either_layout(tmp_path):
     path = saved(tmp_path / "a.npy", array)
     assert np.array_equal(read_calibration(path, image()), array)
     path = saved(tmp_path / "b.npy", array.transpose(0, 2, 3, 1))
-    assert np.array_equal(read_calibration(path, image()), array)
+    with pytest.warns(WinogenWarning, match=r"b\.npy: their last dimension is the channel$"):
+        assert np.array_equal(read_calibration(path, image()), array)
 
 
 def test_pixels_take_the_range_of_the_input(tmp_path):
     path = saved(tmp_path / "a.npy", np.full((1, 3, 4, 6), 255, np.uint8))
-    assert np.all(read_calibration(path, image()) == 1)
+    with pytest.warns(WinogenWarning, match=r"a\.npy: 0 is black and 255 is white$"):
+        assert np.all(read_calibration(path, image()) == 1)
     path = saved(tmp_path / "b.npy", np.zeros((1, 3, 4, 6), np.uint8))
     assert np.all(read_calibration(path, image(extra=", range: [-1, 1]")) == -1)
 
 
 def test_of_many_inputs_some_are_taken_evenly(tmp_path):
     array = np.repeat(np.linspace(-1, 1, 1000, dtype=np.float32)[:, None], 4, 1)
-    got = read_calibration(saved(tmp_path / "z.npy", array), latent())
+    said = r"z\.npy: 256 of 1,000 are taken, at even distances$"
+    with pytest.warns(WinogenWarning, match=said) as told:
+        got = read_calibration(saved(tmp_path / "z.npy", array), latent())
+    assert [w.filename for w in told] == [__file__]
     assert len(got) == MAX_INPUTS
     assert (got.min(), got.max()) == (-1, 1)
 
@@ -80,8 +86,13 @@ def test_a_folder_of_pictures(tmp_path):
         Image.new(mode, size, 255 if mode == "L" else (255,) * len(mode)).save(
             tmp_path / f"{number}.png"
         )
+    with pytest.warns(WinogenWarning, match="2 of 3 are scaled and cropped to 6 x 4 pixels$"):
+        read_calibration(tmp_path, image())
     (tmp_path / "notes.txt").write_text("no picture")
-    got = read_calibration(tmp_path, image())
+    said = "pixels; left out, as no pictures by their names: notes.txt$"
+    with pytest.warns(WinogenWarning, match=said) as told:
+        got = read_calibration(tmp_path, image())
+    assert [w.filename for w in told] == [__file__]
     assert got.shape == (3, 3, 4, 6)
     assert np.all(got == 1)
     grey = read_calibration(tmp_path, image("[1, 5, 5]"))
@@ -158,7 +169,37 @@ def test_a_bad_picture_is_left_out_and_said(tmp_path):
         assert len(read_calibration(tmp_path, image())) == 2
 
 
+def test_what_fits_needs_no_word(tmp_path, recwarn):
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
+    read_calibration(tmp_path, image())
+    read_calibration(np.zeros((MAX_INPUTS, 4), np.float32), latent())
+    assert not recwarn.list
+
+
 # The commands
+
+
+def test_what_is_left_out_is_a_line_of_the_command(tmp_path, capsys):
+    """Notes on the network, which are printed once, do not take these with them."""
+    (tmp_path / "layers.yaml").write_text(
+        "input: {image: [1, 4, 6]}\nlayers: [{name: t, op: tanh}]\n"
+    )
+    np.savez(tmp_path / "weights.npz", none=np.zeros(1, np.float32))
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("L", (6, 4)).save(pictures / "a.png")
+    (pictures / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (pictures / "notes.txt").touch()
+    code, out, err = run(capsys, "compile", tmp_path, "--board", "tiny", "--batch", 1, "--calib",
+                         pictures, "-o", tmp_path / "a.wg")  # fmt: skip
+    assert code == 0
+    assert "calibrating on 1 inputs" in out
+    assert re.fullmatch(
+        r"winogen: warning: left out of the calibration: .*bad\.png.*\n"
+        r"winogen: warning: calibration pictures in .*: left out, as no pictures by their names: "
+        r"notes\.txt\n",
+        err,
+    )
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 from dataclasses import replace
@@ -231,3 +232,25 @@ def test_pages_that_cannot_be_written_are_refused_first(capsys, tmp_path, name):
     assert main([*arguments, "--report", str(tmp_path / name)]) == 2
     assert capsys.readouterr().err.startswith("winogen: cannot write")
     assert not list(tmp_path.iterdir())
+
+
+#: Pixels of a card in a window of 1200, of the font's widest digit, and of a cell's padding.
+CARD, DIGIT, PADDING = 64 * 16 - 2 * 16 - 2 * 16 - 2, 9, 20
+
+
+def test_tables_fit_a_window_of_1200_pixels():
+    """Their headings may break between words, and what is wider than a phone scrolls."""
+    compiled, studied = build(zoo.load_model("fsrcnn-x2").resized((8, 8)), "pynq-z2")
+    text = report_page(compiled.program, studied, "verdict: good: 9 dB")
+    assert re.search(r"thead th {[^}]*white-space: normal", text)
+    assert re.search(r"\.scroll {[^}]*overflow-x: auto", text)
+    tables = re.findall(r'<div class="scroll".*?<table class="">(.*?)</table></div>', text, re.S)
+    assert len(tables) == 4
+    for table in tables:
+        lines = re.findall("<tr>(.*?)</tr>", table, re.S)
+        head, *rows = (re.findall("<t[hd][^>]*>(.*?)</t[hd]>", line) for line in lines)
+        least = [max(len(word) for word in name.split()) for name in head]
+        for row in rows:
+            cells = (len(html.unescape(re.sub("<.*?>", "", cell))) for cell in row)
+            least = [max(pair) for pair in zip(least, cells, strict=True)]
+        assert sum(DIGIT * n + PADDING for n in least) <= CARD

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from support.bench import small
 from support.strategies import drawn, examples
+from winogen.common.images import to_pixels
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
 from winogen.program.formats import TensorFormat
@@ -34,7 +35,8 @@ def test_words_lie_where_the_hardware_looks(bits, rng):
     count, top = int(rng.integers(1, 4)), 1 << (bits - 1)
     program = program_of(bits, shape)
     q = np.clip(rng.normal(0, top, (count, *shape)).round(), -top, top - 1)
-    words = Codec(program).encode(q)
+    codec = Codec(program)
+    words = codec.encode(codec.checked(q, warn=False))
     lanes = program.core.ci_lanes
     assert words.dtype == DTYPES[bits]
     assert words.shape == (count, -(-shape[0] // lanes), shape[1], shape[2], lanes)
@@ -42,6 +44,16 @@ def test_words_lie_where_the_hardware_looks(bits, rng):
         channel = block * lanes + lane
         wanted = q[n, channel, y, x] if channel < shape[0] else 0
         assert words[n, block, y, x, lane] == wanted
+
+
+@pytest.mark.parametrize(("scale", "top"), [(0.5, 1 << 7), (None, 1 << 15)])
+def test_a_scale_that_was_trained_has_eight_bits(scale, top):
+    """Also in a program of 16 bits, which has more."""
+    program = program_of(16, (1, 1, 1))
+    program = replace(program, input=replace(program.input, scale=scale))
+    codec = Codec(program)
+    words = codec.encode(codec.checked(np.array([[-1e6], [1e6]], np.float32), warn=False))
+    assert words[:, 0, 0, 0, 0].tolist() == [-top, top - 1]
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -59,5 +71,47 @@ def test_outputs_are_found_where_the_hardware_writes(bits, rng):
     assert q.shape == (batch, *shape) and q.dtype == DTYPES[bits]
     for n, channel, y, x in np.ndindex(q.shape):
         assert q[n, channel, y, x] == stored[n, channel // lanes, y, x, channel % lanes]
-    real = codec.present(q, as_float=False)  # it is no image
+    real = codec.room(batch, as_float=False)
+    codec.decode_into(stored.reshape(-1).view(np.uint8), real)  # it is no image
     np.testing.assert_array_equal(real, q.astype(np.float32))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@examples(40)
+@given(drawn())
+def test_inputs_are_quantised_as_their_format_says(bits, rng):
+    """Of any dtype, up to the ends of the range and beyond, to the last bit."""
+    shape = tuple(int(n) for n in rng.integers(1, 6, 3))
+    top = 1 << (bits - 1)
+    scale = (1.0, 2.0**-7, 1 / 127, 0.0354, 3e-5)[rng.integers(5)]
+    form = TensorFormat(scale, (0.0, -3.0, 0.25)[rng.integers(3)])
+    program = replace(program_of(bits, shape), input_format=form)
+    reach = (0.5, 0.99, 1.0, 1.01, 3.0)[rng.integers(5)]
+    seeded = np.random.default_rng(int(rng.integers(1 << 32)))
+    halves = seeded.integers(-2 * top, 2 * top, (5, *shape)) / 2 * reach
+    with np.errstate(over="ignore"):
+        x = (halves * scale).astype(("f2", "f4", "f8")[rng.integers(3)])
+    x[~np.isfinite(x)] = 0
+    codec = Codec(program)
+    words = codec.encode(codec.checked(x, warn=False))
+    q = words.transpose(0, 1, 4, 2, 3).reshape(5, -1, *shape[1:])[:, : shape[0]]
+    np.testing.assert_array_equal(q, form.quantise(x, bits))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_every_code_has_its_pixel(bits):
+    lanes = small("tiny", bits).program.core.co_lanes
+    program = program_of(bits, (3, 1 << (bits - 8), 256))
+    black, white = -0.9, 1.1
+    form = TensorFormat(2.2 / (1 << bits), 3.0)
+    program = replace(program, output_range=(black, white), output_format=form)
+    half = 1 << (bits - 1)
+    q = np.stack([np.roll(np.arange(-half, half), n) for n in range(3)])
+    q = q.reshape(program.output_shape)
+    stored = np.zeros((1, 1, *program.output_shape[1:], lanes), DTYPES[bits])
+    stored[0, 0, ..., :3] = q.transpose(1, 2, 0)
+    codec = Codec(program)
+    out = codec.room(1, as_float=False)
+    codec.decode_into(stored.reshape(-1).view(np.uint8), out)
+    wanted = to_pixels(form.dequantise(q), black, white)
+    np.testing.assert_array_equal(out[0], wanted.transpose(1, 2, 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pynq
 import pytest
 
@@ -10,8 +12,9 @@ from winogen.cli import main as cli
 from winogen.common.errors import DeviceError
 from winogen.emulation.device import EmulatedDevice
 from winogen.runtime.open import emulated_device, open_device
+from winogen.runtime.overlay import bundled_overlay
 from winogen.runtime.pick import DEVICES, pick_device
-from winogen.target.board import load_board
+from winogen.target.board import board_folder, load_board
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +51,36 @@ def test_images_of_pynq_name_their_board(monkeypatch):
     picked = pick_device()
     assert picked[:2] == ("board", "pynq-z1")
     assert "WINOGEN_DEVICE=emulator" in str(picked)
+
+
+def test_the_build_that_there_is_a_bitstream_of(tmp_path, monkeypatch):
+    """A PYNQ-Z2 may have that of open tools alone; programs for either build find theirs."""
+    folder = tmp_path / "overlays"
+    shutil.copytree(board_folder(), folder, ignore=shutil.ignore_patterns("*.bit"))
+    for module in ("target.board", "runtime.overlay"):
+        monkeypatch.setattr(f"winogen.{module}.board_folder", lambda: folder)
+    full, small = load_board("pynq-z2"), load_board("pynq-z2-open")
+    monkeypatch.setenv("BOARD", "Pynq-Z2")
+    assert pick_device().board == "pynq-z2"
+    with pytest.raises(DeviceError, match=r"for pynq-z2-open yet; .*-open --bits 8 --tool open'"):
+        bundled_overlay(small)
+    (folder / "pynq-z2-open" / "winogen.bit").write_bytes(b"")
+    assert pick_device()[:2] == ("board", "pynq-z2-open")
+    monkeypatch.delenv("BOARD")
+    assert pick_device()[:2] == ("emulator", "pynq-z2")  # a laptop that has made it
+    monkeypatch.setattr(pynq.Device, "_active_device", object())
+    assert pick_device()[:2] == ("board", "pynq-z2-open")
+    monkeypatch.setenv("BOARD", "Pynq-Z2")
+    assert bundled_overlay(small) == folder / "pynq-z2-open" / "winogen.bit"
+    with pytest.raises(DeviceError, match=r"no int8 bitstream for pynq-z2 yet; .* --tool vivado'"):
+        bundled_overlay(full)
+    (folder / "pynq-z2" / "winogen.bit").write_bytes(b"")
+    assert pick_device().board == "pynq-z2"
+    assert bundled_overlay(full) == folder / "pynq-z2" / "winogen.bit"
+    assert bundled_overlay(small) == folder / "pynq-z2-open" / "winogen.bit"
+    monkeypatch.setenv("BOARD", "ZCU104")
+    with pytest.raises(DeviceError, match=r"this board is zcu104, .* with --board zcu104"):
+        bundled_overlay(small)
 
 
 def test_a_device_that_pynq_finds_is_a_board(monkeypatch):
@@ -105,7 +138,7 @@ def test_run_says_what_it_picked_and_compiles_for_it(tmp_path, monkeypatch, caps
     assert run("--device", "auto") == 0
     out = capsys.readouterr().out
     assert out.startswith("emulator, as board zcu104: WINOGEN_DEVICE says so\n")
-    assert "on zcu104 at" in out and "from the emulator" in out
+    assert "on zcu104 while" in out and "from the emulator" in out
     assert run("--device", "auto", "--board", "tiny") == 0
     assert "emulator, as board tiny: WINOGEN_DEVICE says so\n" in capsys.readouterr().out
 

@@ -6,6 +6,7 @@ import re
 import struct
 import warnings
 import zlib
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -133,7 +134,9 @@ def test_modes_are_converted(mode, tmp_path):
     source = noise("RGB").convert(mode)
     path = tmp_path / ("a.jpg" if mode in ("CMYK", "YCbCr") else "a.png")
     source.save(path)
-    picture = read_picture(path)
+    said = pytest.warns(WinogenWarning, match="CMYK colours") if mode == "CMYK" else nullcontext()
+    with said:
+        picture = read_picture(path)
     with Image.open(path) as again:
         wanted = again.convert("L" if mode in ("1", "L") else "RGB")
     assert picture.alpha is None
@@ -152,7 +155,41 @@ def test_transparent_palettes(tmp_path):
 def test_sixteen_bits_become_eight(tmp_path):
     values = np.array([[0, 128, 129, 257, 32896, 65535]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
-    assert np.asarray(read_picture(tmp_path / "a.png").image).tolist() == [[0, 0, 1, 1, 128, 255]]
+    with pytest.warns(WinogenWarning, match=r"a\.png: its 16 bits a channel become 8$"):
+        picture = read_picture(tmp_path / "a.png")
+    assert np.asarray(picture.image).tolist() == [[0, 0, 1, 1, 128, 255]]
+
+
+def test_a_transparent_grey_of_sixteen_bits(tmp_path):
+    values = np.array([[0, 257]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=257)
+    with pytest.warns(WinogenWarning) as told:
+        assert read_picture(tmp_path / "a.png").alpha is None
+    assert [str(w.message).partition(": ")[2] for w in told] == [
+        "its 16 bits a channel become 8",
+        "its transparent grey is left out",
+    ]
+
+
+def _png(width: int, height: int, depth: int, kind: int, rows: bytes) -> bytes:
+    """A PNG of what pillow does not write: ``rows`` as they are before compression."""
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    text = b"\x89PNG\r\n\x1a\n"
+    for name, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        text += struct.pack(">I", len(data)) + name + data
+        text += struct.pack(">I", zlib.crc32(name + data))
+    return text
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_colours_of_sixteen_bits_become_eight(alpha, tmp_path):
+    kind, pixel = (6, (0x8000, 0, 0, 0xFFFF)) if alpha else (2, (0x8000, 0, 0))
+    row = struct.pack(f">x{len(pixel)}H", *pixel)
+    (tmp_path / "a.png").write_bytes(_png(1, 1, 16, kind, row))
+    with pytest.warns(WinogenWarning, match=r"a\.png: its 16 bits a channel become 8$"):
+        picture = read_picture(tmp_path / "a.png")
+    assert picture.image.getpixel((0, 0)) == (128, 0, 0)
+    assert (picture.alpha is not None) == alpha
 
 
 def test_sixteen_bits_as_the_pillow_of_boards_reads_them(tmp_path, monkeypatch):
@@ -167,7 +204,9 @@ def test_sixteen_bits_as_the_pillow_of_boards_reads_them(tmp_path, monkeypatch):
         return image
 
     monkeypatch.setattr(Image, "open", open_as_before)
-    assert np.asarray(read_picture(tmp_path / "a.png").image).tolist() == [[0, 0, 1, 1, 128, 255]]
+    with pytest.warns(WinogenWarning, match="its 16 bits a channel become 8$"):
+        picture = read_picture(tmp_path / "a.png")
+    assert np.asarray(picture.image).tolist() == [[0, 0, 1, 1, 128, 255]]
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
@@ -328,12 +367,7 @@ def test_what_pillow_warns_of_names_the_file(tmp_path, monkeypatch):
 
 def _png_of_size(path: Path, width: int, height: int) -> None:
     """A PNG whose header promises much and holds nothing."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    text = b"\x89PNG\r\n\x1a\n"
-    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")):
-        text += struct.pack(">I", len(data)) + kind + data
-        text += struct.pack(">I", zlib.crc32(kind + data))
-    path.write_bytes(text)
+    path.write_bytes(_png(width, height, 8, 0, b""))
 
 
 def test_pictures_that_cannot_be_read(tmp_path):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from support.bench import run_script
 from winogen.runtime import waiting
 
 #: For what comes at once, on any machine that still answers.
@@ -56,6 +58,36 @@ def test_whoever_gives_up_leaves_no_waiter(stop, monkeypatch):
     else:
         assert line.wait(100 * PATIENCE) is False
     assert interrupt.abandoned.wait(PATIENCE)
+
+
+def test_a_fork_has_a_thread_of_its_own():
+    """Its parent's is not there: what waits for that would wait for ever."""
+    done = run_script(
+        """
+        import os, signal
+        from winogen.runtime.waiting import on_interrupt_thread
+        assert on_interrupt_thread(os.getpid) == os.getpid()
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(on_interrupt_thread(os.getpid) != os.getpid())
+        assert os.waitpid(child, 0)[1] == 0
+        """,
+        PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_only_the_new_controller_hears_the_interrupt():
+    """An old one would acknowledge and mask it; one whose device is given back hears none."""
+    old, new = object(), SimpleNamespace()
+    new.parent = SimpleNamespace(wait_events=[old, new, old])
+    core = SimpleNamespace(interrupt=SimpleNamespace(parent=lambda: new))
+    assert waiting.sole_controller(core) is core
+    assert new.parent.wait_events == [new]
+    new.parent.wait_events = [new, old, new]
+    waiting.end_waiting(new)
+    assert new.parent.wait_events == [old]
 
 
 def test_an_interrupt_that_does_not_come_in_time():

@@ -169,6 +169,7 @@ def test_images_of_any_size_on_the_emulator(scale):
         check_sizes(compile_once(scale, bits=bits), fsrcnn(scale), "emulator", SIZES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", [2, 3])
 def test_images_of_any_size_on_the_rtl(scale):
     check_sizes(compile_once(scale), fsrcnn(scale), "rtl", [(41, 38)])
@@ -189,7 +190,7 @@ def test_pixels_are_those_of_the_whole_image():
     x = np.random.default_rng(0).random((1, 65, 60), np.float32)
     seen = []
     with Generator(program) as generator:
-        pixels = generator.apply(x, progress=lambda *part: seen.append(part))
+        pixels = generator.apply(x, progress=lambda *part: seen.append(part), count=True)
         counted = generator.counters()["cycles"]
         real = generator.apply(x, as_float=True)
     assert (pixels.shape, pixels.dtype) == ((130, 120, 1), np.uint8)
@@ -250,7 +251,8 @@ def test_windows_are_stitched(rng):
 
     image = rng.normal(30, 9, (channels, window + extra, window + 2 * extra)).round()
     told: list[tuple[int, int]] = []
-    out = stitch(image, program, largest, network, lambda *done: told.append(done))
+    generate = lambda parts, put: [put(network(x)) for x in parts]  # noqa: E731
+    out = stitch(image, program, largest, generate, lambda *done: told.append(done))
     assert max(batches) <= largest and sum(batches) == told[-1][0] == told[-1][1] > 1
     assert [done for done, _ in told] == np.cumsum(batches).tolist()
     np.testing.assert_array_equal(out, network(image[None])[0])

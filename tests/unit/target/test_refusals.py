@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from winogen.target.refusals import CHECK_SLOTS, RULES, Forbidden, Within, slots
 from winogen.target.rtlrules import BASE_BITS, FACTOR_BITS, SIZE_BITS
 
 CORES = [load_board("tiny").core, load_board("pynq-z2").core, load_board("pynq-z2", 16).core]
+CORES.append(replace(CORES[0], products=2))
 COUNTS = {
     Opcode.LOAD_INPUT: "images blocks rows columns column_step",
     Opcode.LOAD_WEIGHTS: "blocks phases taps",
@@ -44,6 +46,11 @@ def plain(x: Instruction, core: CoreConfig) -> str | None:
             return f"a tile of {x.tile} is not possible in this mode"
         if x.patch_row + x.patch_rows > 4 or x.patch_column + x.patch_columns > 4:
             return "the patch reaches outside its 4 x 4 positions"
+    for name in ("half", "pair"):
+        if core.products == 1 and f.get(name):
+            return f"{name} is set, and this build has no pairs of output blocks"
+    if f.get("swap") and not f["pair"]:
+        return "it swaps lanes of one block"
     for name in COUNTS[x.opcode].split():
         if not f[name]:
             return f"{name} is zero"
@@ -72,7 +79,8 @@ def ends(x: Instruction, core: CoreConfig) -> list[tuple[str, int, int]]:
         return [("output buffer", x.base + x.images * x.rows * x.columns, core.output_depth)]
     assert isinstance(x, Compute)
     tiles = x.images * x.tiles_y * x.tiles_x
-    outputs = x.images * x.output_rows * x.output_columns
+    tiles *= 1 + x.pair
+    outputs = (1 + x.pair) * x.images * x.output_rows * x.output_columns
     accumulators = x.accumulator_base + x.accumulators
     return [
         ("input buffer", x.input_base + x.images * x.blocks * x.rows * x.pitch, core.input_depth),
@@ -105,6 +113,10 @@ def draw(rng: random.Random, opcode: Opcode, core: CoreConfig) -> Instruction:
     if opcode is Opcode.COMPUTE and rng.random() < 0.9:
         f |= {"winograd": int(f["tile"] == 2), "patch_row": 0, "patch_column": 1}
         f |= {"patch_rows": rng.randint(0, 4), "patch_columns": rng.randint(0, 3)}
+    if core.products == 1 and rng.random() < 0.95:
+        f |= {name: 0 for name in ("half", "pair") if name in f}
+    if "swap" in f and rng.random() < 0.95:
+        f["swap"] *= f["pair"]
     if rng.random() < 0.7:
         f |= {name: max(1, f[name]) for name in COUNTS[opcode].split()}
     x = isa.CLASSES[opcode](**f)
@@ -123,7 +135,7 @@ def _bases(opcode: Opcode) -> list[str | None]:
     return [rule.base.text if rule.base else None for rule in ranges]
 
 
-@pytest.mark.parametrize("core", CORES, ids=["tiny", "int8", "int16"])
+@pytest.mark.parametrize("core", CORES, ids=["tiny", "int8", "int16", "packed"])
 @pytest.mark.parametrize("opcode", Opcode)
 def test_every_message_is_that_of_the_plain_rules(opcode, core):
     rng = random.Random(int(opcode))
@@ -200,7 +212,7 @@ def test_every_rule_is_in_the_package():
                 for condition in rule.condition.alternatives:
                     said = condition.verilog(widths, lambda name: f"@{name}")
                     pattern = re.escape(said).replace("@", r"\w+\.")
-                    assert re.search(rf"bad \|= {pattern};", text), said
+                    assert re.search(rf"bad\[\d+\] = {pattern};", text), said
 
 
 # --- expressions ---------------------------------------------------------------------------------

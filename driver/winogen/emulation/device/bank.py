@@ -21,13 +21,16 @@ class Allocation:
     ----------
     address, nbytes : int
         Where on the bus it is, and the bytes that were asked for.
+    cached : bool
+        The host sees it through its caches, and so needs flushes and invalidates.
     live : bool
         False once it has been freed.
     """
 
-    def __init__(self, address: int, nbytes: int) -> None:
+    def __init__(self, address: int, nbytes: int, cached: bool = True) -> None:
         self.address = address
         self.nbytes = nbytes
+        self.cached = cached
         self.live = True
 
     def locate(self, offset: int, nbytes: int, doing: str) -> int:
@@ -96,9 +99,9 @@ class MemoryBank:
     ) -> Any:
         """A ``PynqBuffer`` of zeros; ``pynq.allocate`` comes here.
 
-        ``cacheable`` is accepted because a board's driver takes it (0 maps a buffer uncached).
-        Here every buffer needs its flushes and invalidates, so that code which is right here is
-        right with either.
+        ``cacheable`` is what a board's driver makes of it: 0 maps a buffer uncached, so that both
+        sides see what the other wrote at once, and flush and invalidate do nothing; 1 maps it
+        cached, and what was not flushed or invalidated is wrong on the other side, every time.
 
         Raises
         ------
@@ -108,9 +111,10 @@ class MemoryBank:
         dtype = np.dtype(dtype)
         nbytes = np.broadcast_to(np.empty((), dtype), shape).nbytes
         address = self.pool.allocate(nbytes, f"a buffer of shape {shape}, dtype {dtype}")
-        self._memory.claim(address, rounded(nbytes))
+        self._memory.claim(address, rounded(nbytes), cached=bool(cacheable))
+        view = self._memory.host if cacheable else self._memory.device_view()
         start = address - self._memory.base
-        allocation = Allocation(address, nbytes)
+        allocation = Allocation(address, nbytes, bool(cacheable))
         buffer = PynqBuffer(
             shape,
             dtype,
@@ -118,7 +122,7 @@ class MemoryBank:
             device=self.device,
             # No ndarray: numpy would base plain views (np.asarray) on that and not on the
             # PynqBuffer, whose death frees the memory under them.
-            buffer=(ctypes.c_ubyte * rounded(nbytes)).from_buffer(self._memory.host.data, start),
+            buffer=(ctypes.c_ubyte * rounded(nbytes)).from_buffer(view.data, start),
             device_address=address,
             coherent=False,
         )

@@ -35,10 +35,11 @@ from winogen.emulation.device.core import Core, CoreFactory
 from winogen.emulation.device.errors import BusError, OverlayError
 from winogen.emulation.device.intc import EmulatedUio, Intc
 from winogen.emulation.device.memory import EmulatedMemory
-from winogen.emulation.device.ps7 import Slcr
+from winogen.emulation.device.ps7 import Afi, Slcr
 from winogen.target import bitfile
 from winogen.target.clock import SLCR_BASE, SLCR_SIZE, PlClock
 from winogen.target.hwh import INTC_BASE, INTC_NAME, INTC_RANGE, IP_BASE, IP_NAME, hwh_text
+from winogen.target.ports import PORT_REGISTERS, PORT_SIZE
 from winogen.target.registers import ADDRESS_RANGE, ErrorCode
 from winogen.target.traits import Traits
 
@@ -95,6 +96,7 @@ class EmulatedDevice(Device):
     ----------
     memory : the DDR
     core : what is in the logic now
+    loaded_bitstream : the file that it came from, None while the logic is empty
     """
 
     _probe_priority_ = 10_000  # after every real device
@@ -133,12 +135,19 @@ class EmulatedDevice(Device):
         self._bus = threading.RLock()
         self.memory = EmulatedMemory(DDR_BASE, memory_bytes - DDR_BASE)
         self.core: Core | None = None
+        self.loaded_bitstream: Path | None = None
         self._core_factory = core_factory
         self._pool = ContiguousPool(memory_bytes - contiguous_bytes, contiguous_bytes)
         clock = PlClock.at_most(clock_mhz, clock_source)
         self._slcr = Slcr(clock)
         self._hwh = hwh_text(parameters or {}, clock, memory_bytes)
-        self._processing_system = [_Slave("SLCR", SLCR_BASE, SLCR_SIZE, self._slcr)]
+        self._processing_system = [
+            _Slave("SLCR", SLCR_BASE, SLCR_SIZE, self._slcr),
+            *(
+                _Slave(name, port.base, PORT_SIZE, Afi(port.base))
+                for name, port in PORT_REGISTERS["zynq7"].items()
+            ),
+        ]
         self._logic: list[_Slave] = []
         self._intc = Intc(self._interrupt_level)
         self._irq = f"{self.tag} IRQ_F2P[0]"  # pynq's key of the interrupt line; a board's number
@@ -217,6 +226,7 @@ class EmulatedDevice(Device):
         if parser is None:
             parser = self.get_bitfile_metadata(bitstream.bitfile_name, bitstream.partial)
         self.core = self._core_factory(self.memory)
+        self.loaded_bitstream = Path(bitstream.bitfile_name)
         self._intc = Intc(self._interrupt_level)
         self._logic = [
             _Slave(IP_NAME, IP_BASE, ADDRESS_RANGE, self.core),
@@ -309,11 +319,15 @@ class EmulatedDevice(Device):
 
     def flush(self, bo: Allocation, offset: int, vaddr: int, nbytes: int) -> None:
         """Let the core see ``nbytes`` of a buffer from ``offset`` on (``PynqBuffer.flush``)."""
-        self.memory.flush(bo.locate(offset, nbytes, "flush"), nbytes)
+        address = bo.locate(offset, nbytes, "flush")
+        if bo.cached:
+            self.memory.flush(address, nbytes)
 
     def invalidate(self, bo: Allocation, offset: int, vaddr: int, nbytes: int) -> None:
         """Let the host see ``nbytes`` of a buffer from ``offset`` on."""
-        self.memory.invalidate(bo.locate(offset, nbytes, "invalidate"), nbytes)
+        address = bo.locate(offset, nbytes, "invalidate")
+        if bo.cached:
+            self.memory.invalidate(address, nbytes)
 
     # Below the surface
 

@@ -3,7 +3,7 @@
 On a Zynq board the processor's caches stand between Python and the memory that the accelerator
 sees. Here that is made as visible as it can be: the two views are different arrays, and only
 ``flush`` and ``invalidate`` copy between them. A program that forgets one of them computes with
-old or poisoned bytes, every time.
+old or poisoned bytes, every time. A buffer that is mapped uncached is in the device's view alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ PAGE = 4096
 
 #: What the device finds in a buffer that nobody flushed.
 POISON = 0xA5
-
-_VERSION_PAGE = 1 << 16  # bytes that share a version number
 
 
 class EmulatedMemory:
@@ -57,18 +55,22 @@ class EmulatedMemory:
         # np.zeros takes its pages from the operating system untouched, and so uncommitted.
         self.host: Bytes = np.zeros(size, np.uint8)
         self._device: Bytes = np.zeros(size, np.uint8)
-        self._versions = np.zeros(-(-size // _VERSION_PAGE), np.int64)
+        #: Of each page: a buffer has whole pages, so no other buffer's writes change its version.
+        self._versions = np.zeros(-(-size // PAGE), np.int64)
+        self._uncached = np.zeros(-(-size // PAGE), np.bool_)
         self._clock = 0
 
-    def claim(self, address: int, nbytes: int) -> None:
+    def claim(self, address: int, nbytes: int, *, cached: bool = True) -> None:
         """Make ``nbytes`` at ``address`` a fresh buffer: zeros for the host, poison for the device.
 
         The host's zeros match a board, whose kernel clears contiguous memory. A board's device
-        would see zeros too; the poison is stricter on purpose.
+        would see zeros too; the poison is stricter on purpose. Not ``cached``, the host uses the
+        device's view, where both find zeros. Address and size are whole pages.
         """
         start = self._index(address, nbytes)
         self.host[start : start + nbytes] = 0
-        self._device[start : start + nbytes] = POISON
+        self._device[start : start + nbytes] = POISON if cached else 0
+        self._uncached[start // PAGE : (start + nbytes) // PAGE] = not cached
         self._touch(start, nbytes)
 
     def flush(self, address: int, nbytes: int) -> None:
@@ -142,14 +144,16 @@ class EmulatedMemory:
         if nbytes <= 0:
             return 0
         start = self._index(address, nbytes)
-        pages = slice(start // _VERSION_PAGE, (start + nbytes - 1) // _VERSION_PAGE + 1)
+        if self._uncached[start // PAGE : (start + nbytes - 1) // PAGE + 1].any():
+            self._touch(start, nbytes)  # the host may have written there, and nobody was told
+        pages = slice(start // PAGE, (start + nbytes - 1) // PAGE + 1)
         return int(self._versions[pages].max())
 
     def _touch(self, start: int, nbytes: int) -> None:
         if nbytes:
             self._clock += 1
-            last = (start + nbytes - 1) // _VERSION_PAGE
-            self._versions[start // _VERSION_PAGE : last + 1] = self._clock
+            last = (start + nbytes - 1) // PAGE
+            self._versions[start // PAGE : last + 1] = self._clock
 
     def _lines(self, address: int, nbytes: int) -> tuple[int, int]:
         start = self._index(address, nbytes)

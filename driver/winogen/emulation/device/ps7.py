@@ -1,7 +1,8 @@
-"""The part of a Zynq-7000's processing system that pynq programs: the clocks of the logic.
+"""The parts of a Zynq-7000's processing system that matter to an overlay: clocks, resets, ports.
 
 ``Overlay.download()`` sets FCLK0..3 through the SLCR registers below, and ``pynq.Clocks`` reads
-them back; the reset values are those of a PYNQ-Z1/Z2 (50 MHz crystal, 1 GHz IO PLL).
+them back; ``winogen doctor`` looks at the others. All are as they are after a PYNQ-Z1/Z2 has booted
+(50 MHz crystal, 1 GHz IO PLL, ports to memory of 64 bits).
 """
 
 from __future__ import annotations
@@ -13,58 +14,86 @@ from winogen.target.clock import (
     DIVISOR1,
     IO_PLL_MHZ,
     PL_CLOCKS,
+    PLL_FDIV,
+    PLL_LOCKED,
+    PLL_OFFSETS,
+    PLL_STATUS_OFFSET,
     PLLS,
+    RESET_OFFSET,
+    SHIFTERS_OFFSET,
+    SHIFTERS_ON,
     SLCR_BASE,
     SRCSEL,
+    THROTTLE_OFFSET,
     PlClock,
     fclk_offset,
+    frequency,
 )
-from winogen.target.registers import ErrorCode, Field
+from winogen.target.ports import READ_OFFSET, WRITE_OFFSET
+from winogen.target.registers import ErrorCode
 
-_FDIV = Field("PLL_FDIV", 12, 7, "feedback divisor of a PLL")
-_ARM_PLL, _DDR_PLL, _IO_PLL, _ARM_CLK = 0x100, 0x104, 0x108, 0x120
+_ARM_CLK = 0x120
+_ARM_PLL_MHZ = 1300.0
+#: AFI_WRCHAN_CTRL after a reset: 64 bits, and writes begin once 15 beats are there.
+_WRITE_RESET = 0xF00
 
 
-class Slcr:
-    """The clock registers of the SLCR, readable and writable.
+class _Words:
+    """Registers that hold what is written to them; ``words`` by byte offset."""
+
+    def __init__(self, name: str, base: int, words: dict[int, int]) -> None:
+        self.words = words
+        self._name, self._base = name, base
+
+    def read(self, offset: int) -> int:
+        """The register at byte ``offset``; BusError where none is modelled."""
+        return self.words[self._modelled(offset)]
+
+    def write(self, offset: int, value: int) -> None:
+        """Write the register at byte ``offset``; BusError where none is modelled."""
+        self.words[self._modelled(offset)] = value
+
+    def _modelled(self, offset: int) -> int:
+        if offset not in self.words:
+            raise BusError(
+                ErrorCode.AXI_SLVERR,
+                self._base + offset,
+                f"{self._name} register 0x{offset:03x} is not modelled; only what an overlay and "
+                "its checks need is",
+            )
+        return offset
+
+
+class Afi(_Words):
+    """The widths of a port to memory, ``S_AXI_HPn``, whose registers begin at ``base``."""
+
+    def __init__(self, base: int) -> None:
+        super().__init__("AFI", base, {READ_OFFSET: 0, WRITE_OFFSET: _WRITE_RESET})
+
+
+class Slcr(_Words):
+    """The registers of the SLCR for clocks, PLLs and the logic's resets.
 
     FCLK0 starts with the divisors of ``clock``, and from the IO PLL as after PYNQ's boot.
     """
 
     def __init__(self, clock: PlClock) -> None:
-        self._words = {
-            _ARM_PLL: _FDIV.insert(26),
-            _DDR_PLL: _FDIV.insert(int(PLLS["DDR PLL"][1] / CRYSTAL_MHZ)),
-            _IO_PLL: _FDIV.insert(int(IO_PLL_MHZ / CRYSTAL_MHZ)),
+        rates = {"ARM PLL": _ARM_PLL_MHZ, "DDR PLL": PLLS["DDR PLL"][1], "IO PLL": IO_PLL_MHZ}
+        words = {at: PLL_FDIV.insert(int(rates[n] / CRYSTAL_MHZ)) for n, at in PLL_OFFSETS.items()}
+        words |= {
+            PLL_STATUS_OFFSET: sum(PLL_LOCKED.values()),
             _ARM_CLK: DIVISOR0.insert(2),
+            THROTTLE_OFFSET: 0,
+            RESET_OFFSET: 0,
+            SHIFTERS_OFFSET: SHIFTERS_ON,
         }
         for index in range(PL_CLOCKS):
             c = clock if index == 0 else PlClock.at_most(100.0)
-            self._words[fclk_offset(index)] = DIVISOR0.insert(c.divisor0) | DIVISOR1.insert(
-                c.divisor1
-            )
+            words[fclk_offset(index)] = DIVISOR0.insert(c.divisor0) | DIVISOR1.insert(c.divisor1)
+        super().__init__("SLCR", SLCR_BASE, words)
 
     def fclk_mhz(self, index: int) -> float:
         """Frequency of PL clock ``index`` as it is programmed now, in MHz."""
-        word = self._words[fclk_offset(index)]
-        selected = SRCSEL.extract(word)
-        # 0 and 1 are the IO PLL; the ARM PLL (2) clocks no logic here.
-        source = next((n for n, (code, _) in PLLS.items() if code == selected), "IO PLL")
-        return PlClock(DIVISOR0.extract(word), DIVISOR1.extract(word), source).mhz
-
-    def read(self, offset: int) -> int:
-        """The register at byte ``offset``; BusError where none is modelled."""
-        return self._words[self._modelled(offset)]
-
-    def write(self, offset: int, value: int) -> None:
-        """Write the register at byte ``offset``; BusError where none is modelled."""
-        self._words[self._modelled(offset)] = value
-
-    def _modelled(self, offset: int) -> int:
-        if offset not in self._words:
-            raise BusError(
-                ErrorCode.AXI_SLVERR,
-                SLCR_BASE + offset,
-                f"SLCR register 0x{offset:03x} is not modelled; only the clock registers are",
-            )
-        return offset
+        # What has another PLL counts as the IO PLL's: the ARM PLL clocks no logic here.
+        word = self.words[fclk_offset(index)]
+        return frequency(word) or frequency(word & ~SRCSEL.insert(-1)) or 0.0

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.cost import simulate as cost
-from winogen.emulation.device.errors import BusError
 from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.fast import FastJobs, NotExact
 from winogen.emulation.emulator.faults import Fault
 from winogen.emulation.emulator.fuse import Job, NotRecognised, recognise
 from winogen.emulation.emulator.machine import Machine
+from winogen.emulation.emulator.reach import Reach, Refused
 from winogen.profiling import trace
 from winogen.target import isa, registers
 from winogen.target.board import Board
-from winogen.target.checks import descriptor_problem, dram_range
+from winogen.target.checks import descriptor_problem
 from winogen.target.isa import INSTRUCTION_BYTES, BadOpcodeError, Instruction
-from winogen.target.registers import Activity, Engine, ErrorCode, Segment
+from winogen.target.registers import Access, Activity, Engine, ErrorCode, Segment
 
 #: Streams whose analysis is kept: a program has one for each batch size.
 _MAX_PLANS = 16
@@ -66,6 +66,7 @@ class EmulatedCore:
         self._latched: dict[int, int] = {}
         self._fast = FastJobs(board.core, memory)
         self._stuck = False
+        self._reach = self._windows()
         #: Records of the last stream.
         self._trace = np.zeros(0, np.uint32)
         core = board.core
@@ -78,6 +79,7 @@ class EmulatedCore:
                 co_lanes=core.co_lanes,
                 tile_lanes=core.tile_lanes,
                 data_width=core.data_width,
+                products=core.products,
             ),
         )
         for name in ("INPUT", "WEIGHT", "PSUM", "OUTPUT", "STEP"):
@@ -88,6 +90,8 @@ class EmulatedCore:
         register = registers.BY_OFFSET.get(offset)
         if register is None or register.access == "wo":
             return 0
+        if register.name == "SETTINGS_SUM":
+            return registers.settings_sum(self._get(name) for name in registers.SETTINGS)
         if register.name == "TRACE_DATA":
             index = self._get("TRACE_INDEX") % registers.TRACE_DEPTH
             return int(self._trace[index]) if index < len(self._trace) else 0
@@ -182,11 +186,13 @@ class EmulatedCore:
         aligned = not any(address % registers.BASE_ALIGNMENT for address in (base, *bases.values()))
         if not 0 < length <= registers.MAX_STREAM_LENGTH or not aligned:
             raise Fault(ErrorCode.BAD_STREAM, Engine.FETCH, 0)
+        self._reach = self._windows()
         try:
-            stream = bytes(self._memory.device_read(base, length * INSTRUCTION_BYTES))
-        except BusError as error:
-            self._run_readable(base, bases, error)
-        key = (hashlib.sha256(stream).digest(), *bases.values())
+            self._reach.check(Access.FETCH, base, length * INSTRUCTION_BYTES)
+        except Refused as refused:
+            self._run_readable(base, bases, refused)
+        stream = bytes(self._memory.device_read(base, length * INSTRUCTION_BYTES))
+        key = (hashlib.sha256(stream).digest(), *bases.values(), self._reach.windows)
         plan = self._plans.get(key)
         if plan is None or plan.version != self._table_version(plan.tables):
             plan = self._analyse(stream, bases)
@@ -196,14 +202,15 @@ class EmulatedCore:
         self._plans.move_to_end(key)
         self._execute(plan, bases)
 
-    def _run_readable(self, base: int, bases: dict[Segment, int], error: BusError) -> NoReturn:
-        """Execute what the memory holds of a stream that reaches beyond its end, and fail."""
-        end = self._memory.base + self._memory.size
-        count = (end - base) // INSTRUCTION_BYTES if self._memory.base <= base < end else 0
+    def _windows(self) -> Reach:
+        return Reach.of_registers(self._memory, self._get)
+
+    def _run_readable(self, base: int, bases: dict[Segment, int], refused: Refused) -> NoReturn:
+        """Execute what can be fetched of a stream of which the rest cannot, and fail."""
+        count = (refused.address - base) // INSTRUCTION_BYTES
         stream = bytes(self._memory.device_read(base, count * INSTRUCTION_BYTES)) if count else b""
         self._run_prefix(self._decode(stream, bases), bases)
-        address = base + count * INSTRUCTION_BYTES
-        raise Fault(error.code, Engine.FETCH, count, address)
+        raise Fault(refused.code, Engine.FETCH, count, refused.address)
 
     def _execute(self, plan: _Plan, bases: dict[Segment, int]) -> None:
         line = plan.timeline
@@ -231,7 +238,7 @@ class EmulatedCore:
         bases: dict[Segment, int],
     ) -> None:
         """Execute one instruction after the other; a fault leaves the counters of what ran."""
-        machine = Machine(self._board.core, self._memory, bases)
+        machine = Machine(self._board.core, self._memory, bases, self._reach)
         for done, index in enumerate(line.order):
             try:
                 machine.execute(instructions[index], index)
@@ -289,7 +296,7 @@ class EmulatedCore:
 
         jobs = None
         sound = line.deadlock is None and all(
-            descriptor_problem(i, core) is None and self._within_memory(i, bases)
+            descriptor_problem(i, core) is None and self._within_reach(i, bases)
             for i in instructions
         )
         if self._fuse and sound:
@@ -299,13 +306,12 @@ class EmulatedCore:
                 jobs = None
         return _Plan(instructions, line, jobs, tables, self._table_version(tables))
 
-    def _within_memory(self, instruction: Instruction, bases: dict[Segment, int]) -> bool:
-        span = dram_range(instruction, self._board.core)
-        if span is None:
-            return True
-        segment, start, stop = span
-        low = self._memory.base
-        return low <= bases[segment] + start and bases[segment] + stop <= low + self._memory.size
+    def _within_reach(self, instruction: Instruction, bases: dict[Segment, int]) -> bool:
+        try:
+            self._reach.check_transfer(instruction, self._board.core, bases)
+        except Refused:
+            return False
+        return True
 
     def _decode(self, stream: bytes, bases: dict[Segment, int]) -> list[Instruction]:
         """The instructions; at an unknown opcode, what comes before it is executed first."""

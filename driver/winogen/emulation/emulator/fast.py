@@ -17,8 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.emulation.device.memory import EmulatedMemory
-from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
-from winogen.target import isa, numerics, winograd
+from winogen.emulation.emulator.fuse import (
+    Chain,
+    FusedPass,
+    InputView,
+    Job,
+    Kernel,
+    WeightRun,
+)
+from winogen.target import isa, numerics, packing, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Params
 from winogen.target.numerics import Requantiser
@@ -225,7 +232,12 @@ class FastJobs:
         kernel = fused.kernel
         # Not the geometry: streams for other batch sizes share the weights.
         key = (kernel.winograd, kernel.products, kernel.window, kernel.positions, fused.weights)
-        version = max(self._version(fused, run) for block in fused.weights for run in block)
+        version = max(
+            self._memory.device_version(address, self._run_bytes(fused, run.blocks))
+            for block in fused.weights
+            for run in block
+            for address in (run.address, run.other)[: 2 if run.swap else 1]
+        )
         held = self._weights.get(key)
         if held is None or held[0] != version:
             held = (version, self._build_weights(fused))
@@ -247,20 +259,26 @@ class FastJobs:
     def _run_bytes(self, fused: FusedPass, blocks: int) -> int:
         return blocks * fused.taps * self._core.weight_word_bytes
 
-    def _version(self, fused: FusedPass, run: tuple[int, int]) -> int:
-        address, blocks = run
-        return self._memory.device_version(address, self._run_bytes(fused, blocks))
+    def _read_weights(self, fused: FusedPass, run: WeightRun) -> Ints:
+        """A run's weights (words, output lanes, input lanes)."""
+        lanes = self._core.ci_lanes
+        nbytes = self._run_bytes(fused, run.blocks)
+
+        def read(address: int) -> Ints:
+            data = self._memory.device_read(address, nbytes).view(self._dtype)
+            return data.reshape(-1, lanes, lanes)
+
+        if not run.swap:
+            return read(run.address)
+        swapped = (run.swap >> np.arange(lanes) & 1 == 1)[:, None]
+        return np.where(swapped, read(run.other), read(run.address))
 
     def _build_weights(self, fused: FusedPass) -> _PassWeights:
         core, kernel = self._core, fused.kernel
         lanes = core.ci_lanes
         raw = []
         for block in fused.weights:
-            runs = [
-                self._memory.device_read(address, self._run_bytes(fused, count))
-                for address, count in block
-            ]
-            raw.append(np.concatenate(runs).view(self._dtype))
+            raw.append(np.concatenate([self._read_weights(fused, run) for run in block]))
         taps = np.stack(raw).reshape(len(raw), -1, fused.taps, lanes, lanes)
         # (output block, input block, tap, output lane, input lane) to (tap, input, output)
         ordered = taps.transpose(2, 1, 4, 0, 3).reshape(
@@ -268,6 +286,8 @@ class FastJobs:
         )
         wide = np.dtype(np.float32 if core.data_width == 8 else np.float64)
         words = _weight_words(kernel, ordered, wide)
+        if not _pairs_are_exact(fused, words, lanes):
+            raise NotExact
         groups: dict[tuple[int, ...], list[int]] = {}
         for accumulator, steps in enumerate(kernel.products):
             if steps:
@@ -478,6 +498,31 @@ def _combine(coefficients: NDArray[np.int64], parts: Sequence[Ints | None]) -> I
         else:
             total -= part
     return total
+
+
+def _pairs_are_exact(fused: FusedPass, words: list[Floats], lanes: int) -> bool:
+    """Whether the logic gets the sums of output blocks right that share its multipliers.
+
+    ``words`` are (input channels, output channels).
+    """
+    # The half in which each output channel's weights lie; 2: its block is alone.
+    halves = []
+    for block in fused.weights:
+        kinds = {(run.half, run.swap) for run in block}
+        if len(kinds) > 1:
+            return False
+        half, swap = kinds.pop() if kinds else (None, 0)
+        swapped = swap >> np.arange(lanes) & 1
+        halves.append(np.full(lanes, 2) if half is None else half ^ swapped)
+    half_of = np.concatenate(halves)
+    if np.all(half_of == 2):
+        return True
+    for word in words:
+        parts = word.T.reshape(len(half_of), -1, lanes).astype(np.int64)
+        low, high = (fits(parts).all(axis=-1) for fits in (packing.fits_low, packing.fits_high))
+        if not np.all(np.where(half_of == 0, low, np.where(half_of == 1, high, True))):
+            return False
+    return True
 
 
 def _weight_words(kernel: Kernel, taps: Ints, wide: np.dtype) -> list[Floats]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from winogen.target.isa import (
     Table,
     Transfer,
 )
+from winogen.target.numerics import MAX_SHIFT
 from winogen.target.registers import Segment
 from winogen.target.winograd import ZERO_POSITION
 
@@ -78,17 +80,43 @@ class Kernel:
     positions: tuple[tuple[int, ...], ...]
 
 
+class WeightRun(NamedTuple):
+    """Where the weights of some input blocks lie for one output block.
+
+    Attributes
+    ----------
+    address, blocks : bus address, and how many input blocks
+    half : of a pair of output blocks the one in the lower (0) or upper (1) half; None: it is alone
+    other, swap : the address for the pair's other block, and the lanes whose weights lie there
+    """
+
+    address: int
+    blocks: int
+    half: int | None = None
+    other: int = 0
+    swap: int = 0
+
+    def follows(self, run: WeightRun, nbytes: int) -> bool:
+        """Whether it goes on where ``run``, of so many bytes, ends."""
+        moved = run._replace(
+            address=run.address + nbytes,
+            blocks=self.blocks,
+            other=run.other + nbytes if run.swap else 0,
+        )
+        return self == moved
+
+
 @dataclass(frozen=True)
 class FusedPass:
     """A pass over all its input blocks.
 
-    ``weights[b][i]`` is the (bus address, blocks) of the i-th run of input blocks for output
-    block b. Without a view the input is zero.
+    ``weights[b][i]`` is the i-th run of input blocks for output block b. Without a view the input
+    is zero.
     """
 
     view: InputView | None
     kernel: Kernel
-    weights: tuple[tuple[tuple[int, int], ...], ...]
+    weights: tuple[tuple[WeightRun, ...], ...]
 
     @property
     def taps(self) -> int:
@@ -172,6 +200,22 @@ class _Memory:
 
 
 @dataclass
+class _Sum:
+    """A sum of an output block that is not finished.
+
+    Attributes
+    ----------
+    chain : its passes so far
+    places : what every COMPUTE of it must agree on
+    biases : where the biases came from
+    """
+
+    chain: list[FusedPass] = field(default_factory=list)
+    places: tuple = ()
+    biases: tuple[int, ...] = ()
+
+
+@dataclass
 class _Output:
     """Chains that have been requantised into one range of the output buffer."""
 
@@ -202,7 +246,7 @@ def recognise(
     walk = _Walk(core, bases, read)
     for index in order:
         walk.step(instructions[index])
-    if walk.open_chain or walk.outputs:
+    if any(s.chain for s in walk.sums) or walk.outputs:
         raise NotRecognised("a result is never stored")
     return _merge_layers(walk.jobs, core)
 
@@ -212,17 +256,16 @@ class _Walk:
         self._core = core
         self._bases = bases
         self._read = read
-        self._input, self._weight, self._param = _Memory(), _Memory(), _Memory()
+        self._input, self._param = _Memory(), _Memory()
+        self._weight = [_Memory() for _ in range(core.products)]  # the halves of its words
         self._tables = {
             table: {f.name: np.zeros(1 << 13, np.int64) for f in fields}
             for table, fields in isa.TABLE_FIELDS.items()
         }
         self._activation: int | None = None
         self._stored, self._given = _Intervals(), _Intervals()
-        #: What every COMPUTE of the open sum must agree on, and where its biases came from.
-        self._sum: tuple = ()
-        self._biases: tuple[int, ...] = ()
-        self.open_chain: list[FusedPass] = []
+        #: Of each block of a pair.
+        self.sums = [_Sum() for _ in range(core.products)]
         self.outputs: list[_Output] = []
         self.jobs: list[Job] = []
 
@@ -261,6 +304,9 @@ class _Walk:
         entry = self._core.co_lanes * isa.PARAM_BYTES
         start = self._address(f)
         self._note_read((start, start + f.count * entry), constant=True)
+        shifts = isa.unpack_params(self._read(start, f.count * entry)).shift
+        if shifts.min() < 1 or shifts.max() > MAX_SHIFT:
+            raise NotRecognised("a shift that is refused, whoever needs it")
         for i in range(f.count):
             self._param.put(f.base + i, 1, start + i * entry)
 
@@ -282,7 +328,7 @@ class _Walk:
         place = (self._address(f), f.blocks)
         self._note_read(_run_span(place, f.taps, self._core), constant=True)
         what = _Weights(place, window, positions, bool(f.winograd), words)
-        self._weight.put(f.base, f.blocks * words, what)
+        self._weight[f.half].put(f.base, f.blocks * words, what)
 
     def _load_table(self, f: LoadTable) -> None:
         table = Table(f.table)
@@ -348,21 +394,7 @@ class _Walk:
             loaded_as = (view.images, view.blocks, view.rows, view.columns, view.pitch)
             if loaded_as != (f.images, f.blocks, f.rows, f.columns, f.pitch):
                 raise NotRecognised("a region was loaded in another shape")
-        weights: tuple = ()
-        if f.weight_stride:
-            loaded = self._weight.get(f.weight_base, f.blocks * f.weight_stride)
-            assert isinstance(loaded, _Weights)
-            wanted = _Weights(
-                (loaded.place[0], f.blocks),
-                window,
-                positions if f.winograd else loaded.positions,
-                bool(f.winograd),
-                f.weight_stride,
-            )
-            if loaded != wanted:
-                raise NotRecognised("weights were loaded for another pass")
-            weights = (loaded.place,)
-        elif any(products):
+        if not f.weight_stride and any(products):
             raise NotRecognised("a step without weights")
         if f.winograd:
             _check_winograd(products, accumulators, window, positions)
@@ -377,58 +409,92 @@ class _Walk:
             window,
             positions,
         )
-        if bool(f.first) == bool(self.open_chain):
-            raise NotRecognised("a sum is continued that was not started, or started twice")
-        sums = (f.psum_base, f.images, f.tiles_y, f.tiles_x, f.tile, f.phases)
-        if f.first:
-            self._sum = sums
-            self._biases = self._param_addresses(f, places)
-        elif self._sum != sums:
-            raise NotRecognised("a sum is continued in another place")
-        self._extend(FusedPass(view, kernel, (weights,)))
-        if f.last:
-            self._finish(f, places)
+        blocks = range(1 + f.pair)
+        if any(s.chain for s in self.sums[len(blocks) :]):
+            raise NotRecognised("a sum of a pair is not ended")
+        for block in blocks:
+            state = self.sums[block]
+            if bool(f.first) == bool(state.chain):
+                raise NotRecognised("a sum is continued that was not started, or started twice")
+            sums = (f.psum_base, f.images, f.tiles_y, f.tiles_x, f.tile, f.phases, f.pair)
+            if f.first:
+                state.places = sums
+                state.biases = self._param_addresses(f, places, block)
+            elif state.places != sums:
+                raise NotRecognised("a sum is continued in another place")
+            weights = self._weight_runs(f, block, window, positions)
+            self._extend(state.chain, FusedPass(view, kernel, (weights,)))
+            if f.last:
+                self._finish(f, places, block)
 
-    def _extend(self, new: FusedPass) -> None:
-        """Add a pass to the open chain, joining it to the last one if its channels follow on."""
-        if self.open_chain:
-            old = self.open_chain[-1]
+    def _weight_runs(
+        self, f: Compute, block: int, window: tuple, positions: tuple
+    ) -> tuple[WeightRun, ...]:
+        """The weights of a COMPUTE for one of its output blocks; none where it needs none."""
+        if not f.weight_stride:
+            return ()
+        addresses = []
+        for half in range(1 + f.pair):
+            loaded = self._weight[half].get(f.weight_base, f.blocks * f.weight_stride)
+            assert isinstance(loaded, _Weights)
+            wanted = _Weights(
+                (loaded.place[0], f.blocks),
+                window,
+                positions if f.winograd else loaded.positions,
+                bool(f.winograd),
+                f.weight_stride,
+            )
+            if loaded != wanted:
+                raise NotRecognised("weights were loaded for another pass")
+            addresses.append(loaded.place[0])
+        if not f.pair:
+            return (WeightRun(addresses[0], f.blocks),)
+        swap = f.swap & ((1 << self._core.co_lanes) - 1)
+        other = addresses[1 - block] if swap else 0
+        return (WeightRun(addresses[block], f.blocks, block, other, swap),)
+
+    def _extend(self, chain: list[FusedPass], new: FusedPass) -> None:
+        """Add a pass to an open chain, joining it to the last one if its channels follow on."""
+        if chain:
+            old = chain[-1]
             if old.kernel == new.kernel and old.view and new.view and new.weights[0]:
                 step = old.view.blocks * old.view.block_stride * self._core.word_bytes
                 expected = replace(
                     old.view, address=old.view.address + step, blocks=new.view.blocks
                 )
                 if expected == new.view:
-                    self.open_chain[-1] = FusedPass(
+                    chain[-1] = FusedPass(
                         replace(old.view, blocks=old.view.blocks + new.view.blocks),
                         old.kernel,
                         (self._joined(old.weights[0], new.weights[0][0], old.taps),),
                     )
                     return
-        self.open_chain.append(new)
+        chain.append(new)
 
     def _joined(
-        self, runs: tuple[tuple[int, int], ...], new: tuple[int, int], taps: int
-    ) -> tuple[tuple[int, int], ...]:
+        self, runs: tuple[WeightRun, ...], new: WeightRun, taps: int
+    ) -> tuple[WeightRun, ...]:
         """``runs`` and ``new``, as one run where it begins in DRAM where the last one ends."""
-        address, blocks = runs[-1]
-        if new[0] == address + blocks * taps * self._core.weight_word_bytes:
-            return (*runs[:-1], (address, blocks + new[1]))
+        last = runs[-1]
+        if new.follows(last, last.blocks * taps * self._core.weight_word_bytes):
+            return (*runs[:-1], last._replace(blocks=last.blocks + new.blocks))
         return (*runs, new)
 
-    def _param_addresses(self, f: Compute, places: tuple) -> tuple[int, ...]:
-        """Address of each phase's parameters."""
+    def _param_addresses(self, f: Compute, places: tuple, block: int) -> tuple[int, ...]:
+        """Address of each phase's parameters for one of the output blocks."""
         addresses = []
+        base = f.param_base + block * f.param_stride
         for _, _, param in places:
-            address = self._param.get(f.param_base + param, 1)
+            address = self._param.get(base + param, 1)
             assert isinstance(address, int)
             addresses.append(address)
         return tuple(addresses)
 
-    def _finish(self, f: Compute, places: tuple) -> None:
+    def _finish(self, f: Compute, places: tuple, block: int) -> None:
+        state = self.sums[block]
         entry = self._core.co_lanes * isa.PARAM_BYTES
-        addresses = self._param_addresses(f, places)
-        if addresses != self._biases:
+        addresses = self._param_addresses(f, places, block)
+        if addresses != state.biases:
             raise NotRecognised("a sum is ended with other parameters than it was started with")
         params = {address - param * entry for address, (_, _, param) in zip(addresses, places)}
         if len(params) != 1:
@@ -436,19 +502,20 @@ class _Walk:
         if f.activation and self._activation is None:
             raise NotRecognised("no activation table")
         chain = Chain(
-            tuple(self.open_chain),
+            tuple(state.chain),
             places,
             (params.pop(),),
             self._activation if f.activation else None,
         )
-        self.open_chain = []
+        state.chain = []
         shape = (f.images, f.output_rows, f.output_columns)
+        start = f.output_base + block * f.images * f.output_rows * f.output_columns
         stride = (f.stride_y, f.stride_x)
         for output in self.outputs:
-            if (output.start, output.shape, output.stride) == (f.output_base, shape, stride):
+            if (output.start, output.shape, output.stride) == (start, shape, stride):
                 output.chains.append(chain)
                 return
-        new = _Output(f.output_base, shape, stride, [chain])
+        new = _Output(start, shape, stride, [chain])
         if any(_meets(new.span, output.span) for output in self.outputs):
             raise NotRecognised("a result over another that is not stored yet")
         self.outputs.append(new)
@@ -484,7 +551,8 @@ class _Walk:
         self._input.drop(
             lambda what: isinstance(what, InputView) and _meets(_view_span(what, core), stored)
         )
-        pending = [p for o in self.outputs for c in o.chains for p in c.passes] + self.open_chain
+        pending = [p for o in self.outputs for c in o.chains for p in c.passes]
+        pending += [p for s in self.sums for p in s.chain]
         if any(p.view and _meets(_view_span(p.view, core), stored) for p in pending):
             raise NotRecognised("a store over what an unfinished result reads")
         self._stored.add(start, stop)
@@ -616,7 +684,7 @@ def _merge_run(run: list[Job]) -> list[Job]:
             job.row_stride,
             tuple(
                 (
-                    tuple((p.view, p.kernel, tuple(b for _, b in p.weights[0]))
+                    tuple((p.view, p.kernel, tuple(run.blocks for run in p.weights[0]))
                           for p in chain.passes),
                     chain.phases,
                     chain.activation,

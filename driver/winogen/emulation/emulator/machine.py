@@ -6,15 +6,16 @@ for clarity. Everything faster is checked against this.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.emulation.device.errors import BusError
 from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.faults import Fault
-from winogen.target import isa, numerics, winograd
+from winogen.emulation.emulator.reach import Reach, Refused, row_offsets
+from winogen.target import isa, numerics, packing, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem, table_depth
 from winogen.target.isa import (
@@ -54,18 +55,27 @@ class Machine:
     ----------
     memory : the DDR that loads read and stores write (its device view)
     bases : bus address of each segment
+    reach : what may be accessed; None: all of the memory
     """
 
-    def __init__(self, core: CoreConfig, memory: EmulatedMemory, bases: Mapping[Segment, int]):
+    def __init__(
+        self,
+        core: CoreConfig,
+        memory: EmulatedMemory,
+        bases: Mapping[Segment, int],
+        reach: Reach | None = None,
+    ):
         self._core = core
         self._memory = memory
         self._bases = bases
+        self._reach = reach or Reach.everywhere(memory)
         self._bits = numerics.accumulator_bits(core.data_width)
         self._dtype = numerics.storage_dtype(core.data_width)
         lanes = core.ci_lanes
         # What nobody loaded is not zero, as on a board.
         self.input = np.full((core.input_depth, lanes), _POISON, np.int64)
-        self.weight = np.full((core.weight_depth, lanes, lanes), _POISON, np.int64)
+        weights = (core.weight_depth, core.products, lanes, lanes)
+        self.weight = np.full(weights, _POISON, np.int64)
         self.psum = np.full((core.psum_depth, lanes), _POISON, np.int64)
         self.output = np.full((core.output_depth, lanes), _POISON, np.int64)
         self.params = {name: np.zeros((core.param_depth, lanes), np.int64) for name in _PARAMS}
@@ -81,7 +91,7 @@ class Machine:
         try:
             if problem is None:
                 problem = self._do(instruction)
-        except BusError as error:
+        except Refused as error:
             raise Fault(error.code, instruction.engine, index, error.address) from None
         if problem:
             raise Fault(ErrorCode.ILLEGAL_DESCRIPTOR, instruction.engine, index, reason=problem)
@@ -103,6 +113,7 @@ class Machine:
         raise TypeError(f"no instruction: {instruction!r}")
 
     def _read(self, f: Transfer, nbytes: int) -> NDArray[np.uint8]:
+        self._reach.check_transfer(f, self._core, self._bases)
         return self._memory.device_read(self._bases[Segment(f.segment)] + f.offset, nbytes)
 
     def _load_input(self, f: LoadInput) -> str | None:
@@ -138,7 +149,7 @@ class Machine:
         stop = f.base + words.shape[0] * words.shape[1]
         if stop > core.weight_depth:
             return f"it reaches word {stop} of the weight buffer, which has {core.weight_depth}"
-        self.weight[f.base : stop] = words.reshape(-1, lanes, lanes)
+        self.weight[f.base : stop, f.half] = words.reshape(-1, lanes, lanes)
         return None
 
     def _load_params(self, f: LoadParams) -> str | None:
@@ -169,32 +180,39 @@ class Machine:
         accumulators = self._accumulate(f)
         if isinstance(accumulators, str):
             return accumulators
-        contribution = self._drain(f, accumulators)
-        if isinstance(contribution, str):
-            return contribution
-        tiles, phases = contribution.shape[:2]
-        side = f.tile
-        params = f.param_base + self._phase_entries(f)["param"]
-        if params.max() >= self._core.param_depth:
-            return "a phase's parameters lie outside the parameter buffer"
-        place = slice(f.psum_base, f.psum_base + tiles * phases * side * side)
-        if f.first:
-            start = self.params["bias"][params][None, :, None, None, :]
-        else:
-            start = self.psum[place].reshape(contribution.shape)
-        total = numerics.wrap(start + contribution, self._bits)
-        if f.last:
-            reach = numerics.int_range(16 if f.activation else self._core.data_width)
-            low, high = self.params["low"][params], self.params["high"][params]
-            if low.min() < reach[0] or high.max() > reach[1] or np.any(low > high):
-                return "a clamp is empty or reaches beyond the width of its output"
-            self._finish(f, total, params)
-        else:
-            self.psum[place] = total.reshape(-1, total.shape[-1])
+        blocks = range(1 + f.pair)
+        contributions, params = [], []
+        for block in blocks:
+            contribution = self._drain(f, accumulators[:, :, block])
+            if isinstance(contribution, str):
+                return contribution
+            contributions.append(contribution)
+            entries = f.param_base + block * f.param_stride + self._phase_entries(f)["param"]
+            if entries.max() >= self._core.param_depth:
+                return "a phase's parameters lie outside the parameter buffer"
+            params.append(entries)
+        tiles, *shape = contributions[0].shape
+        # Within a tile the second block's partial sums follow those of the first.
+        words = tiles * len(blocks) * math.prod(shape[:-1])
+        psums = self.psum[f.psum_base : f.psum_base + words].reshape(tiles, len(blocks), *shape)
+        for block, entries in zip(blocks, params):
+            if f.first:
+                start = self.params["bias"][entries][None, :, None, None, :]
+            else:
+                start = psums[:, block]
+            total = numerics.wrap(start + contributions[block], self._bits)
+            if f.last:
+                reach = numerics.int_range(16 if f.activation else self._core.data_width)
+                low, high = self.params["low"][entries], self.params["high"][entries]
+                if low.min() < reach[0] or high.max() > reach[1] or np.any(low > high):
+                    return "a clamp is empty or reaches beyond the width of its output"
+                self._finish(f, total, entries, block)
+            else:
+                psums[:, block] = total
         return None
 
     def _accumulate(self, f: Compute) -> Ints | str:
-        """Accumulators (tiles, accumulators, lanes) after all blocks of input channels."""
+        """Accumulators (tiles, accumulators, output blocks, lanes) after all input blocks."""
         steps = {
             name: values[f.step_base : f.step_base + f.steps]
             for name, values in self.tables[Table.STEP].items()
@@ -207,7 +225,8 @@ class Machine:
         if np.any(steps["word"][real] >= f.weight_stride):
             return "a step reads a weight word beyond its block"
         address, inside = _patch_addresses(f)
-        acc = np.zeros((len(address), f.accumulators, self._core.co_lanes), np.int64)
+        lanes = self._core.co_lanes
+        acc = np.zeros((len(address), f.accumulators, 1 + f.pair, lanes), np.int64)
         for block in range(f.blocks):
             at = address + block * f.rows * f.pitch
             patch = np.where(inside[..., None], self.input[np.where(inside, at, 0)], 0)
@@ -222,11 +241,21 @@ class Machine:
                 if position == ZERO_POSITION:
                     product = np.zeros_like(acc[:, target])
                 else:
-                    product = patch[:, position] @ self.weight[base + word].T
+                    product = self._products(patch[:, position], base + word, f.pair)
                 keep = not (first and block == 0)
                 acc[:, target] = product + (acc[:, target] if keep else 0)
             acc = numerics.wrap(acc, self._bits)
-        return acc
+        swapped = f.swap >> np.arange(lanes) & 1 == 1
+        return np.where(swapped, acc[:, :, ::-1], acc)
+
+    def _products(self, z: Ints, word: int, pair: int) -> Ints:
+        """Sums (tiles, output blocks, lanes) of operands (tiles, lanes) times a weight word."""
+        weights = self.weight[word]
+        if pair and not (
+            packing.fits_low(weights[0]).all() and packing.fits_high(weights[1]).all()
+        ):
+            return np.stack(packing.packed_sums(z[:, None], weights[0], weights[1]), axis=1)
+        return np.stack([z @ block.T for block in weights[: 1 + pair]], axis=1)
 
     def _drain(self, f: Compute, acc: Ints) -> Ints | str:
         """Outputs (tiles, phases, rows, columns, lanes) of a tile from its accumulators."""
@@ -251,8 +280,11 @@ class Machine:
         out = numerics.wrap(out[:, :, :side, :side], self._bits)
         return out >> winograd.OUTPUT_SHIFT if f.winograd else out
 
-    def _finish(self, f: Compute, total: Ints, params: Ints) -> None:
-        """Requantise sums (tiles, phases, rows, columns, lanes) into the output buffer."""
+    def _finish(self, f: Compute, total: Ints, params: Ints, block: int) -> None:
+        """Requantise sums (tiles, phases, rows, columns, lanes) into the output buffer.
+
+        The outputs of the second block follow those of the first.
+        """
         p = Params(**{name: memory[params] for name, memory in self.params.items()})
         constants = [
             getattr(p, name)[None, :, None, None, :]
@@ -267,7 +299,7 @@ class Machine:
         y = f.stride_y * (f.tile * ty[:, None, None] + side) + phases["row"][None, :, None]
         x = f.stride_x * (f.tile * tx[:, None, None] + side) + phases["column"][None, :, None]
         kept = (y < f.output_rows)[..., :, None] & (x < f.output_columns)[..., None, :]
-        row = n[:, None, None] * f.output_rows + y
+        row = (n[:, None, None] + block * f.images) * f.output_rows + y
         word = f.output_base + row[..., :, None] * f.output_columns + x[..., None, :]
         self.output[word[kept]] = values[kept]
 
@@ -278,8 +310,23 @@ class Machine:
         rows = values.reshape(f.images, f.rows, f.columns, -1)
         strides = (f.image_stride * word, f.row_stride * word, word, values.itemsize)
         base = self._bases[Segment(f.segment)] + f.offset
+        try:
+            self._reach.check_transfer(f, self._core, self._bases)
+        except Refused as refused:
+            self._store_before(refused, f, base, values)
+            raise
         self._memory.device_write_strided(base, rows, strides)
         return None
+
+    def _store_before(self, refused: Refused, f: Store, base: int, values: Ints) -> None:
+        """What a store writes before it is refused."""
+        rows = values.reshape(f.images * f.rows, -1).view(np.uint8)
+        for number, offset in zip(range(refused.runs + 1), row_offsets(f)):
+            start = base + offset * self._core.word_bytes
+            whole = number < refused.runs
+            count = rows.shape[1] if whole else refused.address - start
+            if count:
+                self._memory.device_write(start, rows[number, :count])
 
 
 def _transformed(raw: Ints, window: list[NDArray[np.intp]], positions: Ints) -> list[Ints]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, ModelError, UnsupportedLayerError, one_line
+from winogen.common.problems import numbered
 from winogen.network.graph import Graph, InputSpec, Shape, wrong_size
 from winogen.network.notes import tell
 from winogen.network.onnx import composites, convolution, layout, pointwise, reduce
@@ -20,6 +21,7 @@ from winogen.network.onnx.names import shown
 from winogen.network.onnx.operators import Operator, Repeated, Value
 from winogen.network.onnx.read import Model, Op, read_file, read_model
 from winogen.network.onnx.refusals import refusal
+from winogen.network.onnx.tensors import FLOAT_TYPES, type_name
 from winogen.network.onnx.view import View, image
 
 #: Operators on activations.
@@ -35,8 +37,6 @@ ANY_BATCH = 65521
 #: Longest message about a file, whatever the file holds; and about several things in it.
 _MAX_MESSAGE = 600
 _MAX_MESSAGES = 4000
-#: Most kinds of unsupported nodes that one message tells.
-_MAX_PROBLEMS = 12
 #: What sizes of images are multiples of, where networks halve and double them.
 _MULTIPLES = (2, 4, 8, 16, 32, 64)
 #: What a refused node gives, where not even its shape is known.
@@ -164,9 +164,9 @@ class _Importer:
             self._builder.notes.append(
                 "the model takes images as (N, H, W, C); its program takes (N, C, H, W)"
             )
-        if model.input_type != "FLOAT":
+        if other := _other_floats(model.input_type, self._ops):
             self._builder.notes.append(
-                f"the model works in {model.input_type.lower()}; its weights are read as float32"
+                f"the model works in {' and '.join(other)}; its weights are read as float32"
             )
 
     def run(self) -> Graph:
@@ -241,13 +241,7 @@ class _Importer:
             texts.append(f"nodes {names}{more} ({kind}) {reason}")
         if len(texts) == 1:
             return UnsupportedLayerError(texts[0])
-        shown_texts = texts[:_MAX_PROBLEMS]
-        rest = len(texts) - len(shown_texts)
-        numbered = "; ".join(f"({i}) {text}" for i, text in enumerate(shown_texts, 1))
-        error = UnsupportedLayerError(
-            f"{len(texts)} things in it cannot run: {numbered}"
-            + (f"; and {rest} more" if rest else "")
-        )
+        error = UnsupportedLayerError(f"{len(texts)} things in it cannot run: {numbered(texts)}")
         error.problems = tuple(texts)
         return error
 
@@ -454,6 +448,13 @@ def _needed(model: Model) -> list[Op]:
     if not any(model.output in op.outputs for op in needed):
         raise ModelError(f"no node makes the output '{shown(model.output)}'")
     return needed[::-1]
+
+
+def _other_floats(input_type: str, ops: list[Op]) -> list[str]:
+    """Float types other than float32 that a model takes, or casts to on the way."""
+    casts = [op.attrs.get("to") for op in ops if op.type == "Cast"]
+    types = [input_type, *(type_name(to) for to in casts if to in FLOAT_TYPES)]
+    return [kind.lower() for kind in dict.fromkeys(types) if kind != "FLOAT"]
 
 
 def _composite_refusal(op: Op, composite: composites.Composite) -> str:

@@ -71,6 +71,10 @@ class Model:
     ops: list[Op]
     #: What the user should know about how the file was read.
     notes: tuple[str, ...] = ()
+    #: What the file says of itself: who wrote it, its opset before any conversion, its output.
+    producer: str = ""
+    written_opset: int = 0
+    output_shape: tuple[int | None, ...] | None = None
 
 
 def read_file(path: Path) -> Model:
@@ -102,7 +106,8 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
         _check_embedded(proto, calls)
         proto = _parsed(inlined(data))
         notes = (f"{calls}; onnx's inliner has put their nodes in their places",)
-    opset = _opset(proto)
+    opset = written = _opset(proto)
+    producer = " ".join(filter(None, map(shown, (proto.producer_name, proto.producer_version))))
     if opset < OLDEST_OPSET:
         _check_embedded(proto, f"the model uses opset {opset}")
         proto = _parsed(converted(proto.SerializeToString(), opset, OLDEST_OPSET))
@@ -133,7 +138,11 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
             "the model with a float32 input"
         )
     shape = _shape(info)
-    return Model(opset, info.name, shape, type_name(kind), output.name, constants, ops, notes)
+    made = _shape(output) if output.type.tensor_type.HasField("shape") else None
+    return Model(
+        opset, info.name, shape, type_name(kind), output.name, constants, ops, notes, producer,
+        written, made,
+    )  # fmt: skip
 
 
 def _parsed(data: bytes) -> onnx.ModelProto:

@@ -69,11 +69,14 @@ def load_model(
         if parameters is None:
             parameters = StoredParameters(load_weights(weights), weights.name)
         return load_definition(folder / "layers.yaml", parameters, name=folder.name)
-    if "/" in name or folder.exists():
-        what = "is a file; give its folder" if folder.exists() else "does not exist"
-        raise ModelError(f"model folder {folder} {what}")
+    if folder.exists():
+        raise ModelError(f"model folder {folder} is a file; give its folder")
+    if folder.suffix[1:2].isalpha():  # as files have it, and no name of a network
+        raise ModelError(f"{folder}: there is no such file or folder")
+    if "/" in name:
+        raise ModelError(f"model folder {folder} does not exist")
     hint = did_you_mean(name, model_names())
     raise ModelError(
         f"unknown model '{name}'; {hint}known models: {', '.join(model_names())} "
-        "(or give a folder with layers.yaml and weights.npz, or an .onnx file)"
+        "(or give a folder with layers.yaml and weights.npz, an .onnx file, or weights)"
     )

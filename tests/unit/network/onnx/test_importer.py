@@ -263,6 +263,18 @@ def test_other_float_types_are_read_as_float32(kind):
     assert any(kind.lower() in note for note in graph.notes)
 
 
+@pytest.mark.parametrize("kind", ["FLOAT16", "DOUBLE", "BFLOAT16"])
+def test_other_float_types_inside_are_told(kind):
+    """As exporters of mixed precision leave them: float32 at both ends."""
+    net = Net()
+    dtype = np.float64 if kind == "DOUBLE" else np.float16
+    x = net.node("Cast", "z", to=getattr(onnx.TensorProto, kind))
+    x = net.node("Conv", x, net.const(np.ones((3, 2, 1, 1)) / 4, dtype))
+    x = net.node("Cast", x, to=onnx.TensorProto.FLOAT)
+    graph = imported(net.model(x, ["n", 2, 3, 3]))
+    assert graph.notes == (f"the model works in {kind.lower()}; its weights are read as float32",)
+
+
 def test_groups_are_told():
     net = Net()
     x = net.node("Conv", "z", net.weight(4, 1, 3, 3), group=4, name="depthwise")

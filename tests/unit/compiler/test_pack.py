@@ -1,0 +1,23 @@
+"""The weight segment: every piece where its offset says, on a boundary, and equal ones once."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.strategies import examples
+from winogen.compiler.pack import SegmentWriter
+
+
+@examples(50)
+@given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=10))
+def test_pieces_lie_where_they_are_said_to(pieces):
+    writer = SegmentWriter()
+    places = [writer.add(piece) for piece in pieces]
+    segment = writer.tobytes()
+    assert len(segment) % 64 == 0
+    for piece, offset in zip(pieces, places):
+        assert offset % 64 == 0
+        assert segment[offset : offset + len(piece)] == piece
+        assert offset == places[pieces.index(piece)]
+    assert len(segment) == sum(-(-len(piece) // 64) * 64 for piece in set(pieces))
