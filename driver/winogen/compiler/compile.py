@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from winogen.common.errors import InputError, ScheduleError
+from winogen.compiler.ends import fold_ends
 from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
 from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
 from winogen.compiler.pack import PackedLayer, PackedNetwork, pack_each, pack_network
 from winogen.compiler.pairs import remarks
 from winogen.compiler.quantise import quantise
-from winogen.compiler.quantised import QuantNetwork
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.schedule import schedule
 from winogen.compiler.tiling import choose_tiling
 from winogen.cost.simulate import simulate
@@ -106,7 +107,9 @@ def compile_network(
         graph = graph.resized(window)
         network = network.resized(graph)
     say("packing weights")
-    packed = pack_network(network, board.core, Mode(options.mode))
+    mode = Mode(options.mode)
+    ends = fold_ends(network, board, mode, largest)
+    packed = pack_network(ends.network, board.core, mode)
     streams: list[StreamInfo] = []
     for size in batch_sizes(largest):
         say(f"scheduling batch {size}")
@@ -117,8 +120,8 @@ def compile_network(
                 raise ScheduleError(_does_not_fit(graph, board, size, memory))
             break
         streams.append(stream)
-    channels = {Graph.INPUT_NAME: graph.input.shape[0]}
-    channels.update({layer.name: layer.channels for layer in network.layers})
+    channels = {Graph.INPUT_NAME: ends.network.input.shape[0]}
+    channels.update({layer.name: layer.channels for layer in ends.network.layers})
     program = Program(
         graph.name,
         board,
@@ -127,10 +130,15 @@ def compile_network(
         network.layers[-1].output_shape,
         network.output_format,
         graph.output_range,
-        tuple(_layer_info(p, [channels[s] for s in p.layer.sources], board) for p in packed.layers),
+        tuple(
+            _layer_info(p, layer, [channels[s] for s in layer.sources])
+            for p, layer in zip(packed.layers, network.layers)
+        ),
         tuple(streams),
         packed.segment,
         locality(graph),
+        ends.unfold,
+        ends.shuffle,
     )
     said = [r for p in packed.layers for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]
     return Compiled(program, network, tuple(said))
@@ -205,24 +213,29 @@ def _encode(instructions: Sequence[Instruction], packed: PackedNetwork) -> bytes
         raise
 
 
-def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerInfo:
-    layer, lowered = packed.layer, packed.lowered
-    shape = layer.shape
-    pairs = len(sources) * layer.channels if layer.diagonal else sum(sources) * layer.channels
+def _layer_info(packed: PackedLayer, layer: QuantLayer, sources: list[int]) -> LayerInfo:
+    """What a person wants to know of a layer, which may have been folded to another.
+
+    ``sources`` are the channels of each value that the packed layer reads.
+    """
+    lowered, shape = packed.lowered, layer.shape
+    channels = packed.layer.channels
     tiles = lowered.tiles[0] * lowered.tiles[1]
     done = 0
     for group in lowered.groups:
         for spec in group.passes:
             inputs = 1 if layer.diagonal else sources[spec.source]
-            done += tiles * len(spec.steps) * inputs * layer.channels
-    kernel = "x".join(map(str, dict.fromkeys(shape.kernel)))
-    stride = "x".join(map(str, dict.fromkeys(shape.stride)))
+            done += tiles * len(spec.steps) * inputs * channels
+    pairs = layer.weight.shape[0] * layer.weight.shape[1]
+    kernel = _by(shape.kernel)
     zero_padded = zero_padded_multiplies(shape)
     if shape.transposed and shape.input_size == (1, 1):
         kind = "linear"  # nothing is inserted into a single pixel
         zero_padded = useful_multiplies(shape)
     else:
-        kind = f"{'deconv' if shape.transposed else 'conv'} k{kernel} s{stride}"
+        kind = f"{'deconv' if shape.transposed else 'conv'} k{kernel} s{_by(shape.stride)}"
+    if packed.layer.shape != shape:
+        kind += f" as k{_by(packed.layer.shape.kernel)} s{_by(packed.layer.shape.stride)}"
     return LayerInfo(
         layer.label,
         kind,
@@ -232,3 +245,7 @@ def _layer_info(packed: PackedLayer, sources: list[int], board: Board) -> LayerI
         useful_multiplies(shape) * pairs,
         zero_padded * pairs,
     )
+
+
+def _by(pair: tuple[int, int]) -> str:
+    return "x".join(map(str, dict.fromkeys(pair)))

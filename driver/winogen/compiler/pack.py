@@ -146,9 +146,16 @@ def pack_each(
     for layer in network.layers:
         counts = tuple(channels[s] for s in layer.sources)
         try:
-            yield _pack_named(network.name, layer, counts, core, mode, SegmentWriter())
+            yield pack_one(network.name, layer, counts, core, mode)
         except ScheduleError as error:
             yield error
+
+
+def pack_one(
+    model: str, layer: QuantLayer, sources: tuple[int, ...], core: CoreConfig, mode: Mode
+) -> PackedLayer:
+    """A layer by itself, reading ``sources`` channels of each value; ScheduleError if it cannot."""
+    return _pack_named(model, layer, sources, core, mode, SegmentWriter())
 
 
 def _pack_named(

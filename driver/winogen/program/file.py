@@ -24,11 +24,12 @@ import numpy as np
 from winogen.common.errors import ProgramError, WinogenError, one_line
 from winogen.common.files import write_atomically
 from winogen.common.text import printable
-from winogen.network.graph import InputSpec
+from winogen.network.graph import InputSpec, Shape
 from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest, Digests
 from winogen.program.formats import TensorFormat
+from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.program.memory_plan import MemoryPlan, plan
 from winogen.program.parts import LayerInfo, StreamInfo
 from winogen.target import isa
@@ -37,10 +38,12 @@ from winogen.target.isa import INSTRUCTION_BYTES
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _DIGEST_BYTES = 32
 #: Cycles that a stream may be predicted to take: hours, where those of real networks take seconds.
 _MAX_CYCLES = 1 << 40
+#: Pixels along an axis that may be channels, far more than those of any compiled network.
+_MAX_FOLD = 64
 #: Characters of a name; those of networks and layers have fewer (winogen.network.yaml_values).
 _MAX_NAME = 1000
 _LENGTH = struct.Struct("<I")
@@ -57,6 +60,8 @@ class Program:
     input_format, output_format : what the integers at either end stand for
     output_range : real values of black and white, or None if the output is no image
     locality : what a window of a larger image loses, or None if it cannot be run in windows
+    unfold : pixels of the input that are channels to the accelerator, or None
+    shuffle : channels of the accelerator that are pixels of the output
     streams : by ascending batch size
     """
 
@@ -71,6 +76,8 @@ class Program:
     streams: tuple[StreamInfo, ...]
     weights: bytes = field(repr=False)
     locality: Locality | None = None
+    unfold: Unfold | None = None
+    shuffle: DepthToSpace = PLAIN
 
     @property
     def core(self) -> CoreConfig:
@@ -86,6 +93,16 @@ class Program:
     def input_shape(self) -> tuple[int, int, int]:
         """Channels, rows, columns of the input."""
         return self.input.shape
+
+    @property
+    def seen_shape(self) -> Shape:
+        """Channels, rows, columns of the input as it lies in memory."""
+        return self.unfold.shape(self.input_shape) if self.unfold else self.input_shape
+
+    @property
+    def stored_shape(self) -> Shape:
+        """Channels, rows, columns of the output as it lies in memory."""
+        return self.shuffle.shape(self.output_shape)
 
     @cached_property
     def digests(self) -> Digests:
@@ -150,6 +167,8 @@ class Program:
             "output_format": asdict(self.output_format),
             "output_range": self.output_range,
             "locality": None if self.locality is None else asdict(self.locality),
+            "unfold": None if self.unfold is None else asdict(self.unfold),
+            "shuffle": asdict(self.shuffle),
             "layers": [asdict(layer) for layer in self.layers],
             "streams": streams,
             "sections": [len(s) for s in sections],
@@ -284,6 +303,8 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         tuple(streams),
         sections[0],
         _locality(header["locality"]),
+        _unfold(header["unfold"], spec["shape"]),
+        DepthToSpace(_pair(header["shuffle"]["block"], _MAX_FOLD)),
     )
     if not program.streams or not program.layers:
         raise ProgramError("it holds no stream or no layer")
@@ -310,8 +331,8 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         ):
             raise ProgramError(f"the predicted cycles of batch {entry.batch} are wrong")
         for shape, size in (
-            (program.input_shape, entry.input_bytes),
-            (program.output_shape, entry.output_bytes),
+            (program.seen_shape, entry.input_bytes),
+            (program.stored_shape, entry.output_bytes),
         ):
             blocks = -(-shape[0] // core.ci_lanes)
             words = entry.batch * blocks * shape[1] * shape[2]
@@ -389,6 +410,32 @@ def _locality(value: Any) -> Locality | None:
         for axis in ("rows", "columns")
     )
     return Locality(rows, columns)
+
+
+def _unfold(value: Any, image: Shape) -> Unfold | None:
+    if value is None:
+        return None
+    unfold = Unfold(
+        _pair(value["window"], _MAX_FOLD),
+        _pair(value["step"], _MAX_FOLD),
+        _pair(value["pad"], _MAX_FOLD, least=0),
+        _pair(value["size"], np.iinfo(np.int32).max),
+    )
+    for size, window, step, pad, windows in zip(
+        image[1:], unfold.window, unfold.step, unfold.pad, unfold.size
+    ):
+        # Each window begins within the image or its padding, so no more is made than is there.
+        if (windows - 1) * step - pad >= size + window:
+            raise ProgramError(f"windows of {unfold.window} are not in an image of {image}")
+    _shape(unfold.shape(image))
+    return unfold
+
+
+def _pair(value: Any, most: int, least: int = 1) -> tuple[int, int]:
+    first, second = (_whole(n) for n in value)
+    if not (least <= first <= most and least <= second <= most):
+        raise ProgramError(f"a pair of {first} and {second} is not possible")
+    return first, second
 
 
 def _check_locality(program: Program) -> None:

@@ -80,7 +80,7 @@ def host_seconds(
     control = READS * costs.register_read_s + WRITES * costs.register_write_s
     if accelerator_s >= costs.interrupt_s:  # else it is polled
         control += INTERRUPT_WRITES * costs.register_write_s + costs.interrupt_s
-    elements = math.prod(program.input_shape) + math.prod(program.output_shape)
+    elements = math.prod(program.seen_shape) + math.prod(program.output_shape)
     convert = (
         costs.call_s
         + (stream.input_bytes + stream.output_bytes) / costs.copy_bytes_per_s

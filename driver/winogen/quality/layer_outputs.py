@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ProgramError
+from winogen.network.graph import Shape
 from winogen.program.file import Program
 from winogen.program.formats import TensorFormat
+from winogen.program.layout import PLAIN
 from winogen.program.parts import StreamInfo
 from winogen.runtime.generator import Generator
 from winogen.target import isa
@@ -44,6 +46,7 @@ def traced(program: Program) -> Program:
         output_shape=(words * program.core.co_lanes, 1, 1),
         output_format=TensorFormat(1.0),
         output_range=None,
+        shuffle=PLAIN,
         streams=tuple(_traced_stream(program, stream) for stream in program.streams),
     )
     # Traced outputs need more memory: the largest streams may have no room.
@@ -84,7 +87,12 @@ def _streams(program: Program, count: int) -> Iterator[StreamInfo]:
 def _image_words(program: Program) -> list[int]:
     """Words of every layer's output for one image."""
     lanes = program.core.co_lanes
-    return [-(-c // lanes) * h * w for c, h, w in (layer.output for layer in program.layers)]
+    return [-(-c // lanes) * h * w for c, h, w in _stored(program)]
+
+
+def _stored(program: Program) -> list[Shape]:
+    """The shape of every layer's output as it lies in memory."""
+    return [*(layer.output for layer in program.layers[:-1]), program.stored_shape]
 
 
 def _split(program: Program, values: NDArray[np.int64], batch: int) -> list[NDArray[np.int64]]:
@@ -92,12 +100,12 @@ def _split(program: Program, values: NDArray[np.int64], batch: int) -> list[NDAr
     lanes = program.core.co_lanes
     layers = []
     start = 0
-    for layer, words in zip(program.layers, _image_words(program)):
-        c, h, w = layer.output
+    for (c, h, w), words in zip(_stored(program), _image_words(program)):
         stop = start + batch * words * lanes
         grid = values[start:stop].reshape(batch, -1, h, w, lanes).transpose(0, 1, 4, 2, 3)
         layers.append(grid.reshape(batch, -1, h, w)[:, :c])
         start = stop
+    layers[-1] = program.shuffle.apply(layers[-1], program.output_shape)
     return layers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ class Codec:
     def encode(self, inputs: Inputs) -> NDArray:
         """Words (N, blocks, H, W, lanes) of what :meth:`checked` returned."""
         x = inputs.values
-        channels, h, w = self._program.input_shape
+        channels, h, w = self._program.seen_shape
         lanes = self._program.core.ci_lanes
         words = np.zeros((len(x), -(-channels // lanes), h, w, lanes), self._dtype)
         self.encode_into(inputs, words.reshape(-1).view(np.uint8))
@@ -93,13 +94,18 @@ class Codec:
         those of ``TensorFormat.quantise``.
         """
         x = inputs.values
-        channels, h, w = self._program.input_shape
+        unfold = self._program.unfold
+        channels, h, w = self._program.seen_shape
         lanes = self._program.core.ci_lanes
         words = data.view(self._dtype).reshape(len(x), -1, h, w, lanes)
         several = max(1, _AT_ONCE // (channels * h * w))
         for first in range(0, len(x), several):
             q = self._integers(x[first : first + several], inputs.saturate)
             part = words[first : first + several]
+            if unfold:  # a number is converted once, and moved as often as it is a channel
+                for channel, plane in enumerate(unfold.channels(q.astype(self._dtype))):
+                    part[:, channel // lanes, ..., channel % lanes] = plane
+                continue
             if h == w == 1:
                 part.reshape(len(part), -1)[:, :channels] = q[:, :, 0, 0]
                 continue
@@ -108,12 +114,10 @@ class Codec:
 
     def decode(self, data: NDArray[np.uint8], batch: int) -> NDArray:
         """Integers (N, C, H, W), int8 or int16, of the bytes of an output segment."""
-        c, h, w = self._program.output_shape
-        lanes = self._program.core.co_lanes
-        words = data.view(self._dtype).reshape(batch, -1, h, w, lanes).transpose(0, 1, 4, 2, 3)
-        out = np.empty((batch, c, h, w), self._dtype)
-        for channel in range(c):
-            out[:, channel] = words[:, channel // lanes, channel % lanes]
+        out = np.empty((batch, *self._program.output_shape), self._dtype)
+        for c, rows, columns, plane in self._planes(data, batch, self._dtype):
+            part = out[:, c, rows, columns]
+            part[...] = plane[:, : part.shape[1], : part.shape[2]]
         return out
 
     def room(self, count: int, as_float: bool) -> NDArray:
@@ -133,17 +137,27 @@ class Codec:
             out[...] = self._program.output_format.dequantise(self.decode(data, len(out)))
             return
         assert self._table is not None
-        c, h, w = self._program.output_shape
-        lanes = self._program.core.co_lanes
-        words = data.view(f"u{self._dtype.itemsize}").reshape(len(out), -1, h, w, lanes)
-        codes = np.empty(out.shape, words.dtype)
-        for channel in range(c):
-            codes[..., channel] = words[:, channel // lanes, ..., channel % lanes]
+        dtype = np.dtype(f"u{self._dtype.itemsize}")
+        codes = np.empty(out.shape, dtype)
+        for c, rows, columns, plane in self._planes(data, len(out), dtype):
+            part = codes[:, rows, columns, c]
+            part[...] = plane[:, : part.shape[1], : part.shape[2]]
         if codes.dtype == np.uint8:  # much faster than an index
             pixels = codes.tobytes().translate(self._table.tobytes())
             out[...] = np.frombuffer(pixels, np.uint8).reshape(out.shape)
         else:
             out[...] = self._table[codes]
+
+    def _planes(
+        self, data: NDArray[np.uint8], batch: int, dtype: np.dtype
+    ) -> Iterator[tuple[int, slice, slice, NDArray]]:
+        """Each stored channel (N, rows, columns), and where it belongs in the output."""
+        program = self._program
+        _, h, w = program.stored_shape
+        lanes = program.core.co_lanes
+        words = data.view(dtype).reshape(batch, -1, h, w, lanes)
+        for channel, c, rows, columns in program.shuffle.channels(program.output_shape):
+            yield c, rows, columns, words[:, channel // lanes, ..., channel % lanes]
 
     def _saturates(self, value: float) -> bool:
         """Whether the integer of a value is clipped; between two that are not, none is."""

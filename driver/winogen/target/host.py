@@ -56,7 +56,7 @@ def host_costs(board: Board) -> HostCosts | None:
 
     None for what has no processor of its own.
     """
-    return calibrated(board) or _estimate(board)
+    return calibrated(board) or estimated_costs(board)
 
 
 def calibrated(board: Board) -> HostCosts | None:
@@ -76,7 +76,7 @@ def calibrate(board: Board, costs: HostCosts) -> Path:
     Raises InputError if a cost is no positive number, or the file cannot be written.
     """
     values = asdict(costs)
-    guess = _estimate(board)
+    guess = estimated_costs(board)
     if guess and not costs.interrupt_s > 0:
         values["interrupt_s"] = guess.interrupt_s
     if not _are_sound(HostCosts(**values)):
@@ -94,7 +94,11 @@ def _file(board: Board) -> Path:
     return cache_folder("host") / f"{board.name}.json"
 
 
-def _estimate(board: Board) -> HostCosts | None:
+def estimated_costs(board: Board) -> HostCosts | None:
+    """The costs as they are estimated for the board's kind of processor, wherever this runs.
+
+    None for what has no processor of its own.
+    """
     if board.platform is None:
         return None
     processor = board.platform.processor

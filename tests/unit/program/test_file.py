@@ -331,6 +331,37 @@ def test_shapes_without_extent(axis, value, data):
         assert change(at) in refusal(sealed(changed, sections))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("window", (0, 1)),
+        ("window", (1, 65)),
+        ("window", (1, 1, 1)),
+        ("window", (1.0, 1)),
+        ("step", (0, 1)),
+        ("step", (1 << 40, 1)),
+        ("pad", (-1, 0)),
+        ("pad", (0, 65)),
+        ("size", (0, 1)),
+        ("size", (1 << 20, 1)),  # beyond the image
+        ("size", True),
+    ],
+)
+def test_folds_of_an_input_that_are_none(name, value, data):
+    header, sections = parts(data)
+    shape = header["input"]["shape"]
+    plain = {"window": (1, 1), "step": (1, 1), "pad": (0, 0), "size": shape[1:]}
+    assert Program.frombytes(sealed({**header, "unfold": plain}, sections)).unfold is not None
+    assert refusal(sealed({**header, "unfold": {**plain, name: value}}, sections))
+
+
+@pytest.mark.parametrize("block", [(0, 1), (1, -1), (65, 1), (2, 1), (1, 1, 1), "11", None])
+def test_folds_of_an_output_that_are_none(block, data):
+    """That its buffer does not have the size of (2, 1) is found too."""
+    header, sections = parts(data)
+    assert refusal(sealed({**header, "shuffle": {"block": block}}, sections))
+
+
 def test_streams_of_nonsense(data):
     length = small().program.streams[-1].length
     for code in (bytes(64), b"\x05" + bytes(63), b"\xff" * 64):

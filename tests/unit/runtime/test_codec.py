@@ -14,6 +14,7 @@ from winogen.common.images import to_pixels
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
 from winogen.program.formats import TensorFormat
+from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.runtime.codec import Codec
 
 DTYPES = {8: np.int8, 16: np.int16}
@@ -24,6 +25,7 @@ def program_of(bits: int, shape: tuple[int, int, int]) -> Program:
     return replace(
         small("tiny", bits).program, input=InputSpec(shape, "image"), output_shape=shape,
         input_format=TensorFormat(1.0), output_format=TensorFormat(1.0), output_range=None,
+        unfold=None, shuffle=PLAIN,
     )  # fmt: skip
 
 
@@ -74,6 +76,46 @@ def test_outputs_are_found_where_the_hardware_writes(bits, rng):
     real = codec.room(batch, as_float=False)
     codec.decode_into(stored.reshape(-1).view(np.uint8), real)  # it is no image
     np.testing.assert_array_equal(real, q.astype(np.float32))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@examples(40)
+@given(drawn())
+def test_pixels_that_are_channels(bits, rng):
+    """Inputs are unfolded, also where a buffer held something else; outputs become images again."""
+    shape = tuple(int(n) for n in rng.integers(1, 9, 3))
+    count, top = int(rng.integers(1, 4)), 1 << (bits - 1)
+    window, block = (tuple(int(n) for n in rng.integers(1, 4, 2)) for _ in range(2))
+    pad = tuple(int(n) for n in rng.integers(0, 3, 2))
+    program = replace(
+        program_of(bits, shape), unfold=Unfold(window, (1, 1), pad, shape[1:]),
+        shuffle=DepthToSpace(block), output_range=(-1.0, 1.0),
+        output_format=TensorFormat(1 / top),
+    )  # fmt: skip
+    codec, lanes = Codec(program), program.core.ci_lanes
+    seeded = np.random.default_rng(int(rng.integers(1 << 32)))
+    x = seeded.integers(-top, top, (count, *shape))
+    channels, rows, columns = program.seen_shape
+    words = np.full((count, -(-channels // lanes), rows, columns, lanes), 77, DTYPES[bits])
+    codec.encode_into(codec.checked(x.astype(float), warn=False), words.reshape(-1).view(np.uint8))
+    seen = words.transpose(0, 1, 4, 2, 3).reshape(count, -1, rows, columns)[:, :channels]
+    for channel, plane in enumerate(program.unfold.channels(x)):
+        np.testing.assert_array_equal(seen[:, channel], plane)
+    np.testing.assert_array_equal(
+        codec.encode(codec.checked(x.astype(float), warn=False)).transpose(0, 1, 4, 2, 3)
+        .reshape(count, -1, rows, columns)[:, :channels], seen
+    )  # fmt: skip
+
+    channels, rows, columns = program.stored_shape
+    stored = seeded.integers(-top, top, (count, -(-channels // lanes), rows, columns, lanes))
+    data = stored.astype(DTYPES[bits]).reshape(-1).view(np.uint8)
+    flat = stored.transpose(0, 1, 4, 2, 3).reshape(count, -1, rows, columns)
+    wanted = program.shuffle.apply(flat, shape)
+    np.testing.assert_array_equal(codec.decode(data, count), wanted)
+    out = codec.room(count, as_float=False)
+    codec.decode_into(data, out)
+    pixels = to_pixels(program.output_format.dequantise(wanted), -1.0, 1.0)
+    np.testing.assert_array_equal(out, pixels.transpose(0, 2, 3, 1))
 
 
 @pytest.mark.parametrize("bits", [8, 16])

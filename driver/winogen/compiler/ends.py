@@ -1,0 +1,245 @@
+"""Folds at a network's ends: where few channels leave lanes idle, pixels become channels.
+
+*At the input* (:class:`winogen.program.layout.Unfold`), along either axis: all taps of a
+convolution become channels, or the samples of one stride do (space to depth, with the padding as
+an offset). *At the output* (:class:`winogen.program.layout.DepthToSpace`): the phases of a
+transposed convolution, and neighbouring pixels, become channels of a convolution.
+
+A folded layer does the same products and adds up the same sums, so its integers are the same: they
+only lie elsewhere, and the host puts them in place as it converts them. Which fold is taken, if
+any, follows from the cycles that the layer is predicted to take, and what the host's processor
+takes for the numbers that it moves and the bytes that it copies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from winogen.common.errors import QuantisationError, ScheduleError
+from winogen.compiler.estimate import Estimate
+from winogen.compiler.lower import Mode
+from winogen.compiler.pack import pack_one
+from winogen.compiler.quantised import QuantLayer, QuantNetwork
+from winogen.compiler.shape import ConvShape
+from winogen.compiler.sums import check_sums
+from winogen.compiler.tdc import transposed_taps
+from winogen.compiler.tiling import choose_tiling
+from winogen.network.graph import Graph, Shape
+from winogen.program.layout import PLAIN, DepthToSpace, Unfold
+from winogen.target.board import Board
+from winogen.target.host import estimated_costs
+from winogen.target.numerics import Requantiser
+
+#: Neighbouring pixels of an output, along an axis, that become channels.
+_NEIGHBOURS = (1, 2)
+#: Blocks of channels that a folded end has at most.
+_MOST_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class Ends:
+    """A network as the accelerator runs it, and how its pixels lie at either end.
+
+    Attributes
+    ----------
+    network : with folded layers where that is faster; its input has the shape that they see
+    unfold : of the input, or None
+    shuffle : of the output
+    """
+
+    network: QuantNetwork
+    unfold: Unfold | None = None
+    shuffle: DepthToSpace = PLAIN
+
+
+def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> Ends:
+    """The folds that make a batch of a network's images faster on a board.
+
+    Only in mode AUTO: the others are there to be compared as they are.
+    """
+    if mode is not Mode.AUTO:
+        return Ends(network)
+    layers, spec = list(network.layers), network.input
+    channels = {Graph.INPUT_NAME: spec.shape[0], **{x.name: x.channels for x in layers}}
+    cost = _Cost(network, board, batch)
+    unfold, shuffle = None, PLAIN
+    last = len(layers) - 1
+    readers = [i for i, x in enumerate(layers) if Graph.INPUT_NAME in x.sources]
+    if len(readers) == 1 and readers[0] != last and len(layers[readers[0]].sources) == 1:
+        layer = layers[readers[0]]
+        best = cost.of(layer, spec.shape[:1], spec.shape, spec.shape)
+        for candidate, folded in input_folds(layer, spec.shape, board.core.ci_lanes):
+            seen = candidate.shape(spec.shape)
+            cycles = cost.of(folded, seen[:1], seen, seen)
+            if cycles < best:
+                best, unfold, layers[readers[0]] = cycles, candidate, folded
+    layer = layers[last]
+    if not any(layer.name in x.sources for x in layers):
+        sources, image = tuple(channels[s] for s in layer.sources), layer.output_shape
+        best = cost.of(layer, sources, image, image)
+        for block, folded in output_folds(layer, board.core.co_lanes):
+            cycles = cost.of(folded, sources, image, folded.output_shape)
+            if cycles < best:
+                best, shuffle, layers[last] = cycles, block, folded
+    if unfold is not None:
+        spec = replace(spec, shape=unfold.shape(spec.shape))
+    return Ends(replace(network, input=spec, layers=layers), unfold, shuffle)
+
+
+class _Cost:
+    """What a layer at an end costs, in cycles of the accelerator."""
+
+    def __init__(self, network: QuantNetwork, board: Board, batch: int):
+        self._network, self._board, self._batch = network, board, batch
+        self._host = estimated_costs(board)
+
+    def of(self, layer: QuantLayer, sources: tuple[int, ...], moved: Shape, stored: Shape) -> float:
+        """Of one batch; infinite where the layer cannot run.
+
+        Parameters
+        ----------
+        sources : the channels that it reads of each value
+        moved : shape of what the host converts at this end
+        stored : shape of what lies in memory there
+        """
+        network, board = self._network, self._board
+        where = f"layer '{layer.label}' of model {network.name}"
+        arrays = layer.weight, layer.bias
+        try:
+            check_sums(where, layer.shape, layer.diagonal, *arrays, network.data_width)
+            packed = pack_one(network.name, layer, sources, board.core, Mode.AUTO)
+            tiling = choose_tiling(packed, board, self._batch)
+        except (QuantisationError, ScheduleError):
+            return math.inf
+        cycles = Estimate(packed, board, self._batch).cycles(tiling)
+        if self._host is None:
+            return cycles
+        words = -(-stored[0] // board.core.ci_lanes) * stored[1] * stored[2]
+        seconds = (
+            math.prod(moved) / self._host.convert_elements_per_s
+            + words * board.core.word_bytes / self._host.copy_bytes_per_s
+        )
+        return cycles + self._batch * seconds * board.clock_mhz * 1e6
+
+
+def input_folds(layer: QuantLayer, image: Shape, lanes: int) -> Iterator[tuple[Unfold, QuantLayer]]:
+    """Every fold of a convolution that reads an image, and the layer that it becomes."""
+    shape = layer.shape
+    if shape.transposed or layer.diagonal or image[0] >= lanes:
+        return
+    for windows in product(*(_window_choices(shape, axis) for axis in (0, 1))):
+        taps = windows[0] * windows[1]
+        if taps == 1 or image[0] * taps > _MOST_BLOCKS * lanes:
+            continue
+        yield _unfolded(layer, _pair(windows))
+
+
+def _window_choices(shape: ConvShape, axis: int) -> Iterable[int]:
+    """Samples along an axis that may become channels: one, those of a stride, or all taps."""
+    kernel, stride = shape.kernel[axis], shape.stride[axis]
+    # A kernel as large as the image would have each image taken apart for a single output.
+    choices = {1, min(stride, kernel)}
+    return sorted(choices | {kernel} if shape.output_size[axis] > 1 else choices)
+
+
+def _unfolded(layer: QuantLayer, windows: tuple[int, int]) -> tuple[Unfold, QuantLayer]:
+    shape = layer.shape
+    steps, pads, sizes, kernels, strides, after = [], [], [], [], [], []
+    for axis, window in enumerate(windows):
+        kernel, stride, pad = shape.kernel[axis], shape.stride[axis], shape.pad[axis]
+        if window == 1:  # as it is
+            steps.append(1)
+            pads.append(0)
+            sizes.append(shape.input_size[axis])
+            kernels.append(kernel)
+            strides.append(stride)
+            after.append(pad)
+            continue
+        taps = -(-kernel // window) if window == stride else 1
+        steps.append(stride)
+        pads.append(pad)
+        sizes.append(shape.output_size[axis] + taps - 1)
+        kernels.append(taps)
+        strides.append(1)
+        after.append(0)
+    cout, cin = layer.weight.shape[:2]
+    whole = [n * k for n, k in zip(windows, kernels)]
+    weight = np.zeros((cout, cin, *whole), np.int64)
+    weight[..., : shape.kernel[0], : shape.kernel[1]] = layer.weight
+    # Tap (j, t) of an axis is tap j * window + t of the kernel; t becomes part of the channel.
+    split = weight.reshape(cout, cin, kernels[0], windows[0], kernels[1], windows[1])
+    channels = split.transpose(0, 3, 5, 1, 2, 4).reshape(cout, -1, *kernels)
+    unfold = Unfold(windows, _pair(steps), _pair(pads), _pair(sizes))
+    folded = ConvShape(
+        False, _pair(kernels), _pair(strides), _pair(after), _pair(sizes), shape.output_size
+    )
+    return unfold, replace(layer, shape=folded, weight=channels)
+
+
+def output_folds(layer: QuantLayer, lanes: int) -> Iterator[tuple[DepthToSpace, QuantLayer]]:
+    """Every fold of a (transposed) convolution's output, and the layer that it becomes."""
+    shape = layer.shape
+    single = shape.transposed and 1 in shape.input_size
+    if layer.diagonal or layer.bias.ndim != 1 or single or shape.output_size == (1, 1):
+        return
+    for neighbours in product(_NEIGHBOURS, repeat=2):
+        block = _pair(n * s if shape.transposed else n for n, s in zip(neighbours, shape.stride))
+        pixels = block[0] * block[1]
+        fits = all(b <= n for b, n in zip(block, shape.output_size))
+        if pixels > 1 and fits and layer.channels * pixels <= _MOST_BLOCKS * lanes:
+            yield DepthToSpace(block), _spread(layer, block)
+
+
+def _spread(layer: QuantLayer, block: tuple[int, int]) -> QuantLayer:
+    """The convolution whose channels are a block of a layer's output pixels."""
+    shape = layer.shape
+    axes = [_axis_taps(shape, axis, block[axis]) for axis in (0, 1)]
+    low = [min(0, *(d for taps in axis for d, _ in taps)) for axis in axes]
+    high = [max(d for taps in axis for d, _ in taps) for axis in axes]
+    kernel = _pair(h - n + 1 for n, h in zip(low, high))
+    cout, cin = layer.weight.shape[:2]
+    weight = np.zeros((*block, cout, cin, *kernel), np.int64)
+    for (y, rows), (x, columns) in product(enumerate(axes[0]), enumerate(axes[1])):
+        for (dy, ky), (dx, kx) in product(rows, columns):
+            weight[y, x, :, :, dy - low[0], dx - low[1]] = layer.weight[:, :, ky, kx]
+    pixels = block[0] * block[1]
+    folded = ConvShape(
+        False,
+        kernel,
+        _pair(b // s if shape.transposed else b * s for b, s in zip(block, shape.stride)),
+        _pair(-n for n in low),
+        shape.input_size,
+        _pair(-(-n // b) for n, b in zip(shape.output_size, block)),
+    )
+    r = layer.requantiser
+    return replace(
+        layer,
+        shape=folded,
+        weight=weight.reshape(pixels * cout, cin, *kernel),
+        bias=np.tile(layer.bias, pixels),
+        requantiser=Requantiser(
+            *(np.tile(v, pixels) for v in (r.positive, r.negative, r.shift, r.low, r.high))
+        ),
+    )
+
+
+def _axis_taps(shape: ConvShape, axis: int, block: int) -> list[list[tuple[int, int]]]:
+    """For each of a block's output samples along an axis, its (offset, tap) pairs.
+
+    The offset is from where the block's window of the input begins.
+    """
+    kernel, stride, pad = shape.kernel[axis], shape.stride[axis], shape.pad[axis]
+    if not shape.transposed:
+        return [[(stride * r + k - pad, k) for k in range(kernel)] for r in range(block)]
+    phases = transposed_taps(kernel, stride, pad)
+    return [[(r // stride + d, k) for d, k in phases[r % stride]] for r in range(block)]
+
+
+def _pair(values: Iterable[int]) -> tuple[int, int]:
+    first, second = values
+    return first, second
