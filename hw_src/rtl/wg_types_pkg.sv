@@ -32,7 +32,7 @@ package wg_types_pkg;
       Lanes: 8,
       TileLanes: 3,
       InputDepth: 16384,
-      WeightDepth: 2048,
+      WeightDepth: 1024,
       PsumDepth: 2048,
       OutputDepth: 4096,
       StepDepth: 1024,
@@ -40,7 +40,7 @@ package wg_types_pkg;
       PhaseDepth: 128,
       ParamDepth: 64,
       ReadPorts: 2,
-      Products: 1,
+      Products: 2,
       ConfigHash: '0,
       AddrWidth: 64
   };

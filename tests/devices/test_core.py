@@ -20,6 +20,7 @@ from support.bench import (
     identity_graph,
     random_inputs,
     small,
+    small_graph,
 )
 from support.broken_streams import ILLEGAL, starving
 from support.conformance import extreme_network
@@ -414,13 +415,18 @@ WIDE = (0, 0xFFFF_FFFF)
 OWNERS = {Access.READ: Engine.LOAD, Access.WRITE: Engine.STORE, Access.FETCH: Engine.FETCH}
 
 
-def refused(rig: Rig, access: Access, *pages: tuple[int, int]) -> tuple[int, int]:
-    """Instruction and address at which the small stream is refused with these windows alone."""
+def refused(
+    rig: Rig, access: Access, *pages: tuple[int, int], code: bytes | None = None
+) -> tuple[int, int]:
+    """Instruction and address at which a stream is refused with these windows alone.
+
+    It is the small network's where there is no other ``code``.
+    """
     rig.open(access, *pages)
-    rig.start(stream())
+    rig.start(code or stream())
     rig.open(access, WIDE)
-    code = {"code": ErrorCode.OUTSIDE_WINDOW, "engine": OWNERS[access]}
-    assert rig.fields("ERROR_CODE") == code
+    wanted = {"code": ErrorCode.OUTSIDE_WINDOW, "engine": OWNERS[access]}
+    assert rig.fields("ERROR_CODE") == wanted
     assert rig.fields("STATUS") == status(idle=1, error=1, **{OWNERS[access].name.lower(): 3})
     assert rig.fields("IRQ_STATUS")["error"] == 1
     return rig.get("ERROR_INSTRUCTION"), rig.get("ERROR_ADDRESS")
@@ -450,16 +456,21 @@ def test_windows_count_anew_for_a_stream_that_is_known(rig):
 
 
 def test_a_store_writes_up_to_the_edge_of_its_window(rig):
+    large = compile_graph(small_graph(), TINY, batch=BATCH, mode="winograd")  # no folded output
+    rig.load(large, inputs())
+    code = large.program.streams[-1].stream
+    stores = (n for n, x in enumerate(isa.decode(code)) if x.opcode is Opcode.STORE)
+    last = next(n for n in stores if isa.decode(code)[n].segment == Segment.OUTPUT)
     edge = rig.BASES[Segment.OUTPUT] + PAGE
     rig.set("OUTPUT_BASE", edge - 64 * 3)
     before = bytes([0x77]) * 2048
     rig.memory.device_write(edge - 1024, before)
     scratch = rig.BASES[Segment.SCRATCH] // PAGE
-    at = refused(rig, Access.WRITE, (0, edge // PAGE - 1), (scratch, scratch))
-    assert at == (first_of_the_output(), edge)
+    at = refused(rig, Access.WRITE, (0, edge // PAGE - 1), (scratch, scratch), code=code)
+    assert at == (last, edge)
     cut = rig.memory.device_read(edge - 1024, 2048).tobytes()
     assert cut[: 1024 - 192] == before[: 1024 - 192] and cut[1024:] == before[1024:]
-    assert rig.start(stream())["done"]
+    assert rig.start(code)["done"]
     whole = rig.memory.device_read(edge - 1024, 2048).tobytes()
     assert whole[1024 - 192 : 1024] == cut[1024 - 192 : 1024] != before[:192]
 
@@ -671,7 +682,7 @@ def test_a_store_over_what_another_has_stored():
 def several_groups() -> Compiled:
     """One layer whose tiles take several rounds, all with the same constants."""
     b = GraphBuilder(2, (3, 13, 14))
-    b.conv(4, 3)
+    b.conv(36, 3)
     return compile_graph(b.graph(), TINY, batch=1)
 
 

@@ -14,6 +14,7 @@ from support.bench import DEVICES, input_words, random_inputs, small
 from winogen.common.errors import DeviceError
 from winogen.compiler.integers import run_integer
 from winogen.emulation.device import IP_NAME
+from winogen.runtime.codec import Codec
 from winogen.runtime.generator import Generator
 from winogen.target.board import load_board
 from winogen.target.registers import Access, Segment
@@ -23,7 +24,7 @@ class Run:
     """Buffers of one run of the small network; ``skip`` is what is forgotten."""
 
     def __init__(self, device: str, skip: str = "", stale: bool = False, cached: int = 1):
-        compiled = small()
+        self.compiled = compiled = small()
         program, info = compiled.program, compiled.program.streams[-1]
         q = random_inputs(compiled, info.batch)
         board = DEVICES[device](load_board("tiny"))
@@ -61,8 +62,7 @@ class Run:
             self.buffers["output"].invalidate()
 
     def output(self) -> np.ndarray:
-        words = np.array(self.buffers["output"]).view("i1").reshape(2, 1, 8, 8, 8)
-        return words[..., :1].transpose(0, 1, 4, 2, 3).reshape(2, 1, 8, 8)
+        return Codec(self.compiled.program).decode(np.array(self.buffers["output"]), 2)
 
 
 @pytest.mark.parametrize("device", list(DEVICES))

@@ -181,16 +181,19 @@ class Rig:
 
     def output(self, program: Program, batch: int) -> NDArray[np.int64]:
         """Output integers (N, C, H, W) of a stream that has run."""
-        c, h, w = program.output_shape
+        c, h, w = program.stored_shape
         lanes = program.core.co_lanes
         count = batch * -(-c // lanes) * h * w * program.core.word_bytes
         words = np.frombuffer(self.bytes(Segment.OUTPUT, count), storage_dtype(program.data_width))
         grid = words.reshape(batch, -1, h, w, lanes).transpose(0, 1, 4, 2, 3)
-        return grid.reshape(batch, -1, h, w)[:, :c].astype(np.int64)
+        stored = grid.reshape(batch, -1, h, w)[:, :c].astype(np.int64)
+        return program.shuffle.apply(stored, program.output_shape)
 
 
 def input_words(program: Program, q: NDArray[np.int64]) -> NDArray:
     """Input integers (N, C, H, W) as they lie in DRAM: [image][block][row][column][lane]."""
+    if program.unfold:
+        q = np.stack(list(program.unfold.channels(q)), axis=1)
     count, channels, h, w = q.shape
     lanes = program.core.ci_lanes
     padded = np.zeros((count, -(-channels // lanes) * lanes, h, w), np.int64)

@@ -91,6 +91,27 @@ def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> En
     return Ends(replace(network, input=spec, layers=layers), unfold, shuffle)
 
 
+def folded_as(
+    network: QuantNetwork, unfold: Unfold | None, shuffle: DepthToSpace, lanes: int
+) -> QuantNetwork | None:
+    """The network with the folds that a program says it has; None where it has no such fold."""
+    layers, spec = list(network.layers), network.input
+    last = layers[-1]
+    if shuffle != PLAIN:
+        spread = dict(output_folds(last, lanes))
+        if shuffle not in spread:
+            return None
+        layers[-1] = spread[shuffle]
+    if unfold is not None:
+        first = next(i for i, x in enumerate(layers) if Graph.INPUT_NAME in x.sources)
+        seen = dict(input_folds(layers[first], spec.shape, lanes))
+        if unfold not in seen:
+            return None
+        layers[first] = seen[unfold]
+        spec = replace(spec, shape=unfold.shape(spec.shape))
+    return replace(network, input=spec, layers=layers)
+
+
 class _Cost:
     """What a layer at an end costs, in cycles of the accelerator."""
 

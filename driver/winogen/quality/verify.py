@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import InputError
 from winogen.common.text import decibels, table
+from winogen.compiler.ends import folded_as
 from winogen.compiler.fold import fold
 from winogen.compiler.integers import integer_activations
 from winogen.compiler.lower import Mode
@@ -178,9 +179,13 @@ def verify(
     say = progress or (lambda _: None)
     check_layers(program, graph)
     say("packing")
-    same = pack_network(network, program.core, mode).segment == program.weights and (
-        network.input_format, network.output_format, graph.output_range
-    ) == (program.input_format, program.output_format, program.output_range)  # fmt: skip
+    folded = folded_as(network, program.unfold, program.shuffle, program.core.ci_lanes)
+    same = (
+        folded is not None
+        and pack_network(folded, program.core, mode).segment == program.weights
+        and (network.input_format, network.output_format, graph.output_range)
+        == (program.input_format, program.output_format, program.output_range)
+    )
     follower = traced(program)
 
     def run(name: str) -> list[NDArray[np.int64]]:

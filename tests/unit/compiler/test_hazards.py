@@ -128,9 +128,10 @@ def test_no_race_where_every_memory_goes_round():
 
 
 def test_no_race_where_images_are_stored_and_loaded_one_after_the_other():
-    b = GraphBuilder(0, (4, 10, 10))
+    b = GraphBuilder(0, (8, 10, 10))
     for _ in range(3):
-        b.conv(4, 3)
+        b.conv(8, 3)
+    b.conv(36, 3)  # too many channels for pixels to be channels too
     board = load_board("tiny")
     compiled = compile_graph(b.graph(), board, batch=4)
     moved = [x for x in compiled.program.streams[-1].instructions() if hasattr(x, "images")]
