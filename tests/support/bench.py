@@ -52,7 +52,17 @@ def builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
 def paired(board: Board) -> Board:
     """The same board with two products a multiplier: words of weights are as wide as two."""
     core = board.core
+    if core.products == 2:
+        return board
     return replace(board, core=replace(core, products=2, weight_depth=core.weight_depth // 2))
+
+
+def single(board: Board) -> Board:
+    """The same board with one product a multiplier: what figures made by hand are for."""
+    core = board.core
+    if core.products == 1:
+        return board
+    return replace(board, core=replace(core, products=1, weight_depth=core.weight_depth * 2))
 
 
 def compile_network(graph: Graph, network: QuantNetwork, board: Board, **options: Any) -> Compiled:

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // Third stage of the compute engine: from accumulators to outputs.
 //
 // For each group of tiles, phase after phase: sums the phase's accumulators into the outputs of
@@ -137,6 +139,7 @@ module wg_drain
   logic head_valid_q, head_added_q;
   logic rest_q;  // there are accumulators that were not read
   accumulator_entry_t head_q;
+  logic head_same_q, head_later_q;  // its phase is the one at hand, or one that comes later
   logic [TileLanes-1:0][Lanes-1:0][AccWidth-1:0] head_data_q;
   logic [7:0] phase_q;
   logic [TileLanes-1:0][3:0][Lanes-1:0][AccWidth-1:0] sum_q, cap_q;
@@ -146,12 +149,12 @@ module wg_drain
   assign drain_index_o       = index_q[AccAw-1:0];
   assign accumulator_raddr_o = d_q.accumulator_base[TableAw-1:0] + TableAw'(index_q);
   assign reading    = group_q && rest_q;
-  assign consume    = group_q && head_valid_q && head_q.phase == phase_q;
+  assign consume    = group_q && head_valid_q && head_same_q;
   // The phase is complete once the next accumulator is another phase's, or none is left.
   assign finish     = group_q && emit_free && (!first_phase_q || nxt_full_q || upper_q)
-                      && (head_valid_q ? head_q.phase > phase_q : !reading);
+                      && (head_valid_q ? head_later_q : !reading);
   assign illegal    = group_q && head_valid_q
-                      && (head_q.phase >= d_q.phases || head_q.phase < phase_q
+                      && (head_q.phase >= d_q.phases || !(head_same_q || head_later_q)
                           || (!d_q.winograd && |(d_q.tile[1] ? head_q.position[3:2]
                                                             : {|head_q.position[3:1], head_q.position[0]})));
   assign take_group   = finish && first_phase_q && !upper_q;
@@ -195,6 +198,8 @@ module wg_drain
       if (!head_valid_q || consume) begin
         head_valid_q <= reading;
         head_q       <= accumulator_i;
+        head_same_q  <= accumulator_i.phase == phase_q;
+        head_later_q <= accumulator_i.phase > phase_q;
         head_data_q  <= drain_i;
         head_added_q <= drain_added_i;
         if (reading) begin
@@ -203,6 +208,9 @@ module wg_drain
         end
       end
       if (finish) begin
+        // The phase of a head that waits for its turn is beyond this one.
+        head_same_q   <= head_q.phase == phase_q + 8'd1;
+        head_later_q  <= head_q.phase != phase_q + 8'd1;
         phase_q       <= phase_q + 8'd1;
         first_phase_q <= 1'b0;
         last_phase_q  <= phase_q + 8'd2 == d_q.phases;
@@ -353,6 +361,10 @@ module wg_drain
     end else if (ended) run_q <= 1'b0;
     if (!rst_ni || clear_i) run_q <= 1'b0;
   end
+
+  `ASSERT(
+      head_is_compared,
+      !(group_q && head_valid_q) || (head_same_q == (head_q.phase == phase_q) && head_later_q == (head_q.phase > phase_q)))
 
   logic unused;
   assign unused = ^{phase_i.taps, phase_i.positions, phase_entry_q, place_q, y, x};

@@ -82,10 +82,10 @@ def assert_no_work_is_wasted(stream: Stream, packed: PackedNetwork) -> None:
     for layer, steps in zip(packed.layers, done):
         rows, columns = layer.lowered.tiles
         wanted = sum(
-            len(p.spec.steps) * len(layer.blocks_for(p.spec.source, block))
+            len(p.spec.steps) * len(layer.blocks_for(p.spec.source, run.first))
             for group in layer.groups
             for p in group.passes
-            for block in range(layer.output_blocks)
+            for run in layer.runs
         )
         assert steps == stream.batch * rows * columns * wanted, layer.layer.label
 
