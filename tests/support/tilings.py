@@ -40,7 +40,7 @@ def best_cycles(layer: PackedLayer, board: Board, batch: int, unless: float) -> 
     """
     cells, best = Cells(layer, board, batch), unless
     for tiling in all_tilings(layer, board, batch):
-        alone = layer.output_blocks * sum(c.count * c.compute for c in cells.of(tiling))
+        alone = len(layer.runs) * sum(c.count * c.compute for c in cells.of(tiling))
         if alone < best:
             best = min(best, lone_cycles(layer, board, batch, tiling))
     return best

@@ -146,7 +146,17 @@ module wg_reader
   logic [CountWidth-1:0] count_q;
   logic [Ports*64-1:0] data_q;
 
-  assign load = entry_valid[merge_q] && !failed_q && beat_take_i == count_q;
+  // What comes late has no subtraction to go through where the bits are few.
+  logic [CountWidth-1:0] left;
+  if (Ports == 2) begin : gen_left
+    assign left = {
+      count_q[1] && beat_take_i == '0, count_q[1] ? beat_take_i[0] : count_q[0] && !beat_take_i[0]
+    };
+  end else begin : gen_difference
+    assign left = count_q - beat_take_i;
+  end
+
+  assign load = entry_valid[merge_q] && !failed_q && left == '0;
 
   always_ff @(posedge clk_i) begin
     if (load) data_q <= entry_data[merge_q];
@@ -163,7 +173,7 @@ module wg_reader
       refused_q <= refused && (&idle) && entry_valid == '0 && count_q == '0 && !failed_q;
       if (burst_valid && burst_ready[ask_q]) ask_q <= next_port(ask_q);
       // Where an entry is loaded, none is left of the one before.
-      count_q <= (load ? entry_count[merge_q] : '0) | (count_q - beat_take_i);
+      count_q <= (load ? entry_count[merge_q] : '0) | left;
       if (load) begin
         failed_q <= entry_error[merge_q];
         // After an error its port keeps the turn, for code and address.
@@ -181,4 +191,5 @@ module wg_reader
   };
 
   `ASSERT(takes_what_is_there, beat_take_i <= beat_count_o)
+  `ASSERT(what_is_left, left == count_q - beat_take_i)
 endmodule

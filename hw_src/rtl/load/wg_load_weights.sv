@@ -171,7 +171,7 @@ module wg_load_weights
   assign beat_end = pair ? beat_q | BW'(1) : beat_q;
   assign part_full = take && beat_end == BW'(PartBeats - 1);
   assign finish = part_full && part_last_q && unit_single_q;
-  assign beat_take_o = CW'(take) + CW'(pair);
+  assign beat_take_o = CW'({pair, take && !pair});
   assign want_o = unit_open_q;
 
   always_ff @(posedge clk_i) begin
