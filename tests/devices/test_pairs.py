@@ -13,7 +13,6 @@ from support.bench import (
     check,
     compile_network,
     identity_graph,
-    paired,
     random_inputs,
     run_integers,
 )
@@ -33,7 +32,7 @@ from winogen.runtime.generator import Generator
 from winogen.target import packing
 from winogen.target.board import load_board
 
-TINY = paired(load_board("tiny"))
+BOARD = load_board("pynq-z2")
 MODES = [m.value for m in Mode if m is not Mode.AUTO]
 #: One device a network under stalls is enough.
 PLAIN = [d for d in DEVICES if d != "rtl-stalls"]
@@ -56,8 +55,8 @@ def five_blocks() -> Graph:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("device", DEVICES)
 def test_every_mode(mode, device):
-    compiled = compile_graph(five_blocks(), TINY, batch=2, mode=mode)
-    check(compiled, device, TINY, random_inputs(compiled, 3))
+    compiled = compile_graph(five_blocks(), BOARD, batch=2, mode=mode)
+    check(compiled, device, BOARD, random_inputs(compiled, 3))
 
 
 @pytest.mark.parametrize(
@@ -65,15 +64,15 @@ def test_every_mode(mode, device):
 )
 @pytest.mark.parametrize("device", PLAIN)
 def test_layers(name, device):
-    compiled = compile_graph(LAYERS[name](), TINY, batch=2)
-    check(compiled, device, TINY, random_inputs(compiled, 2))
+    compiled = compile_graph(LAYERS[name](), BOARD, batch=2)
+    check(compiled, device, BOARD, random_inputs(compiled, 2))
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("device", PLAIN)
 def test_random_networks(seed, device):
-    compiled = compile_graph(random_network(seed), TINY, batch=3)
-    check(compiled, device, TINY, random_inputs(compiled, 4))
+    compiled = compile_graph(random_network(seed), BOARD, batch=3)
+    check(compiled, device, BOARD, random_inputs(compiled, 4))
 
 
 def hard() -> QuantNetwork:
@@ -90,31 +89,31 @@ def hard() -> QuantNetwork:
 @pytest.mark.parametrize("device", PLAIN)
 def test_weights_that_cannot_share_a_multiplier(device):
     network = hard()
-    runs = pack_network(network, TINY.core, Mode.WINOGRAD).layers[0].runs
+    runs = pack_network(network, BOARD.core, Mode.WINOGRAD).layers[0].runs
     assert runs[0] == BlockRun(0, 2, swapped=0b110)
     assert [r.count for r in runs] == [2, 1, 1]
     graph = identity_graph(network.input.shape)
-    compiled = compile_network(graph, network, TINY, mode=Mode.WINOGRAD, batch=1)
+    compiled = compile_network(graph, network, BOARD, mode=Mode.WINOGRAD, batch=1)
     top = np.full((1, *network.input.shape), -128)
     for q in (
         random_inputs(compiled, 1),
         top,
         np.where(np.indices(top.shape).sum(0) % 2, -128, 127),
     ):
-        check(compiled, device, TINY, q)
+        check(compiled, device, BOARD, q)
 
 
 @pytest.mark.parametrize("network", [five_blocks, None])
 def test_the_emulator_does_whole_layers(network):
     """Pairs, swapped lanes and blocks alone are recognised; the machine is not needed."""
     if network:
-        compiled = compile_graph(network(), TINY, batch=2)
+        compiled = compile_graph(network(), BOARD, batch=2)
     else:
         wanted = hard()
         graph = identity_graph(wanted.input.shape)
-        compiled = compile_network(graph, wanted, TINY, mode=Mode.WINOGRAD, batch=1)
+        compiled = compile_network(graph, wanted, BOARD, mode=Mode.WINOGRAD, batch=1)
     with mock.patch.object(machine.Machine, "execute", side_effect=AssertionError("the machine")):
-        check(compiled, "emulator", TINY, random_inputs(compiled, 2))
+        check(compiled, "emulator", BOARD, random_inputs(compiled, 2))
 
 
 @pytest.mark.parametrize("device", ["emulator", "machine", "rtl"])
@@ -127,18 +126,18 @@ def test_a_pair_that_is_not_exact_goes_to_the_machine(device):
     network = replace(network, layers=[replace(layer, weight=weight)])
     graph = identity_graph(network.input.shape)
     with mock.patch.object(packing, "LARGEST_LOW_SUM", 1 << 20):
-        compiled = compile_network(graph, network, TINY, mode=Mode.WINOGRAD, batch=1)
+        compiled = compile_network(graph, network, BOARD, mode=Mode.WINOGRAD, batch=1)
     q = np.full((1, *network.input.shape), -128)
-    with Generator(compiled.program, DEVICES["machine"](TINY), board=TINY) as generator:
+    with Generator(compiled.program, DEVICES["machine"](BOARD), board=BOARD) as generator:
         wanted = run_integers(generator, q)
     assert (wanted != run_integer(network, q)).any()
-    with Generator(compiled.program, DEVICES[device](TINY), board=TINY) as generator:
+    with Generator(compiled.program, DEVICES[device](BOARD), board=BOARD) as generator:
         np.testing.assert_array_equal(run_integers(generator, q), wanted)
 
 
 def test_pairs_halve_the_steps():
     one = compile_graph(five_blocks(), load_board("tiny"), batch=2, mode="winograd").program
-    two = compile_graph(five_blocks(), TINY, batch=2, mode="winograd").program
+    two = compile_graph(five_blocks(), BOARD, batch=2, mode="winograd").program
     steps = [
         [sum(i.blocks * i.steps * i.images * i.tiles_y * i.tiles_x
              for i in program.streams[-1].instructions()
@@ -152,9 +151,9 @@ def test_pairs_halve_the_steps():
 def test_what_is_said_of_channels_that_are_too_large():
     network = hard()
     graph = identity_graph(network.input.shape)
-    compiled = compile_network(graph, network, TINY, mode=Mode.WINOGRAD, batch=1)
+    compiled = compile_network(graph, network, BOARD, mode=Mode.WINOGRAD, batch=1)
     places, alone = compiled.remarks
     assert "layer 'extreme': channels 1, 9, 2, 10 have changed places" in places
     assert "blocks 2 and 3 run one after the other" in alone and "channels 17, 25" in alone
-    assert compile_network(graph, network, TINY, mode=Mode.DIRECT, batch=1).remarks == ()
+    assert compile_network(graph, network, BOARD, mode=Mode.DIRECT, batch=1).remarks == ()
     assert compile_network(graph, network, load_board("tiny"), batch=1).remarks == ()

@@ -89,13 +89,13 @@ def check(board: str, graphs: list[Graph], batch: int = 2) -> None:
     assert not [miss for c in compiled for miss in misses(board, c)]
 
 
-@pytest.mark.parametrize("board", ["pynq-z2", "tiny", "tiny-pairs"])
+@pytest.mark.parametrize("board", ["pynq-z2", "tiny"])
 def test_small_networks(board):
     assert not misses(board, compile_graph(small_graph(), BOARDS[board], batch=2))
     check(board, [random_network(seed) for seed in range(10)])
 
 
-@pytest.mark.parametrize("board", ["pynq-z2", "tiny", "tiny-pairs"])
+@pytest.mark.parametrize("board", ["pynq-z2", "tiny"])
 def test_layers_of_digits(board):
     for _, measured, predicted in run(board, compile_graph(digits(), BOARDS[board], batch=1)):
         assert predicted == pytest.approx(measured, rel=STREAM_BAR)
@@ -109,14 +109,14 @@ def test_many_networks(board, start):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("board", ["tiny-16", "slow", "fast"])
+@pytest.mark.parametrize("board", ["tiny-16", "tiny-pairs", "slow", "fast"])
 def test_other_boards(board):
     check(board, [digits(), *(random_network(seed) for seed in range(40))])
 
 
 def test_counters():
     """The emulated core's counters of time are the model's: about those of the logic."""
-    for board in ("pynq-z2", "tiny", "tiny-pairs"):
+    for board in ("pynq-z2", "tiny"):
         compiled = compile_graph(random_network(16), BOARDS[board], batch=1)
         info = compiled.program.streams[0]
         line = simulate(info.instructions(), BOARDS[board])
