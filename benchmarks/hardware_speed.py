@@ -7,7 +7,8 @@ bars are for a memory at the rate of the DRAM's pins; a second column has the ra
 controller really gives (``dram_mb_s`` of the board).
 
 * ``networks``: cycles an image at batch 16
-* ``batch1``: DCGAN 5x5 at batch 1: roofline max(compute, bytes / bandwidth) / cycles of each layer
+* ``batch1``: DCGAN 5x5 at batch 1: roofline max(compute, bytes / bandwidth) / cycles of each layer;
+  digits: cycles / roofline, where instructions are many for so little work
 * ``vta``: the three DCGAN layers of VTA's benchmark, ms an image at the board's clock
 * ``fsrcnn``: FSRCNN x2 on pictures of 1920 x 1080, in windows, pictures a second
 * ``modes``: zero-padded and direct-TDC cycles / Winograd cycles, K5S2 and K4S2, batch 16
@@ -195,7 +196,11 @@ def batch1(board: Board, bars: bool) -> list[str]:
     for number, layer in enumerate(layers):
         least = 0.85 if bars else None
         misses += bar(f"layer {number} of its roofline", layer.roofline, least=least)
-    return misses
+    layers = measure(zoo.load_model("digits"), board, 1)
+    misses += show("digits, batch 1", layers, board, 1)
+    roofline = max(sum(x.floor for x in layers), sum(x.dram for x in layers))
+    times = sum(x.cycles for x in layers) / roofline
+    return misses + bar("digits, batch 1, times its roofline", times, most=1.5 if bars else None)
 
 
 def vta(board: Board, bars: bool) -> list[str]:

@@ -27,7 +27,7 @@ module wg_reader
 
   output logic [CountWidth-1:0]     beat_count_o,
   output logic [Ports*64-1:0]       beat_data_o,
-  input  logic [CountWidth-1:0]     beat_take_i,  // at most beat_count_o
+  input  logic [CountWidth-1:0]     beat_room_i,  // so many are taken, or all that are there
   output bus_error_t                error_o,
 
   output axi_read_req_t [Ports-1:0] m_axi_o,
@@ -146,21 +146,22 @@ module wg_reader
   logic [CountWidth-1:0] count_q;
   logic [Ports*64-1:0] data_q;
 
-  // What comes late has no subtraction to go through where the bits are few.
+  // How many are left. What comes late has no subtraction to go through where the bits are few.
   logic [CountWidth-1:0] left;
   if (Ports == 2) begin : gen_left
     assign left = {
-      count_q[1] && beat_take_i == '0, count_q[1] ? beat_take_i[0] : count_q[0] && !beat_take_i[0]
+      count_q[1] && beat_room_i == '0,
+      count_q[1] ? beat_room_i == CountWidth'(1) : count_q[0] && beat_room_i == '0
     };
   end else begin : gen_difference
-    assign left = count_q - beat_take_i;
+    assign left = count_q > beat_room_i ? count_q - beat_room_i : '0;
   end
 
   assign load = entry_valid[merge_q] && !failed_q && left == '0;
 
   always_ff @(posedge clk_i) begin
     if (load) data_q <= entry_data[merge_q];
-    else data_q <= data_q >> {beat_take_i, 6'b0};
+    else data_q <= data_q >> {beat_room_i, 6'b0};
 
     if (!rst_ni || flush_i) begin
       ask_q    <= '0;
@@ -190,6 +191,5 @@ module wg_reader
     addr: 64'(refused_q ? burst_addr : error_addr[merge_q])
   };
 
-  `ASSERT(takes_what_is_there, beat_take_i <= beat_count_o)
-  `ASSERT(what_is_left, left == count_q - beat_take_i)
+  `ASSERT(what_is_left, left == (count_q > beat_room_i ? count_q - beat_room_i : '0))
 endmodule

@@ -72,7 +72,7 @@ module wg_fetch
     .run_i        (run),
     .beat_count_o (beat_valid),
     .beat_data_o  (beat_data),
-    .beat_take_i  (beat_take),
+    .beat_room_i  (state_q == StRead),
     .error_o      (error),
     .m_axi_o,
     .m_axi_i

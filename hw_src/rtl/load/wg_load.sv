@@ -30,7 +30,7 @@ module wg_load
   output run_t                             run_o,
   input  logic [CW-1:0]                    beat_count_i,
   input  logic [ReadPorts*64-1:0]          beat_data_i,
-  output logic [CW-1:0]                    beat_take_o,
+  output logic [CW-1:0]                    beat_room_o,
   input  bus_error_t                       error_i,
   // Input buffer: four banks by address modulo 4.
   output logic [3:0]                       in_we_o,
@@ -135,8 +135,8 @@ module wg_load
 
   // ---- Back ----
   logic input_ready, weights_ready, table_ready, settled;
-  logic input_want, weights_want, table_want, table_take;
-  logic [CW-1:0] input_take, weights_take;
+  logic input_want, weights_want, table_want, table_room;
+  logic [CW-1:0] input_room, weights_room;
   logic input_done, weights_done, table_done, weights_fault, table_fault, bus_fault;
   logic is_params, is_weights;
   logic [19:0] index_q;  // of the instruction that takes beats
@@ -148,7 +148,7 @@ module wg_load
   assign head_take = head_valid && !halt && input_ready && weights_ready && table_ready &&
                      (is_weights || settled);
   // One unit alone wants beats.
-  assign beat_take_o = halt ? '0 : input_take | weights_take | CW'(table_take);
+  assign beat_room_o = halt ? '0 : input_room | weights_room | CW'(table_room);
   // What is before the lost beat is written first.
   assign bus_fault = (input_want || weights_want || table_want) && error_i.valid &&
                      beat_count_i == '0 && settled;
@@ -170,7 +170,7 @@ module wg_load
     .column_step_i(box.column_step),
     .beat_count_i,
     .beat_data_i,
-    .beat_take_o  (input_take),
+    .beat_room_o  (input_room),
     .want_o       (input_want),
     .in_we_o,
     .in_addr_o,
@@ -199,7 +199,7 @@ module wg_load
     .phase_positions_i(phase.positions),
     .beat_count_i,
     .beat_data_i,
-    .beat_take_o      (weights_take),
+    .beat_room_o      (weights_room),
     .want_o           (weights_want),
     .w_we_o,
     .w_addr_o,
@@ -223,7 +223,7 @@ module wg_load
     .count_i      (is_params ? 12'(params.count) : entries.count),
     .beat_valid_i (beat_count_i != '0),
     .beat_data_i  (beat_data_i[63:0]),
-    .beat_take_o  (table_take),
+    .beat_room_o  (table_room),
     .want_o       (table_want),
     .tab_o,
     .par_o,
@@ -256,5 +256,4 @@ module wg_load
   `ASSERT_HOLD(run_holds, run_o.valid, run_ready_i, run_o, halt)
   `ASSERT_ONEHOT0(one_takes_beats, ({input_want, weights_want, table_want}))
   `ASSERT_ONEHOT0(one_ends, ({input_done, weights_done, table_done}))
-  `ASSERT(takes_what_is_there, beat_take_o <= beat_count_i)
 endmodule

@@ -27,7 +27,7 @@ module wg_load_input
   input  logic [7:0]               column_step_i,
   input  logic [CW-1:0]            beat_count_i,
   input  logic [ReadPorts*64-1:0]  beat_data_i,
-  output logic [CW-1:0]            beat_take_o,
+  output logic [CW-1:0]            beat_room_o,
   output logic                     want_o,         // a beat is needed
   output logic [3:0]               in_we_o,
   output logic [3:0][IA-1:0]       in_addr_o,
@@ -57,7 +57,7 @@ module wg_load_input
     assign offer[1] = ReadPorts == 2 && beat_count_i == CW'(ReadPorts);
     assign word[0]  = beat_data_i[63:0];
     assign word[1]  = beat_data_i[ReadPorts*64-1-:64];
-    assign beat_take_o = CW'({use_second, use_first && !use_second});
+    assign beat_room_o = !active_q ? '0 : ReadPorts == 2 && !row_ends[0] ? CW'(2) : CW'(1);
   end else begin : gen_collect
     // Beats fill the word from the low end; pairs are taken where they do not straddle two words.
     localparam int unsigned BW = $clog2(WordBeats);
@@ -66,7 +66,7 @@ module wg_load_input
     logic take, pair;
     assign take = active_q && beat_count_i != '0;
     assign pair = take && ReadPorts == 2 && beat_count_i == CW'(ReadPorts) && !beat_q[0];
-    assign beat_take_o = CW'({pair, take && !pair});
+    assign beat_room_o = !active_q ? '0 : ReadPorts == 2 && !beat_q[0] ? CW'(2) : CW'(1);
     always_comb begin
       held = held_q;
       held[beat_q] = beat_data_i[63:0];

@@ -17,7 +17,7 @@ module wg_load_table
   input  logic [11:0]  count_i,        // entries: for parameters, Lanes channels each
   input  logic         beat_valid_i,
   input  logic [63:0]  beat_data_i,
-  output logic         beat_take_o,
+  output logic         beat_room_o,
   output logic         want_o,         // a beat is needed
   output table_write_t tab_o,
   output param_write_t par_o,
@@ -48,7 +48,7 @@ module wg_load_table
   assign entry_end = step && (!params_q || (half_q && lane_q == LW'(Lanes - 1)));
   // Of registers, so that a beat on offer is taken without a detour.
   assign takes = active_q && (!activation || quarter_q == 2'd3 || last_q);
-  assign beat_take_o = takes && beat_valid_i;
+  assign beat_room_o = takes;
   assign want_o = active_q;
   assign start_ready_o = !active_q;
 

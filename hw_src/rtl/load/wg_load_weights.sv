@@ -40,7 +40,7 @@ module wg_load_weights
   input  logic [15:0]                    phase_positions_i,
   input  logic [CW-1:0]                  beat_count_i,
   input  logic [ReadPorts*64-1:0]        beat_data_i,
-  output logic [CW-1:0]                  beat_take_o,
+  output logic [CW-1:0]                  beat_room_o,
   output logic                           want_o,         // a beat is needed
   output logic [weight_parts(Config)-1:0] w_we_o,
   output logic [WA-1:0]                  w_addr_o,
@@ -171,7 +171,7 @@ module wg_load_weights
   assign beat_end = pair ? beat_q | BW'(1) : beat_q;
   assign part_full = take && beat_end == BW'(PartBeats - 1);
   assign finish = part_full && part_last_q && unit_single_q;
-  assign beat_take_o = CW'({pair, take && !pair});
+  assign beat_room_o = !unit_open_q ? '0 : ReadPorts == 2 && !beat_q[0] ? CW'(2) : CW'(1);
   assign want_o = unit_open_q;
 
   always_ff @(posedge clk_i) begin

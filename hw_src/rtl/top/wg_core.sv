@@ -83,7 +83,7 @@ module wg_core
   );
 
   // -- Load ----------------------------------------------------------------------------------------
-  logic [count_width(Config)-1:0] beat_count, beat_take;
+  logic [count_width(Config)-1:0] beat_count, beat_room;
   logic [ReadPorts*64-1:0] beat_data;
   bus_error_t read_error, write_error;
   table_write_t tab;
@@ -110,7 +110,7 @@ module wg_core
     .run_ready_o(load_run_ready),
     .beat_count_o(beat_count),
     .beat_data_o(beat_data),
-    .beat_take_i(beat_take),
+    .beat_room_i(beat_room),
     .error_o(read_error),
     .m_axi_o(m_axi_rd_o),
     .m_axi_i(m_axi_rd_i)
@@ -128,7 +128,7 @@ module wg_core
     .run_ready_i(load_run_ready),
     .beat_count_i(beat_count),
     .beat_data_i(beat_data),
-    .beat_take_o(beat_take),
+    .beat_room_o(beat_room),
     .error_i(read_error),
     .in_we_o(in_we),
     .in_addr_o(in_waddr),

@@ -34,7 +34,7 @@ module tb_load_units
   output logic                                 input_start_ready,
   input_want,
   input_done,
-  output logic [1:0]                           input_take,
+  output logic [1:0]                           input_room,
   output logic [3:0]                           input_we,
   output logic [3:0][IA-1:0]                   input_addr,
   output logic [3:0][Lanes-1:0][DataWidth-1:0] input_data,
@@ -49,7 +49,7 @@ module tb_load_units
   weights_done,
   weights_settled,
   output logic                weights_fault,
-  output logic [1:0]          weights_take,
+  output logic [1:0]          weights_room,
   output logic [Parts-1:0]    weights_we,
   output logic [WA-1:0]       weights_addr,
   output logic [Parts-1:0][1:0][Lanes-1:0][DataWidth+3:0] weights_data,
@@ -59,7 +59,7 @@ module tb_load_units
   table_want,
   table_done,
   table_fault,
-  output logic [1:0]               table_take,
+  output logic [1:0]               table_room,
   output logic                     table_tab_we,
   table_par_we,
   output logic [1:0]               table_tab_id,
@@ -139,7 +139,7 @@ module tb_load_units
       PhaseDepth: PhaseDepth,
       ParamDepth: DefaultConfig.ParamDepth,
       ReadPorts: Ports,
-      Products: DefaultConfig.Products,
+      Products: 1,
       ConfigHash: '0,
       AddrWidth: DefaultConfig.AddrWidth
   };
@@ -191,7 +191,7 @@ module tb_load_units
     .column_step_i(box.column_step),
     .beat_count_i(beat_count),
     .beat_data_i(beat_data),
-    .beat_take_o(input_take),
+    .beat_room_o(input_room),
     .want_o(input_want),
     .in_we_o(input_we),
     .in_addr_o(input_addr),
@@ -220,7 +220,7 @@ module tb_load_units
     .phase_positions_i(phase_positions),
     .beat_count_i(beat_count),
     .beat_data_i(beat_data),
-    .beat_take_o(weights_take),
+    .beat_room_o(weights_room),
     .want_o(weights_want),
     .w_we_o(weights_we),
     .w_addr_o(weights_addr),
@@ -230,10 +230,10 @@ module tb_load_units
     .fault_o(weights_fault)
   );
 
-  logic table_takes;
+  logic table_has_room;
   table_write_t tab;
   param_write_t par;
-  assign table_take     = {1'b0, table_takes};
+  assign table_room     = {1'b0, table_has_room};
   assign table_tab_we   = tab.we;
   assign table_tab_id   = tab.id;
   assign table_tab_addr = tab.addr;
@@ -256,7 +256,7 @@ module tb_load_units
     .count_i(is_params ? 12'(params.count) : entries.count),
     .beat_valid_i(beat_count != '0),
     .beat_data_i(beat_data[63:0]),
-    .beat_take_o(table_takes),
+    .beat_room_o(table_has_room),
     .want_o(table_want),
     .tab_o(tab),
     .par_o(par),

@@ -18,7 +18,7 @@ module tb_reader
   input  logic [31:0]           run_bytes_i,
   output logic [CountWidth-1:0] beat_count_o,
   output logic [Ports*64-1:0]   beat_data_o,
-  input  logic [CountWidth-1:0] beat_take_i,
+  input  logic [CountWidth-1:0] beat_room_i,
   output logic                  error_valid_o,
   output logic [7:0]            error_code_o,
   output logic [31:0]           error_addr_o
