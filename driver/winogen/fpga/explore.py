@@ -1,17 +1,19 @@
 """Design-space search: the array and memories that run networks fastest on a device.
 
-Every shape of the array is tried with every way to divide the block RAM among the four large
-memories; the cost model says how fast each runs the networks, the estimates what it takes.
+Every shape of the array, with one and with two products a multiplier, is tried with every way to
+divide the block RAM among the four large memories; the cost model says how fast each runs the
+networks, the estimates what it takes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 
 from winogen.common.errors import BoardError, ScheduleError
+from winogen.compiler.ends import Ends, fold_ends
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import PackedNetwork, pack_network
 from winogen.compiler.quantise import quantise
@@ -36,6 +38,10 @@ _DEPTHS = {
     "psum_depth": (512, 4096),
     "output_depth": (512, 4096),
 }
+_DEEPEST = {name: high for name, (_, high) in _DEPTHS.items()}
+#: Products of a multiplier that are tried. Open tools place small arrays only, and nobody has tried
+#: with them what makes pairs and takes sums apart.
+_PRODUCTS = {"vivado": (1, 2), "open": (1,)}
 #: A memory is halved where that makes the networks slower by less than this part.
 _WORTH = 0.001
 #: A design that is this much faster than a smaller one is listed.
@@ -81,7 +87,7 @@ class Explorer:
     Parameters
     ----------
     board : clock, DRAM and what the search does not change of the build; of one for open tools no
-        array is tried that they cannot place
+        array is tried that they cannot place, and none with two products a multiplier
     part : the device; a build has to be within its limits
     graphs : the networks; their weights do not matter
     batch : images of a run
@@ -92,7 +98,9 @@ class Explorer:
         self._networks: list[QuantNetwork] = [
             quantise(graph, board.core.data_width, samples=1) for graph in graphs
         ]
-        self._packed: dict[int, list[tuple[str, PackedNetwork]]] = {}
+        self._tool = build_tool(board.name)
+        self._folded: dict[tuple[int, int, int], list[Ends]] = {}
+        self._packed: dict[Hashable, PackedNetwork] = {}
         self._tried: dict[CoreConfig, Design | None] = {}
 
     @property
@@ -106,13 +114,14 @@ class Explorer:
         ``progress`` is called with the number of shapes done and of all. Raises BoardError where
         no build fits the device.
         """
-        shapes = sorted(self._shapes(), key=lambda core: (core.multipliers, core.ci_lanes))
+        # Pairs first: where they fit, an array without them is seldom looked at for long.
+        shapes = sorted(self._shapes(), key=lambda c: (c.multipliers, -c.products, c.ci_lanes))
         front: list[Design] = []
         for number, shape in enumerate(shapes):
             if progress:
                 progress(number, len(shapes))
-            best = max(self._memories(shape), key=lambda d: d.speed, default=None)
-            if best and (not front or best.speed > _FASTER * front[-1].speed):
+            best = self._best(shape, _FASTER * front[-1].speed if front else 0)
+            if best:
                 if front and front[-1].core.multipliers == best.core.multipliers:
                     front.pop()
                 front.append(self._shrink(best))
@@ -153,26 +162,59 @@ class Explorer:
         )
 
     def _pack(self, core: CoreConfig) -> list[tuple[str, PackedNetwork]]:
-        """The networks packed for so many lanes; nothing else of the search changes that."""
-        if core.ci_lanes not in self._packed:
-            self._packed[core.ci_lanes] = [
-                (network.name, pack_network(network, core, Mode.AUTO)) for network in self._networks
+        """The networks as compile folds and packs them for an array.
+
+        Which folds pay off follows from the array. They are chosen once for each, as with the
+        deepest memories: those change a fold only where they are so shallow that tilings of the
+        layers at the ends suffer, and choosing takes as long as a schedule. Packing depends on
+        lanes, products and folds, not on tiles or memories.
+        """
+        array = core.ci_lanes, core.tile_lanes, core.products
+        if array not in self._folded:
+            board = replace(self._board, core=replace(core, **_DEEPEST))
+            self._folded[array] = [
+                fold_ends(network, board, Mode.AUTO, self._batch) for network in self._networks
             ]
-        return self._packed[core.ci_lanes]
+        packed = []
+        for number, ends in enumerate(self._folded[array]):
+            key = number, core.ci_lanes, core.products, ends.unfold, ends.shuffle
+            if key not in self._packed:
+                self._packed[key] = pack_network(ends.network, core, Mode.AUTO)
+            packed.append((ends.network.name, self._packed[key]))
+        return packed
 
     def _shapes(self) -> Iterator[CoreConfig]:
         """Arrays that fit with the smallest memories."""
         least = {name: low for name, (low, _) in _DEPTHS.items()}
-        for lanes, tiles in product(LANES, range(1, MOST_TILES + 1)):
-            shape = {"ci_lanes": lanes, "co_lanes": lanes, "tile_lanes": tiles, **least}
+        for lanes, tiles, products in product(
+            LANES, range(1, MOST_TILES + 1), _PRODUCTS[self._tool]
+        ):
+            lane = {"ci_lanes": lanes, "co_lanes": lanes, "tile_lanes": tiles}
             try:
-                core = replace(self._board.core, **shape)
+                core = replace(self._board.core, **lane, products=products, **least)
             except BoardError:
-                continue  # words that are no whole beats
+                continue  # words that are no whole beats, or data too wide for pairs
             if self._fits(core):
                 yield core
 
-    def _memories(self, shape: CoreConfig) -> Iterator[Design]:
+    def _best(self, shape: CoreConfig, slow: float) -> Design | None:
+        """The array with the memories that make it fastest; None where that is ``slow`` or slower.
+
+        What it would reach with the deepest memories, whether they fit or not, says when to stop.
+        """
+        bound = self._measure(replace(shape, **_DEEPEST))
+        if not bound or bound.speed <= slow:
+            return None
+        best = None
+        for core in self._memories(shape):
+            design = self.measure(core)
+            if design and design.speed > slow:
+                best, slow = design, design.speed
+                if slow >= (1 - _WORTH) * bound.speed:
+                    break
+        return best
+
+    def _memories(self, shape: CoreConfig) -> Iterator[CoreConfig]:
         """The array with memories of which none could be twice as deep."""
         ladders = [
             [(name, low << i) for i in range((high // low).bit_length())]
@@ -184,12 +226,10 @@ class Explorer:
                 depth < _DEPTHS[name][1] and self._fits(replace(core, **{name: 2 * depth}))
                 for name, depth in depths
             ):
-                design = self.measure(core)
-                if design:
-                    yield design
+                yield core
 
     def _fits(self, core: CoreConfig) -> bool:
-        if build_tool(self._board.name) == "open" and cascades(core) > most_cascades(core):
+        if self._tool == "open" and cascades(core) > most_cascades(core):
             return False
         return self._part.holds(estimate(core, self._part.family), core.data_width)
 

@@ -13,17 +13,25 @@ from support.random_graphs import GraphBuilder
 from winogen.cli import main as cli
 from winogen.common.errors import BoardError
 from winogen.compiler.compile import compile_graph
+from winogen.compiler.ends import Ends, fold_ends
+from winogen.compiler.lower import Mode
+from winogen.compiler.quantised import QuantNetwork
 from winogen.fpga import estimate as estimates
+from winogen.fpga import explore
 from winogen.fpga.area import Area
+from winogen.fpga.cascades import cascades
 from winogen.fpga.estimate import block_rams, estimate
 from winogen.fpga.explore import Explorer, choose
 from winogen.fpga.explore_report import explore_dict
 from winogen.fpga.parts import Part, find_part
 from winogen.network.graph import Graph
-from winogen.target.board import CoreConfig, board_names, load_board
+from winogen.program.layout import PLAIN
+from winogen.target.board import Board, CoreConfig, board_names, load_board
 
 MEASURED = json.loads(estimates._SYNTHESES.read_text())
-SMALL = Part("small", "xc7", dsp=300, ramb36=80, lut=90_000, ff=60_000)
+#: Holds 8 x 8 x 4 multipliers, with two products each 8 x 8 x 3.
+SMALL = Part("small", "xc7", dsp=300, ramb36=80, lut=90_000, ff=80_000)
+MEMORIES = ("input_depth", "weight_depth", "psum_depth", "output_depth")
 BOARDS = [name for name in board_names() if name != "tiny"]
 
 
@@ -35,9 +43,14 @@ def network(name: str, channels: int) -> Graph:
     return b.graph(name, None)
 
 
-def explorer(part: Part = SMALL, bits: int = 8) -> Explorer:
-    graphs = [network("wide", 40), network("narrow", 9)]
-    return Explorer(load_board("pynq-z2", bits), part, graphs, batch=2)
+#: The output of the second is so narrow that its pixels become channels.
+WIDE, NARROW = network("wide", 40), network("narrow", 3)
+
+
+def explorer(part: Part = SMALL, bits: int = 8, **core: int) -> Explorer:
+    board = load_board("pynq-z2", bits)
+    board = replace(board, core=replace(board.core, **core))
+    return Explorer(board, part, [WIDE, NARROW], batch=2)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +115,7 @@ def test_the_chosen_build_is_the_smallest_that_is_nearly_as_fast(searched):
 def test_memories_are_no_deeper_than_they_are_good_for(searched):
     ours, front, _ = searched
     for design in front:
-        for name in ("input_depth", "weight_depth", "psum_depth", "output_depth"):
+        for name in MEMORIES:
             half = getattr(design.core, name) // 2
             if half >= 512 and (name != "input_depth" or half >= 2048):
                 less = ours.measure(replace(design.core, **{name: half}))
@@ -110,21 +123,68 @@ def test_memories_are_no_deeper_than_they_are_good_for(searched):
 
 
 def test_speed_is_that_of_the_compiled_network(searched):
+    """Also where compile folds its last layer."""
     _, front, _ = searched
-    board = replace(load_board("pynq-z2"), core=front[-1].core)
-    program = compile_graph(network("wide", 40), board, batch=2).program
-    fps = program.frames_per_second(program.streams[-1])
-    assert front[-1].frames["wide"] == pytest.approx(fps, rel=1e-9)
+    for graph in (WIDE, NARROW):
+        board = replace(load_board("pynq-z2"), core=front[-1].core)
+        program = compile_graph(graph, board, batch=2).program
+        fps = program.frames_per_second(program.streams[-1])
+        assert front[-1].frames[graph.name] == pytest.approx(fps, rel=1e-9)
+        assert (program.shuffle != PLAIN) == (graph is NARROW)
     assert front[-1].speed == pytest.approx(np.sqrt(np.prod(list(front[-1].frames.values()))))
 
 
-def test_a_build_for_open_tools_has_an_array_that_they_place():
-    def arrays(name: str) -> set[int]:
-        tried = Explorer(load_board(name), SMALL, [network("narrow", 9)], batch=1)
-        tried.search()
-        return {d.core.co_lanes * d.core.tile_lanes for d in tried.tried if d.core.ci_lanes == 8}
+def test_memories_change_no_fold(searched, monkeypatch):
+    """Folds are chosen once for an array, as with the deepest memories that are tried."""
+    seen: list[Board] = []
 
-    assert max(arrays("pynq-z2-open")) <= 22 < max(arrays("pynq-z2"))
+    def watched(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> Ends:
+        seen.append(board)
+        return fold_ends(network, board, mode, batch)
+
+    monkeypatch.setattr(explore, "fold_ends", watched)
+    ours, core = explorer(), searched[1][-1].core
+    for psum_depth in (512, 1024, 2048):
+        assert ours.measure(replace(core, psum_depth=psum_depth))
+    deepest = {"input_depth": 16384} | dict.fromkeys(MEMORIES[1:], 4096)
+    assert [board.core for board in seen] == 2 * [replace(core, **deepest)]
+    ours.measure(replace(core, tile_lanes=1))
+    assert len(seen) == 4
+
+
+def test_both_numbers_of_products_are_tried_whatever_the_board_has():
+    few = replace(SMALL, ff=60_000)  # pairs need more flip-flops, so larger arrays have none
+    one, two = (explorer(few, products=products).search() for products in (1, 2))
+    assert one == two
+    assert {d.core.products for d in one} == {1, 2}
+
+
+def test_16_bits_are_not_multiplied_in_pairs():
+    ours = explorer(bits=16)
+    assert ours.search()
+    assert {d.core.products for d in ours.tried} == {1}
+
+
+def test_builds_are_measured_by_themselves(searched):
+    """What is kept of one array is no other's: neither its folds nor its pairs of blocks."""
+    core = searched[1][0].core
+    together = explorer()
+    for change in ({"products": 1}, {"products": 2}, {"tile_lanes": 2}, {"products": 1}):
+        other = replace(core, **change)
+        assert together.measure(other) == explorer().measure(other)
+
+
+def test_a_build_for_open_tools_has_an_array_that_they_place():
+    def cores(name: str) -> list[CoreConfig]:
+        tried = Explorer(load_board(name), SMALL, [WIDE], batch=1)
+        tried.search()
+        return [d.core for d in tried.tried]
+
+    few, many = cores("pynq-z2-open"), cores("pynq-z2")
+    assert max(map(cascades, few)) == 16  # 22 at most, 8 a tile
+    assert max(map(cascades, many)) > 22
+    assert {core.products for core in few} == {1}
+    assert 2 in {core.products for core in many}
 
 
 def test_a_device_that_holds_nothing():
