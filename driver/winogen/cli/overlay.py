@@ -42,9 +42,10 @@ def add(commands: Any) -> None:
     explore = verbs.add_parser(
         "explore",
         help="search the array and memories that run networks fastest on a board",
-        description="Try every shape of the array and every way to divide the block RAM that "
-        "fits the board's device, and print the fastest for each number of multipliers: images a "
-        "second by the cost model, resources by an estimate that was fitted to syntheses. "
+        description="Try every shape of the array, with one and two products a multiplier, and "
+        "every way to divide the block RAM that fits the board's device, and print the fastest "
+        "for each number of multipliers: images a second by the cost model, resources by an "
+        "estimate that was fitted to syntheses. "
         "Takes minutes.",
         epilog=examples(
             ("winogen overlay explore --board zcu104", "the best arrays for DCGAN"),
