@@ -169,9 +169,11 @@ def bar(
     name: str, value: float, least: float | None = None, most: float | None = None
 ) -> list[str]:
     """Print a figure beside its bar; returns it if the bar is missed."""
-    limits = [f"at least {least:g}"] * (least is not None) + [f"at most {most:g}"] * bool(most)
-    good = (least is None or value >= least) and (most is None or value <= most)
-    limit = ", ".join(limits) or "no bar"
+    limit, good = "no bar", True
+    if least is not None:
+        limit, good = f"at least {least:,g}", value >= least
+    if most is not None:
+        limit, good = f"at most {most:,g}", value <= most
     FIGURES.setdefault(name, []).append(value)
     print(f"  {name}: {value:,.3f} ({limit}){'' if good else '  MISSED'}", flush=True)
     return [] if good else [f"{name} is {value:,.3f}, {limit} is wanted"]
