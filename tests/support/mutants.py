@@ -1244,7 +1244,8 @@ RTL = (
     ),
     Mutant(
         "compute: accumulators out of order are taken", "wg_drain.sv",
-        "head_q.phase >= d_q.phases || !(head_same_q || head_later_q)", "head_q.phase >= d_q.phases",
+        "head_q.phase >= d_q.phases || !(head_same_q || head_later_q)",
+        "head_q.phase >= d_q.phases",
         (DRAIN,),
     ),
     Mutant(
