@@ -40,6 +40,8 @@ DEVICES: dict[str, Callable[[Board], Any]] = {
     "rtl": rtl_device,
     "rtl-stalls": partial(rtl_device, stalls=0.3, seed=1),
 }
+#: What the name of a board ends with whose multipliers make two products.
+PAIRS = "-pairs"
 #: The name and data width of a device that has one build, and no other.
 OWN_BUILD: dict[str, tuple[str, int]] = {}
 
@@ -47,6 +49,13 @@ OWN_BUILD: dict[str, tuple[str, int]] = {}
 def builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
     """Boards and data widths to run on: those wanted, or the only one that the device has."""
     return [OWN_BUILD[device]] if device in OWN_BUILD else list(wanted)
+
+
+def named(name: str, bits: int = 8) -> Board:
+    """A board by its name; ``tiny-pairs`` is the tiny one with two products a multiplier."""
+    if name.endswith(PAIRS):
+        return replace(paired(load_board(name.removesuffix(PAIRS), bits)), name=name)
+    return load_board(name, bits)
 
 
 def paired(board: Board) -> Board:
@@ -109,7 +118,7 @@ def small_graph(seed: int = 0, output_range: tuple[float, float] | None = (-1.0,
 @cache
 def small(board: str = "tiny", bits: int = 8, batch: int = 2) -> Compiled:
     """The small graph, compiled once for each board and batch."""
-    return compile_graph(small_graph(), load_board(board, bits), batch=batch)
+    return compile_graph(small_graph(), named(board, bits), batch=batch)
 
 
 class Rig:

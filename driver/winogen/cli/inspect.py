@@ -74,7 +74,7 @@ def _info(options: argparse.Namespace) -> None:
     print(f"network   {program.name}, int{program.data_width}")
     print(
         f"board     {program.board.name}, {program.board.clock_mhz:g} MHz, "
-        f"{program.core.multipliers} multipliers, configuration {program.core.config_hash32:08x}"
+        f"{program.core.array}, configuration {program.core.config_hash32:08x}"
     )
     print(f"input     {program.input.kind} {c} x {h} x {w}, step {program.input_format.scale:.6g}")
     print(

@@ -36,6 +36,7 @@ def described(program: Program) -> dict[str, Any]:
         "board": program.board.name,
         "clock_mhz": program.board.clock_mhz,
         "multipliers": program.core.multipliers,
+        "products": program.core.products,
         "configuration": program.core.config_hash,
         "input": {
             "kind": program.input.kind,

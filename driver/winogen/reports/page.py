@@ -57,7 +57,7 @@ def report_page(program: Program, studied: Study, verdict: str) -> str:
 <p class="quiet">winogen {escape(__version__)} report</p>
 <h1>{name}</h1>
 <p>int{program.data_width} on {escape(program.board.name)} at {program.board.clock_mhz:g} MHz,
-{program.core.multipliers} multipliers</p>
+{program.core.array}</p>
 </header>
 <main>
 {"".join(sections)}

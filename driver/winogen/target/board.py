@@ -96,6 +96,11 @@ class CoreConfig:
         return self.multipliers * self.products
 
     @property
+    def array(self) -> str:
+        """The array in words: its multipliers, and what each makes if that is not one product."""
+        return f"{self.multipliers} multipliers" + (", two products each" * (self.products == 2))
+
+    @property
     def word_bytes(self) -> int:
         """Bytes of one block of activations at one pixel."""
         return self.ci_lanes * self.data_width // 8

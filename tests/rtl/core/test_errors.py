@@ -145,7 +145,8 @@ def test_weights_beyond_their_buffer(nth, rig):
     """Direct, and Winograd, where only the phase table tells how many words there are."""
     instructions = stream()
     index = find(Opcode.LOAD_WEIGHTS, nth)
-    instructions[index].base = TINY.core.weight_depth - (3 if nth == 0 else 35)
+    words = next(x.weight_stride for x in instructions[index:] if x.opcode is Opcode.COMPUTE)
+    instructions[index].base = TINY.core.weight_depth - words + 1
     check(rig, lambda: rig.start(instructions),
           ErrorCode.ILLEGAL_DESCRIPTOR, Engine.LOAD, index)  # fmt: skip
 
@@ -338,7 +339,7 @@ def test_memory_that_never_answers(channel, end):
     """The watchdog names the oldest instruction; the bus must be free before the next stream."""
     rig = rtl(max_cycles=3 * WATCHDOG)
     rng = np.random.default_rng(channel)
-    code = small().program.streams[-1].stream
+    code = small(TINY.name).program.streams[-1].stream
     rig.set("STREAM_LENGTH", len(stream()))
     rig.memory.device_write(rig.STREAM, code)
     for before in (0, *rng.integers(1, 2500, 2).tolist()):

@@ -49,7 +49,7 @@ def failed(index: int) -> dict[str, int]:
 
 def test_two_failures_change_places_only_where_no_token_orders_them():
     load, store = find(Opcode.LOAD_INPUT, 0), find(Opcode.STORE, 0)
-    weights = small().program.weights
+    weights = small(TINY.name).program.weights
     ordered = Case(isa.encode(stream()), weights, False, [])
     free = stream()
     for x in free:

@@ -110,7 +110,7 @@ ENTRIES = {
 
 def with_entry(wrong: Entry) -> bytes:
     """The network's constants with one wrong entry."""
-    weights = bytearray(small().program.weights)
+    weights = bytearray(small(TINY.name).program.weights)
     start = stream()[wrong.load].offset + 8 * wrong.entry
     value = int.from_bytes(weights[start : start + 8], "little")
     for f in isa.TABLE_FIELDS[wrong.table]:
@@ -123,7 +123,7 @@ def with_entry(wrong: Entry) -> bytes:
 
 def with_param(load: int, entry: int, lane: int, **values: int) -> bytes:
     """The network's constants with some of one channel's changed."""
-    weights = bytearray(small().program.weights)
+    weights = bytearray(small(TINY.name).program.weights)
     start = stream()[load].offset + 16 * (entry * TINY.core.co_lanes + lane)
     value = int.from_bytes(weights[start : start + 16], "little")
     for f in isa.PARAM_FIELDS:

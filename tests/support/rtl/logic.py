@@ -5,13 +5,14 @@ What the registers show is what :class:`winogen.emulation.emulator.EmulatedCore`
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from support.bench import Rig, random_inputs, small
+from support.bench import Rig, named, random_inputs, small
 from winogen.compiler.integers import run_integer
 from winogen.cost import simulate as cost
 from winogen.emulation.device.emulated import DDR_BASE
@@ -21,7 +22,9 @@ from winogen.target.board import Board, load_board
 from winogen.target.isa import Instruction, Opcode, Table
 from winogen.target.registers import BY_NAME, COUNTERS, Engine, ErrorCode, Segment
 
-TINY, PYNQ = load_board("tiny"), load_board("pynq-z2")
+#: The board of streams that are changed: another one by the variable, such as tiny-pairs.
+TINY = named(os.environ.get("WINOGEN_FUZZ_BOARD", "tiny"))
+PYNQ = load_board("pynq-z2")
 BATCH = 2
 WATCHDOG = 5000
 MEMORY_END = DDR_BASE + (8 << 20)

@@ -193,7 +193,7 @@ def mutant(rng: Any) -> Case:
     ``rng`` is a numpy Generator, or what hypothesis has in place of one.
     """
     before, fill = (deepcopy(x) for x in prelude())
-    weights = bytearray(small().program.weights)
+    weights = bytearray(small(TINY.name).program.weights)
     weights.extend(bytes(_FILL - len(weights)))
     weights.extend(fill)
     serial = bool(rng.random() < 0.6)
@@ -257,7 +257,7 @@ def outcome(rig: Rig, case: Case) -> dict[str, int]:
 @cache
 def inputs_bytes() -> bytes:
     rig = Rig(TINY)
-    rig.load(small(), inputs("tiny"))
+    rig.load(small(TINY.name), inputs(TINY.name))
     return rig.bytes(Segment.INPUT, 4096)
 
 
