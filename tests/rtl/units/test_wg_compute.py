@@ -17,7 +17,7 @@ from cocotb.triggers import FallingEdge
 
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.random_compute import DEPTHS, RandomCompute, core_config, parameters
-from support.rtl.units import CORES, ONE_CORE, PACKED, run_unit
+from support.rtl.units import CORES, PACKED, run_unit
 from winogen.emulation.emulator.faults import Fault
 from winogen.target import isa
 from winogen.target.isa import Instruction, Params, Table
@@ -34,7 +34,8 @@ TESTS = [
 ]
 
 
-@pytest.mark.parametrize("core", ONE_CORE)
+@pytest.mark.long  # the tiny board's array, which the suites of devices run too
+@pytest.mark.parametrize("core", CORES)
 def test_wg_compute(core: tuple[int, int, int]) -> None:
     simulate(core, TESTS)
 
