@@ -62,7 +62,7 @@ def test_two_failures_change_places_only_where_no_token_orders_them():
     assert time_decides(loose, failed(find(Opcode.COMPUTE, 0)), done)  # its tables may be late
 
 
-@pytest.mark.parametrize(("count", "stalls"), [(40, 0.0), (20, 0.2)])
+@pytest.mark.parametrize(("count", "stalls"), [(60, 0.0), (20, 0.2)])
 def test_mutants_end_as_on_the_emulator(count, stalls):
     ends = fuzz(count, stalls=stalls)
     assert min(ends["done"], ends["ILLEGAL_DESCRIPTOR"]) >= 2
