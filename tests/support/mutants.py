@@ -70,6 +70,7 @@ OPEN_FLOW = "tests/flows/test_open_flow.py"
 OVERLAY = "tests/flows/test_overlay_build.py"
 STREAM = "tests/unit/doctor/test_stream.py"
 UNITS = "tests/rtl/units"
+ENDS = "tests/unit/compiler/test_ends.py"
 CHECK = f"{UNITS}/test_wg_control.py::test_descriptor_check_agrees_with_python[small]"
 CONTROL = f"{UNITS}/test_wg_control.py::test_registers_control_fetch_and_issue"
 READER = f"{UNITS}/test_wg_axi.py::test_reader[2]"
@@ -242,6 +243,43 @@ PYTHON = (
         "lower: zeros are inserted for every source", "compiler/lower.py",
         "inserts and first and source == 0:", "inserts and first:",
         (f"{LOWER}::test_zeros_are_inserted_once_however_many_sources",),
+    ),
+    Mutant(
+        "ends: windows of an input begin within the image", "compiler/ends.py",
+        "        pads.append(pad)\n", "        pads.append(0)\n", (ENDS,),
+    ),
+    Mutant(
+        "ends: a folded output is not padded", "compiler/ends.py",
+        "_pair(-n for n in low),", "(0, 0),", (ENDS,),
+    ),
+    Mutant(
+        "ends: what the host moves costs nothing", "compiler/ends.py",
+        "math.prod(moved) /", "0 * math.prod(moved) /",
+        (f"{ENDS}::test_what_the_host_moves_is_weighed",),
+    ),
+    Mutant(
+        "ends: every mode folds", "compiler/ends.py",
+        "if mode is not Mode.AUTO:", "if False:", (f"{ENDS}::test_only_auto_folds",),
+    ),
+    Mutant(
+        "ends: an input that is read again is folded", "compiler/ends.py",
+        "len(readers) == 1 and readers[0] != last", "readers[0] != last",
+        (f"{ENDS}::test_what_is_read_twice_or_by_channel_stays",),
+    ),
+    Mutant(
+        "layout: pixels of a block go down before they go along", "program/layout.py",
+        "(y * bx + x) * image[0] + c", "(x * by + y) * image[0] + c",
+        ("tests/unit/program/test_layout.py",),
+    ),
+    Mutant(
+        "file: windows far beyond the image are taken", "program/file.py",
+        "if (windows - 1) * step - pad >= size + window:", "if False:",
+        ("tests/unit/program/test_file.py::test_folds_of_an_input_that_are_none",),
+    ),
+    Mutant(
+        "ends: a program may say any fold", "compiler/ends.py",
+        "if shuffle not in spread:\n            return None", "",
+        (f"{ENDS}::test_folds_that_are_not_the_networks",),
     ),
     Mutant(
         "quantise: a huge bias leaves no room for products", "compiler/quantise.py",
@@ -1247,6 +1285,14 @@ RTL = (
         "head_q.phase >= d_q.phases || !(head_same_q || head_later_q)",
         "head_q.phase >= d_q.phases",
         (DRAIN,),
+    ),
+    Mutant(
+        "drain: a phase that is left out is not noticed", "wg_drain.sv",
+        "head_later_q  <= head_q.phase != phase_q + 8'd1;", "head_later_q  <= 1'b1;", (DRAIN,),
+    ),
+    Mutant(
+        "reader: a beat that there was no room for is gone", "wg_reader.sv",
+        "count_q[1] && beat_room_i == '0,", "1'b0,", (READER,),
     ),
     Mutant(
         "compute: a row below the output is kept", "wg_drain.sv",

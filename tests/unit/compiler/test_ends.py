@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from support.random_graphs import GraphBuilder
 from support.strategies import examples
 from winogen.compiler.compile import compile_graph
-from winogen.compiler.ends import fold_ends, input_folds, output_folds
+from winogen.compiler.ends import fold_ends, folded_as, input_folds, output_folds
 from winogen.compiler.integers import run_integer, run_layer
 from winogen.compiler.lower import Mode
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantNetwork
 from winogen.network.zoo import load_model
+from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.quality.layer_outputs import run_layers, traced
 from winogen.runtime.generator import Generator
 from winogen.target.board import load_board
@@ -142,6 +143,22 @@ def test_what_is_read_twice_or_by_channel_stays():
     ends = fold_ends(network, TINY, Mode.AUTO, 1)
     assert ends.unfold is None
     assert ends.network.input == network.input
+
+
+def test_folds_that_are_not_the_networks():
+    """What a program says is looked up among what could be."""
+    network, board = quantise(load_model("fsrcnn-x2"), samples=1), load_board("pynq-z2")
+    ends = fold_ends(network, board, Mode.AUTO, 1)
+    again = folded_as(network, ends.unfold, ends.shuffle, 8)
+    assert again is not None
+    for ours, theirs in zip(again.layers, ends.network.layers):
+        assert ours.shape == theirs.shape
+        assert np.array_equal(ours.weight, theirs.weight)
+    assert again.input == ends.network.input
+    assert folded_as(network, None, PLAIN, 8) == network
+    assert folded_as(network, None, DepthToSpace((3, 1)), 8) is None
+    other = Unfold((2, 2), (1, 1), (2, 2), (64, 64))
+    assert folded_as(network, other, PLAIN, 8) is None
 
 
 def test_folds_are_faster_by_the_cost_model():
