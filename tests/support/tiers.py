@@ -39,6 +39,8 @@ SLOW = {
     "unit/cli/test_streams.py::test_what_is_printed_does_not_get_into_a_file": "processes, 3 s",
     "unit/common/test_pynq_library.py::test_one_sentence": "nine processes, 7 s",
     "unit/compilation/test_compile.py::test_python_and_the_command_write_the_same_bytes": "4 s",
+    "unit/compiler/test_ends.py::test_only_auto_folds": "large layers, 2 s",
+    "unit/compiler/test_ends.py::test_what_the_host_moves_is_weighed": "large layers, 3 s",
     "unit/compiler/test_hazards.py::test_a_missing_token_is_a_race_unless_others_imply_it": "7 s",
     "unit/compiler/test_hazards.py::test_every_order_gives_the_same_bytes": "3 s",
     "unit/compiler/test_hazards.py::test_no_stream_of_any_network_has_a_race": "3 s",
@@ -55,6 +57,7 @@ SLOW = {
     "unit/doctor/test_first_day.py::test_a_bus_that_nobody_answers_on_ends_a_check_and_not_doctor":
         "processes, 3 s",
     "unit/doctor/test_first_day.py::test_a_sound_board_passes": "every check, 2 s",
+    "unit/fpga/test_explore.py::test_16_bits_are_not_multiplied_in_pairs": "a search, 2 s",
     "unit/network/onnx/test_refusals.py::test_damaged_files": "a process, 6 s",
     "unit/network/onnx/test_importer.py::test_onnx_node_tests_pass_or_are_refused_as_documented":
         "hundreds of models, 6 s",
@@ -62,6 +65,8 @@ SLOW = {
     "unit/runtime/test_generator.py::test_modes_by_name": "a network in every mode, 7 s",
     "unit/runtime/test_generator.py::test_trained_networks_look_like_the_float_network": "8 s",
     "unit/target/test_refusals.py::test_every_message_is_that_of_the_plain_rules": "7 s",
+    "unit/quality/test_accuracy.py::test_a_headroom_that_is_asked_for_is_the_headroom": "6 s",
+    "unit/runtime/test_pictures.py::test_super_resolution_beats_interpolation": "large, 3 s",
     "unit/quality/test_verify.py::test_every_layer_of_a_traced_program_is_the_references": "4 s",
     "unit/runtime/test_windows.py::test_random_networks_in_windows": "6 s",
     "unit/runtime/test_windows.py::test_images_of_any_size_on_the_emulator": "large images, 10 s",
