@@ -78,7 +78,9 @@ def test_a_16_bit_build(board, tmp_path):
 
 
 def test_a_stream_that_does_not_end_fails_its_test_alone(board, tmp_path):
-    code, text = board("-s", "-k", "conv", f"--overlay={bitstream(tmp_path)}", fault="hang")
+    code, text = board(
+        "-s", "-k", "every_layer and conv", f"--overlay={bitstream(tmp_path)}", fault="hang"
+    )
     assert code == 1
     assert counts(text)["failed"] == 1 and counts(text)["passed"] > 5
     assert "the accelerator did not finish within" in text

@@ -15,6 +15,7 @@ import pytest
 
 from support.bench import (
     DEVICES,
+    WHOLE,
     builds,
     check,
     compile_network,
@@ -64,9 +65,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
         asked = metafunc.config.getoption("device")
         long = not asked and metafunc.function.__name__ in SWEEPS
-        marks = {"rtl-stalls": pytest.mark.long} if long else {}
+        marks = {WHOLE: pytest.mark.long} | ({"rtl-stalls": pytest.mark.long} if long else {})
+        names = asked or [*DEVICES, WHOLE]
         metafunc.parametrize(
-            "device", [pytest.param(name, marks=marks.get(name, ())) for name in asked or DEVICES]
+            "device", [pytest.param(name, marks=marks.get(name, ())) for name in names]
         )
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("sklearn", reason="the judge is fitted with scikit-learn")
 
 @pytest.fixture(scope="module")
 def judge():
-    clf, accuracy = evaluate_digits.fit_classifier()
+    clf, accuracy = evaluate_digits.fit_classifier(components=300)
     assert accuracy >= 0.98
     return clf
 

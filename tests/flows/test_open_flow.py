@@ -520,7 +520,10 @@ def run_yosys(board, work: Path, *, stop: str = "\x00", seconds: float = 1800) -
     return (work / "log").read_text()
 
 
-@pytest.mark.parametrize("name, bits", [("pynq-z2", 8), ("pynq-z2", 16), (BOARD, 8)])
+@pytest.mark.parametrize(
+    "name, bits",
+    [*(pytest.param("pynq-z2", bits, marks=pytest.mark.long) for bits in (8, 16)), (BOARD, 8)],
+)
 def test_yosys_elaborates_the_top_level(name, bits, tmp_path):
     """Black boxes have the ports that the top level connects; no latch, no second driver."""
     pytest.importorskip("pyosys")

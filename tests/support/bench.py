@@ -40,6 +40,10 @@ DEVICES: dict[str, Callable[[Board], Any]] = {
     "rtl": rtl_device,
     "rtl-stalls": partial(rtl_device, stalls=0.3, seed=1),
 }
+#: The same as ``rtl``, for whole arrays of 16 bits too, which take long to build and to simulate.
+WHOLE = "rtl-whole"
+#: The build that the others of the logic have the smallest board's for.
+WHOLE_BUILD, SMALL_BUILD = ("pynq-z2", 16), ("tiny", 16)
 #: What the name of a board ends with whose multipliers make two products.
 PAIRS = "-pairs"
 #: The name and data width of a device that has one build, and no other.
@@ -48,7 +52,16 @@ OWN_BUILD: dict[str, tuple[str, int]] = {}
 
 def builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
     """Boards and data widths to run on: those wanted, or the only one that the device has."""
-    return [OWN_BUILD[device]] if device in OWN_BUILD else list(wanted)
+    if device in OWN_BUILD:
+        return [OWN_BUILD[device]]
+    if device.startswith("rtl") and device != WHOLE:
+        wanted = tuple(SMALL_BUILD if build == WHOLE_BUILD else build for build in wanted)
+    return list(dict.fromkeys(wanted))
+
+
+def make_device(name: str, board: Board) -> Any:
+    """A device by its name in DEVICES, or WHOLE."""
+    return DEVICES["rtl" if name == WHOLE else name](board)
 
 
 def named(name: str, bits: int = 8) -> Board:
@@ -97,7 +110,7 @@ def random_inputs(compiled: Compiled, count: int, seed: int = 0) -> NDArray[np.i
 
 def check(compiled: Compiled, device: str, board: Board, q: NDArray[np.int64]) -> None:
     """Run a network on a device of DEVICES; every bit must be that of the integer reference."""
-    with Generator(compiled.program, DEVICES[device](board), board=board) as generator:
+    with Generator(compiled.program, make_device(device, board), board=board) as generator:
         got = run_integers(generator, q)
     np.testing.assert_array_equal(got, run_integer(compiled.network, q))
 

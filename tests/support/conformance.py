@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from support.bench import (
-    DEVICES,
     builds,
     check,
     compile_network,
     identity_graph,
+    make_device,
     random_inputs,
     run_integers,
 )
@@ -190,7 +190,7 @@ def check_extremes(weights: str, bits: int, device: str) -> None:
             board = load_board(name, bits)
             for mode in (Mode.WINOGRAD, Mode.DIRECT):
                 made = compile_network(graph, network, board, mode=mode, batch=1)
-                with Generator(made.program, DEVICES[device](board)) as generator:
+                with Generator(made.program, make_device(device, board)) as generator:
                     for values in PATTERNS.values():
                         q = values((1, *network.input.shape), top).astype(np.int64)
                         np.testing.assert_array_equal(

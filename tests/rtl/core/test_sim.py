@@ -427,6 +427,7 @@ def cache(tmp_path):
 
 
 def test_a_simulation_is_built_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("winogen.emulation.rtl.build._FAST", ("-O0",))  # what is built does not run
     commands = counting(monkeypatch)
     library = build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path)
     assert len(commands) > 5

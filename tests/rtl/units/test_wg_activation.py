@@ -16,7 +16,7 @@ LANES = 4
 SIDE = 7
 
 
-@pytest.mark.parametrize("width", [8, 16])
+@pytest.mark.parametrize("width", [8, pytest.param(16, marks=pytest.mark.long)])
 def test_activation(width):
     parameters = {"DataWidth": width, "Lanes": LANES, "SideWidth": SIDE}
     run("wg_activation", [], "test_wg_activation", parameters)

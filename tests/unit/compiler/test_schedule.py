@@ -149,7 +149,7 @@ def test_digits_in_every_mode(mode):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@examples(12)
+@examples(6)
 @given(networks())
 def test_random_networks_on_the_smallest_memories(bits, graph):
     target = load_board("tiny", bits)

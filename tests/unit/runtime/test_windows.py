@@ -163,10 +163,13 @@ def check_sizes(compiled: Compiled, graph: Graph, device: str, sizes: list) -> N
             np.testing.assert_array_equal(got, run_integer(network, q)[0])
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_images_of_any_size_on_the_emulator(scale):
-    for bits in (8, 16):
-        check_sizes(compile_once(scale, bits=bits), fsrcnn(scale), "emulator", SIZES)
+@pytest.mark.parametrize(
+    ("scale", "bits"),
+    [(2, 8), (3, 16), (4, 8), *(pytest.param(*x, marks=pytest.mark.long)
+                                for x in ((2, 16), (3, 8), (4, 16)))],
+)  # fmt: skip
+def test_images_of_any_size_on_the_emulator(scale, bits):
+    check_sizes(compile_once(scale, bits=bits), fsrcnn(scale), "emulator", SIZES)
 
 
 @pytest.mark.long
