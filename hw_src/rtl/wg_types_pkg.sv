@@ -20,7 +20,7 @@ package wg_types_pkg;
     int unsigned AccumulatorDepth;
     int unsigned PhaseDepth;
     int unsigned ParamDepth;
-    int unsigned ReadPorts;         // of the loads: 1 or 2
+    int unsigned ReadPorts;         // of the loads: 1, 2 or 4
     int unsigned Products;          // of a multiplier in a cycle: 1, or 2 (8-bit data)
     logic [31:0] ConfigHash;
     int unsigned AddrWidth;

@@ -22,7 +22,7 @@ package winogen_pkg;
   localparam int unsigned ActivationEntries = 1025;
   localparam int unsigned ParamBytes = 16;
   localparam logic [31:0] MagicValue = 32'h574E4731;
-  localparam logic [31:0] VersionValue = 32'h00020000;
+  localparam logic [31:0] VersionValue = 32'h00020100;
   localparam logic [31:0] WatchdogReset = 32'h01000000;
   localparam int unsigned BeatBytes = 8;  // bytes of one beat of an AXI port
   localparam int unsigned BurstBeats = 16;  // beats of the longest AXI burst
@@ -86,11 +86,13 @@ package winogen_pkg;
     ActivityError = 2'd3
   } activity_e;
 
-  typedef enum logic [1:0] {
-    PortRead0 = 2'd0,
-    PortRead1 = 2'd1,
-    PortFetch = 2'd2,
-    PortWrite = 2'd3
+  typedef enum logic [2:0] {
+    PortRead0 = 3'd0,
+    PortRead1 = 3'd1,
+    PortFetch = 3'd2,
+    PortWrite = 3'd3,
+    PortRead2 = 3'd4,
+    PortRead3 = 3'd5
   } port_e;
 
   typedef enum logic [3:0] {
@@ -285,6 +287,10 @@ package winogen_pkg;
   typedef struct packed {logic [20:0] fetched;} fetch_instruction_reg_t;
 
   typedef struct packed {
+    logic read3_address;
+    logic read2_address;
+    logic [3:0] read3;
+    logic [3:0] read2;
     logic write_address;
     logic fetch_address;
     logic read1_address;

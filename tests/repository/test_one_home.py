@@ -195,7 +195,7 @@ def test_a_copy_in_the_logic_is_found(planted: str) -> None:
     [
         'rows = f["rows"]',
         'STATES = ("idle", "busy", "waits for a token", "error")',
-        'PORTS = ["read0", "read1", "fetch", "write"]',
+        'PORTS = ["read0", "read1", "fetch", "write", "read2", "read3"]',
         'NUMBERS = {"OKAY": 0, "EXOKAY": 1, "SLVERR": 2, "DECERR": 3}',
         "class State(IntEnum):\n    IDLE = 0\n    BUSY = 1\n    WAITING = 2\n    ERROR = 3",
         "QUEUE_DEPTH = 16",

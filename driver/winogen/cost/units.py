@@ -333,7 +333,8 @@ def back_cycles(f: Transfer, size: int, core: CoreConfig) -> tuple[int, int, flo
 
     Before the first beat is taken, for all beats, and from the last to the end.
     """
-    port_bytes = LOGIC.beat_bytes * core.read_ports
+    # Of the beats on offer, two words of input at the most, or all of a part (two output lanes).
+    port_bytes = min(LOGIC.beat_bytes * core.read_ports, 2 * core.word_bytes)
     setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
     if isinstance(f, LoadInput):
         rows = f.images * f.blocks * f.rows  # each ends with a beat of its own

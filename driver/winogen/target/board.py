@@ -79,6 +79,8 @@ class CoreConfig:
                 f"{self.ci_lanes} lanes of {self.data_width} bits are no whole number of "
                 f"{LOGIC.beat_bytes}-byte AXI beats"
             )
+        if self.read_ports & (self.read_ports - 1):
+            raise BoardError(f"read_ports must be 1, 2 or 4, not {self.read_ports}")
         if self.products == 2 and self.data_width != 8:
             raise BoardError("products must be 1 with 16-bit data: two do not fit a multiplier")
         for name, limit in _FIELD_LIMITS.items():
@@ -134,7 +136,7 @@ _FIELD_LIMITS = {
     "param_depth": (1 << 8) - 1,
     "tile_lanes": 255,
     "ci_lanes": 32,
-    "read_ports": 2,
+    "read_ports": 4,
     "products": 2,
 }
 

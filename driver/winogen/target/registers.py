@@ -15,7 +15,7 @@ from enum import IntEnum
 from winogen.target.microarchitecture import LOGIC
 
 MAGIC_VALUE = 0x574E_4731  # "WNG1"
-HARDWARE_VERSION = (2, 0, 0)
+HARDWARE_VERSION = (2, 1, 0)
 ADDRESS_RANGE = 0x1000  # bytes; one 4 KB page
 
 #: Largest stream that one start runs, in instructions: keeps a wild length from running for hours.
@@ -168,6 +168,8 @@ class Port(IntEnum):
     READ1 = 1
     FETCH = 2
     WRITE = 3
+    READ2 = 4
+    READ3 = 5
 
 
 class Counter(IntEnum):
@@ -363,21 +365,18 @@ def _state_registers() -> list[Register]:
         "what instruction fetch has done",
         fields=(f("fetched", 0, 21, "instructions that have been read"),),
     )
+    # The first four ports, then those that only wide builds have.
+    ports = [(p.name.lower(), 4 * p + 4 * (p > 3), (16 if p < 4 else 24) + p) for p in Port]
     bus = Register(
         "BUS",
         0x190,
         "ro",
         "AXI transactions that memory has yet to answer",
         fields=(
-            *(f(p.name.lower(), 4 * p, 4, f"bursts of port {p.name.lower()}") for p in Port),
+            *(f(name, lsb, 4, f"bursts of port {name}") for name, lsb, _ in ports),
             *(
-                f(
-                    f"{p.name.lower()}_address",
-                    16 + p,
-                    1,
-                    f"port {p.name.lower()} offers an address",
-                )
-                for p in Port
+                f(f"{name}_address", lsb, 1, f"port {name} offers an address")
+                for name, _, lsb in ports
             ),
         ),
     )

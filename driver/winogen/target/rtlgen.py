@@ -52,7 +52,7 @@ def package() -> str:
         _enum("engine_e", "Engine", Engine, 2),
         _enum("segment_e", "Seg", Segment, 2),
         _enum("activity_e", "Activity", Activity, 2),
-        _enum("port_e", "Port", Port, 2),
+        _enum("port_e", "Port", Port, 3),
         _enum("counter_e", "Counter", Counter, 4),
         _enum("opcode_e", "Op", Opcode, 4),
         _enum("table_e", "Table", Table, 2),

@@ -50,16 +50,19 @@ module wg_insight
     .overflow_o(overflow)
   );
 
-  // Ports in the order of BUS; a second read port may be missing.
-  logic [3:0] offered, accepted, answered, address;
-  logic [3:0][3:0] bursts;
-  for (genvar p = 0; p < 2; p++) begin : g_port
+  // Ports in the order of BUS, in which fetch and write come after the second read port. Read ports
+  // but for the first may be missing.
+  localparam int unsigned Ports = 6;
+  logic [Ports-1:0] offered, accepted, answered, address;
+  logic [Ports-1:0][3:0] bursts;
+  for (genvar p = 0; p < 4; p++) begin : g_port
+    localparam int unsigned Place = p < 2 ? p : p + int'(PortRead2) - 2;
     if (p < int'(ReadPorts)) begin : g_there
-      assign offered[p]  = rd_req_i[p].arvalid;
-      assign accepted[p] = rd_rsp_i[p].arready;
-      assign answered[p] = rd_rsp_i[p].rvalid && rd_req_i[p].rready && rd_rsp_i[p].rlast;
+      assign offered[Place]  = rd_req_i[p].arvalid;
+      assign accepted[Place] = rd_rsp_i[p].arready;
+      assign answered[Place] = rd_rsp_i[p].rvalid && rd_req_i[p].rready && rd_rsp_i[p].rlast;
     end else begin : g_missing
-      assign {offered[p], accepted[p], answered[p]} = '0;
+      assign {offered[Place], accepted[Place], answered[Place]} = '0;
     end
   end
   assign offered[PortFetch]  = if_req_i.arvalid;
@@ -69,7 +72,7 @@ module wg_insight
   assign accepted[PortWrite] = wr_rsp_i.awready;
   assign answered[PortWrite] = wr_rsp_i.bvalid && wr_req_i.bready;
   wg_bus_state #(
-    .Ports(4)
+    .Ports(Ports)
   ) u_bus_state (
     .clk_i,
     .rst_ni,
@@ -83,6 +86,10 @@ module wg_insight
   bus_reg_t owed;
   trace_count_reg_t count;
   assign owed = '{
+          read3_address: address[PortRead3],
+          read2_address: address[PortRead2],
+          read3: bursts[PortRead3],
+          read2: bursts[PortRead2],
           write_address: address[PortWrite],
           fetch_address: address[PortFetch],
           read1_address: address[PortRead1],

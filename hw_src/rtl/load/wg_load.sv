@@ -47,8 +47,8 @@ module wg_load
 );
   localparam int unsigned PA = index_width(Config.PhaseDepth);
 
-  if (ReadPorts < 1 || ReadPorts > 2) begin : gen_check_ports
-    $fatal(1, "ReadPorts must be 1 or 2");
+  if (ReadPorts != 1 && ReadPorts != 2 && ReadPorts != 4) begin : gen_check_ports
+    $fatal(1, "ReadPorts must be 1, 2 or 4");
   end
   if (Lanes < 4 || (Lanes & (Lanes - 1)) != 0 || InputBits % 64 != 0) begin : gen_check_lanes
     $fatal(1, "Lanes must be a power of two, at least 4, and a word whole beats");

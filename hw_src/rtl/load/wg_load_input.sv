@@ -1,8 +1,8 @@
 // LOAD_INPUT, where the data go: keeps every column_step-th word of each row and writes the kept
 // ones into the four banks of the input buffer.
 //
-// Up to two words a cycle. Both are of one row, so where both are kept they are neighbours and lie
-// in different banks.
+// Up to two words a cycle, as far as the read ports bring them. Both are of one row, so where both are
+// kept they are neighbours and lie in different banks.
 module wg_load_input
   import wg_types_pkg::*;
 #(
@@ -53,32 +53,56 @@ module wg_load_input
   logic row_end, end_all;
 
   if (WordBeats == 1) begin : gen_direct
+    localparam int unsigned Second = ReadPorts > 1 ? 64 : 0;
     assign offer[0] = beat_count_i != '0;
-    assign offer[1] = ReadPorts == 2 && beat_count_i == CW'(ReadPorts);
+    assign offer[1] = ReadPorts > 1 && offer[0] && beat_count_i != CW'(1);
     assign word[0]  = beat_data_i[63:0];
-    assign word[1]  = beat_data_i[ReadPorts*64-1-:64];
-    assign beat_room_o = !active_q ? '0 : ReadPorts == 2 && !row_ends[0] ? CW'(2) : CW'(1);
-  end else begin : gen_collect
-    // Beats fill the word from the low end; pairs are taken where they do not straddle two words.
+    assign word[1]  = beat_data_i[Second+:64];
+    assign beat_room_o = !active_q ? '0 : ReadPorts > 1 && !row_ends[0] ? CW'(2) : CW'(1);
+  end else if (WordBeats >= ReadPorts) begin : gen_collect
+    // Beats fill the word from the low end.
     localparam int unsigned BW = $clog2(WordBeats);
-    logic [BW-1:0] beat_q;
+    logic [BW-1:0] beat_q, beat_end;
     logic [WordBeats-1:0][63:0] held_q, held;
-    logic take, pair;
-    assign take = active_q && beat_count_i != '0;
-    assign pair = take && ReadPorts == 2 && beat_count_i == CW'(ReadPorts) && !beat_q[0];
-    assign beat_room_o = !active_q ? '0 : ReadPorts == 2 && !beat_q[0] ? CW'(2) : CW'(1);
-    always_comb begin
-      held = held_q;
-      held[beat_q] = beat_data_i[63:0];
-      if (pair) held[beat_q | BW'(1)] = beat_data_i[ReadPorts*64-1-:64];
-    end
-    assign offer = {1'b0, take && ((pair ? beat_q | BW'(1) : beat_q) == BW'(WordBeats - 1))};
+    logic take;
+
+    wg_beat_group #(
+      .GroupBeats(WordBeats),
+      .Ports     (ReadPorts)
+    ) u_group (
+      .active_i    (active_q),
+      .beat_i      (beat_q),
+      .beat_count_i,
+      .beat_data_i,
+      .held_i      (held_q),
+      .held_o      (held),
+      .take_o      (take),
+      .beat_end_o  (beat_end),
+      .beat_room_o
+    );
+    assign offer = {1'b0, take && beat_end == BW'(WordBeats - 1)};
     assign word[0] = held;
     assign word[1] = held;
     always_ff @(posedge clk_i) begin
       held_q <= held;
-      beat_q <= beat_q + BW'(take) + BW'(pair);
+      if (take) beat_q <= beat_end + BW'(1);
       if (!active_q) beat_q <= '0;
+    end
+  end else begin : gen_two
+    // Two words of two beats. A lone beat waits for the other one of its word.
+    logic held_valid_q;
+    logic [63:0] held_q;
+    assign offer[0] = beat_count_i != '0 && (held_valid_q || beat_count_i != CW'(1));
+    assign offer[1] = !held_valid_q && beat_count_i == CW'(4);
+    assign word[0] = held_valid_q ? {beat_data_i[63:0], held_q} : beat_data_i[127:0];
+    assign word[1] = beat_data_i[255:128];
+    assign beat_room_o = !active_q ? '0 : held_valid_q ? CW'(1) : row_ends[0] ? CW'(2) : CW'(4);
+    always_ff @(posedge clk_i) begin
+      if (!held_valid_q)
+        held_q <= beat_count_i == CW'(1) ? beat_data_i[63:0] : beat_data_i[191:128];
+      if (!active_q) held_valid_q <= 1'b0;
+      else if (held_valid_q) held_valid_q <= beat_count_i == '0;
+      else held_valid_q <= beat_count_i == CW'(1) || (beat_count_i == CW'(3) && !row_ends[0]);
     end
   end
 

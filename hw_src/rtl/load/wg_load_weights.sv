@@ -156,22 +156,32 @@ module wg_load_weights
   logic [KW-1:0] part_q;
   logic part_last_q, unit_single_q;  // the last part of a tap; one tap of the unit is left
   logic [3:0] unit_left_q;  // taps
-  logic take, pair, part_full;
+  logic take, part_full;
   logic [BW-1:0] beat_end;
-  logic [PartBeats-1:0][63:0] data_q;
+  logic [PartBeats-1:0][63:0] data_q, data;
   // The part in data_q is complete, for one cycle; what it is.
   logic full_q, full_end_q, full_last_q, full_direct_q, full_half_q;
   logic [KW-1:0] full_part_q;
   logic [8:0] full_tap_q;
   logic [PlaceWidth-1:0] full_addr_q;
 
-  // Pairs are taken where they do not straddle two parts.
-  assign take = unit_open_q && beat_count_i != '0;
-  assign pair = take && ReadPorts == 2 && beat_count_i == CW'(ReadPorts) && !beat_q[0];
-  assign beat_end = pair ? beat_q | BW'(1) : beat_q;
+  wg_beat_group #(
+    .GroupBeats(PartBeats),
+    .Ports     (ReadPorts)
+  ) u_group (
+    .active_i    (unit_open_q),
+    .beat_i      (beat_q),
+    .beat_count_i,
+    .beat_data_i,
+    .beat_room_o,
+    .held_i      (data_q),
+    .held_o      (data),
+    .take_o      (take),
+    .beat_end_o  (beat_end)
+  );
+
   assign part_full = take && beat_end == BW'(PartBeats - 1);
   assign finish = part_full && part_last_q && unit_single_q;
-  assign beat_room_o = !unit_open_q ? '0 : ReadPorts == 2 && !beat_q[0] ? CW'(2) : CW'(1);
   assign want_o = unit_open_q;
 
   always_ff @(posedge clk_i) begin
@@ -206,8 +216,7 @@ module wg_load_weights
       part_q      <= part_q + KW'(1);
       part_last_q <= part_q == KW'(Parts - 2);
     end
-    if (take) data_q[beat_q] <= beat_data_i[63:0];
-    if (pair) data_q[beat_q | BW'(1)] <= beat_data_i[ReadPorts*64-1-:64];
+    data_q <= data;
 
     full_q        <= part_full && !clear_i && rst_ni;
     full_end_q    <= finish;

@@ -19,7 +19,7 @@ module winogen #(
   parameter integer ADDR_WIDTH        = 32
 ) (
   (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)
-  (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axi:m_axi_0:m_axi_1:m_axi_2, ASSOCIATED_RESET aresetn" *)
+  (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axi:m_axi_0:m_axi_1:m_axi_2:m_axi_3:m_axi_4, ASSOCIATED_RESET aresetn" *)
   input  wire                  aclk,
   (* X_INTERFACE_INFO = "xilinx.com:signal:reset:1.0 aresetn RST" *)
   (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)
@@ -115,9 +115,41 @@ module winogen #(
   output wire                  m_axi_2_rready,
   input  wire [63:0]           m_axi_2_rdata,
   input  wire [1:0]            m_axi_2_rresp,
-  input  wire                  m_axi_2_rlast
+  input  wire                  m_axi_2_rlast,
+  // Third read port of the loads.
+  output wire                  m_axi_3_arvalid,
+  input  wire                  m_axi_3_arready,
+  output wire [ADDR_WIDTH-1:0] m_axi_3_araddr,
+  output wire [7:0]            m_axi_3_arlen,
+  output wire [2:0]            m_axi_3_arsize,
+  output wire [1:0]            m_axi_3_arburst,
+  output wire                  m_axi_3_arlock,
+  output wire [3:0]            m_axi_3_arcache,
+  output wire [2:0]            m_axi_3_arprot,
+  output wire [3:0]            m_axi_3_arqos,
+  input  wire                  m_axi_3_rvalid,
+  output wire                  m_axi_3_rready,
+  input  wire [63:0]           m_axi_3_rdata,
+  input  wire [1:0]            m_axi_3_rresp,
+  input  wire                  m_axi_3_rlast,
+  // Fourth read port of the loads.
+  output wire                  m_axi_4_arvalid,
+  input  wire                  m_axi_4_arready,
+  output wire [ADDR_WIDTH-1:0] m_axi_4_araddr,
+  output wire [7:0]            m_axi_4_arlen,
+  output wire [2:0]            m_axi_4_arsize,
+  output wire [1:0]            m_axi_4_arburst,
+  output wire                  m_axi_4_arlock,
+  output wire [3:0]            m_axi_4_arcache,
+  output wire [2:0]            m_axi_4_arprot,
+  output wire [3:0]            m_axi_4_arqos,
+  input  wire                  m_axi_4_rvalid,
+  output wire                  m_axi_4_rready,
+  input  wire [63:0]           m_axi_4_rdata,
+  input  wire [1:0]            m_axi_4_rresp,
+  input  wire                  m_axi_4_rlast
 );
-  // A build with one port for the loads leaves the second bus silent.
+  // A build with fewer ports for the loads leaves the others' buses silent.
   wire [READ_PORTS-1:0] rd_arvalid, rd_arready, rd_rvalid, rd_rready, rd_rlast;
   wire [READ_PORTS*ADDR_WIDTH-1:0] rd_araddr;
   wire [READ_PORTS*8-1:0] rd_arlen;
@@ -125,33 +157,66 @@ module winogen #(
   wire [READ_PORTS*2-1:0] rd_rresp;
 
   assign m_axi_0_arvalid = rd_arvalid[0];
-  assign m_axi_0_araddr = rd_araddr[ADDR_WIDTH-1:0];
-  assign m_axi_0_arlen = rd_arlen[7:0];
+  assign m_axi_0_araddr = rd_araddr[0*ADDR_WIDTH+:ADDR_WIDTH];
+  assign m_axi_0_arlen = rd_arlen[0+:8];
   assign m_axi_0_rready = rd_rready[0];
   assign rd_arready[0] = m_axi_0_arready;
   assign rd_rvalid[0] = m_axi_0_rvalid;
-  assign rd_rdata[63:0] = m_axi_0_rdata;
-  assign rd_rresp[1:0] = m_axi_0_rresp;
+  assign rd_rdata[0+:64] = m_axi_0_rdata;
+  assign rd_rresp[0+:2] = m_axi_0_rresp;
   assign rd_rlast[0] = m_axi_0_rlast;
 
   generate
-    if (READ_PORTS == 2) begin : gen_second
+    if (READ_PORTS > 1) begin : gen_second
       assign m_axi_1_arvalid = rd_arvalid[1];
-      assign m_axi_1_araddr = rd_araddr[2*ADDR_WIDTH-1:ADDR_WIDTH];
-      assign m_axi_1_arlen = rd_arlen[15:8];
+      assign m_axi_1_araddr = rd_araddr[1*ADDR_WIDTH+:ADDR_WIDTH];
+      assign m_axi_1_arlen = rd_arlen[8+:8];
       assign m_axi_1_rready = rd_rready[1];
       assign rd_arready[1] = m_axi_1_arready;
       assign rd_rvalid[1] = m_axi_1_rvalid;
-      assign rd_rdata[127:64] = m_axi_1_rdata;
-      assign rd_rresp[3:2] = m_axi_1_rresp;
+      assign rd_rdata[64+:64] = m_axi_1_rdata;
+      assign rd_rresp[2+:2] = m_axi_1_rresp;
       assign rd_rlast[1] = m_axi_1_rlast;
-    end else begin : gen_one
+    end else begin : gen_no_second
       assign m_axi_1_arvalid = 1'b0;
       assign m_axi_1_araddr = {ADDR_WIDTH{1'b0}};
       assign m_axi_1_arlen = 8'd0;
       assign m_axi_1_rready = 1'b0;
       wire unused_second =
         ^{m_axi_1_arready, m_axi_1_rvalid, m_axi_1_rdata, m_axi_1_rresp, m_axi_1_rlast};
+    end
+    if (READ_PORTS > 2) begin : gen_third_and_fourth
+      assign m_axi_3_arvalid = rd_arvalid[2];
+      assign m_axi_3_araddr = rd_araddr[2*ADDR_WIDTH+:ADDR_WIDTH];
+      assign m_axi_3_arlen = rd_arlen[16+:8];
+      assign m_axi_3_rready = rd_rready[2];
+      assign rd_arready[2] = m_axi_3_arready;
+      assign rd_rvalid[2] = m_axi_3_rvalid;
+      assign rd_rdata[128+:64] = m_axi_3_rdata;
+      assign rd_rresp[4+:2] = m_axi_3_rresp;
+      assign rd_rlast[2] = m_axi_3_rlast;
+      assign m_axi_4_arvalid = rd_arvalid[3];
+      assign m_axi_4_araddr = rd_araddr[3*ADDR_WIDTH+:ADDR_WIDTH];
+      assign m_axi_4_arlen = rd_arlen[24+:8];
+      assign m_axi_4_rready = rd_rready[3];
+      assign rd_arready[3] = m_axi_4_arready;
+      assign rd_rvalid[3] = m_axi_4_rvalid;
+      assign rd_rdata[192+:64] = m_axi_4_rdata;
+      assign rd_rresp[6+:2] = m_axi_4_rresp;
+      assign rd_rlast[3] = m_axi_4_rlast;
+    end else begin : gen_no_third
+      assign m_axi_3_arvalid = 1'b0;
+      assign m_axi_3_araddr = {ADDR_WIDTH{1'b0}};
+      assign m_axi_3_arlen = 8'd0;
+      assign m_axi_3_rready = 1'b0;
+      wire unused_third =
+        ^{m_axi_3_arready, m_axi_3_rvalid, m_axi_3_rdata, m_axi_3_rresp, m_axi_3_rlast};
+      assign m_axi_4_arvalid = 1'b0;
+      assign m_axi_4_araddr = {ADDR_WIDTH{1'b0}};
+      assign m_axi_4_arlen = 8'd0;
+      assign m_axi_4_rready = 1'b0;
+      wire unused_fourth =
+        ^{m_axi_4_arready, m_axi_4_rvalid, m_axi_4_rdata, m_axi_4_rresp, m_axi_4_rlast};
     end
   endgenerate
 
@@ -181,6 +246,18 @@ module winogen #(
   assign m_axi_2_arcache = 4'b0011;
   assign m_axi_2_arprot = 3'b000;
   assign m_axi_2_arqos = 4'd0;
+  assign m_axi_3_arsize = 3'd3;
+  assign m_axi_3_arburst = 2'b01;
+  assign m_axi_3_arlock = 1'b0;
+  assign m_axi_3_arcache = 4'b0011;
+  assign m_axi_3_arprot = 3'b000;
+  assign m_axi_3_arqos = 4'd0;
+  assign m_axi_4_arsize = 3'd3;
+  assign m_axi_4_arburst = 2'b01;
+  assign m_axi_4_arlock = 1'b0;
+  assign m_axi_4_arcache = 4'b0011;
+  assign m_axi_4_arprot = 3'b000;
+  assign m_axi_4_arqos = 4'd0;
 
   wire [2:0] trace_start, trace_valid;
   wire [59:0] trace_start_index, trace_index;

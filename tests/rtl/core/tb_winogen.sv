@@ -77,33 +77,34 @@ module tb_winogen #(
   output logic [2:0]       trace_start_o,
   output logic [2:0][19:0] trace_start_index_o
 );
-  // Buses 0 and 1 of the wrapper are those of the loads, 2 is the fetch's.
-  logic [2:0] arvalid, arready, arlock, rvalid, rready, rlast;
-  logic [2:0][AddrWidth-1:0] araddr;
-  logic [2:0][7:0] arlen;
-  logic [2:0][2:0] arsize, arprot;
-  logic [2:0][1:0] arburst, rresp;
-  logic [2:0][3:0] arcache, arqos;
-  logic [2:0][63:0] rdata;
+  // Buses 0, 1, 3 and 4 of the wrapper are those of the loads, 2 is the fetch's.
+  logic [4:0] arvalid, arready, arlock, rvalid, rready, rlast;
+  logic [4:0][AddrWidth-1:0] araddr;
+  logic [4:0][7:0] arlen;
+  logic [4:0][2:0] arsize, arprot;
+  logic [4:0][1:0] arburst, rresp;
+  logic [4:0][3:0] arcache, arqos;
+  logic [4:0][63:0] rdata;
   logic awlock;
   logic [2:0] awsize, awprot;
   logic [1:0] awburst;
   logic [3:0] awcache, awqos;
 
-  for (genvar i = 0; i < 2; i++) begin : g_read
+  for (genvar i = 0; i < 4; i++) begin : g_read
+    localparam int unsigned Bus = i < 2 ? i : i + 1;
     if (i < ReadPorts) begin : g_there
-      assign m_axi_rd_arvalid_o[i] = arvalid[i];
-      assign m_axi_rd_araddr_o[i] = araddr[i];
-      assign m_axi_rd_arlen_o[i] = arlen[i];
-      assign m_axi_rd_rready_o[i] = rready[i];
-      assign arready[i] = m_axi_rd_arready_i[i];
-      assign rvalid[i] = m_axi_rd_rvalid_i[i];
-      assign rdata[i] = m_axi_rd_rdata_i[i];
-      assign rresp[i] = m_axi_rd_rresp_i[i];
-      assign rlast[i] = m_axi_rd_rlast_i[i];
+      assign m_axi_rd_arvalid_o[i] = arvalid[Bus];
+      assign m_axi_rd_araddr_o[i] = araddr[Bus];
+      assign m_axi_rd_arlen_o[i] = arlen[Bus];
+      assign m_axi_rd_rready_o[i] = rready[Bus];
+      assign arready[Bus] = m_axi_rd_arready_i[i];
+      assign rvalid[Bus] = m_axi_rd_rvalid_i[i];
+      assign rdata[Bus] = m_axi_rd_rdata_i[i];
+      assign rresp[Bus] = m_axi_rd_rresp_i[i];
+      assign rlast[Bus] = m_axi_rd_rlast_i[i];
     end else begin : g_silent
-      assign {arready[i], rvalid[i], rdata[i], rresp[i], rlast[i]} = '0;
-      always_ff @(posedge clk_i) assert (!arvalid[i]);
+      assign {arready[Bus], rvalid[Bus], rdata[Bus], rresp[Bus], rlast[Bus]} = '0;
+      always_ff @(posedge clk_i) assert (!arvalid[Bus]);
     end
   end
   assign m_axi_if_arvalid_o = arvalid[2];
@@ -217,7 +218,37 @@ module tb_winogen #(
     .m_axi_2_rready(rready[2]),
     .m_axi_2_rdata(rdata[2]),
     .m_axi_2_rresp(rresp[2]),
-    .m_axi_2_rlast(rlast[2])
+    .m_axi_2_rlast(rlast[2]),
+    .m_axi_3_arvalid(arvalid[3]),
+    .m_axi_3_arready(arready[3]),
+    .m_axi_3_araddr(araddr[3]),
+    .m_axi_3_arlen(arlen[3]),
+    .m_axi_3_arsize(arsize[3]),
+    .m_axi_3_arburst(arburst[3]),
+    .m_axi_3_arlock(arlock[3]),
+    .m_axi_3_arcache(arcache[3]),
+    .m_axi_3_arprot(arprot[3]),
+    .m_axi_3_arqos(arqos[3]),
+    .m_axi_3_rvalid(rvalid[3]),
+    .m_axi_3_rready(rready[3]),
+    .m_axi_3_rdata(rdata[3]),
+    .m_axi_3_rresp(rresp[3]),
+    .m_axi_3_rlast(rlast[3]),
+    .m_axi_4_arvalid(arvalid[4]),
+    .m_axi_4_arready(arready[4]),
+    .m_axi_4_araddr(araddr[4]),
+    .m_axi_4_arlen(arlen[4]),
+    .m_axi_4_arsize(arsize[4]),
+    .m_axi_4_arburst(arburst[4]),
+    .m_axi_4_arlock(arlock[4]),
+    .m_axi_4_arcache(arcache[4]),
+    .m_axi_4_arprot(arprot[4]),
+    .m_axi_4_arqos(arqos[4]),
+    .m_axi_4_rvalid(rvalid[4]),
+    .m_axi_4_rready(rready[4]),
+    .m_axi_4_rdata(rdata[4]),
+    .m_axi_4_rresp(rresp[4]),
+    .m_axi_4_rlast(rlast[4])
   );
 
   // The wrapper leaves the trace inside.
@@ -228,7 +259,7 @@ module tb_winogen #(
 
   // Whole 64-bit beats, INCR, no locks, and no cache on the way that could keep a write.
   always_ff @(posedge clk_i) begin
-    for (int i = 0; i < 3; i++) begin
+    for (int i = 0; i < 5; i++) begin
       assert (arsize[i] == 3 && arburst[i] == 1 && !arlock[i] && arcache[i][3:2] == 0);
       assert (arprot[i] == '0 && arqos[i] == 0);
     end

@@ -40,6 +40,12 @@ BOARDS = {
     "tiny-16": load_board("tiny", 16),
     "slow": replace(load_board("pynq-z2"), dram_mb_s=1200, dram_latency=80),
     "fast": replace(load_board("tiny"), dram_mb_s=3200, dram_latency=4),
+    # Two words of two beats a cycle, as fast as memory can bring them.
+    "wide": replace(
+        load_board("tiny"),
+        dram_mb_s=6400,
+        core=replace(load_board("tiny").core, ci_lanes=16, co_lanes=16, read_ports=4),
+    ),
 }
 
 
@@ -109,7 +115,7 @@ def test_many_networks(board, start):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("board", ["tiny-16", "tiny-pairs", "slow", "fast"])
+@pytest.mark.parametrize("board", ["tiny-16", "tiny-pairs", "slow", "fast", "wide"])
 def test_other_boards(board):
     check(board, [digits(), *(random_network(seed) for seed in range(40))])
 

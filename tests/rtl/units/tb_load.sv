@@ -11,7 +11,7 @@ module tb_load
   parameter int unsigned PhaseDepth = 128,
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned Products         = 1,
-  parameter int unsigned ReadPorts = 2,         // 1 or 2
+  parameter int unsigned ReadPorts = 2,         // 1, 2 or 4
   parameter int unsigned AddrWidth = 64,
   localparam int unsigned InputBits = Lanes * DataWidth,
   localparam int unsigned PartBits = 2 * Lanes * (DataWidth + 4),

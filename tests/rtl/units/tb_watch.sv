@@ -33,7 +33,7 @@ module tb_watch
   output logic [1:0]        longest_engine,
   output logic [20:0]       longest_index,
   // Ports: reads, fetch, write, in the order of BUS.
-  input  logic [3:0]        offered,
+  input  logic [5:0]        offered,
   accepted,
   answered,
   input  logic [31:0]       trace_first,
@@ -113,9 +113,11 @@ module tb_watch
     trace_first: trace_first, trace_length: trace_length, trace_index: trace_index
   };
   for (genvar p = 0; p < int'(ReadPorts); p++) begin : gen_port
-    assign rd_req[p] = '{arvalid: offered[p], araddr: '0, arlen: '0, rready: 1'b1};
+    localparam int unsigned Place = p < 2 ? p : p + 2;
+    assign rd_req[p] = '{arvalid: offered[Place], araddr: '0, arlen: '0, rready: 1'b1};
     assign rd_rsp[p] = '{
-      arready: accepted[p], rvalid: answered[p], rdata: '0, rresp: '0, rlast: answered[p]
+      arready: accepted[Place], rvalid: answered[Place], rdata: '0, rresp: '0,
+      rlast: answered[Place]
     };
   end
   assign if_req = '{arvalid: offered[2], araddr: '0, arlen: '0, rready: 1'b1};

@@ -44,11 +44,18 @@ BASE, SIZE = 0x1_0000_0000, 1 << 18
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("data_width", "lanes", "ports"),
-    # One port, wide data; then the width of one and the ports of the other, and the reverse.
-    [(8, 8, 2), (16, 4, 1), (16, 8, 2), (8, 8, 1)],
+    # One port, wide data; then the width of one and the ports of the other, and the reverse; four
+    # ports for words of one beat and of four.
+    [(8, 8, 2), (16, 4, 1), (16, 8, 2), (8, 8, 1), (16, 4, 4), (16, 16, 4)],
 )
 def test_wg_load(data_width: int, lanes: int, ports: int) -> None:
     simulate(DataWidth=data_width, Lanes=lanes, ReadPorts=ports)
+
+
+@pytest.mark.parametrize("ports", [2, 4])
+def test_words_of_two_beats(ports: int) -> None:
+    """Of which four ports bring two a cycle. What is not of words the others have."""
+    simulate(["random_instructions", "rates"], DataWidth=16, Lanes=8, ReadPorts=ports)
 
 
 def test_wg_load_in_pairs() -> None:
@@ -56,8 +63,9 @@ def test_wg_load_in_pairs() -> None:
     simulate(DataWidth=8, Lanes=8, ReadPorts=2, Products=2)
 
 
-def simulate(**parameters: int) -> None:
-    run("tb_load", [RTL_UNITS / "tb_load.sv"], "test_wg_load", {**parameters, **DEPTHS})
+def simulate(tests: list[str] | None = None, **parameters: int) -> None:
+    top = [RTL_UNITS / "tb_load.sv"]
+    run("tb_load", top, "test_wg_load", {**parameters, **DEPTHS}, testcase=tests)
 
 
 class Bench:

@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge
 from support.rtl.bits import pack
 from support.rtl.units import begin, run_unit
 from winogen.target.isa import INSTRUCTION_BYTES
-from winogen.target.registers import Engine
+from winogen.target.registers import Engine, Port, unpack
 
 MULTIPLIERS = 12
 INPUTS = [
@@ -22,7 +22,7 @@ INPUTS = [
 ]
 
 
-@pytest.mark.parametrize("ports", [pytest.param(1, marks=pytest.mark.long), 2])
+@pytest.mark.parametrize("ports", [*(pytest.param(n, marks=pytest.mark.long) for n in (1, 2)), 4])
 def test_wg_watch(ports: int) -> None:
     parameters = {"Multipliers": MULTIPLIERS, "ReadPorts": ports}
     tests = ["counters", "watchdog", "oldest", "insight"]
@@ -109,12 +109,13 @@ async def oldest(dut) -> None:
 async def insight(dut) -> None:
     """BUS counts the bursts of every port; the trace has what happened to its window."""
     rng = random.Random(3)
-    ports = [p for p in range(4) if p != 1 or int(dut.ReadPorts.value) == 2]
+    reads = [Port.READ0, Port.READ1, Port.READ2, Port.READ3][: int(dut.ReadPorts.value)]
+    ports = [*reads, Port.FETCH, Port.WRITE]
     await begin(dut, *INPUTS)
     dut.running.value, dut.trace_first.value, dut.trace_length.value = 1, 5, 2
-    under_way = [0] * 4
+    under_way = [0] * len(Port)
     for _ in range(200):
-        offered, accepted = rng.getrandbits(4), rng.getrandbits(4)
+        offered, accepted = rng.getrandbits(len(Port)), rng.getrandbits(len(Port))
         answered = 0
         for port in ports:
             if under_way[port] and rng.random() < 0.5:
@@ -127,10 +128,14 @@ async def insight(dut) -> None:
             taken = offered & accepted
             under_way[port] += (taken >> port & 1) - (answered >> port & 1)
         await FallingEdge(dut.clk_i)
-    dut.offered.value, dut.accepted.value, dut.answered.value = 0b1101, 0, 0
+    dut.offered.value, dut.accepted.value, dut.answered.value = 0b011101, 0, 0
     for _ in range(3):
         await FallingEdge(dut.clk_i)
-    assert int(dut.bus.value) == pack(under_way, 4) | 0b1101 << 16
+    bus = unpack("BUS", int(dut.bus.value))
+    for port in Port:
+        name = port.name.lower()
+        assert bus[name] == (under_way[port] if port in ports else 0)
+        assert bus[f"{name}_address"] == (port in ports and 0b011101 >> port & 1)
     assert not dut.trace_count.value
     # Instructions 4 to 7 begin at engine 1; 5 and 6 lie in the window.
     for number in range(4, 8):

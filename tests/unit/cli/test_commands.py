@@ -376,6 +376,7 @@ def test_board_files_that_are_none(text, capsys, model, out, tmp_path):
         ("ci_lanes: 8", "ci_lanes: 5"), ("tile_lanes: 2", "tile_lanes: 0"),
         ("step_depth: 256", "step_depth: 99999"), ("data_width: 8", "data_width: 9"),
         ("data_width: 8", "data_width: 16"), ("read_ports: 1", "read_ports: true"),
+        ("read_ports: 1", "read_ports: 3"), ("read_ports: 1", "read_ports: 8"),
     ],
 )  # fmt: skip
 def test_board_files_with_wrong_values(old, new, capsys, model, out, tmp_path):
