@@ -1,11 +1,12 @@
 # The block design around any processing system: one clock, one reset, the core's registers and the
-# interrupt controller on the processor's port, the core's three masters on a memory port each.
+# interrupt controller on the processor's port, the core's masters on a memory port each. The IP has
+# none for read ports that the build does not have.
 
 # Build the design and its wrapper in the current project. The script of the processor gives
 # processing_system, which creates that cell and returns a dict of names:
 #   clock, reset, interrupt   its pins
 #   registers, space          its master interface for registers, and that one's address space
-#   memory                    its three slave interfaces that reach memory
+#   memory                    its slave interfaces that reach memory, for the masters in their order
 #   clocked                   the clock inputs of all these interfaces
 #   segments                  the memory behind each slave interface
 #   other_segments            what else is there: {number of the interface, segment} each
@@ -33,8 +34,10 @@ proc winogen::block_design {} {
 
   set clock [dict get $ps clock]
   interconnect registers $clock [dict get $ps registers] [list $core/s_axi $intc/s_axi]
-  for {set i 0} {$i < 3} {incr i} {
-    interconnect memory_$i $clock $core/m_axi_$i [list [lindex [dict get $ps memory] $i]]
+  set i 0
+  foreach port [dict get $ps memory] {
+    interconnect memory_$i $clock $core/m_axi_$i [list $port]
+    incr i
   }
   assign_addresses $ps
   validate_bd_design
@@ -91,8 +94,10 @@ proc winogen::assign_addresses {ps} {
   assign [dict get $ps space] $core/s_axi/reg0 [setting core base] [setting core range]
   assign [dict get $ps space] $intc/S_AXI/Reg \
     [setting interrupt_controller base] [setting interrupt_controller range]
-  for {set i 0} {$i < 3} {incr i} {
-    assign $core/m_axi_$i [lindex [dict get $ps segments] $i] 0x00000000 [setting ddr range]
+  set i 0
+  foreach segment [dict get $ps segments] {
+    assign $core/m_axi_$i $segment 0x00000000 [setting ddr range]
+    incr i
   }
   foreach other [dict get $ps other_segments] {
     lassign $other i segment

@@ -26,17 +26,24 @@ proc winogen::package_ip {folder} {
 
 # The AXI interfaces, inferred from the names of the ports, and what their masters do.
 proc winogen::describe_interfaces {core} {
-  foreach interface {s_axi m_axi_0 m_axi_1 m_axi_2} {
+  foreach interface {s_axi m_axi_0 m_axi_1 m_axi_2 m_axi_3 m_axi_4} {
     if {[ipx::get_bus_interfaces -quiet $interface -of_objects $core] eq ""} {
       error "Vivado found no AXI interface $interface in the ports of [setting top]"
     }
     ipx::associate_bus_interfaces -busif $interface -clock aclk $core
   }
-  foreach interface {m_axi_0 m_axi_1 m_axi_2} {
+  foreach interface {m_axi_0 m_axi_1 m_axi_2 m_axi_3 m_axi_4} {
     set bus [ipx::get_bus_interfaces $interface -of_objects $core]
     # Bursts of at most 16 beats need no splitting on the way to AXI3.
     foreach {parameter value} {MAX_BURST_LENGTH 16 SUPPORTS_NARROW_BURST 0} {
       set_property value $value [ipx::add_bus_parameter $parameter $bus]
+    }
+  }
+  # Those of read ports that a build does not have are not there, nor their signals.
+  foreach interface {m_axi_3 m_axi_4} {
+    foreach object [list [ipx::get_bus_interfaces $interface -of_objects $core] \
+        {*}[ipx::get_ports ${interface}_* -of_objects $core]] {
+      set_property enablement_dependency {$READ_PORTS > 2} $object
     }
   }
 }

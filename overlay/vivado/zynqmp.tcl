@@ -4,8 +4,8 @@
 proc winogen::processing_system {} {
   set ps zynq_ultra_ps_e_0
   set cell [create_bd_cell -type ip -vlnv xilinx.com:ip:zynq_ultra_ps_e $ps]
-  # DRAM, pins and PLLs as on the board; then the clock of the logic, the AXI ports (S_AXI_GP2 to 5
-  # are the ports HP0 to 3) and the interrupt.
+  # DRAM, pins and PLLs as on the board; then the clock of the logic, the AXI ports (S_AXI_GP0 to 5
+  # are the ports HPC0, HPC1 and HP0 to 3) and the interrupt.
   apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e \
     -config {apply_board_preset "1"} $cell
   set_property -dict [list \
@@ -18,9 +18,9 @@ proc winogen::processing_system {} {
   ] $cell
   # One port for each master; which ones, and why, is in winogen.target.ports. The board's preset may
   # have switched others on.
-  foreach hp {0 1 2 3} {
-    set used [expr {$hp in [setting memory_ports]}]
-    set gp [expr {$hp + 2}]
+  set numbers {HPC0 0 HPC1 1 HP0 2 HP1 3 HP2 4 HP3 5}
+  dict for {port gp} $numbers {
+    set used [expr {$port in [setting memory_ports]}]
     set_property CONFIG.PSU__USE__S_AXI_GP$gp $used $cell
     if {$used} { set_property CONFIG.PSU__SAXIGP${gp}__DATA_WIDTH 64 $cell }
   }
@@ -32,14 +32,14 @@ proc winogen::processing_system {} {
   set segments {}
   set other {}
   set i 0
-  foreach hp [setting memory_ports] {
-    set group $ps/SAXIGP[expr {$hp + 2}]
-    lappend memory $ps/S_AXI_HP${hp}_FPD
-    lappend clocks $ps/saxihp${hp}_fpd_aclk
-    lappend segments $group/HP${hp}_DDR_LOW
+  foreach port [setting memory_ports] {
+    set group $ps/SAXIGP[dict get $numbers $port]
+    lappend memory $ps/S_AXI_${port}_FPD
+    lappend clocks $ps/saxi[string tolower $port]_fpd_aclk
+    lappend segments $group/${port}_DDR_LOW
     foreach name {DDR_HIGH LPS_OCM QSPI PCIE_LOW PCIE_HIGH1 PCIE_HIGH2} {
-      if {[get_bd_addr_segs -quiet $group/HP${hp}_$name] ne ""} {
-        lappend other [list $i $group/HP${hp}_$name]
+      if {[get_bd_addr_segs -quiet $group/${port}_$name] ne ""} {
+        lappend other [list $i $group/${port}_$name]
       }
     }
     incr i

@@ -33,8 +33,8 @@ from winogen.emulation.emulator import EmulatedCore
 from winogen.target import clock
 from winogen.target.board import Board, load_board
 from winogen.target.clock import PlClock
-from winogen.target.hwh import MEMORY_PORTS, core_parameters
-from winogen.target.ports import PORT_REGISTERS, READ_OFFSET, WRITE_OFFSET
+from winogen.target.hwh import core_parameters
+from winogen.target.ports import PORT_REGISTERS, READ_OFFSET, WRITE_OFFSET, masters
 from winogen.target.traits import BOARD
 
 #: The board, with memories as small as the tests' board has them.
@@ -224,7 +224,7 @@ class _Ports:
         self._memory.device_write_strided(address, self._through(WRITE_OFFSET, data), strides)
 
     def _through(self, offset: int, data: Any) -> Any:
-        ports = list(self._afi.values())[:MEMORY_PORTS]
+        ports = list(self._afi.values())[: masters(1)]
         if not any(port.read(offset) & 1 for port in ports):
             return data
         damaged = np.array(data)

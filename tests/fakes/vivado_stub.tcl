@@ -228,7 +228,20 @@ proc stub::faces {cell} {
         dict set faces $pin {pin O rst optional}
       }
     }
-    default { set faces [dict get $catalogue $vlnv faces] }
+    default { set faces [enabled $cell] }
+  }
+  return $faces
+}
+
+# Pins and interfaces of an IP that was packaged: those that a cell's parameters do not disable.
+proc stub::enabled {cell} {
+  variable cells
+  variable catalogue
+  set ip [dict get $catalogue [dict get $cells $cell vlnv]]
+  set faces [dict get $ip faces]
+  dict for {name condition} [dict get $ip enabled] {
+    lassign $condition parameter least
+    if {[config $cell $parameter] <= $least} { dict unset faces $name }
   }
   return $faces
 }
@@ -245,7 +258,7 @@ proc stub::spaces {cell} {
   }
   set spaces {}
   set last [expr {(1 << [config $cell ADDR_WIDTH]) - 1}]
-  dict for {name face} [dict get $catalogue $vlnv faces] {
+  dict for {name face} [enabled $cell] {
     if {[lrange $face 0 1] eq {bus Master}} { dict set spaces $name [list $name 0 $last] }
   }
   return $spaces
@@ -271,14 +284,14 @@ proc stub::segments {cell} {
     }
     zynq_ultra_ps_e {
       if {![dict get $cells $cell preset]} { return {} }  ;# without DRAM
-      foreach i {0 1 2 3} {
-        set group SAXIGP[expr {$i + 2}]
-        if {![config $cell PSU__USE__S_AXI_GP[expr {$i + 2}]]} continue
+      foreach {gp port} {0 HPC0 1 HPC1 2 HP0 3 HP1 4 HP2 5 HP3} {
+        set group SAXIGP$gp
+        if {![config $cell PSU__USE__S_AXI_GP$gp]} continue
         foreach {name bytes base} {
           DDR_LOW 0x80000000 0 DDR_HIGH 0x80000000 0x800000000 LPS_OCM 0x1000000 0xFF000000
           QSPI 0x20000000 0xC0000000
         } {
-          dict set segments $group/HP${i}_$name [list S_AXI_HP${i}_FPD $bytes $base]
+          dict set segments $group/${port}_$name [list S_AXI_${port}_FPD $bytes $base]
         }
       }
     }
@@ -485,7 +498,7 @@ proc ipx::package_project {args} {
   stub::need {[lsearch $::stub::sources */wg_assert.svh] >= 0} "an included file is missing"
   set stub::core [dict create folder [file normalize [dict get $found -root_dir]] \
     vendor [dict get $found -vendor] library [dict get $found -library] name $stub::top \
-    version 1.0 range "" steps {} registers {} associated {} \
+    version 1.0 range "" steps {} registers {} associated {} enabled {} \
     {*}[stub::verilog $file]]
 }
 
@@ -518,7 +531,8 @@ proc stub::verilog {file} {
   dict for {bus signals} $buses {
     dict set faces $bus [list bus [axi $bus $signals] xilinx.com:interface:aximm_rtl:1.0 required]
   }
-  return [list faces $faces parameters $parameters]
+  return [list faces $faces parameters $parameters \
+    signals [dict map {bus signals} $buses { dict keys $signals }]]
 }
 
 # The mode of an AXI interface; an error unless its channels are whole.
@@ -561,6 +575,18 @@ proc ipx::get_bus_interfaces {args} {
     return businterface:$name
   }
   stub::need {[dict exists $found -quiet]} "the IP has no bus interface $name"
+}
+
+proc ipx::get_ports {args} {
+  stub::parse $args {} -of_objects {pattern}
+  stub::name [dict get $found -of_objects] core
+  set signals {}
+  dict for {bus names} [dict get $stub::core signals] {
+    foreach name $names {
+      if {[string match $pattern ${bus}_$name]} { lappend signals port:${bus}_$name }
+    }
+  }
+  return $signals
 }
 
 proc ipx::associate_bus_interfaces {args} {
@@ -643,6 +669,16 @@ proc stub::set_core {name property value} {
   need {$property in {name version display_name description core_revision}} \
     "an IP has no property $property"
   dict set core $property $value
+}
+proc stub::set_businterface {name property value} {
+  variable core
+  need {$property eq "enablement_dependency"} "a bus interface has no property $property"
+  need {[regexp {^\$(\w+) > (\d+)$} $value - parameter least]
+    && [dict exists $core parameters $parameter]} "no condition: $value"
+  dict set core enabled $name [list $parameter $least]
+}
+proc stub::set_port {name property value} {
+  need {$property eq "enablement_dependency"} "a port has no property $property"
 }
 proc stub::set_busparameter {name property value} {
   need {$property eq "value" && [string is integer -strict $value]} "$name: $property $value"

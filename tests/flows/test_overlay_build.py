@@ -155,20 +155,22 @@ def test_the_design_of_every_build(design):
     board, made = design
     zynq7 = board.platform.processor == "zynq7"
     ps = "processing_system7_0" if zynq7 else "zynq_ultra_ps_e_0"
+    ways = 5 if board.core.read_ports == 4 else 3
     assert set(made.cells) == {
         *(ps, "winogen_0", "axi_intc_0", "reset_0", "registers"),
-        *("memory_0", "memory_1", "memory_2"),
+        *(f"memory_{i}" for i in range(ways)),
     }
     assert made.project[0] == board.part
     assert made.project[1].startswith(board.platform.board_part)
 
     # Each master of the core has a memory port, through register slices at both ends.
-    for i in range(3):
+    for i in range(ways):
         name, port = made.through(f"winogen_0/m_axi_{i}")
-        hp = i if zynq7 else (1, 3, 0)[i]
-        assert port == f"{ps}/S_AXI_HP{hp}{'' if zynq7 else '_FPD'}"
+        hp = ("HP0", "HP1", "HP2")[i] if zynq7 else ("HP1", "HP3", "HP0", "HPC0", "HP2")[i]
+        assert port == f"{ps}/S_AXI_{hp}{'' if zynq7 else '_FPD'}"
         assert made.config[name]["S00_HAS_REGSLICE"] == made.config[name]["M00_HAS_REGSLICE"] == "4"
-        width = f"PCW_S_AXI_HP{hp}_DATA_WIDTH" if zynq7 else f"PSU__SAXIGP{hp + 2}__DATA_WIDTH"
+        gp = {"HPC0": 0, "HP0": 2, "HP1": 3, "HP2": 4, "HP3": 5}[hp]
+        width = f"PCW_S_AXI_{hp}_DATA_WIDTH" if zynq7 else f"PSU__SAXIGP{gp}__DATA_WIDTH"
         assert made.config[ps][width] == "64"
         segments = {s: where for (space, s), where in made.segments.items()
                     if space == f"winogen_0/m_axi_{i}"}  # fmt: skip
@@ -176,18 +178,19 @@ def test_the_design_of_every_build(design):
         assert "DDR_LOW" in next(iter(segments))
 
     if not zynq7:
-        used = {hp for hp in range(4) if made.config[ps][f"PSU__USE__S_AXI_GP{hp + 2}"] == "1"}
-        assert used == {0, 1, 3}
-        # Ports of the DDR controller behind HP0 to HP3, and who else is on them (UG1085).
-        controller = {0: "3, with DisplayPort", 1: "4", 2: "4", 3: "5, with a DMA controller"}
-        assert len({controller[hp] for hp in used}) == 3
+        used = {gp for gp in range(6) if made.config[ps][f"PSU__USE__S_AXI_GP{gp}"] == "1"}
+        assert used == ({2, 3, 5} if ways == 3 else {0, 2, 3, 4, 5})
+        # Ports of the DDR controller behind HPC0 and HP0 to HP3, and who else is on them (UG1085).
+        controller = {0: "1, with the processors", 2: "3, with DisplayPort", 3: "4", 4: "4",
+                      5: "5, with a DMA controller"}  # fmt: skip
+        assert len({controller[gp] for gp in used}) == min(ways, 4)
         assert made.through("winogen_0/m_axi_2")[1] == f"{ps}/S_AXI_HP0_FPD"  # least traffic
 
     # One clock, one reset, and the interrupt by way of the controller.
     clock = f"{ps}/{'FCLK_CLK0' if zynq7 else 'pl_clk0'}"
     clocks = {p: d for p, d in made.driver.items() if re.search("(?i)(aclk|slowest_sync_clk)$", p)}
     assert set(clocks.values()) == {clock}
-    assert len(clocks) == 1 + 2 + 4 + (1 + 3) + 3 * (1 + 2)
+    assert len(clocks) == 1 + 2 + (1 + ways) + (1 + 3) + ways * (1 + 2)
     assert made.driver["winogen_0/aresetn"] == "reset_0/peripheral_aresetn"
     assert made.driver["axi_intc_0/intr"] == "winogen_0/interrupt"
     assert made.driver[f"{ps}/{'IRQ_F2P' if zynq7 else 'pl_ps_irq0'}"] == "axi_intc_0/irq"
@@ -284,8 +287,8 @@ FAULTS = [
     ("design.tcl", " reset_0/slowest_sync_clk", "", "reset_0/slowest_sync_clk is not connected"),
     ("design.tcl", " $core/aresetn ", " ", "winogen_0/aresetn is not connected"),
     ("design.tcl", "  connect $clock $name/ACLK\n", "", "registers/ACLK is not connected"),
-    ("design.tcl", "{$i < 3} {incr i} {\n    inter", "{$i < 2} {incr i} {\n    inter",
-     "S_AXI_HP2 is not connected"),
+    ("design.tcl", "foreach port [dict get $ps memory]",
+     "foreach port [lrange [dict get $ps memory] 0 1]", "S_AXI_HP2 is not connected"),
     ("design.tcl", "$core/interrupt $intc", "$core/irq $intc", "no pin 'winogen_0/irq'"),
     ("design.tcl", "reset_0/ext_reset_in", "reset_0/ext_reset_n", "no pin 'reset_0/ext_reset_n'"),
     ("design.tcl", "connect [dict get $ps reset] ", "connect [dict get $ps clock] ", "kinds"),
@@ -324,6 +327,7 @@ FAULTS = [
      "associate_bus_interfaces -busif $interface -clock aresetn", "aresetn is no clock"),
     ("package_ip.tcl", "  set_property range [setting core range] $block\n", "", "address range"),
     ("package_ip.tcl", "  ipx::update_checksums $core\n", "", "saved before update_checksums"),
+    ("package_ip.tcl", "{$READ_PORTS > 2}", "{$READ_PORTS > 1}", "m_axi_3 is not connected"),
 ]  # fmt: skip
 
 
@@ -352,7 +356,12 @@ MP_FAULTS = [
     ("LPS_OCM ", "", "LPS_OCM has to be assigned or excluded"),
     ("$ps/pl_ps_irq0", "$ps/pl_ps_irq", "no pin 'zynq_ultra_ps_e_0/pl_ps_irq'"),
     ("[setting clock source]", "DPLL", "would clock the logic at 266.66"),
-    ("set used [expr {$hp in [setting memory_ports]}]", "set used 1", "S_AXI_HP2_FPD is not conne"),
+    (
+        "set used [expr {$port in [setting memory_ports]}]",
+        "set used 1",
+        "S_AXI_HPC1_FPD is not connected",
+    ),
+    ("HPC0 0 HPC1 1", "HPC0 1 HPC1 0", "no pin 'zynq_ultra_ps_e_0/saxihpc0_fpd_aclk'"),
 ]
 
 
@@ -742,6 +751,13 @@ def test_what_cannot_be_built(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["overlay", "build", "--tool", "vivado", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_read_ports_that_a_processor_has_no_room_for(tmp_path):
+    board = load_board("pynq-z2")
+    wide = replace(board, core=replace(board.core, read_ports=4))
+    with pytest.raises(BoardError, match=r"wants 4 read ports, .*: set read_ports to 2"):
+        overlay_settings(wide, tmp_path)
 
 
 def test_clocks_that_no_overlay_has(tmp_path):

@@ -8,9 +8,8 @@ from winogen.common.text import printable
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
 from winogen.target.handoff import read_handoff
-from winogen.target.hwh import MEMORY_PORTS
 from winogen.target.microarchitecture import LOGIC
-from winogen.target.ports import PORT_REGISTERS, PORT_SIZE, READ_OFFSET, WRITE_OFFSET
+from winogen.target.ports import PORT_REGISTERS, PORT_SIZE, READ_OFFSET, WRITE_OFFSET, masters
 
 #: Bits of the accelerator's ports.
 _WIDTH = 8 * LOGIC.beat_bytes
@@ -23,10 +22,11 @@ def memory_ports(bench: Bench) -> str:
     handoff = read_handoff(Path(bench.loaded.bitfile_name))
     if handoff is None or not handoff.ports:
         raise Skipped("the .hwh does not say which ports the accelerator has")
-    if len(handoff.ports) < MEMORY_PORTS:
+    wanted = masters(bench.board.core.read_ports)
+    if len(handoff.ports) < wanted:
         names = ", ".join(printable(p.port) for p in handoff.ports)
         raise Failed(
-            f"the accelerator has {len(handoff.ports)} of {MEMORY_PORTS} ways to memory in the "
+            f"the accelerator has {len(handoff.ports)} of {wanted} ways to memory in the "
             f".hwh ({names})",
             "build the overlay again with winogen's own scripts ('winogen overlay build')",
         )

@@ -22,7 +22,7 @@ from winogen.target.bitfile import STEM
 from winogen.target.board import Board, CoreConfig, Platform
 from winogen.target.hardware import include_folder, parameters, rtl_headers, rtl_sources, wrapper
 from winogen.target.hwh import ACCESS, INTC_BASE, INTC_NAME, INTC_RANGE, IP_BASE, IP_NAME, VLNV
-from winogen.target.ports import MEMORY_PORTS
+from winogen.target.ports import MEMORY_PORTS, masters
 from winogen.target.registers import ADDRESS_RANGE, REGISTERS
 
 #: Vivado releases that the scripts are written for, the first and the last.
@@ -68,7 +68,7 @@ def overlay_settings(board: Board, output: Path) -> dict[str, Any]:
             for number, clock in enumerate(lower_clocks(board, platform))
         },
         "ddr": {"part": platform.ddr_part, "range": hex(platform.ddr_mib << 20)},
-        "memory_ports": [str(port) for port in MEMORY_PORTS[platform.processor]],
+        "memory_ports": _memory_ports(board, platform),
         "core": {
             "vlnv": VLNV,
             "name": IP_NAME,
@@ -134,6 +134,16 @@ def _platform(board: Board) -> Platform:
             "no overlay to build for it"
         )
     return board.platform
+
+
+def _memory_ports(board: Board, platform: Platform) -> list[str]:
+    wanted, ports = masters(board.core.read_ports), MEMORY_PORTS[platform.processor]
+    if wanted > len(ports):
+        raise BoardError(
+            f"board '{board.name}' wants {board.core.read_ports} read ports, and beside those of "
+            f"stores and instructions a {platform.processor} has room for 2: set read_ports to 2"
+        )
+    return list(ports[:wanted])
 
 
 def _clock(clock: LogicClock, platform: Platform) -> dict[str, Any]:

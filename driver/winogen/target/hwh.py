@@ -2,7 +2,8 @@
 
 pynq learns everything about an overlay from this file: which IP is where, its registers, its
 parameters, its interrupt and the clocks. The emulated device's design and that of the open flow are
-the same: processing system, accelerator, interrupt controller.
+the same: processing system, accelerator, interrupt controller. Of five masters on four HP ports the
+last shares the first one's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from winogen.target.board import CoreConfig
 from winogen.target.clock import CRYSTAL_MHZ, IO_PLL_MHZ, PL_CLOCKS, PlClock
 from winogen.target.handoff import CORE_NAME
 from winogen.target.microarchitecture import LOGIC
+from winogen.target.ports import masters
 from winogen.target.registers import ADDRESS_RANGE, HARDWARE_VERSION, REGISTERS
 
 #: Vendor:library:name:version of the accelerator: what a ``pynq.DefaultIP`` binds to.
@@ -30,8 +32,8 @@ INTC_BASE = 0x4180_0000
 INTC_RANGE = 0x1_0000  # bytes
 
 _PS_NAME = "processing_system7_0"
-#: Ports to memory: loads and stores, loads, instructions.
-MEMORY_PORTS = 3
+#: HP ports of a Zynq-7000.
+_HP_PORTS = 4
 _AXI = "xilinx.com:interface:aximm:1.0"
 #: Kinds of registers, as IP-XACT and the .hwh name them.
 ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
@@ -71,15 +73,18 @@ def hwh_text(
     SubElement(root, "EXTERNALPORTS")
     SubElement(root, "EXTERNALINTERFACES")
     modules = SubElement(root, "MODULES")
-    _accelerator(modules, parameters, ddr_bytes)
+    ways = masters(int(parameters.get("read_ports", 1)))
+    _accelerator(modules, parameters, ddr_bytes, ways)
     _interrupt_controller(modules)
-    _processing_system(modules, clock)
+    _processing_system(modules, clock, ways)
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return text.decode() + "\n"
 
 
-def _accelerator(modules: Element, parameters: Mapping[str, str | int], ddr_bytes: int) -> None:
+def _accelerator(
+    modules: Element, parameters: Mapping[str, str | int], ddr_bytes: int, ways: int
+) -> None:
     module = _module(modules, IP_NAME, VLNV)
     block = SubElement(
         SubElement(module, "ADDRESSBLOCKS"),
@@ -113,13 +118,12 @@ def _accelerator(modules: Element, parameters: Mapping[str, str | int], ddr_byte
             )
     _parameters(module, parameters)
     _interrupts(module, (INTERRUPT_PIN, "O", INTC_NAME, "intr"))
-    masters = {f"m_axi_{i}": "MASTER" for i in range(MEMORY_PORTS)}
-    _bus(module, S_AXI="SLAVE", **masters)
+    _bus(module, S_AXI="SLAVE", **{f"m_axi_{i}": "MASTER" for i in range(ways)})
     _ranges(
         module,
         *(
-            (f"m_axi_{i}", _PS_NAME, f"S_AXI_HP{i}", "MEMORY", 0, ddr_bytes)
-            for i in range(MEMORY_PORTS)
+            (f"m_axi_{i}", _PS_NAME, f"S_AXI_HP{i % _HP_PORTS}", "MEMORY", 0, ddr_bytes)
+            for i in range(ways)
         ),
     )
 
@@ -135,13 +139,13 @@ def _interrupt_controller(modules: Element) -> None:
     _bus(module, s_axi="SLAVE")
 
 
-def _processing_system(modules: Element, clock: PlClock) -> None:
+def _processing_system(modules: Element, clock: PlClock, ways: int) -> None:
     module = _module(modules, _PS_NAME, "xilinx.com:ip:processing_system7:5.5")
     module.set("IS_PL", "FALSE")
     parameters: dict[str, str | int] = {
         "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": str(CRYSTAL_MHZ),
         "PCW_IO_IO_PLL_FREQMHZ": str(IO_PLL_MHZ),
-        **{f"C_S_AXI_HP{i}_DATA_WIDTH": 8 * LOGIC.beat_bytes for i in range(MEMORY_PORTS)},
+        **{f"C_S_AXI_HP{i}_DATA_WIDTH": 8 * LOGIC.beat_bytes for i in range(min(ways, _HP_PORTS))},
     }
     for i in range(PL_CLOCKS):
         c = clock if i == 0 else PlClock.at_most(100.0)
@@ -157,7 +161,7 @@ def _processing_system(modules: Element, clock: PlClock) -> None:
         }
     _parameters(module, parameters)
     _interrupts(module, ("IRQ_F2P", "I", INTC_NAME, "irq"))
-    slaves = {f"S_AXI_HP{i}": "SLAVE" for i in range(MEMORY_PORTS)}
+    slaves = {f"S_AXI_HP{i}": "SLAVE" for i in range(min(ways, _HP_PORTS))}
     _bus(module, M_AXI_GP0="MASTER", **slaves)
     _ranges(
         module,

@@ -12,17 +12,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Numbers of the HP ports, by processor: that of the first loads and the stores, of the other
-#: loads, of the instructions. On a Zynq UltraScale+ HP1 and HP2 share a port of the DDR controller,
-#: HP0 shares one with DisplayPort and HP3 one with the DMA controller of the full-power domain
-#: (UG1085, PL-PS Interface Specifics). So no two masters meet, and next to a screen's traffic are
-#: the instructions alone.
-MEMORY_PORTS = {"zynq7": (0, 1, 2), "zynqmp": (1, 3, 0)}
+#: The ports, by processor, in the order of the accelerator's masters: of the first loads and the
+#: stores, of the second loads, of the instructions, of the third and the fourth loads, which only a
+#: build with four has. On a Zynq UltraScale+ HP1 and HP2 share a port of the DDR controller, HP0
+#: shares one with DisplayPort, HP3 one with the DMA controller of the full-power domain, and HPC0
+#: reaches it through the cache-coherent interconnect (UG1085, PL-PS Interface Specifics). So of
+#: three masters no two meet, of five the fourth loads share with the first; and next to a screen's
+#: traffic are the instructions alone. A Zynq-7000 has four such ports, of which loads take two.
+MEMORY_PORTS = {
+    "zynq7": ("HP0", "HP1", "HP2"),
+    "zynqmp": ("HP1", "HP3", "HP0", "HPC0", "HP2"),
+}
 #: Bytes of registers of a port.
 PORT_SIZE = 0x1000
 #: Of the registers of the widths, the same in both families.
 READ_OFFSET = 0x00
 WRITE_OFFSET = 0x14
+
+
+def masters(read_ports: int) -> int:
+    """How many masters an accelerator with so many read ports has on memory."""
+    return 5 if read_ports > 2 else 3
 
 
 @dataclass(frozen=True)
