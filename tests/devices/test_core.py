@@ -111,7 +111,7 @@ def test_identity(name, bits):
     board = load_board(name, bits)
     rig, core = Rig(board), board.core
     assert rig.get("MAGIC") == 0x574E4731
-    assert rig.fields("VERSION") == {"major": 2, "minor": 0, "patch": 0}
+    assert rig.fields("VERSION") == {"major": 2, "minor": 1, "patch": 0}
     assert rig.get("CONFIG_HASH") == int(core.config_hash[:8], 16)
     assert rig.fields("CAPABILITY") == {
         "ci_lanes": core.ci_lanes, "co_lanes": core.co_lanes,
@@ -576,8 +576,8 @@ def test_identity_is_checked(driver, monkeypatch):
     real = core.get
     for name, value, words in (
         ("MAGIC", 0, "holds no winogen accelerator"),
-        ("VERSION", 3 << 16, r"has hardware version 3\.0, this driver needs 2\.0 or a later 2\.x"),
-        ("VERSION", 1 << 16, r"has hardware version 1\.0, this driver needs 2\.0 or a later 2\.x"),
+        ("VERSION", 3 << 16, r"has hardware version 3\.0, this driver needs 2\.1 or a later 2\.x"),
+        ("VERSION", 1 << 16, r"has hardware version 1\.0, this driver needs 2\.1 or a later 2\.x"),
     ):
         with monkeypatch.context() as m:
             m.setattr(core, "get", lambda n, name=name, v=value: v if n == name else real(n))

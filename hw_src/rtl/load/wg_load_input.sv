@@ -55,7 +55,7 @@ module wg_load_input
   if (WordBeats == 1) begin : gen_direct
     localparam int unsigned Second = ReadPorts > 1 ? 64 : 0;
     assign offer[0] = beat_count_i != '0;
-    assign offer[1] = ReadPorts > 1 && offer[0] && beat_count_i != CW'(1);
+    assign offer[1] = ReadPorts > 1 && beat_count_i != '0 && beat_count_i != CW'(1);
     assign word[0]  = beat_data_i[63:0];
     assign word[1]  = beat_data_i[Second+:64];
     assign beat_room_o = !active_q ? '0 : ReadPorts > 1 && !row_ends[0] ? CW'(2) : CW'(1);
