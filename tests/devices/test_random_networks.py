@@ -36,7 +36,7 @@ def check_network(device, graph, board, mode, batch, count) -> None:
 
 
 @pytest.mark.parametrize("device", ["emulator", "machine"])
-@examples(25)
+@examples(12)
 @anything
 def test_emulators(device, **case):
     check_network(device, **case)

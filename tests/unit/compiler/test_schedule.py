@@ -122,7 +122,10 @@ LARGE = ("fsrcnn-x3", "fsrcnn-x4", "dcgan-5x5", "artgan", "artgan-deconv", "vta-
     ("model", "bits"),
     [
         pytest.param(m, bits, marks=pytest.mark.long if m in long else ())
-        for bits, long in ((8, ("gp-gan", "fsrcnn-x3")), (16, LARGE))
+        for bits, long in (
+            (8, ("gp-gan", "fsrcnn-x3", "fsrcnn-x4", "artgan-deconv", "dcgan-5x5")),
+            (16, LARGE),
+        )
         for m in MODELS
     ],
 )

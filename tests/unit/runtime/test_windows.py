@@ -165,8 +165,8 @@ def check_sizes(compiled: Compiled, graph: Graph, device: str, sizes: list) -> N
 
 @pytest.mark.parametrize(
     ("scale", "bits"),
-    [(2, 8), (3, 16), (4, 8), *(pytest.param(*x, marks=pytest.mark.long)
-                                for x in ((2, 16), (3, 8), (4, 16)))],
+    [(2, 8), (3, 16), *(pytest.param(*x, marks=pytest.mark.long)
+                        for x in ((2, 16), (3, 8), (4, 8), (4, 16)))],
 )  # fmt: skip
 def test_images_of_any_size_on_the_emulator(scale, bits):
     check_sizes(compile_once(scale, bits=bits), fsrcnn(scale), "emulator", SIZES)
