@@ -21,6 +21,7 @@ from support.bench import (
     compile_network,
     identity_graph,
     random_inputs,
+    small_builds,
 )
 from support.conformance import (
     LAYERS,
@@ -88,7 +89,7 @@ def test_every_layer(name, device):
      "linear", "concat"],
 )  # fmt: skip
 def test_every_mode(name, mode, device):
-    for board, bits in builds(device, ("tiny", 8), ("pynq-z2", 16)):
+    for board, bits in small_builds(device, ("tiny", 8), ("pynq-z2", 16)):
         check_graph(LAYERS[name], device, board, bits, mode)
 
 

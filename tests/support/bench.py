@@ -52,11 +52,14 @@ OWN_BUILD: dict[str, tuple[str, int]] = {}
 
 def builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
     """Boards and data widths to run on: those wanted, or the only one that the device has."""
-    if device in OWN_BUILD:
-        return [OWN_BUILD[device]]
+    return [OWN_BUILD[device]] if device in OWN_BUILD else list(wanted)
+
+
+def small_builds(device: str, *wanted: tuple[str, int]) -> list[tuple[str, int]]:
+    """The same, but for the logic the smallest board's 16 bits in place of the whole array's."""
     if device.startswith("rtl") and device != WHOLE:
         wanted = tuple(SMALL_BUILD if build == WHOLE_BUILD else build for build in wanted)
-    return list(dict.fromkeys(wanted))
+    return builds(device, *dict.fromkeys(wanted))
 
 
 def make_device(name: str, board: Board) -> Any:

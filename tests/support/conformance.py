@@ -16,6 +16,7 @@ from support.bench import (
     make_device,
     random_inputs,
     run_integers,
+    small_builds,
 )
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
@@ -43,8 +44,8 @@ def only_board(device: str, board: str, bits: int) -> Board:
 
 
 def all_builds(device: str, *widths: int) -> list[tuple[str, int]]:
-    """Every board with each of these data widths."""
-    return builds(device, *((board, bits) for bits in widths for board in BOARDS))
+    """Every board with each of these data widths, where the device simulates them by default."""
+    return small_builds(device, *((board, bits) for bits in widths for board in BOARDS))
 
 
 @cache
