@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from winogen.compiler.shape import ConvShape
+from winogen.network.functions import Function
 from winogen.network.graph import Array, Node, batchnorm_affine
+
+
+@dataclass(frozen=True)
+class HostNode:
+    """What a processor computes for a block: a node of the graph, in float so far.
+
+    ``parts`` says how many of the block's sources are concatenated to each of the node's inputs.
+    """
+
+    node: Node
+    parts: tuple[int, ...]
+
+    @property
+    def keeps_scale(self) -> bool:
+        """Whether its values are among those that it reads, or between them."""
+        return self.node.op in ("pad", "maxpool", "resample")
+
+    def operands(self, sources: Sequence[str]) -> list[tuple[str, ...]]:
+        """The sources of each operand."""
+        rest = iter(sources)
+        return [tuple(islice(rest, count)) for count in self.parts]
 
 
 @dataclass
@@ -27,8 +50,12 @@ class Block:
         convolution, as which a linear layer gives every output pixel its own
     slope : (cout,) multiplier of negative values
     low, high : (cout,) clamp, infinite where there is none
-    function : None, ``tanh`` or ``sigmoid``
+    function : None, ``tanh``, ``sigmoid`` or ``function``
+    curve : the function, where it is none of the first two
+    entering : name of the value that goes into the function
     step : quantisation step of the output that the model was trained with, or None
+    host : what a processor computes of the sources first, or None; the block is then diagonal, and
+        its convolution one of a single tap
     """
 
     name: str
@@ -42,7 +69,10 @@ class Block:
     low: Array = field(init=False)
     high: Array = field(init=False)
     function: str | None = None
+    curve: Function | None = None
+    entering: str | None = None
     step: float | None = None
+    host: HostNode | None = None
 
     def __post_init__(self) -> None:
         channels = len(self.bias)
@@ -140,6 +170,8 @@ def _clamp(block: Block, low: float, high: float) -> bool:
 
 def _join_function(block: Block, node: Node) -> bool:
     block.function = node.op
+    block.curve = node.attrs.get("function")
+    block.entering = node.inputs[0]
     return True
 
 
@@ -153,4 +185,5 @@ JOINS: dict[str, Callable[[Block, Node], bool]] = {
     "quant_relu": _join_quant_relu,
     "tanh": _join_function,
     "sigmoid": _join_function,
+    "function": _join_function,
 }

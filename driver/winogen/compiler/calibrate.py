@@ -47,7 +47,8 @@ class Observed:
 
     Attributes
     ----------
-    values : the input (N, C, H, W) and every block's output over the calibration inputs
+    values : the input (N, C, H, W) and every block's output over the calibration inputs, and what
+        goes into functions that have no range of their own
     checked, expected : inputs to check with, and every block's output for them
     held_out : whether calibration did not see the checked inputs
     """
@@ -77,6 +78,7 @@ def observe(
         raise InputError("calibration inputs are empty or hold NaN or infinity")
     blocks = fold(graph)
     wanted = {Graph.INPUT_NAME, *(b.name for b in blocks)}
+    wanted |= {b.entering for b in blocks if b.curve and b.entering}
 
     def run(x: NDArray[np.float32]) -> dict[str, NDArray]:
         kept: dict[str, NDArray] = {}

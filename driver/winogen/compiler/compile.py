@@ -5,6 +5,7 @@ The data flows one way: graph -> blocks -> integer layers -> packed layers -> st
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from winogen.common.errors import InputError, ScheduleError
 from winogen.compiler.ends import fold_ends
 from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
 from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
-from winogen.compiler.pack import PackedLayer, PackedNetwork, pack_each, pack_network
+from winogen.compiler.pack import PackedHost, PackedLayer, PackedNetwork, pack_each, pack_network
 from winogen.compiler.pairs import remarks
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
@@ -27,7 +28,7 @@ from winogen.network.locality import locality
 from winogen.network.options import adapt
 from winogen.program.file import Program
 from winogen.program.memory_plan import MemoryPlan, plan
-from winogen.program.parts import LayerInfo, StreamInfo
+from winogen.program.parts import HOST, LayerInfo, StreamInfo
 from winogen.target import isa
 from winogen.target.board import Board
 from winogen.target.checks import descriptor_problem
@@ -132,6 +133,8 @@ def compile_network(
         graph.output_range,
         tuple(
             _layer_info(p, layer, [channels[s] for s in layer.sources])
+            if isinstance(p, PackedLayer)
+            else _host_info(layer)
             for p, layer in zip(packed.layers, network.layers)
         ),
         tuple(streams),
@@ -139,8 +142,10 @@ def compile_network(
         locality(graph),
         ends.unfold,
         ends.shuffle,
+        {n: p.host for n, p in enumerate(packed.layers) if isinstance(p, PackedHost)},
     )
-    said = [r for p in packed.layers for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]
+    engine = [p for p in packed.layers if isinstance(p, PackedLayer)]
+    said = [r for p in engine for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]
     return Compiled(program, network, tuple(said))
 
 
@@ -180,23 +185,30 @@ def _stream(packed: PackedNetwork, board: Board, batch: int) -> StreamInfo:
         problem = descriptor_problem(instruction, board.core)
         if problem:  # the scheduler must never emit what the hardware refuses
             raise ScheduleError(f"instruction {index} of batch {batch} is illegal: {problem}")
-    line = simulate(stream.instructions, board)
-    if line.deadlock is not None:
-        raise ScheduleError(f"instruction {line.deadlock} of batch {batch} would wait for ever")
-    ends = []
+    end: list[int] = []  # of each instruction, in cycles of the accelerator from the start
+    total = 0
+    for piece in stream.pieces():
+        line = simulate(stream.instructions[piece.start : piece.stop], board)
+        if line.deadlock is not None:
+            index = piece.start + line.deadlock
+            raise ScheduleError(f"instruction {index} of batch {batch} would wait for ever")
+        end += [total + cycle for cycle in line.end]
+        total += line.cycles
+    ends = [0]
     for start, stop in zip(
         stream.layer_starts, [*stream.layer_starts[1:], len(stream.instructions)]
     ):
-        ends.append(max(line.end[start:stop]))
-    cycles = [b - a for a, b in zip([0, *ends], ends)]
+        ends.append(max(end[start:stop], default=ends[-1]))
+    cycles = [b - a for a, b in itertools.pairwise(ends)]
     return StreamInfo(
         batch,
         _encode(stream.instructions, packed),
         stream.input_bytes,
         stream.output_bytes,
         stream.scratch_bytes,
-        line.cycles,
+        total,
         tuple(cycles),
+        stream.host,
     )
 
 
@@ -211,6 +223,12 @@ def _encode(instructions: Sequence[Instruction], packed: PackedNetwork) -> bytes
                 label = packed.layers[instruction.layer].layer.label
                 raise ScheduleError(f"layer '{label}' cannot be encoded: {error}") from None
         raise
+
+
+def _host_info(layer: QuantLayer) -> LayerInfo:
+    """The same of a layer that the processor computes: the array multiplies nothing."""
+    assert layer.operands is not None
+    return LayerInfo(layer.label, layer.operands.op.kind, HOST, layer.output_shape, 0, 0, 0)
 
 
 def _layer_info(packed: PackedLayer, layer: QuantLayer, sources: list[int]) -> LayerInfo:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from winogen.common.errors import UnsupportedLayerError
-from winogen.compiler.block import Block
+from winogen.compiler.block import Block, HostNode
 from winogen.compiler.shape import ConvShape
-from winogen.network.graph import Array, Graph, Node, Shape
+from winogen.network.graph import HOST_OPERATIONS, Array, Graph, Node, Shape
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,19 @@ def _pixel_by_pixel(layer: Layer) -> ConvShape:
     return ConvShape(False, (1, 1), (1, 1), (0, 0), layer.input[1:], layer.output[1:])
 
 
+def _on_host(layer: Layer) -> Block:
+    """A block whose values the processor computes; its convolution passes them on."""
+    node = layer.node
+    size = layer.output[1:]
+    shape = ConvShape(False, (1, 1), (1, 1), (0, 0), size, size)
+    channels = layer.output[0]
+    gamma = node.params.get("gamma", np.ones(channels)).astype(np.float64)
+    beta = node.params.get("beta", np.zeros(channels)).astype(np.float64)
+    block = layer.block(shape, gamma.reshape(1, -1, 1, 1), bias=beta, diagonal=True)
+    block.host = HostNode(node, tuple(map(len, layer.parts)))
+    return block
+
+
 #: The block that each operation becomes.
 HANDLERS: dict[str, Callable[[Layer], Block]] = {
     "conv": _conv,
@@ -140,6 +153,7 @@ HANDLERS: dict[str, Callable[[Layer], Block]] = {
     "upsample": _upsample,
     "add": _add,
     "concat": _concat,
+    **dict.fromkeys(HOST_OPERATIONS, _on_host),
 }
 
 

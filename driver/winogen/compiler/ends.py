@@ -70,8 +70,9 @@ def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> En
     unfold, shuffle = None, PLAIN
     last = len(layers) - 1
     readers = [i for i, x in enumerate(layers) if Graph.INPUT_NAME in x.sources]
-    if len(readers) == 1 and readers[0] != last and len(layers[readers[0]].sources) == 1:
-        layer = layers[readers[0]]
+    layer = layers[readers[0]]
+    alone = len(readers) == 1 and readers[0] != last and len(layer.sources) == 1
+    if alone and layer.operands is None:
         best = cost.of(layer, spec.shape[:1], spec.shape, spec.shape)
         for candidate, folded in input_folds(layer, spec.shape, board.core.ci_lanes):
             seen = candidate.shape(spec.shape)
@@ -79,7 +80,7 @@ def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> En
             if cycles < best:
                 best, unfold, layers[readers[0]] = cycles, candidate, folded
     layer = layers[last]
-    if not any(layer.name in x.sources for x in layers):
+    if layer.operands is None and not any(layer.name in x.sources for x in layers):
         sources, image = tuple(channels[s] for s in layer.sources), layer.output_shape
         best = cost.of(layer, sources, image, image)
         for block, folded in output_folds(layer, board.core.co_lanes):

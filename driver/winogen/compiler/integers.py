@@ -46,6 +46,8 @@ def run_layer(
     layer: QuantLayer, inputs: list[NDArray[np.int64]], data_width: int
 ) -> NDArray[np.int64]:
     """Output integers (N, C, H, W) of one layer."""
+    if layer.operands is not None:
+        return layer.for_host(tuple(x.shape[1] for x in inputs)).run(inputs, data_width)
     acc = with_bias(layer, accumulate(layer, inputs))
     return requantise(layer, numerics.wrap(acc, numerics.accumulator_bits(data_width)), data_width)
 

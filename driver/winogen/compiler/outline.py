@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from winogen.common.errors import QuantisationError
+from winogen.compiler.between import host_operands
 from winogen.compiler.block import Block
 from winogen.compiler.quantise import quantise_weight
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
@@ -24,7 +25,7 @@ from winogen.target import numerics
 from winogen.target.numerics import Requantiser, int_range
 
 #: The functions that have an activation table; None stands for the bounds of an image.
-_TABULATED = ("tanh", "sigmoid", None)
+_TABULATED = ("tanh", "sigmoid", "function", None)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def outline(graph: Graph, blocks: Sequence[Block], data_width: int) -> Outline:
         try:
             if block.step is not None:
                 trained_format(block, block.step, data_width)
-            layer = _layer(graph, block, unit, data_width, last=block is blocks[-1])
-            layers.append(_unlike(layer, len(layers)))
+            number = len(layers)
+            layer = _layer(graph, block, unit, data_width, number, last=block is blocks[-1])
+            layers.append(_unlike(layer, number))
         except QuantisationError as error:
             problems.append(str(error))
     network = QuantNetwork(graph.name, data_width, graph.input, unit, graph.output_range, layers)
@@ -65,19 +67,32 @@ def _unlike(layer: QuantLayer, number: int) -> QuantLayer:
 
 
 def _layer(
-    graph: Graph, block: Block, unit: TensorFormat, data_width: int, *, last: bool
+    graph: Graph,
+    block: Block,
+    unit: TensorFormat,
+    data_width: int,
+    number: int,
+    *,
+    last: bool,
 ) -> QuantLayer:
-    weight, scale = quantise_weight(block, unit.scale, data_width)
+    operands, input_scale = None, unit.scale
+    if block.host is not None:
+        formats = dict.fromkeys((*block.sources, block.name), unit)
+        operands, input_scale = host_operands(graph, block, formats, data_width)
+    weight, scale = quantise_weight(block, input_scale, data_width)
     where = f"layer '{block.label}' of model {graph.name}"
     no_bias = np.zeros(block.bias.shape, np.int64)
-    check_sums(where, block.shape, block.diagonal, weight, no_bias, data_width)
+    if operands is None:
+        check_sums(where, block.shape, block.diagonal, weight, no_bias, data_width)
     column = (-1,) + (1,) * (block.bias.ndim - 1)
-    bias = np.floor(block.bias / (unit.scale * scale.reshape(column)) + 0.5).astype(np.int64)
+    bias = np.floor(block.bias / (input_scale * scale.reshape(column)) + 0.5).astype(np.int64)
     multiplier, shift = numerics.fixed_point(scale / scale.max())
     low, high = (np.full(block.channels, v, np.int64) for v in int_range(data_width))
     table = None
     if block.function or (last and image_bounds(graph, block) is not None):
         kind = 2 * _TABULATED.index(block.function) + last  # the last has a format of its own
+        if block.curve:  # its range follows from calibration
+            kind = 2 * len(_TABULATED) + number
         table = np.full(numerics.TABLE_ENTRIES, kind, np.int16)
     return QuantLayer(
         block.name,
@@ -90,4 +105,5 @@ def _layer(
         Requantiser(multiplier, multiplier, shift, low, high),
         table,
         unit,
+        operands,
     )

@@ -7,7 +7,7 @@ the step, accumulator, phase and activation tables. All pieces start on 64-byte 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,8 @@ from winogen.compiler.pairs import (
 )
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.sizes import engine_cycles
+from winogen.network.graph import Graph, Shape
+from winogen.program.host_layers import HostLayer
 from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import AccumulatorEntry, Params, PhaseEntry, StepEntry, Table
@@ -108,6 +110,10 @@ class PackedLayer:
         """Output blocks that run together at most."""
         return max(run.count for run in self.runs)
 
+    def source_size(self, source: int) -> tuple[int, int]:
+        """Rows and columns of a source: of all the same."""
+        return self.layer.shape.input_size
+
     def blocks_for(self, source: int, output_block: int) -> range:
         """Input blocks of a source that reach an output block."""
         if self.layer.diagonal:
@@ -116,10 +122,25 @@ class PackedLayer:
 
 
 @dataclass
+class PackedHost:
+    """A layer for the processor; attributes as those of :class:`PackedLayer`."""
+
+    layer: QuantLayer
+    host: HostLayer
+    source_sizes: tuple[tuple[int, int], ...]
+    input_blocks: tuple[int, ...]
+    output_blocks: int
+
+    def source_size(self, source: int) -> tuple[int, int]:
+        """Rows and columns of a source."""
+        return self.source_sizes[source]
+
+
+@dataclass
 class PackedNetwork:
     """All layers and the bytes of the weight segment."""
 
-    layers: list[PackedLayer] = field(default_factory=list)
+    layers: list[PackedLayer | PackedHost] = field(default_factory=list)
     segment: bytes = b""
 
 
@@ -129,11 +150,15 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
     Raises ScheduleError, naming the layer, where one does not fit the engine.
     """
     writer = SegmentWriter()
-    channels = {"input": network.input.shape[0], **{x.name: x.channels for x in network.layers}}
+    shapes = _shapes(network)
     packed = PackedNetwork()
     for layer in network.layers:
-        counts = tuple(channels[s] for s in layer.sources)
-        packed.layers.append(_pack_named(network.name, layer, counts, core, mode, writer))
+        sources = [shapes[s] for s in layer.sources]
+        counts = tuple(s[0] for s in sources)
+        if layer.operands is not None:
+            packed.layers.append(_pack_host(layer, sources, core))
+        else:
+            packed.layers.append(_pack_named(network.name, layer, counts, core, mode, writer))
     packed.segment = writer.tobytes()
     return packed
 
@@ -141,14 +166,34 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
 def pack_each(
     network: QuantNetwork, core: CoreConfig, mode: Mode
 ) -> Iterator[PackedLayer | ScheduleError]:
-    """Every layer by itself, as it is packed, or why it cannot be."""
-    channels = {"input": network.input.shape[0], **{x.name: x.channels for x in network.layers}}
+    """Every layer of the accelerator's by itself, as it is packed, or why it cannot be."""
+    shapes = _shapes(network)
     for layer in network.layers:
-        counts = tuple(channels[s] for s in layer.sources)
+        if layer.operands is not None:
+            continue
+        counts = tuple(shapes[s][0] for s in layer.sources)
         try:
             yield pack_one(network.name, layer, counts, core, mode)
         except ScheduleError as error:
             yield error
+
+
+def _shapes(network: QuantNetwork) -> dict[str, Shape]:
+    return {
+        Graph.INPUT_NAME: network.input.shape,
+        **{x.name: x.output_shape for x in network.layers},
+    }
+
+
+def _pack_host(layer: QuantLayer, sources: Sequence[Shape], core: CoreConfig) -> PackedHost:
+    lanes = core.ci_lanes
+    return PackedHost(
+        layer,
+        layer.for_host(tuple(s[0] for s in sources)),
+        tuple(s[1:] for s in sources),
+        tuple(-(-s[0] // lanes) for s in sources),
+        -(-layer.channels // lanes),
+    )
 
 
 def pack_one(

@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from winogen.compiler.hazards import Access
 from winogen.compiler.pack import PackedNetwork
+from winogen.program.host_layers import Place
 from winogen.target.board import Board
 from winogen.target.registers import Segment
 
 
-@dataclass(frozen=True)
-class TensorPlace:
-    """A tensor in DRAM: [image][block][row][column][lane] at a byte offset of a segment."""
-
-    segment: Segment
-    offset: int
-    blocks: int
-    rows: int
-    columns: int
-    word_bytes: int
-
-    @property
-    def image_words(self) -> int:
-        """Words of one image."""
-        return self.blocks * self.rows * self.columns
-
-    def size(self, images: int) -> int:
-        """Bytes of ``images`` images."""
-        return images * self.image_words * self.word_bytes
-
-    def address(self, image: int, block: int, row: int, column: int) -> int:
-        """Byte offset in the segment of one word."""
-        word = ((image * self.blocks + block) * self.rows + row) * self.columns + column
-        return self.offset + word * self.word_bytes
-
-    def access(self, image: int, images: int, write: bool) -> Access:
-        """The access to some whole images, for the hazards."""
-        start = self.address(image, 0, 0, 0)
-        return Access(self.segment.name, start, start + self.size(images), write)
+def access(place: Place, image: int, images: int, write: bool) -> Access:
+    """The access to some whole images of a tensor, for the hazards."""
+    start = place.address(image, 0, 0, 0)
+    return Access(place.segment.name, start, start + place.size(images), write)
 
 
-def place_tensors(
-    packed: PackedNetwork, board: Board, batch: int
-) -> tuple[dict[str, TensorPlace], int]:
+def place_tensors(packed: PackedNetwork, board: Board, batch: int) -> tuple[dict[str, Place], int]:
     """Where every tensor lies; tensors that are not alive together share scratch memory."""
     layers = packed.layers
     lanes, word_bytes = board.core.ci_lanes, board.core.word_bytes
     first = next(p for p in layers if "input" in p.layer.sources)
-    size = first.layer.shape.input_size
-    blocks = first.input_blocks[first.layer.sources.index("input")]
-    places = {"input": TensorPlace(Segment.INPUT, 0, blocks, *size, word_bytes)}
+    index = first.layer.sources.index("input")
+    size, blocks = first.source_size(index), first.input_blocks[index]
+    places = {"input": Place(Segment.INPUT, 0, blocks, *size, word_bytes)}
     last_use = {s: i for i, p in enumerate(layers) for s in p.layer.sources}
     alive: list[tuple[int, int, int]] = []  # (last use, start, stop)
     scratch = 0
@@ -58,9 +30,9 @@ def place_tensors(
         channels, rows, columns = p.layer.output_shape
         shape = (-(-channels // lanes), rows, columns, word_bytes)
         if i == len(layers) - 1:
-            places[p.layer.name] = TensorPlace(Segment.OUTPUT, 0, *shape)
+            places[p.layer.name] = Place(Segment.OUTPUT, 0, *shape)
             continue
-        need = -(-TensorPlace(Segment.SCRATCH, 0, *shape).size(batch) // 64) * 64
+        need = -(-Place(Segment.SCRATCH, 0, *shape).size(batch) // 64) * 64
         alive = [a for a in alive if a[0] >= i]
         start = 0
         for _, low, high in sorted(alive, key=lambda a: a[1]):
@@ -69,5 +41,5 @@ def place_tensors(
             start = max(start, high)
         alive.append((last_use[p.layer.name], start, start + need))
         scratch = max(scratch, start + need)
-        places[p.layer.name] = TensorPlace(Segment.SCRATCH, start, *shape)
+        places[p.layer.name] = Place(Segment.SCRATCH, start, *shape)
     return places, scratch

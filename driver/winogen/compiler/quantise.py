@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, QuantisationError
+from winogen.compiler.between import host_operands
 from winogen.compiler.block import Block
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed, observe
 from winogen.compiler.integers import sums_of_products
@@ -85,11 +86,17 @@ def _quantise_block(
     low, high = int_range(data_width)
     input_scale = formats[block.sources[0]].scale
     out = formats[block.name]
+    operands = None
+    if block.host is not None:
+        operands, input_scale = host_operands(graph, block, formats, data_width)
     bounds = image_bounds(graph, block) if block is observed.blocks[-1] else None
     table = None
     target_scale, target_low, target_high = out.scale, low, high
     if block.function or bounds is not None:
         half_range = TABLE_RANGE.get((block.function or "", data_width))
+        if block.curve:
+            assert block.entering is not None
+            half_range = reach_of(observed.values[block.entering])
         half_range = half_range or _power_of_two_above(bounds)
         table = _table(block, out, half_range, data_width, bounds)
         target_low, target_high = int_range(numerics.PREACTIVATION_BITS)
@@ -98,11 +105,14 @@ def _quantise_block(
     weight, scale = quantise_weight(block, input_scale, data_width)
     unit = input_scale * scale  # real value of one accumulator unit, (cout,)
     column = (-1,) + (1,) * (block.bias.ndim - 1)
-    missing = _mean_error(observed, block, weight, scale, formats, data_width)
-    bias = block.bias + missing.reshape(column)
+    bias = block.bias
+    if operands is None:
+        missing = _mean_error(observed, block, weight, scale, formats, data_width)
+        bias = bias + missing.reshape(column)
     bias = np.floor(bias / unit.reshape(column) + 0.5).astype(np.int64)
     where = f"layer '{block.label}' of model {graph.name}"
-    check_sums(where, block.shape, block.diagonal, weight, bias, data_width)
+    if operands is None:
+        check_sums(where, block.shape, block.diagonal, weight, bias, data_width)
 
     ratio = unit / target_scale
     steepest = np.maximum(1.0, np.abs(block.slope))
@@ -130,7 +140,13 @@ def _quantise_block(
         requantiser,
         table,
         out,
+        operands,
     )
+
+
+def reach_of(values: NDArray) -> float:
+    """Half range of a table for values like these: a power of two, and a quarter to spare."""
+    return _power_of_two_above((0.0, 1.25 * float(np.abs(values).max())))
 
 
 def _power_of_two_above(bounds: tuple[float, float] | None) -> float:
@@ -155,6 +171,8 @@ def _table(
             y = np.tanh(x)
         elif block.function == "sigmoid":
             y = 1 / (1 + np.exp(-x))
+        elif block.curve is not None:
+            y = np.nan_to_num(block.curve(x), nan=0.0)
         else:
             assert bounds is not None
             y = np.clip(x, *bounds)

@@ -12,6 +12,7 @@ from winogen.compiler.shape import ConvShape
 from winogen.compiler.sums import check_sums
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import TensorFormat, as_batch, input_bits
+from winogen.program.host_layers import HostLayer, Operands
 from winogen.target.numerics import Requantiser
 
 
@@ -26,6 +27,7 @@ class QuantLayer:
     bias : int64 (cout,), or (cout, h, w) by phase, in the accumulator's scale
     requantiser : constants of shape (cout,)
     table : activation table (1025,) int16, or None
+    operands : what a processor computes first, or None: then the accelerator runs the layer
     """
 
     name: str
@@ -38,6 +40,7 @@ class QuantLayer:
     requantiser: Requantiser
     table: NDArray[np.int16] | None
     format: TensorFormat
+    operands: Operands | None = None
 
     @property
     def channels(self) -> int:
@@ -48,6 +51,18 @@ class QuantLayer:
     def output_shape(self) -> tuple[int, int, int]:
         """Channels, rows, columns of the output."""
         return (self.channels, *self.shape.output_size)
+
+    def for_host(self, sources: tuple[int, ...]) -> HostLayer:
+        """The layer as a processor computes it, reading ``sources`` channels of each value."""
+        assert self.operands is not None
+        return HostLayer(
+            self.operands,
+            sources,
+            self.weight.reshape(-1),
+            self.bias,
+            self.requantiser,
+            self.table,
+        )
 
 
 @dataclass

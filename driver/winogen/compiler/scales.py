@@ -32,7 +32,7 @@ def choose_formats(
     for block in blocks:
         if block.step is not None:
             formats[block.name] = trained_format(block, block.step, data_width)
-        elif block.function:
+        elif block.function and not block.curve:
             formats[block.name] = TensorFormat(1 / top)
         else:
             # All zero: any scale holds it, and its inputs' keeps the requantiser in range.
@@ -41,13 +41,26 @@ def choose_formats(
             scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
             formats[block.name] = TensorFormat(scale)
     # Values that meet in one sum must share a scale: the coarsest of them.
+    meeting = [group for block in blocks for group in _meeting(block)]
     for _ in blocks:
-        for block in blocks:
-            scale = max(formats[s].scale for s in block.sources)
-            for source in block.sources:
+        for group in meeting:
+            scale = max(formats[s].scale for s in group)
+            for source in group:
                 formats[source] = TensorFormat(scale)
     formats[blocks[-1].name] = _output_format(graph, blocks[-1], formats, data_width)
     return formats
+
+
+def _meeting(block: Block) -> list[tuple[str, ...]]:
+    """The values of one scale at a block: its sources, or those of each operand of the host's.
+
+    What only picks some of its values has their scale too, so that nothing is rounded.
+    """
+    if block.host is None:
+        return [block.sources]
+    if block.host.keeps_scale and not block.function and block.step is None:
+        return [(*block.sources, block.name)]
+    return block.host.operands(block.sources)
 
 
 def trained_format(block: Block, step: float, data_width: int) -> TensorFormat:

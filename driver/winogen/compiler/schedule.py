@@ -8,6 +8,7 @@ loaded again, and a load may run ahead of the computation as far as the ring rea
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,18 @@ from winogen.common.errors import ScheduleError
 from winogen.compiler.geometry import Region, TileGroup, Tiling, chunks_of, output_span, region_of
 from winogen.compiler.hazards import Access, TokenAssigner
 from winogen.compiler.lower import Mode
-from winogen.compiler.pack import PackedGroup, PackedNetwork, PackedPass, StoredTable
+from winogen.compiler.pack import (
+    PackedGroup,
+    PackedHost,
+    PackedLayer,
+    PackedNetwork,
+    PackedPass,
+    StoredTable,
+)
 from winogen.compiler.pairs import BlockRun
-from winogen.compiler.places import TensorPlace, place_tensors
+from winogen.compiler.places import access, place_tensors
 from winogen.compiler.tiling import choose_tiling, tile_groups
+from winogen.program.host_layers import HostStep, Place
 from winogen.target import isa
 from winogen.target.board import Board
 from winogen.target.isa import (
@@ -37,7 +46,10 @@ from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 @dataclass
 class Stream:
-    """The instructions for one batch size, and the DRAM that they use (bytes)."""
+    """The instructions for one batch size, and the DRAM that they use (bytes).
+
+    The accelerator stops at each of the ``host`` steps, and goes on after it as after a start.
+    """
 
     batch: int
     instructions: list[Instruction]
@@ -45,6 +57,12 @@ class Stream:
     output_bytes: int
     scratch_bytes: int
     layer_starts: list[int] = field(default_factory=list)
+    host: tuple[HostStep, ...] = ()
+
+    def pieces(self) -> list[range]:
+        """The instructions between the host's steps: all of them, in order; none is empty."""
+        cuts = [0, *(step.before for step in self.host), len(self.instructions)]
+        return [range(a, b) for a, b in itertools.pairwise(cuts) if a < b]
 
 
 def schedule(
@@ -59,9 +77,12 @@ def schedule(
     places, scratch = place_tensors(packed, board, batch)
     emitter = _Emitter(packed, board, places, batch)
     starts = []
-    for number in range(len(packed.layers)):
+    for number, layer in enumerate(packed.layers):
         starts.append(len(emitter.instructions))
-        emitter.layer(number, tilings[number] if tilings else None)
+        if isinstance(layer, PackedHost):
+            emitter.host(number, layer)
+        else:
+            emitter.layer(number, layer, tilings[number] if tilings else None)
     if len(emitter.instructions) > MAX_STREAM_LENGTH:
         raise ScheduleError(
             f"the stream for batch {batch} has {len(emitter.instructions)} instructions, over the "
@@ -74,6 +95,7 @@ def schedule(
         places[packed.layers[-1].layer.name].size(batch),
         scratch,
         starts,
+        tuple(emitter.steps),
     )
 
 
@@ -108,15 +130,20 @@ class _Ring:
 class _Emitter:
     """Emits the stream layer by layer; holds the state of the on-chip memories."""
 
-    def __init__(
-        self, packed: PackedNetwork, board: Board, places: dict[str, TensorPlace], batch: int
-    ):
+    def __init__(self, packed: PackedNetwork, board: Board, places: dict[str, Place], batch: int):
         self._packed = packed
         self._board = board
-        self._core = core = board.core
+        self._core = board.core
         self._places = places
         self._batch = batch
         self.instructions: list[Instruction] = []
+        self.steps: list[HostStep] = []
+        self._number = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin a piece of the stream: nothing is on chip, and nothing to be waited for."""
+        core = self._core
         self._tokens = TokenAssigner()
         self._input = _Ring("input", core.input_depth)
         self._weight = _Ring("weight", core.weight_depth)
@@ -128,13 +155,18 @@ class _Emitter:
             Table.PHASE: _Ring("phase", core.phase_depth),
             Table.ACTIVATION: _Ring("activation", isa.TABLE_ENTRIES),
         }
-        self._number = 0
-        self._layer = packed.layers[0]
 
-    def layer(self, number: int, tiling: Tiling | None) -> None:
+    def host(self, number: int, layer: PackedHost) -> None:
+        """End the piece, for the processor to compute one layer."""
+        sources = tuple(self._places[s] for s in layer.layer.sources)
+        target = self._places[layer.layer.name]
+        self.steps.append(HostStep(number, len(self.instructions), sources, target))
+        self._forget()
+
+    def layer(self, number: int, layer: PackedLayer, tiling: Tiling | None) -> None:
         """Emit one layer, under the best tiling if none is given."""
         self._number = number
-        self._layer = layer = self._packed.layers[number]
+        self._layer = layer
         tiling = tiling or choose_tiling(layer, self._board, self._batch)
         groups = list(tile_groups(layer, tiling, self._batch))
         order: Iterator[tuple[TileGroup, BlockRun]]
@@ -185,7 +217,7 @@ class _Emitter:
                 ),
                 [
                     Access("output", base, base + words, False),
-                    place.access(tiles.image, tiles.images, True),
+                    access(place, tiles.image, tiles.images, True),
                 ],
             )
 
@@ -385,7 +417,7 @@ class _Emitter:
                 ),
                 [
                     Access("input", base, base + words, True),
-                    place.access(tiles.image, tiles.images, False),
+                    access(place, tiles.image, tiles.images, False),
                 ],
             )
         return base

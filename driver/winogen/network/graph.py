@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.common.problems import Problems
+from winogen.network.sampling import PAD_MODES, pooled_size
 
 Shape = tuple[int, int, int]
 Array = NDArray[np.float64]
@@ -33,9 +34,13 @@ _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
     "linear": (("weight", False), ("bias", True)),
     "batchnorm": (("gamma", False), ("beta", False), ("mean", False), ("var", False)),
     "prelu": (("alpha", False),),
+    "normalise": (("gamma", True), ("beta", True)),
 }
+#: Operations that no sum of products by constants is.
+HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample")
 OPERATIONS = (
     *_PARAMS,
+    *HOST_OPERATIONS,
     "upsample",
     "relu",
     "leaky_relu",
@@ -43,6 +48,7 @@ OPERATIONS = (
     "quant_relu",
     "tanh",
     "sigmoid",
+    "function",
     "add",
     "concat",
 )
@@ -56,6 +62,7 @@ POINTWISE = (
     "quant_relu",
     "tanh",
     "sigmoid",
+    "function",
 )
 
 
@@ -75,7 +82,15 @@ class Node:
     - ``leaky_relu``: slope; ``prelu``: alpha (channels,)
     - ``clamp``: low, high; ``quant_relu``: step, high (``clip(floor(x / step + 1/2) * step, 0,
       high)``, the activation of a network trained with quantised activations)
+    - ``function``: function (``winogen.network.functions.Function``)
     - ``add``, ``concat`` (channels): nothing
+    - ``normalise``: groups of channels whose statistics are taken over all pixels (as many as
+      channels: instance normalisation; 1: layer normalisation), or 0: over the channels of each
+      pixel; centred (whether the mean is taken off), eps; gamma, beta (channels,)
+    - ``multiply``: nothing; a size of 1 is repeated along its axis
+    - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``), edges
+    - ``maxpool``: kernel, stride, pad (not negative; what lies there counts nothing)
+    - ``resample``: rows, columns (``winogen.network.sampling.Axis``)
     """
 
     name: str
@@ -269,6 +284,8 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
             if other[1:] != (rows, columns) or (op == "add" and other[0] != channels):
                 raise ModelError(f"{where}: cannot {op} shapes {inputs[0]} and {other}")
         return (channels if op == "add" else sum(i[0] for i in inputs), rows, columns)
+    if op == "multiply":
+        return _product_shape(inputs, where)
     if len(inputs) != 1:
         raise ModelError(f"{where}: {op} takes one input, not {len(inputs)}")
     if op in ("conv", "deconv"):
@@ -284,13 +301,57 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
         if factor < 1:
             raise ModelError(f"{where}: factor must be at least 1, not {factor}")
         return (channels, rows * factor, columns * factor)
+    if op in ("pad", "maxpool", "resample"):
+        return _sampled_shape(node, inputs[0], where)
     for name, _ in _PARAMS.get(op, ()):
         _expect(node, name, (channels,), where)
+    if op == "normalise" and (attrs["groups"] < 0 or channels % (attrs["groups"] or 1)):
+        raise ModelError(f"{where}: {channels} channels are not {attrs['groups']} groups")
+    if op == "normalise" and not 0 <= attrs["eps"] < 1e6:
+        raise ModelError(f"{where}: an epsilon of {attrs['eps']} is not possible")
     if op == "batchnorm" and np.any(node.params["var"] + attrs["eps"] <= 0):
         raise ModelError(f"{where}: its variance is not positive")
     if op == "clamp" and not attrs["low"] <= attrs["high"]:
         raise ModelError(f"{where}: clamp low {attrs['low']} is above high {attrs['high']}")
     return inputs[0]
+
+
+def _product_shape(inputs: list[Shape], where: str) -> Shape:
+    if len(inputs) != 2:
+        raise ModelError(f"{where}: multiply takes two inputs, not {len(inputs)}")
+    if any(m != n and 1 not in (m, n) for m, n in zip(*inputs)):
+        raise ModelError(f"{where}: cannot multiply shapes {inputs[0]} and {inputs[1]}")
+    channels, rows, columns = (max(pair) for pair in zip(*inputs))
+    return channels, rows, columns
+
+
+def _sampled_shape(node: Node, shape: Shape, where: str) -> Shape:
+    """The shape of a layer that takes rows and columns from elsewhere."""
+    attrs = node.attrs
+    channels, rows, columns = shape
+    if node.op == "resample":
+        if (attrs["rows"].inputs, attrs["columns"].inputs) != (rows, columns):
+            raise ModelError(f"{where}: it is for another size than {rows} x {columns}")
+        return channels, attrs["rows"].outputs, attrs["columns"].outputs
+    edges = attrs["edges" if node.op == "pad" else "pad"]
+    if min(edges) < 0:
+        raise ModelError(f"{where}: {edges} cannot be negative")
+    if node.op == "pad":
+        beyond = zip((rows, columns), (edges[:2], edges[2:]))
+        if attrs["mode"] not in PAD_MODES:
+            raise ModelError(f"{where}: unknown mode of padding '{attrs['mode']}'")
+        if attrs["mode"] == "reflect" and any(max(pair) >= n for n, pair in beyond):
+            raise ModelError(f"{where}: {rows} x {columns} pixels cannot be mirrored by {edges}")
+        return channels, rows + edges[0] + edges[1], columns + edges[2] + edges[3]
+    kernel, stride = attrs["kernel"], attrs["stride"]
+    if min(*kernel, *stride) < 1 or any(
+        max(e) >= k for k, e in zip(kernel, (edges[:2], edges[2:]))
+    ):
+        raise ModelError(f"{where}: windows of {kernel} with a padding of {edges} are not possible")
+    size = pooled_size((rows, columns), kernel, stride, edges)
+    if min(size) < 1:
+        raise ModelError(f"{where}: its output would have size {size[0]} x {size[1]}")
+    return channels, *size
 
 
 def _conv_shape(node: Node, shape: Shape, where: str) -> Shape:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from winogen.network.graph import Graph, Node
+from winogen.network.graph import HOST_OPERATIONS, Graph, Node
 
 #: Largest enlargement or reduction of an image that is run in windows.
 MAX_SCALE = 64
@@ -63,7 +63,8 @@ class _Reach:
 def locality(graph: Graph) -> Locality | None:
     """What windows of the graph's input size lose, or None where they would gain nothing.
 
-    None is for networks with a layer that sees its whole input (linear layers), whose values of
+    None is for networks with a layer that sees its whole input (linear layers) or its edges (what
+    is no sum of products: normalisation, mirrored padding, interpolation), whose values of
     different scale meet, or whose edges take more than half of a window of this size.
     """
     axes = [_axis(graph, axis) for axis in (0, 1)]
@@ -75,7 +76,7 @@ def _axis(graph: Graph, axis: int) -> AxisLocality | None:
     reaches = {Graph.INPUT_NAME: _Reach(Fraction(1), 0, 0)}
     for node in graph.nodes:
         inputs = [reaches[name] for name in node.inputs]
-        if node.op == "linear" or len({reach.scale for reach in inputs}) != 1:
+        if node.op in ("linear", *HOST_OPERATIONS) or len({reach.scale for reach in inputs}) != 1:
             return None
         size = graph.shapes[node.inputs[0]][1 + axis]
         out = graph.shapes[node.name][1 + axis]

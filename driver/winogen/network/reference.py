@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.network.graph import Graph, Node
+from winogen.network import sampling
+from winogen.network.graph import HOST_OPERATIONS, Graph, Node
 
 Array = NDArray[np.floating]
 
@@ -106,6 +107,8 @@ def _apply(node: Node, inputs: list[Array]) -> Array:
         return np.sum(inputs, axis=0)
     if op == "concat":
         return np.concatenate(inputs, axis=1)
+    if op in HOST_OPERATIONS:
+        return _HOST[op](node, inputs)
     return pointwise(node, x)
 
 
@@ -127,6 +130,10 @@ def pointwise(node: Node, x: Array) -> Array:
         return np.clip(np.floor(x / attrs["step"] + 0.5) * attrs["step"], 0, attrs["high"])
     if op == "tanh":
         return np.tanh(x)
+    if op == "function":
+        return np.nan_to_num(attrs["function"](x.astype(np.float64)), posinf=0, neginf=0).astype(
+            x.dtype
+        )
     assert op == "sigmoid", op
     small = np.exp(-np.abs(x))  # never overflows
     return np.where(x < 0, small, x.dtype.type(1)) / (1 + small)
@@ -146,3 +153,44 @@ def _add_bias(y: Array, node: Node) -> Array:
 
 def _column(values: Array) -> Array:
     return values.reshape(1, -1, 1, 1)
+
+
+def _normalise(node: Node, inputs: list[Array]) -> Array:
+    x, groups = inputs[0], node.attrs["groups"]
+    if groups:
+        wide = x.reshape(len(x), groups, -1).astype(np.float64)
+        y = _normalised(wide, 2, node).reshape(x.shape)
+    else:
+        y = _normalised(x.astype(np.float64), 1, node)
+    if "gamma" in node.params:
+        y = y * _column(node.params["gamma"])
+    if "beta" in node.params:
+        y = y + _column(node.params["beta"])
+    return y.astype(x.dtype)
+
+
+def _normalised(x: Array, axis: int, node: Node) -> Array:
+    if node.attrs["centred"]:
+        x = x - x.mean(axis=axis, keepdims=True)
+    power = np.mean(x * x, axis=axis, keepdims=True) + node.attrs["eps"]
+    return x / np.sqrt(np.where(power > 0, power, 1))
+
+
+def _resample(node: Node, inputs: list[Array]) -> Array:
+    x = inputs[0]
+    for number, axis in enumerate((node.attrs["rows"], node.attrs["columns"]), 2):
+        index, weight = sampling.weights(axis)
+        x = sampling.resample(x, number, index, weight.astype(x.dtype))
+    return x
+
+
+#: What is no sum of products by constants.
+_HOST: dict[str, Callable[[Node, list[Array]], Array]] = {
+    "normalise": _normalise,
+    "multiply": lambda node, inputs: inputs[0] * inputs[1],
+    "pad": lambda node, inputs: sampling.extend(inputs[0], node.attrs["mode"], node.attrs["edges"]),
+    "maxpool": lambda node, inputs: sampling.max_pool(
+        inputs[0], node.attrs["kernel"], node.attrs["stride"], node.attrs["pad"]
+    ),
+    "resample": _resample,
+}

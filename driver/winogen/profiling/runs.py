@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from winogen.cost.simulate import simulate
 from winogen.profiling import trace
 from winogen.profiling.trace import Times
 from winogen.program.file import Program
-from winogen.program.parts import StreamInfo
+from winogen.program.parts import Piece, StreamInfo
 from winogen.target.board import Board
 from winogen.target.isa import Instruction
 from winogen.target.registers import Engine
@@ -62,35 +62,75 @@ def layer_cycles(end: NDArray[np.int64], layer: NDArray[np.int64], count: int) -
     return np.diff(np.maximum.accumulate(ends), prepend=0)
 
 
-def profile_run(program: Program, stream: StreamInfo, core: Any, run: Callable[[], object]) -> Run:
+class RunStream(Protocol):
+    """Runs a stream once, with the same input each time; calls back around each of its pieces."""
+
+    def __call__(
+        self, *, before: Callable[[Piece], object], after: Callable[[Piece], object]
+    ) -> object:
+        """Run it; the callbacks get the piece."""
+        ...
+
+
+def profile_run(program: Program, stream: StreamInfo, core: Any, run: RunStream) -> Run:
     """Run a stream as often as its trace needs: a trace holds some thousand instructions.
 
     Parameters
     ----------
     core : the driver
-    run : runs the stream once, with the same input each time
+    run : runs the stream
 
     Raises
     ------
     DeviceError : the device failed, or its trace is not that of the stream
     """
     instructions, predicted = _prediction(stream, program.board)
-    parts = []
-    counters: dict[str, int] | None = None
+    windows = {piece: trace.windows(piece.length) for piece in stream.pieces()}
+    found: dict[Piece, list[tuple[range, NDArray[np.uint32]]]] = {piece: [] for piece in windows}
+    counters: dict[Piece, dict[str, int]] = {}
+
+    def before(piece: Piece) -> None:
+        done = len(found[piece])
+        trace.record(core, windows[piece][done] if done < len(windows[piece]) else range(0))
+
+    def after(piece: Piece) -> None:
+        counters.setdefault(piece, core.counters())
+        done = len(found[piece])
+        if done < len(windows[piece]):
+            found[piece].append((windows[piece][done], trace.read(core)))
+
     try:
-        for window in trace.windows(len(instructions)):
-            trace.record(core, window)
-            run()
-            counters = core.counters() if counters is None else counters
-            parts.append((window, trace.read(core)))
+        for _ in range(max(map(len, windows.values()))):
+            run(before=before, after=after)
     finally:
         trace.record(core, range(0))
-    assert counters is not None  # a stream has instructions
-    return Run(stream, instructions, trace.join(parts, instructions), predicted, counters)
+    measured = _one_after_the_other(
+        [
+            trace.join(parts, instructions[piece.start : piece.stop])
+            for piece, parts in found.items()
+        ],
+        [counters[piece]["cycles"] for piece in found],
+    )
+    total = {n: sum(c[n] for c in counters.values()) for n in next(iter(counters.values()))}
+    return Run(stream, instructions, measured, predicted, total)
+
+
+def _one_after_the_other(parts: Sequence[Times], cycles: Sequence[int]) -> Times:
+    """The times of all pieces, each counted from the end of the one before."""
+    starts = np.concatenate([[0], np.cumsum(cycles)])
+    return Times(
+        np.concatenate([part.begin + start for part, start in zip(parts, starts)]),
+        np.concatenate([part.end + start for part, start in zip(parts, starts)]),
+        np.concatenate([part.stall for part in parts]),
+    )
 
 
 @lru_cache(maxsize=16)
 def _prediction(stream: StreamInfo, board: Board) -> tuple[list[Instruction], Times]:
     """A stream's instructions and their predicted times: most calls run one stream many times."""
     instructions = stream.instructions()
-    return instructions, trace.predicted(simulate(instructions, board))
+    lines = [simulate(instructions[p.start : p.stop], board) for p in stream.pieces()]
+    times = _one_after_the_other(
+        [trace.predicted(line) for line in lines], [line.cycles for line in lines]
+    )
+    return instructions, times

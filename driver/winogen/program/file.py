@@ -2,7 +2,8 @@
 
 Layout: the magic ``WINOGEN1``; the header's length (32 bits, little-endian) and the header, JSON;
 the sections one after the other; the SHA-256 of everything before. The header names the sections
-(the weight segment, and one zlib-compressed instruction stream for each batch size), the build
+(the weight segment, one zlib-compressed instruction stream for each batch size, and what the
+processor's layers multiply by, if there are any), the build
 configuration that the program is for, and what goes in and comes out of the network. There is
 nothing in it that loading could execute.
 """
@@ -14,6 +15,7 @@ import json
 import math
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +31,14 @@ from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest, Digests
 from winogen.program.formats import TensorFormat
+from winogen.program.host_file import (
+    check_steps,
+    layers_of_header,
+    layers_to_header,
+    steps_of_header,
+    steps_to_header,
+)
+from winogen.program.host_layers import HostLayer
 from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.program.memory_plan import MemoryPlan, plan
 from winogen.program.parts import LayerInfo, StreamInfo
@@ -38,12 +48,14 @@ from winogen.target.isa import INSTRUCTION_BYTES
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _DIGEST_BYTES = 32
 #: Cycles that a stream may be predicted to take: hours, where those of real networks take seconds.
 _MAX_CYCLES = 1 << 40
 #: Pixels along an axis that may be channels, far more than those of any compiled network.
 _MAX_FOLD = 64
+#: Bytes of the constants of all host layers, far more than any network has.
+_MAX_CONSTANTS = 1 << 28
 #: Characters of a name; those of networks and layers have fewer (winogen.network.yaml_values).
 _MAX_NAME = 1000
 _LENGTH = struct.Struct("<I")
@@ -62,6 +74,7 @@ class Program:
     locality : what a window of a larger image loses, or None if it cannot be run in windows
     unfold : pixels of the input that are channels to the accelerator, or None
     shuffle : channels of the accelerator that are pixels of the output
+    host : the layers that the processor computes, by their number
     streams : by ascending batch size
     """
 
@@ -78,6 +91,7 @@ class Program:
     locality: Locality | None = None
     unfold: Unfold | None = None
     shuffle: DepthToSpace = PLAIN
+    host: Mapping[int, HostLayer] = field(default_factory=dict)
 
     @property
     def core(self) -> CoreConfig:
@@ -145,6 +159,7 @@ class Program:
                 {
                     "section": len(sections),
                     "length": stream.length,
+                    "host": steps_to_header(stream.host),
                     **{
                         name: getattr(stream, name)
                         for name in (
@@ -155,6 +170,9 @@ class Program:
                 }
             )  # fmt: skip
             sections.append(zlib.compress(stream.stream, 6))
+        host, constants = layers_to_header(self.host)
+        if host:
+            sections.append(zlib.compress(constants, 6))
         header = {
             "format": FORMAT_VERSION,
             "isa": isa.ISA_VERSION,
@@ -171,6 +189,7 @@ class Program:
             "shuffle": asdict(self.shuffle),
             "layers": [asdict(layer) for layer in self.layers],
             "streams": streams,
+            "host": host,
             "sections": [len(s) for s in sections],
         }
         text = json.dumps(header, sort_keys=True).encode()
@@ -274,7 +293,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     board = Board(**{**header["board"], "core": core, "platform": platform})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
-    streams = [_stream(info, sections) for info in header["streams"]]
+    streams = [_stream(info, sections, core) for info in header["streams"]]
     spec = dict(header["input"])
     spec["shape"] = _shape(spec["shape"])
     spec["scale"] = None if spec["scale"] is None else _positive(spec["scale"])
@@ -305,6 +324,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         _locality(header["locality"]),
         _unfold(header["unfold"], spec["shape"]),
         DepthToSpace(_pair(header["shuffle"]["block"], _MAX_FOLD)),
+        _host(header, sections, layers, core.data_width),
     )
     if not program.streams or not program.layers:
         raise ProgramError("it holds no stream or no layer")
@@ -313,15 +333,21 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     if batches[0] != 1 or batches != sorted(set(batches)):
         raise ProgramError(f"its streams are for batches {batches}, not ascending from 1")
     for entry in program.streams:
-        check_stream(
-            entry,
+        sizes = {
+            Segment.WEIGHTS: len(program.weights),
+            Segment.INPUT: entry.input_bytes,
+            Segment.OUTPUT: entry.output_bytes,
+            Segment.SCRATCH: entry.scratch_bytes,
+        }
+        check_stream(entry, core, sizes)
+        check_steps(
+            entry.host,
+            program.host,
+            [*(layer.output for layer in program.layers[:-1]), program.stored_shape],
+            entry.batch,
+            entry.length,
             core,
-            {
-                Segment.WEIGHTS: len(program.weights),
-                Segment.INPUT: entry.input_bytes,
-                Segment.OUTPUT: entry.output_bytes,
-                Segment.SCRATCH: entry.scratch_bytes,
-            },
+            sizes,
         )
         known = len(entry.layer_cycles) == len(program.layers)
         if (
@@ -341,18 +367,13 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     return program
 
 
-def _stream(info: dict[str, Any], sections: list[bytes]) -> StreamInfo:
+def _stream(info: dict[str, Any], sections: list[bytes], core: CoreConfig) -> StreamInfo:
     length, section = _whole(info["length"]), _whole(info["section"])
     if not 0 < length <= MAX_STREAM_LENGTH:
         raise ProgramError(f"a stream of {length} instructions is not possible")
     if not 0 < section < len(sections):
         raise ProgramError(f"there is no stream section {section}")
-    wanted = length * INSTRUCTION_BYTES
-    inflate = zlib.decompressobj()
-    stream = inflate.decompress(sections[section], wanted)  # never more than is promised
-    more = inflate.decompress(inflate.unconsumed_tail, 1)
-    if len(stream) != wanted or more or not inflate.eof or inflate.unused_data:
-        raise ProgramError("a stream has another length than its header says")
+    stream = _inflated(sections[section], length * INSTRUCTION_BYTES, "a stream")
     return StreamInfo(
         _whole(info["batch"]),
         stream,
@@ -361,7 +382,30 @@ def _stream(info: dict[str, Any], sections: list[bytes]) -> StreamInfo:
         _whole(info["scratch_bytes"]),
         _whole(info["cycles"]),
         tuple(_whole(c) for c in info["layer_cycles"]),
+        steps_of_header(info["host"], core),
     )
+
+
+def _inflated(data: bytes, size: int, what: str) -> bytes:
+    """Exactly ``size`` bytes of compressed data, and never more than is promised."""
+    inflate = zlib.decompressobj()
+    whole = inflate.decompress(data, size) if size else b""
+    more = inflate.decompress(inflate.unconsumed_tail, 1)
+    if len(whole) != size or more or not inflate.eof or inflate.unused_data:
+        raise ProgramError(f"{what} has another length than its header says")
+    return whole
+
+
+def _host(
+    header: dict[str, Any], sections: list[bytes], layers: list[LayerInfo], width: int
+) -> dict[int, HostLayer]:
+    if not header["host"]:
+        return {}
+    size = 8 * sum(_whole(entry["values"]) for entry in header["host"])
+    if size > _MAX_CONSTANTS:
+        raise ProgramError(f"its host layers have {size} bytes of constants")
+    data = _inflated(sections[-1], size, "what its host layers multiply by")
+    return layers_of_header(header["host"], data, [layer.output for layer in layers], width)
 
 
 def _name(value: Any) -> str:

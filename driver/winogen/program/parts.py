@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from winogen.program.host_layers import HostStep
 from winogen.target import isa
 from winogen.target.isa import INSTRUCTION_BYTES, Instruction
+
+#: The mode of a layer that the processor computes.
+HOST = "host"
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,25 @@ class LayerInfo:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Instructions [start, stop) of a stream that run without a break, and predicted cycles."""
+
+    start: int
+    stop: int
+    cycles: int
+
+    @property
+    def length(self) -> int:
+        """Number of instructions."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
 class StreamInfo:
     """An instruction stream for one batch size, and the DRAM that it needs (bytes).
 
-    ``layer_cycles`` are the predicted cycles from the end of the layer before.
+    ``layer_cycles`` are the predicted cycles from the end of the layer before; 0 for what the
+    processor computes, at the ``host`` steps.
     """
 
     batch: int
@@ -39,11 +58,30 @@ class StreamInfo:
     scratch_bytes: int
     cycles: int
     layer_cycles: tuple[int, ...]
+    host: tuple[HostStep, ...] = ()
 
     @property
     def length(self) -> int:
         """Number of instructions."""
         return len(self.stream) // INSTRUCTION_BYTES
+
+    def parts(self) -> list[Piece | HostStep]:
+        """What the accelerator and the processor do, in turn, in order."""
+        found: list[Piece | HostStep] = []
+        start, layer = 0, 0
+        for step in self.host:
+            if step.before > start:
+                cycles = sum(self.layer_cycles[layer : step.layer])
+                found.append(Piece(start, step.before, cycles))
+            found.append(step)
+            start, layer = step.before, step.layer
+        if self.length > start:
+            found.append(Piece(start, self.length, sum(self.layer_cycles[layer:])))
+        return found
+
+    def pieces(self) -> list[Piece]:
+        """The accelerator's parts."""
+        return [part for part in self.parts() if isinstance(part, Piece)]
 
     def instructions(self) -> list[Instruction]:
         """The decoded stream."""

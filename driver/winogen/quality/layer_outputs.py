@@ -17,6 +17,7 @@ from winogen.common.errors import ProgramError
 from winogen.network.graph import Shape
 from winogen.program.file import Program
 from winogen.program.formats import TensorFormat
+from winogen.program.host_layers import HostStep, Place
 from winogen.program.layout import PLAIN
 from winogen.program.parts import StreamInfo
 from winogen.runtime.generator import Generator
@@ -114,6 +115,11 @@ def _traced_stream(program: Program, stream: StreamInfo) -> StreamInfo:
     sizes = [stream.batch * w * program.core.word_bytes for w in _image_words(program)]
     starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
     places: dict[int, _Place] = {}
+    for step in stream.host:
+        start = step.target.offset
+        places[step.layer] = _Place(
+            step.target.segment, start, start + step.target.size(stream.batch)
+        )
     for i in instructions:  # the first word of an output is its lowest address
         if isinstance(i, Store) and i.layer < len(sizes):
             first = places[i.layer].start if i.layer in places else i.offset
@@ -137,7 +143,31 @@ def _traced_stream(program: Program, stream: StreamInfo) -> StreamInfo:
         code = isa.encode(instructions)
     except isa.EncodingError as error:
         raise ProgramError(f"program '{program.name}' is too large to trace: {error}") from None
-    return replace(stream, stream=code, output_bytes=starts[-1], scratch_bytes=0)
+    return replace(
+        stream,
+        stream=code,
+        output_bytes=starts[-1],
+        scratch_bytes=0,
+        host=tuple(_traced_step(step, places, starts) for step in stream.host),
+    )
+
+
+def _traced_step(step: HostStep, places: dict[int, _Place], starts: list[int]) -> HostStep:
+    """A step of the host with its data where a traced stream has them."""
+
+    def moved(place: Place, source: int) -> Place:
+        if place.segment is Segment.INPUT:
+            return place
+        if source not in places:
+            raise ProgramError(
+                f"the host's layer {step.layer} reads what no layer has made, so the program "
+                "cannot be traced; compile it again"
+            )
+        offset = place.offset + starts[source] - places[source].start
+        return replace(place, segment=Segment.OUTPUT, offset=offset)
+
+    sources = (moved(p, _writer(places, p.segment, p.offset, step.layer)) for p in step.sources)
+    return replace(step, sources=tuple(sources), target=moved(step.target, step.layer))
 
 
 def _writer(places: dict[int, _Place], segment: int, offset: int, layer: int) -> int:

@@ -19,7 +19,8 @@ from winogen.profiling.runs import Run, profile_run
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest
 from winogen.program.file import Program
-from winogen.program.parts import StreamInfo
+from winogen.program.host_layers import HostStep, compute
+from winogen.program.parts import Piece, StreamInfo
 from winogen.runtime.buffers import SLOTS, Buffers
 from winogen.runtime.integrity import Integrity
 from winogen.runtime.open import OpenDevice
@@ -299,27 +300,67 @@ class Runner:
             Segment.SCRATCH: scratch.device_address,
         }
         core.allow(self._windows(stream, scratch, code))
-        expected = self._expected(stream)
-        run = partial(
-            self._run_or_keep,
-            code.device_address,
-            stream.length,
-            bases,
-            self._deadline(stream),
-            line=self._line if expected >= self._interrupt_seconds else None,
-            describe=partial(_describe, self.program, stream),
-            stop=partial(self._stopped, job),
-            expected=expected if self._opened.traits.turn_seconds is None else 0.0,
-            meanwhile=meanwhile,
-        )
+        memory = {Segment.INPUT: source, Segment.OUTPUT: target, Segment.SCRATCH: scratch}
+        run = partial(self._run_parts, stream, code, bases, memory, job)
         if job.runs is not None:
             job.runs.append(profile_run(self.program, stream, core, run))
             job.count(job.runs[-1].counters)
+        elif job.counters is not None:
+            run(after=lambda piece: job.count(core.counters()), meanwhile=meanwhile)
         else:
-            run()
-            if job.counters is not None:
-                job.count(core.counters())
+            run(meanwhile=meanwhile)
         target.invalidate()
+
+    def _run_parts(
+        self,
+        stream: StreamInfo,
+        code: Any,
+        bases: Mapping[Segment, int],
+        memory: Mapping[Segment, Any],
+        job: Job,
+        *,
+        before: Callable[[Piece], object] = lambda piece: None,
+        after: Callable[[Piece], object] = lambda piece: None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
+        """The parts of a stream, in turn.
+
+        Parameters
+        ----------
+        memory : the buffers of the segments that change
+        before, after : called around every piece of the accelerator's
+        meanwhile : called once, while the accelerator is at work
+        """
+        for part in stream.parts():
+            if isinstance(part, HostStep):
+                self._compute(part, stream, memory)
+                continue
+            before(part)
+            expected = part.cycles / (self.program.board.clock_mhz * 1e6)
+            self._run_or_keep(
+                code.device_address + part.start * isa.INSTRUCTION_BYTES,
+                part.length,
+                bases,
+                self._deadline(stream),
+                line=self._line if expected >= self._interrupt_seconds else None,
+                describe=lambda index, first=part.start: _describe(
+                    self.program, stream, first + index
+                ),
+                stop=partial(self._stopped, job),
+                expected=expected if self._opened.traits.turn_seconds is None else 0.0,
+                meanwhile=meanwhile,
+            )
+            meanwhile = _nothing
+            after(part)
+
+    def _compute(self, step: HostStep, stream: StreamInfo, memory: Mapping[Segment, Any]) -> None:
+        """One layer that the processor computes, in the device's memory."""
+        for segment in {place.segment for place in step.sources}:
+            memory[segment].invalidate()
+        layer = self.program.host[step.layer]
+        arrays = {segment: np.asarray(buffer) for segment, buffer in memory.items()}
+        compute(step, layer, stream.batch, self.program.data_width, arrays)
+        memory[step.target.segment].flush()
 
     def _windows(self, stream: StreamInfo, scratch: Any, code: Any) -> tuple[int, ...]:
         """What the accelerator may access for a stream: the buffers of both slots.
@@ -440,6 +481,10 @@ def _streams_that_fit(program: Program, board: Board) -> list[StreamInfo]:
             "description too (contiguous_mib)"
         )
     return fitting
+
+
+def _nothing() -> None:
+    pass
 
 
 def _describe(program: Program, stream: StreamInfo, index: int) -> str:

@@ -21,7 +21,7 @@ MAX_SPARSE = 1 << 24
 #: Longest chain of pointwise layers through which an order is handed back to where data are made.
 MAX_REORDERED = 16
 #: Pointwise layers that treat every value alike, whatever its channel.
-_UNIFORM = ("relu", "leaky_relu", "clamp", "tanh", "sigmoid")
+_UNIFORM = ("relu", "leaky_relu", "clamp", "tanh", "sigmoid", "function")
 
 
 @dataclass

@@ -298,6 +298,39 @@ def _average(b: Builder, op: Op, inputs: Inputs) -> View:
     )
 
 
+def _maximum(b: Builder, op: Op, inputs: Inputs) -> View:
+    """The largest of windows, or of the whole image."""
+    value = b.settled(op, _image(b, op, inputs))
+    _, *size = value.shape[1:]
+    if any(op.outputs[1:]):
+        raise UnsupportedLayerError(
+            f"{op.where}: the places of its maxima are used, and only the values are known; "
+            "use an upsampling without them"
+        )
+    if op.type == "GlobalMaxPool":
+        kernel, stride, pad = (size[0], size[1]), (1, 1), (0, 0, 0, 0)
+    else:
+        kernel = _pair(op, "kernel_shape", (0, 0), 1)
+        stride = _pair(op, "strides", (1, 1), 1)
+        if any(d != 1 for d in _pair(op, "dilations", (1, 1), 1)):
+            raise UnsupportedLayerError(f"{op.where}: dilations are not supported; use a stride")
+        mode = _auto_pad(op)
+        edges = []
+        for n, k, s, (before, after) in zip(size, kernel, stride, _pads(op)):
+            if mode.startswith("SAME"):
+                before, after = _split(max((-(-n // s) - 1) * s + k - n, 0), mode)
+            elif mode == "VALID":
+                before = after = 0
+            if op.attrs.get("ceil_mode", 0):  # no window begins beyond the image
+                over = (n + before + after - k) % s
+                more = s - over if over else 0
+                begins = (n + before + after + more - k) // s * s
+                after += more if begins < n + before else 0
+            edges += [before, after]
+        pad = (edges[0], edges[1], edges[2], edges[3])
+    return b.image_view(b.add(op, "maxpool", value.source, kernel=kernel, stride=stride, pad=pad))
+
+
 def linear(
     b: Builder,
     op: Op,
@@ -454,6 +487,8 @@ OPERATORS: dict[str, Operator] = {
     "AveragePool": Operator(
         _average, "a convolution by equal weights; windows must count the same everywhere"
     ),
+    "MaxPool": Operator(_maximum, "by the processor, between two runs of the accelerator"),
+    "GlobalMaxPool": Operator(_maximum, "as MaxPool"),
     "GlobalAveragePool": Operator(_average, "a convolution by equal weights"),
     "Gemm": Operator(_gemm, "activations times a constant matrix: a linear layer"),
     "Einsum": Operator(_einsum, "a product of one dimension with a constant matrix: as MatMul"),

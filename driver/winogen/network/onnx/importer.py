@@ -14,7 +14,14 @@ from winogen.common.errors import InputError, ModelError, UnsupportedLayerError,
 from winogen.common.problems import numbered
 from winogen.network.graph import Graph, InputSpec, Shape, wrong_size
 from winogen.network.notes import tell
-from winogen.network.onnx import composites, convolution, layout, pointwise, reduce
+from winogen.network.onnx import (
+    composites,
+    convolution,
+    layout,
+    normalisation,
+    pointwise,
+    reduce,
+)
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.folding import FOLDED, Folder
 from winogen.network.onnx.names import shown
@@ -30,6 +37,7 @@ OPERATORS: dict[str, Operator] = {
     **pointwise.OPERATORS,
     **layout.OPERATORS,
     **reduce.OPERATORS,
+    **normalisation.OPERATORS,
 }
 #: What stands for a batch of any size: a prime that is no size of anything else, and whose
 #: products with image sizes fit the 32-bit integers that some exporters compute shapes in.
@@ -150,9 +158,17 @@ class _Importer:
         self._name = name
         self._folder = Folder(model.opset)
         self._ops = _needed(model)
-        self._composites = composites.find(self._ops, model.constants)
-        #: Values inside of a function that is told as a whole.
-        self._within = {op.outputs[0] for c in self._composites.values() for op in c.nodes[:-1]}
+        self._norms = normalisation.find(self._ops, model.constants)
+        inside = {op.outputs[0] for n in self._norms.values() for op in n.nodes}
+        self._composites = {
+            end: composite
+            for end, composite in composites.find(self._ops, model.constants).items()
+            if not inside.intersection(op.outputs[0] for op in composite.nodes)
+        }
+        #: Values inside of a function that runs as a whole.
+        self._within = inside | {
+            op.outputs[0] for c in self._composites.values() for op in c.nodes[:-1]
+        }
         self._problems: dict[tuple[str, str], tuple[UnsupportedLayerError, list[Op]]] = {}
         self._told_quantised = False
         batch, size, order = self._input(image_size)
@@ -303,9 +319,14 @@ class _Importer:
             inputs.append(self._values.get(name) if name else None)
         if any(i is _LOST for i in inputs):
             return [_LOST] * len(op.outputs)
+        norm = self._norms.get(op.outputs[0])
+        if norm is not None:
+            return [normalisation.written_out(self._builder, op, norm, self._values[norm.entry])]
         composite = self._composites.get(op.outputs[0])
         if composite is not None:
-            raise UnsupportedLayerError(_composite_refusal(op, composite))
+            entry = self._values.get(composite.entry)
+            if isinstance(entry, View):
+                return [pointwise.applied(self._builder, op, entry, composite.function)]
         if op.problem:
             raise UnsupportedLayerError(op.problem)
         if op.type == "Constant" and "value" in op.attrs:
@@ -455,15 +476,6 @@ def _other_floats(input_type: str, ops: list[Op]) -> list[str]:
     casts = [op.attrs.get("to") for op in ops if op.type == "Cast"]
     types = [input_type, *(type_name(to) for to in casts if to in FLOAT_TYPES)]
     return [kind.lower() for kind in dict.fromkeys(types) if kind != "FLOAT"]
-
-
-def _composite_refusal(op: Op, composite: composites.Composite) -> str:
-    """Why a function in several nodes cannot run, and what would."""
-    before = len(composite.nodes) - 1
-    text = f"{op.where} and {before} node{'s' * (before > 1)} before it are {composite.name}"
-    if composite.operator:
-        return f"{text}, written out; export it as the operator {composite.operator}, which runs"
-    return f"{text}, which is not supported: {refusal('Swish')}"
 
 
 def _of_batch(value: Any) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from winogen.network.onnx.build import Builder
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
 from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.resize import Sampling, samplings
-from winogen.network.onnx.view import BATCH, Factor, View
+from winogen.network.onnx.resize import Sampling, interpolations, samplings
+from winogen.network.onnx.view import BATCH, Edges, Factor, View
+from winogen.network.sampling import PAD_MODES, Axis
 
 
 def _integers(op: Op, inputs: Inputs, index: int, what: str) -> list[int] | None:
@@ -154,10 +156,9 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     if not any(pads):
         return value
     fill = constant(op, inputs, 2, "value") if len(inputs) > 2 and inputs[2] is not None else None
-    if mode != "constant":
+    if mode not in ("constant", *PAD_MODES):
         raise UnsupportedLayerError(
-            f"{op.where} pads with {mode}; only constants can be padded: use zero padding and "
-            "fine-tune"
+            f"{op.where} pads with {mode}; use constant, reflect or edge, and fine-tune"
         )
     level = 0.0 if fill is None or not fill.size else float(fill.ravel()[0])
     if not math.isfinite(level):
@@ -174,6 +175,8 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
             "zeros to the channels with Concat"
         )
     (top, bottom), (left, right) = (edges.get(a, (0, 0)) for a in "HW")
+    if mode in PAD_MODES:
+        return _mirrored(b, op, value, mode, (top, bottom, left, right))
     if level:  # zeros around what is that much less, and all that much more
         same = np.ones(value.size[0])
         value = affine(b, op, value, same, -level * same)
@@ -183,6 +186,20 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     if level:
         return affine(b, op, b.settled(op, padded), same, level * same)
     return b.settled(op, padded) if 1 in value.size[1:] else padded
+
+
+def _mirrored(b: Builder, op: Op, value: View, mode: str, edges: Edges) -> View:
+    """The value with its own pixels around it; where edges are negative, it is cut."""
+    top, bottom, left, right = (max(-e, 0) for e in edges)
+    if any((top, bottom, left, right)):
+        value = b.cut(op, value, {"H": (top, bottom), "W": (left, right)})
+    added = tuple(max(e, 0) for e in edges)
+    if not any(added):
+        return value
+    source = b.add(op, "pad", value.source, mode=mode, edges=added)
+    if 1 in value.size[1:]:
+        return b.image_view(source)
+    return value.follow(source, b.size(source))
 
 
 def _slice(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -329,9 +346,11 @@ def _expand(b: Builder, op: Op, inputs: Inputs) -> View:
 
 
 def _resize(b: Builder, op: Op, inputs: Inputs) -> View:
-    value = data(op, inputs, 0)
+    value = b.settled(op, data(op, inputs, 0))
+    mixed = interpolations(op, inputs, value.shape)
+    if mixed is not None:
+        return _interpolated(b, op, value, mixed)
     found = samplings(op, inputs, value.shape)
-    value = b.settled(op, value)
     if all(s == Sampling() for s in found):
         return value
     axes = value.axes()
@@ -358,6 +377,26 @@ def _resize(b: Builder, op: Op, inputs: Inputs) -> View:
     if 1 in value.size[1:]:
         return b.image_view(source)
     return value.follow(source, size)
+
+
+def _interpolated(b: Builder, op: Op, value: View, found: Sequence[Axis | None]) -> View:
+    names = value.axes()
+    if names is None or "H" not in names or "W" not in names:
+        value = b.image_view(b.image(op, value))
+        names = "NCHW"
+    axes = dict(zip(names, found))
+    if any(axis is not None for name, axis in axes.items() if name not in "HW"):
+        raise UnsupportedLayerError(
+            f"{op.where} resizes the batch or the channels; only rows and columns can be resized"
+        )
+    rows, columns = (
+        axes.get(name) or Axis(n, n, Fraction(0), Fraction(1))
+        for name, n in zip("HW", value.size[1:])
+    )
+    source = b.add(op, "resample", value.source, rows=rows, columns=columns)
+    if 1 in value.size[1:]:
+        return b.image_view(source)
+    return value.follow(source, b.size(source))
 
 
 OPERATORS: dict[str, Operator] = {

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.network.functions import TABULATED, Function
 from winogen.network.graph import batchnorm_affine
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
@@ -139,6 +140,25 @@ def _uniform(kind: str) -> Any:
     return handle
 
 
+def applied(b: Builder, op: Op, value: View, function: Function) -> View:
+    """A function of every value, by a table."""
+    value = b.settled(op, value)
+    if function.name in ("sigmoid", "tanh"):
+        return value.follow(b.add(op, function.name, value.source))
+    return value.follow(b.add(op, "function", value.source, function=function))
+
+
+def _tabulated(b: Builder, op: Op, inputs: Inputs) -> View:
+    attrs = {k: v for k, v in op.attrs.items() if isinstance(v, (int, float, str))}
+    return applied(b, op, data(op, inputs, 0), Function.of(op.type, attrs))
+
+
+def _power(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = data(op, inputs, 0)
+    exponent = _scalar(op, inputs, 1, "exponent", 1.0)
+    return applied(b, op, value, Function.of("Pow", {}, exponent))
+
+
 def _leaky_relu(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, data(op, inputs, 0))
     slope = -1.0 if op.type == "Abs" else float(op.attrs.get("alpha", 0.01))
@@ -258,9 +278,9 @@ def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: 
     """A binary operator of a view and a constant; ``first`` if the view is the first operand."""
     value = b.settled(op, value)
     if op.type == "Div" and not first:
-        raise UnsupportedLayerError(
-            f"{op.where} divides by an activation; divide by constants only"
-        )
+        value = applied(b, op, value, Function.of("Reciprocal", {}))
+        value, values = with_channels(b, op, value, array, "its constant")
+        return affine(b, op, value, values, np.zeros_like(values))
     try:
         value, values = with_channels(b, op, value, array, "its constant")
         return affine(b, op, value, *_scale_shift(op, values, first))
@@ -299,11 +319,10 @@ def _scale_shift(op: Op, values: NDArray, first: bool) -> tuple[NDArray, NDArray
 def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
     left, right = inputs
     if isinstance(left, View) and isinstance(right, View):
-        if op.type in ("Mul", "Div"):
-            raise UnsupportedLayerError(
-                f"{op.where} of two activations is not supported: the accelerator multiplies by "
-                "weights only; use Add or Concat"
-            )
+        if op.type == "Mul":
+            return product(b, op, left, right)
+        if op.type == "Div":
+            return product(b, op, left, applied(b, op, right, Function.of("Reciprocal", {})))
         if op.type == "Sub":
             ones = np.ones(right.size[0])
             right = affine(b, op, b.settled(op, right), -ones, 0 * ones)
@@ -312,6 +331,25 @@ def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
     array = right if isinstance(left, View) else left
     assert isinstance(view, View) and isinstance(array, np.ndarray)
     return _with_constant(b, op, view, array, isinstance(left, View))
+
+
+def product(b: Builder, op: Op, left: View, right: View) -> View:
+    """The product of two activations, of which one may be a number a channel, or a channel."""
+    left, right = b.settled(op, left), b.settled(op, right)
+    if (left.size, left.dims) == (right.size, right.dims):
+        return left.follow(b.add(op, "multiply", left.source, right.source))
+    _shapes(b, op, [left, right])
+    if len(left.dims) == len(right.dims) == 4:
+        names = [b.image(op, left), b.image(op, right)]
+        return b.image_view(b.add(op, "multiply", *names))
+    wide = max((left, right), key=lambda v: len(v.dims))
+    if len(wide.dims) == 2:
+        names = [b.chosen(op, v, v.offsets().ravel()) for v in (left, right)]
+        return b.vector_view(b.add(op, "multiply", *names))
+    raise UnsupportedLayerError(
+        f"{op.where} multiplies {b.shape_text(left)} by {b.shape_text(right)}; multiply images "
+        "(N, C, H, W) or vectors (N, n)"
+    )
 
 
 def add(b: Builder, op: Op, views: Sequence[View]) -> View:
@@ -516,12 +554,18 @@ OPERATORS: dict[str, Operator] = {
                     "ReLU"),
     "Min": Operator(_extreme, "as Max"),
     "BatchNormalization": Operator(_batchnorm, "on its stored statistics; folded into the weights"),
+    **{
+        name: Operator(_tabulated, "through a table" if i == 0 else f"as {TABULATED[0]}")
+        for i, name in enumerate(TABULATED)
+    },
+    "Pow": Operator(_power, "by a constant; through a table"),
     "Add": Operator(_arithmetic, "a constant (scalar, or one a channel) is folded; one that "
                     "differs from pixel to pixel is folded into a linear layer before it, or added "
                     "by a layer; two activations of one shape are a residual sum"),
     "Sub": Operator(_arithmetic, "as Add"),
     "Mul": Operator(_arithmetic, "by a constant (scalar, or one a channel; any after a linear "
-                    "layer): folded"),
+                    "layer): folded; of two activations: by the processor, between two runs of "
+                    "the accelerator"),
     "Div": Operator(_arithmetic, "as Mul"),
     "Neg": Operator(_negate, "folded"),
     "Sum": Operator(_sum, "as Add, of any number"),

@@ -35,33 +35,13 @@ _REDUCE = (
 
 _REFUSALS: dict[str, str] = {
     **dict.fromkeys(
-        (
-            "InstanceNormalization",
-            "LayerNormalization",
-            "GroupNormalization",
-            "RMSNormalization",
-            "LpNormalization",
-            "MeanVarianceNormalization",
-            "LRN",
-        ),
+        ("LRN",),
         _RUNTIME_STATISTICS,
     ),
     **dict.fromkeys(
         (
-            "Elu",
-            "Selu",
-            "Celu",
-            "Gelu",
-            "Swish",
-            "Mish",
-            "HardSwish",
-            "Softplus",
-            "Softsign",
             "Softmax",
             "LogSoftmax",
-            "ThresholdedRelu",
-            "Shrink",
-            "Erf",
         ),
         _FUNCTION,
     ),
@@ -78,9 +58,7 @@ _REFUSALS: dict[str, str] = {
         _QUANTISED,
     ),
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap", "Optional"), _CONTROL),
-    **dict.fromkeys(
-        ("Cos", "Exp", "Hardmax", "Log", "Pow", "Reciprocal", "Sign", "Sin", "Sqrt"), _FUNCTION
-    ),
+    **dict.fromkeys(("Hardmax",), _FUNCTION),
     **dict.fromkeys(("Ceil", "Floor", "Mod", "Round"), _ROUNDING),
     **dict.fromkeys(
         (
@@ -116,7 +94,7 @@ _REFUSALS: dict[str, str] = {
         _REDUCE,
     ),
     **dict.fromkeys(("Attention", "RNN", "LSTM", "GRU"), _PRODUCT),
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool", "GlobalLpPool"), _POOL),
+    **dict.fromkeys(("LpPool", "GlobalLpPool"), _POOL),
     "DeformConv": "its taps move with the input; use Conv",
     "GridSample": "its samples move with the input; use ConvTranspose or nearest Resize",
     "RandomNormal": "noise is an input: join it to the latent vector",

@@ -1,0 +1,305 @@
+"""Normalisation by the statistics of each image: as operators, and written out in several nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.network.onnx.build import Builder
+from winogen.network.onnx.operators import Inputs, Operator, constant, data
+from winogen.network.onnx.pointwise import affine, with_channels
+from winogen.network.onnx.read import Op
+from winogen.network.onnx.view import BATCH, View
+
+
+def _instance(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Over all that follows the second dimension: the channels, or groups of them."""
+    value = b.settled(op, data(op, inputs, 0))
+    scale, shift = (constant(op, inputs, i, n).ravel() for i, n in ((1, "scale"), (2, "bias")))
+    if len(value.dims) < 3 or len(scale) != value.shape[1] or scale.shape != shift.shape:
+        raise ModelError(f"{op.where}: its scale or bias does not fit {b.shape_text(value)}")
+    column = (-1,) + (1,) * (len(value.dims) - 2)
+    out = _over(b, op, value, set(range(2, len(value.dims))), True, _epsilon(op))
+    return _scaled(b, op, out, scale.reshape(column), shift.reshape(column))
+
+
+def _group(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Over groups of channels; scale and bias of each channel, or (opset 18) of each group."""
+    value = b.image_view(b.image(op, data(op, inputs, 0)))
+    groups, channels = int(op.attrs.get("num_groups", 0)), value.size[0]
+    if groups < 1 or channels % groups:
+        raise ModelError(f"{op.where}: {channels} channels are not {groups} groups")
+    out = _normalised(b, op, value, groups, True, _epsilon(op))
+    columns = []
+    for index, name in ((1, "scale"), (2, "bias")):
+        array = constant(op, inputs, index, name).ravel()
+        if len(array) == groups != channels:
+            array = np.repeat(array, channels // groups)
+        if len(array) != channels:
+            raise ModelError(f"{op.where}: its {name} has {len(array)} values")
+        columns.append(array.reshape(-1, 1, 1))
+    return _scaled(b, op, out, *columns)
+
+
+def _layer(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Over the last dimensions; RMSNormalization does not take the mean off."""
+    value = b.settled(op, data(op, inputs, 0))
+    if any(op.outputs[1:]):
+        raise UnsupportedLayerError(f"{op.where}: only its first output can be used")
+    rank = len(value.dims)
+    axis = int(op.attrs.get("axis", -1))
+    if not -rank <= axis < rank:
+        raise ModelError(f"{op.where}: its axis {axis} is wrong")
+    axes = set(range(axis % rank, rank))
+    out = _over(b, op, value, axes, op.type == "LayerNormalization", _epsilon(op))
+    scale = constant(op, inputs, 1, "scale")
+    shift = np.zeros(1)
+    if len(inputs) > 2 and inputs[2] is not None:
+        shift = constant(op, inputs, 2, "bias")
+    return _scaled(b, op, out, scale, shift)
+
+
+def _lp(b: Builder, op: Op, inputs: Inputs) -> View:
+    """x / sqrt(sum x^2) along one axis: the root mean square, but for the number of values."""
+    value = b.settled(op, data(op, inputs, 0))
+    rank = len(value.dims)
+    axis = int(op.attrs.get("axis", -1)) % rank
+    if int(op.attrs.get("p", 2)) != 2:
+        raise UnsupportedLayerError(f"{op.where} of p = 1; only p = 2 is supported")
+    out = _over(b, op, value, {axis}, False, 0.0)
+    return _scaled(b, op, out, np.array(1 / math.sqrt(value.shape[axis])), np.zeros(1))
+
+
+def _mean_variance(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    rank = len(value.dims)
+    axes = {int(a) % rank for a in op.attrs.get("axes", (0, 2, 3))}
+    return _over(b, op, value, axes, True, 1e-9)
+
+
+def _epsilon(op: Op) -> float:
+    return float(op.attrs.get("epsilon", 1e-5))
+
+
+def _scaled(b: Builder, op: Op, value: View, scale: NDArray[Any], shift: NDArray[Any]) -> View:
+    """The normalised value times a scale and plus a shift, which broadcast to it."""
+    value, gamma = with_channels(b, op, value, scale, "its scale")
+    value, beta = with_channels(b, op, value, shift, "its bias")
+    if len(gamma) != value.size[0]:
+        value, gamma = with_channels(b, op, value, scale, "its scale")
+    return affine(b, op, value, gamma, beta)
+
+
+def _over(b: Builder, op: Op, value: View, axes: set[int], centred: bool, epsilon: float) -> View:
+    """The value normalised over some of its dimensions."""
+    if any(f.stride == BATCH for a in axes for f in value.dims[a]):
+        raise UnsupportedLayerError(
+            f"{op.where} takes statistics over the images of the batch, and an image would depend "
+            "on those beside it; normalise over rows, columns and channels only"
+        )
+    channels, rows, columns = value.size
+    area = rows * columns
+    over = sorted(f for a in axes for f in value.dims[a])
+    rest = [f for a, d in enumerate(value.dims) if a not in axes for f in d if f.stride != BATCH]
+    if any(f.stride == 0 for f in (*over, *rest)):
+        value = b.image_view(b.image(op, value))
+        return _over(b, op, value, axes, centred, epsilon)
+    pixels = math.prod(f.size for f in over if f.stride < area)
+    inside = math.prod(f.size for f in over if f.stride >= area)
+    # A group is of neighbouring channels: those of the statistics vary faster than the others.
+    apart = [f.stride for f in rest if f.stride >= area]
+    neighbours = all(f.stride < min(apart, default=math.inf) for f in over if f.stride >= area)
+    if pixels == area and neighbours:
+        return value.follow(_made(b, op, value.source, channels // inside, centred, epsilon))
+    if pixels == 1 and inside == channels:
+        return value.follow(_made(b, op, value.source, 0, centred, epsilon))
+    raise UnsupportedLayerError(
+        f"{op.where} takes statistics over a part of {b.shape_text(value)} that is neither all "
+        "pixels of some channels nor all channels of a pixel; normalise over one of those"
+    )
+
+
+def _normalised(
+    b: Builder, op: Op, value: View, groups: int, centred: bool, epsilon: float
+) -> View:
+    return value.follow(_made(b, op, value.source, groups, centred, epsilon))
+
+
+def _made(b: Builder, op: Op, source: str, groups: int, centred: bool, epsilon: float) -> str:
+    return b.add(op, "normalise", source, groups=groups, centred=centred, eps=epsilon)
+
+
+# Written out
+
+
+@dataclass(frozen=True)
+class Written:
+    """A normalisation in several nodes: of the value ``entry``, over ``axes`` of it.
+
+    ``total`` says that squares are added up instead of averaged.
+    """
+
+    entry: str
+    axes: tuple[int, ...]
+    centred: bool
+    epsilon: float
+    total: bool
+    nodes: tuple[Op, ...]
+
+
+def written_out(b: Builder, op: Op, found: Written, value: Any) -> View:
+    """The layer for a normalisation that is written out."""
+    if not isinstance(value, View):
+        raise UnsupportedLayerError(f"{op.where} normalises a constant; simplify the model first")
+    value = b.settled(op, value)
+    rank = len(value.dims)
+    axes = {a % rank for a in found.axes} if found.axes else set(range(1, rank))
+    count = math.prod(value.shape[a] for a in axes)
+    epsilon = found.epsilon / count if found.total else found.epsilon
+    out = _over(b, op, value, axes, found.centred, epsilon)
+    if not found.total:
+        return out
+    ones = np.ones(out.size[0])
+    return affine(b, op, out, ones / math.sqrt(count), 0 * ones)
+
+
+def find(ops: Sequence[Op], constants: Mapping[str, NDArray[Any]]) -> dict[str, Written]:
+    """The normalisations that are written out, by the name of the value that comes out."""
+    finder = _Finder(ops, constants)
+    found = {}
+    for op in ops:
+        written = finder.ending_at(op)
+        if written is not None:
+            found[op.outputs[0]] = written
+    return found
+
+
+class _Finder:
+    """``c / sqrt(mean(c^2) + eps)``, where c is x, or x - mean(x)."""
+
+    def __init__(self, ops: Sequence[Op], constants: Mapping[str, NDArray[Any]]):
+        self._made = {op.outputs[0]: op for op in ops}
+        self._constants = dict(constants)
+        for op in ops:
+            if op.type == "Constant" and isinstance(op.attrs.get("value"), np.ndarray):
+                self._constants[op.outputs[0]] = op.attrs["value"]
+
+    def ending_at(self, end: Op) -> Written | None:
+        """The normalisation that ends with this node."""
+        if end.type not in ("Div", "Mul") or len(end.inputs) != 2:
+            return None
+        pairs = [tuple(end.inputs)]
+        if end.type == "Mul":
+            pairs.append((end.inputs[1], end.inputs[0]))
+        for top, factor in pairs:
+            nodes: list[Op] = []
+            variance = self._root(factor, end.type == "Mul", nodes)
+            found = variance and self._of(top, variance, nodes)
+            if found:
+                return found
+        return None
+
+    def _root(self, name: str, reciprocal: bool, nodes: list[Op]) -> str | None:
+        """What a value is the square root of, or the reciprocal of that."""
+        op = self._made.get(name)
+        if op is None:
+            return None
+        nodes.append(op)
+        if op.type == "Pow":
+            wanted = -0.5 if reciprocal else 0.5
+            return op.inputs[0] if self._number(op.inputs[1]) == wanted else None
+        if not reciprocal:
+            return op.inputs[0] if op.type == "Sqrt" else None
+        if op.type == "Reciprocal":
+            return self._root(op.inputs[0], False, nodes)
+        if op.type == "Div" and self._number(op.inputs[0]) == 1:
+            return self._root(op.inputs[1], False, nodes)
+        return None
+
+    def _of(self, top: str, variance: str, nodes: list[Op]) -> Written | None:
+        epsilon = 0.0
+        op = self._made.get(variance)
+        if op is not None and op.type == "Add":
+            numbers = [self._number(i) for i in op.inputs]
+            if (numbers[0] is None) == (numbers[1] is None):
+                return None
+            nodes.append(op)
+            epsilon = next(n for n in numbers if n is not None)
+            op = self._made.get(op.inputs[0 if numbers[0] is None else 1])
+        if op is None or op.type not in ("ReduceMean", "ReduceSum", "ReduceSumSquare"):
+            return None
+        axes = self._axes(op)
+        if axes is None or not op.attrs.get("keepdims", 1):
+            return None
+        nodes.append(op)
+        inner = op.inputs[0]
+        if op.type != "ReduceSumSquare":
+            square = self._made.get(inner)
+            if square is None or not self._is_square(square):
+                return None
+            nodes.append(square)
+            inner = square.inputs[0]
+        total = op.type != "ReduceMean"
+        if inner == top:
+            centre = self._mean_of(inner, axes)
+            if centre is not None:
+                more = (self._made[inner], centre)
+                return Written(centre.inputs[0], axes, True, epsilon, total, (*nodes, *more))
+            return Written(top, axes, False, epsilon, total, tuple(nodes))
+        first, second = self._mean_of(inner, axes), self._mean_of(top, axes)
+        if first is None or second is None or first.inputs[0] != second.inputs[0]:
+            return None
+        inside = (*nodes, self._made[inner], self._made[top], first, second)
+        return Written(first.inputs[0], axes, True, epsilon, total, inside)
+
+    def _mean_of(self, name: str, axes: tuple[int, ...]) -> Op | None:
+        """The mean over ``axes`` that a value has been taken off: x - mean(x)."""
+        op = self._made.get(name)
+        if op is None or op.type != "Sub":
+            return None
+        mean = self._made.get(op.inputs[1])
+        if mean is None or mean.type != "ReduceMean" or mean.inputs[0] != op.inputs[0]:
+            return None
+        alike = self._axes(mean) == axes and mean.attrs.get("keepdims", 1)
+        return mean if alike else None
+
+    def _is_square(self, op: Op) -> bool:
+        if op.type == "Mul":
+            return op.inputs[0] == op.inputs[1]
+        return op.type == "Pow" and self._number(op.inputs[1]) == 2
+
+    def _axes(self, op: Op) -> tuple[int, ...] | None:
+        if "axes" in op.attrs:
+            return tuple(int(a) for a in op.attrs["axes"])
+        if len(op.inputs) < 2 or not op.inputs[1]:
+            return ()
+        array = self._constants.get(op.inputs[1])
+        return None if array is None else tuple(int(a) for a in np.ravel(array))
+
+    def _number(self, name: str) -> float | None:
+        array = self._constants.get(name)
+        if array is None or np.size(array) != 1 or np.asarray(array).dtype.kind not in "fiu":
+            return None
+        return float(np.ravel(array)[0])
+
+
+OPERATORS: dict[str, Operator] = {
+    "InstanceNormalization": Operator(
+        _instance, "by the processor, between two runs of the accelerator"
+    ),
+    "GroupNormalization": Operator(_group, "as InstanceNormalization"),
+    "LayerNormalization": Operator(
+        _layer, "as InstanceNormalization: over all pixels of the image, or all channels of a pixel"
+    ),
+    "RMSNormalization": Operator(_layer, "as LayerNormalization"),
+    "LpNormalization": Operator(_lp, "as LayerNormalization, with p = 2"),
+    "MeanVarianceNormalization": Operator(
+        _mean_variance, "as InstanceNormalization, not over the batch"
+    ),
+}

@@ -1,0 +1,134 @@
+"""Layers that take rows and columns from elsewhere: padding, the largest of a window, resampling.
+
+The functions work on floats and on integers alike: the float reference and the integer layers share
+them. Images are (N, C, H, W), pairs (rows, columns), edges top, bottom, left, right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pair = tuple[int, int]
+Edges = tuple[int, int, int, int]
+
+#: How rows and columns beyond an image are made of it.
+PAD_MODES = ("reflect", "edge")
+
+
+def extend(x: NDArray[Any], mode: str, edges: Edges) -> NDArray[Any]:
+    """``x`` with rows and columns around it: mirrored without the edge, or the edge again."""
+    return np.pad(x, ((0, 0), (0, 0), edges[:2], edges[2:]), mode=mode)  # type: ignore[call-overload]
+
+
+def pooled_size(size: Pair, window: Pair, stride: Pair, pad: Edges) -> Pair:
+    """Rows and columns of windows."""
+    rows, columns = (
+        (n + before + after - w) // s + 1
+        for n, w, s, before, after in zip(size, window, stride, pad[::2], pad[1::2])
+    )
+    return rows, columns
+
+
+def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray[Any]:
+    """The largest value of each window; what lies beyond the image counts nothing.
+
+    Along one axis after the other: the largest of the largest is the largest.
+    """
+    rows, columns = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
+    for axis, (out, w, s, edges) in enumerate(
+        zip((rows, columns), window, stride, (pad[:2], pad[2:])), 2
+    ):
+        least = np.iinfo(x.dtype).min if np.issubdtype(x.dtype, np.integer) else -np.inf
+        around = [(0, 0)] * 4
+        around[axis] = edges
+        wide = np.pad(x, around, constant_values=least) if any(edges) else x
+        taps = []
+        for tap in range(w):
+            index: list[slice] = [slice(None)] * 4
+            index[axis] = slice(tap, tap + s * (out - 1) + 1, s)
+            taps.append(wide[tuple(index)])
+        x = np.maximum.reduce(taps)
+    return x
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How one axis is resampled: sample i of ``outputs`` lies at ``start + i * step`` of the input.
+
+    Attributes
+    ----------
+    inputs, outputs : samples
+    start, step : of the input's samples, exact
+    cubic : the coefficient of the cubic kernel of Keys (1981); None: linear
+    inside : weights of samples beyond the image are spread over those within (``exclude_outside``);
+        else the edge is taken again
+    """
+
+    inputs: int
+    outputs: int
+    start: Fraction
+    step: Fraction
+    cubic: Fraction | None = None
+    inside: bool = False
+
+
+@lru_cache(maxsize=64)
+def weights(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The samples that each output is made of, and their weights: (outputs, taps) each.
+
+    Computed in fractions, and rounded to floats at the end: the same on every machine.
+    """
+    reach = 1 if axis.cubic is None else 2
+    samples, values = [], []
+    known: dict[Fraction, list[Fraction]] = {}
+    for i in range(axis.outputs):
+        at = axis.start + i * axis.step
+        first = int(-((reach - at) // 1))  # the least whole number from ``at - reach``
+        last = int((at + reach) // 1)
+        taps = range(first, last + 1)
+        phase = at - first
+        if phase not in known:
+            known[phase] = [_kernel(axis.cubic, phase - k) for k in range(len(taps))]
+        found = known[phase]
+        if axis.inside:
+            found = [v if 0 <= t < axis.inputs else Fraction(0) for t, v in zip(taps, found)]
+        total = sum(found) or Fraction(1)
+        row: dict[int, Fraction] = {}
+        for tap, value in zip(taps, found):
+            tap = min(max(tap, 0), axis.inputs - 1)
+            row[tap] = row.get(tap, Fraction(0)) + value / total
+        samples.append([t for t, v in row.items() if v] or [0])
+        values.append([v for v in row.values() if v] or [Fraction(0)])
+    most = max(map(len, samples))
+    index = np.array([s + [s[-1]] * (most - len(s)) for s in samples], np.int64)
+    weight = np.array([[*map(float, v), *[0.0] * (most - len(v))] for v in values])
+    index.flags.writeable = weight.flags.writeable = False
+    return index, weight
+
+
+def _kernel(cubic: Fraction | None, x: Fraction) -> Fraction:
+    x = abs(x)
+    if cubic is None:
+        return max(1 - x, Fraction(0))
+    if x < 1:
+        return ((cubic + 2) * x - (cubic + 3)) * x * x + 1
+    if x < 2:
+        return ((cubic * x - 5 * cubic) * x + 8 * cubic) * x - 4 * cubic
+    return Fraction(0)
+
+
+def resample(
+    x: NDArray[Any], axis: int, index: NDArray[np.int64], weight: NDArray[Any]
+) -> NDArray[Any]:
+    """Sums of samples along an axis (2 or 3) times their weights, both (outputs, taps)."""
+    column = (-1, 1) if axis == 2 else (-1,)
+    out: Any = 0
+    for taps, factors in zip(index.T, weight.T):
+        out = out + np.take(x, taps, axis=axis) * factors.reshape(column)
+    return np.asarray(out)

@@ -1,0 +1,219 @@
+"""Layers that a processor computes between two runs of the accelerator, and where their data lie.
+
+A host layer is an operation (``host_ops.py``), and then what every layer ends with: a factor and a
+bias for each channel, requantisation, and possibly an activation table.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ProgramError
+from winogen.network.graph import Shape
+from winogen.program.host_ops import HostOp, Integers
+from winogen.target.numerics import (
+    MULTIPLIER_BITS,
+    PREACTIVATION_BITS,
+    TABLE_ENTRIES,
+    Requantiser,
+    apply_table,
+    int_range,
+    storage_dtype,
+)
+from winogen.target.registers import Segment
+
+#: Passes of what every layer ends with: factor, bias, requantisation, clamp and conversion.
+_ENDING = 8.0
+#: Bits of what is requantised: with a multiplier's 15 the product stays within 64 bits.
+SUM_BITS = 47
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor in DRAM: [image][block][row][column][lane] at a byte offset of a segment."""
+
+    segment: Segment
+    offset: int
+    blocks: int
+    rows: int
+    columns: int
+    word_bytes: int
+
+    @property
+    def image_words(self) -> int:
+        """Words of one image."""
+        return self.blocks * self.rows * self.columns
+
+    def size(self, images: int) -> int:
+        """Bytes of ``images`` images."""
+        return images * self.image_words * self.word_bytes
+
+    def address(self, image: int, block: int, row: int, column: int) -> int:
+        """Byte offset in the segment of one word."""
+        word = ((image * self.blocks + block) * self.rows + row) * self.columns + column
+        return self.offset + word * self.word_bytes
+
+
+@dataclass(frozen=True)
+class Operands:
+    """An operation, and how many of a layer's sources are concatenated to each of its operands."""
+
+    op: HostOp
+    parts: tuple[int, ...] = (1,)
+
+    def joined(self, sources: Sequence[Integers]) -> list[Integers]:
+        """The operands (N, C, H, W) of the sources."""
+        starts = np.concatenate([[0], np.cumsum(self.parts)]).tolist()
+        return [
+            sources[start] if stop - start == 1 else np.concatenate(sources[start:stop], axis=1)
+            for start, stop in itertools.pairwise(starts)
+        ]
+
+    def output_shape(self, sources: Sequence[Shape]) -> Shape:
+        """Shape of the result of sources of these shapes; ProgramError where they do not fit."""
+        starts = np.concatenate([[0], np.cumsum(self.parts)]).tolist()
+        operands = []
+        for start, stop in itertools.pairwise(starts):
+            joined = sources[start:stop]
+            if not joined or len({s[1:] for s in joined}) != 1:
+                raise ProgramError(f"an operand of {self.op.kind} is of values that do not fit")
+            operands.append((sum(s[0] for s in joined), *joined[0][1:]))
+        if len(operands) != self.op.operands:
+            raise ProgramError(f"{self.op.kind} takes {self.op.operands} operands")
+        return self.op.output_shape(operands)
+
+
+@dataclass(frozen=True)
+class HostLayer:
+    """A layer that a processor computes; arrays have shape (channels,) and dtype int64.
+
+    ``sources`` are the channels of each value that it reads.
+    """
+
+    operands: Operands
+    sources: tuple[int, ...]
+    weight: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    requantiser: Requantiser
+    table: NDArray[np.int16] | None
+
+    def run(self, sources: Sequence[Integers], data_width: int) -> Integers:
+        """Output integers (N, C, H, W) of the sources' integers (N, C, H, W)."""
+        z = self.operands.op.run(self.operands.joined(sources))
+        acc = np.moveaxis(z, 1, -1) * self.weight + self.bias
+        out = self.requantiser(acc)
+        if self.table is not None:
+            out = apply_table(self.table, out, data_width)
+        return np.moveaxis(out, -1, 1)
+
+    def arrays(self) -> list[NDArray[np.int64]]:
+        """All arrays, in the order in which :meth:`of_arrays` wants them."""
+        r = self.requantiser
+        found = [self.weight, self.bias, r.positive, r.negative, r.shift, r.low, r.high]
+        return found if self.table is None else [*found, self.table.astype(np.int64)]
+
+    @classmethod
+    def of_arrays(
+        cls,
+        operands: Operands,
+        sources: tuple[int, ...],
+        arrays: NDArray[np.int64],
+        channels: int,
+        data_width: int,
+    ) -> HostLayer:
+        """The inverse of :meth:`arrays`, from all in a row; ProgramError if one is wrong."""
+        size = 7 * channels
+        if arrays.size not in (size, size + TABLE_ENTRIES):
+            raise ProgramError("the constants of a host layer have another size than its channels")
+        weight, bias, positive, negative, shift, low, high = arrays[:size].reshape(7, channels)
+        table = None
+        bits = data_width
+        if arrays.size > size:
+            table = arrays[size:].astype(np.int16)
+            if not np.array_equal(table, arrays[size:]):
+                raise ProgramError("an activation table of a host layer is out of range")
+            bits = PREACTIVATION_BITS
+        for what, values, (least, most) in (
+            ("weight", weight, int_range(16)),
+            ("bias", bias, int_range(SUM_BITS - 1)),
+            ("multiplier", positive, int_range(MULTIPLIER_BITS)),
+            ("multiplier", negative, int_range(MULTIPLIER_BITS)),
+            ("shift", shift, (1, 62)),
+            ("bound", low, int_range(bits)),
+            ("bound", high, int_range(bits)),
+        ):
+            if values.min() < least or values.max() > most:
+                raise ProgramError(f"a {what} of a host layer is out of range")
+        return cls(
+            operands,
+            sources,
+            weight,
+            bias,
+            Requantiser(positive, negative, shift, low, high),
+            table,
+        )
+
+
+@dataclass(frozen=True)
+class HostStep:
+    """When a host layer is computed in a stream, and where its data lie.
+
+    Attributes
+    ----------
+    layer : number of the layer
+    before : the accelerator has executed the instructions before this one, and none from it on
+    sources, target : the places of what it reads, and of its output
+    """
+
+    layer: int
+    before: int
+    sources: tuple[Place, ...]
+    target: Place
+
+    def places(self) -> tuple[Place, ...]:
+        """All of them."""
+        return (*self.sources, self.target)
+
+
+def compute(
+    step: HostStep,
+    layer: HostLayer,
+    batch: int,
+    data_width: int,
+    segments: Mapping[Segment, NDArray[np.uint8]],
+) -> None:
+    """Compute a host layer of ``batch`` images in the memory of a stream's segments."""
+    dtype = storage_dtype(data_width)
+    sources = []
+    for place, channels in zip(step.sources, layer.sources):
+        words = _words(place, batch, segments, dtype)
+        planes = np.moveaxis(words, 4, 2).reshape(batch, -1, place.rows, place.columns)
+        sources.append(planes[:, :channels].astype(np.int64))
+    out = layer.run(sources, data_width)
+    target = _words(step.target, batch, segments, dtype)
+    lanes = target.shape[-1]
+    for block in range(step.target.blocks):
+        part = out[:, block * lanes : (block + 1) * lanes]
+        target[:, block, ..., : part.shape[1]] = np.moveaxis(part, 1, -1)
+        target[:, block, ..., part.shape[1] :] = 0
+
+
+def _words(
+    place: Place, batch: int, segments: Mapping[Segment, NDArray[np.uint8]], dtype: np.dtype
+) -> NDArray[Any]:
+    """A tensor as it lies in memory, (N, blocks, H, W, lanes)."""
+    held = segments[place.segment][place.offset : place.offset + place.size(batch)]
+    return held.view(dtype).reshape(batch, place.blocks, place.rows, place.columns, -1)
+
+
+def touched(step: HostStep, layer: HostLayer) -> float:
+    """How often a step touches a number, for one image: what its time is predicted from."""
+    read = sum(c * p.rows * p.columns for c, p in zip(layer.sources, step.sources))
+    made = len(layer.weight) * step.target.rows * step.target.columns
+    return read * layer.operands.op.passes + made * _ENDING

@@ -1,0 +1,286 @@
+"""What a processor computes between two runs of the accelerator, in integers.
+
+The accelerator adds up products of activations and constants. What a layer needs beyond that (the
+statistics of an image, the product of two activations, the largest of some pixels) is an operation
+here: from the integers of stored tensors to integers of a known unit. The rest of such a layer is
+a scale and a bias for each channel and an activation, as of any other (``host_layers.py``).
+
+Everything is exact, so that every device gives the same bits: a board's processor, the emulator's
+and the compiler's integer reference run these very functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.common.errors import ProgramError
+from winogen.network import sampling
+from winogen.network.graph import Shape
+from winogen.network.sampling import Axis
+
+Integers = NDArray[np.int64]
+
+#: Bits of the largest value of :class:`Normalise`, for 8 and 16 bits: with a bias beside them the
+#: sums stay well within those of the accelerator.
+NORMALISED_BITS = {8: 20, 16: 30}
+#: Fraction bits of the square root, and of the factor that stands for its reciprocal.
+_ROOT_BITS = 16
+_FACTOR_BITS = 30
+#: Bits of the fraction that :class:`Normalise` has of epsilon.
+EPSILON_BITS = 32
+#: Most samples along an axis that is resampled.
+MAX_SAMPLES = 1 << 16
+#: Bits of the weights of :class:`Resample`, for 8 and 16 bits.
+WEIGHT_BITS = {8: 10, 16: 14}
+#: Fraction bits of what :class:`Resample` gives.
+RESAMPLED_BITS = 14
+
+
+@dataclass(frozen=True)
+class HostOp:
+    """An operation; ``passes`` is how often it touches each number, for predictions."""
+
+    kind: ClassVar[str]
+    #: Tensors that it takes.
+    operands: ClassVar[int] = 1
+    passes: ClassVar[float]
+
+    def check(self) -> None:
+        """Raise ProgramError for values that no compiler writes."""
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        raise NotImplementedError
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Normalise(HostOp):
+    """(x - mean) / sqrt(variance + epsilon) over groups of channels and all pixels, or over the
+    channels of each pixel; the result has ``fraction`` fraction bits.
+
+    With n values x of a group, ``S = sum x`` and ``Q = sum x^2``, it is
+    ``(n x - S) / sqrt(n Q - S^2 + n^2 epsilon)``: the input's scale is gone. In integers, with
+    ``V = n Q - S^2 + (n^2 epsilon + 2^31 >> 32)``,
+
+        M = 2^(fraction + 16 + 30) // isqrt(V * 2^32)
+        z = ((n x - S) * M + 2^29) >> 30
+
+    and no z is beyond ``sqrt(n) 2^fraction``, by the inequality of Cauchy and Schwarz.
+
+    Attributes
+    ----------
+    groups : of channels (all of them: instance normalisation; 1: layer normalisation); 0: every
+        pixel by itself
+    centred : the mean is taken off; without, S is 0 (root mean square, PixelNorm)
+    epsilon : in units of the squared input's 2^-32
+    fraction : bits
+    """
+
+    groups: int
+    centred: bool
+    epsilon: int
+    fraction: int
+
+    kind: ClassVar[str] = "normalise"
+    passes: ClassVar[float] = 6.0
+
+    def check(self) -> None:
+        """Raise ProgramError for values that no compiler writes."""
+        if not (self.groups >= 0 and 0 <= self.epsilon < 1 << 128 and 0 <= self.fraction <= 30):
+            raise ProgramError(f"a normalisation by {self} is not possible")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        if self.groups and inputs[0][0] % self.groups:
+            raise ProgramError(f"{inputs[0][0]} channels are not {self.groups} groups")
+        return inputs[0]
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        (x,) = inputs
+        if self.groups == 0:
+            return self._of_pixels(x)
+        grouped = x.reshape(len(x), self.groups, -1)
+        return self._scaled(grouped, axis=2).reshape(x.shape)
+
+    def _of_pixels(self, x: Integers) -> Integers:
+        return self._scaled(x, axis=1)
+
+    def _scaled(self, x: Integers, axis: int) -> Integers:
+        n = x.shape[axis]
+        totals = x.sum(axis=axis, keepdims=True)
+        squares = (x * x).sum(axis=axis, keepdims=True)
+        extra = (self.epsilon * n * n + (1 << (EPSILON_BITS - 1))) >> EPSILON_BITS
+        factors = np.array(
+            [
+                self._factor(n * q - (s * s if self.centred else 0) + extra)
+                for s, q in zip(totals.ravel().tolist(), squares.ravel().tolist())
+            ],
+            np.int64,
+        ).reshape(totals.shape)
+        centred = n * x - totals if self.centred else n * x
+        return (centred * factors + (1 << (_FACTOR_BITS - 1))) >> _FACTOR_BITS
+
+    def _factor(self, variance: int) -> int:
+        """M of one group; 0 where all values are 0."""
+        root = math.isqrt(variance << (2 * _ROOT_BITS))
+        return (1 << (self.fraction + _ROOT_BITS + _FACTOR_BITS)) // root if root else 0
+
+
+def fraction_bits(n: int, data_width: int) -> int:
+    """Fraction bits of :class:`Normalise` over ``n`` values: as many as its largest one leaves."""
+    return NORMALISED_BITS[data_width] - math.isqrt(n).bit_length()
+
+
+@dataclass(frozen=True)
+class Multiply(HostOp):
+    """The product of two tensors; a size of 1 is repeated along its axis."""
+
+    kind: ClassVar[str] = "multiply"
+    operands: ClassVar[int] = 2
+    passes: ClassVar[float] = 3.0
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        a, b = inputs
+        if any(m != n and 1 not in (m, n) for m, n in zip(a, b)):
+            raise ProgramError(f"shapes {a} and {b} cannot be multiplied")
+        return (max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]))
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        return inputs[0] * inputs[1]
+
+
+@dataclass(frozen=True)
+class Extend(HostOp):
+    """More rows and columns: mirrored without the edge (``reflect``), or the edge again (``edge``).
+
+    ``edges`` are how many at the top, bottom, left and right.
+    """
+
+    mode: str
+    edges: tuple[int, int, int, int]
+
+    kind: ClassVar[str] = "pad"
+    passes: ClassVar[float] = 1.5
+
+    def check(self) -> None:
+        """Raise ProgramError for values that no compiler writes."""
+        if self.mode not in sampling.PAD_MODES or len(self.edges) != 4 or min(self.edges) < 0:
+            raise ProgramError(f"a padding by {self} is not possible")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        channels, rows, columns = inputs[0]
+        top, bottom, left, right = self.edges
+        for size, edges in ((rows, (top, bottom)), (columns, (left, right))):
+            if self.mode == "reflect" and max(edges) >= size:
+                raise ProgramError(f"{size} samples cannot be mirrored {max(edges)} times")
+        return channels, rows + top + bottom, columns + left + right
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        return sampling.extend(inputs[0], self.mode, self.edges)
+
+
+@dataclass(frozen=True)
+class MaxPool(HostOp):
+    """The largest value of each window; ``pad`` is what lies beyond the image and counts nothing.
+
+    Pairs are (rows, columns), ``pad`` is top, bottom, left, right.
+    """
+
+    window: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int, int, int]
+
+    kind: ClassVar[str] = "maxpool"
+
+    @property
+    def passes(self) -> float:  # type: ignore[override]
+        """Each output looks at its window."""
+        return 1.0 + self.window[0] * self.window[1] / (self.stride[0] * self.stride[1])
+
+    def check(self) -> None:
+        """Raise ProgramError for values that no compiler writes."""
+        pairs = zip(self.window, self.stride, (self.pad[:2], self.pad[2:]))
+        if any(w < 1 or s < 1 or min(p) < 0 or max(p) >= w for w, s, p in pairs):
+            raise ProgramError(f"a maximum over {self} is not possible")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        channels, rows, columns = inputs[0]
+        rows, columns = sampling.pooled_size((rows, columns), self.window, self.stride, self.pad)
+        if min(rows, columns) < 1:
+            raise ProgramError(f"windows of {self.window} are not in {inputs[0]}")
+        return channels, rows, columns
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        return sampling.max_pool(inputs[0], self.window, self.stride, self.pad)
+
+
+@dataclass(frozen=True)
+class Resample(HostOp):
+    """Linear or cubic interpolation along both axes (``sampling.Axis``); ``bits`` of each weight.
+
+    The weights of each output are rounded to whole ``2^-bits``, and what is missing to 1 is given
+    to the largest of them, so that an even surface stays what it is. The result has
+    :data:`RESAMPLED_BITS` fraction bits.
+    """
+
+    rows: Axis
+    columns: Axis
+    bits: int
+
+    kind: ClassVar[str] = "resample"
+    passes: ClassVar[float] = 8.0
+
+    def check(self) -> None:
+        """Raise ProgramError for values that no compiler writes."""
+        for axis in (self.rows, self.columns):
+            if min(axis.inputs, axis.outputs) < 1 or max(axis.inputs, axis.outputs) > MAX_SAMPLES:
+                raise ProgramError(f"{axis.inputs} samples cannot be resampled to {axis.outputs}")
+            if not 0 <= axis.step <= MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:
+                raise ProgramError(f"a resampling by {axis.step} is not possible")
+        if not RESAMPLED_BITS < 2 * self.bits <= 30:
+            raise ProgramError(f"weights of {self.bits} bits are not possible")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        if inputs[0][1:] != (self.rows.inputs, self.columns.inputs):
+            raise ProgramError(f"a resampling of {inputs[0]} is one of another size")
+        return inputs[0][0], self.rows.outputs, self.columns.outputs
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        (x,) = inputs
+        for number, axis in enumerate((self.rows, self.columns), 2):
+            x = sampling.resample(x, number, *_whole_weights(axis, self.bits))
+        shift = 2 * self.bits - RESAMPLED_BITS
+        return (x + (1 << (shift - 1))) >> shift
+
+
+def _whole_weights(axis: Axis, bits: int) -> tuple[Integers, Integers]:
+    index, real = sampling.weights(axis)
+    whole = np.floor(real * (1 << bits) + 0.5).astype(np.int64)
+    largest = np.argmax(np.abs(whole), axis=1)
+    whole[np.arange(len(whole)), largest] += (1 << bits) - whole.sum(axis=1)
+    return index, whole
+
+
+#: Every operation by its name in a program file.
+KINDS: dict[str, type[HostOp]] = {
+    op.kind: op for op in (Normalise, Multiply, Extend, MaxPool, Resample)
+}
