@@ -51,7 +51,8 @@ def test_the_runtime_comes_without_the_rest(runtime):
         "common", "cost", "network", "profiling", "program", "runtime", "target", "version",
     }  # fmt: skip
     network = {name for name in ours(runtime) if name.startswith("network")}
-    assert network == {"network", "network.graph", "network.locality"}  # which a program names
+    # What a program names, and what the processor computes for it.
+    assert network == {"network", "network.graph", "network.locality", "network.sampling"}
 
 
 def test_the_runtime_needs_what_a_board_has(runtime):
@@ -142,8 +143,8 @@ def questions(source: str) -> Iterator[str]:
 def test_the_runtime_asks_for_no_kind_of_device(path):
     """A device says its traits (winogen.target.traits)."""
     assert set(questions(path.read_text())) <= {
-        "Board", "Deadline", "OpenDevice", "Program", "str", "hasattr(os, 'register_at_fork')",
-        "type(error)", "bytes", "Warning", "WinogenWarning", "DeprecationWarning", "tuple",
+        "Board", "Deadline", "HostStep", "OpenDevice", "Program", "str",
+        "hasattr(os, 'register_at_fork')", "type(error)", "bytes", "Warning", "WinogenWarning", "DeprecationWarning", "tuple",
         "KeyboardInterrupt", "SystemExit",
     }  # fmt: skip
 

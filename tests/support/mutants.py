@@ -355,7 +355,8 @@ PYTHON = (
     ),
     Mutant(
         "schedule: only the first image is known to be loaded", "compiler/schedule.py",
-        "place.access(tiles.image, tiles.images, False),", "place.access(0, tiles.images, False),",
+        "access(place, tiles.image, tiles.images, False),",
+        "access(place, 0, tiles.images, False),",
         (f"{HAZARDS}::test_no_race_where_images_are_stored_and_loaded_one_after_the_other",),
     ),
     Mutant(
@@ -755,7 +756,7 @@ PYTHON = (
     ),
     Mutant(
         "runner: results are not invalidated", "runtime/runner.py",
-        "job.count(core.counters())\n        target.invalidate()", "job.count(core.counters())",
+        "run(meanwhile=meanwhile)\n        target.invalidate()", "run(meanwhile=meanwhile)",
         (f"{GENERATOR}::test_batches_of_any_size",),
     ),
     Mutant(

@@ -60,7 +60,8 @@ def _max_pool(node: Node, shape: Shape, scales: list[float], data_width: int) ->
 
 
 def _resample(node: Node, shape: Shape, scales: list[float], data_width: int) -> _Made:
-    op = Resample(node.attrs["rows"], node.attrs["columns"], WEIGHT_BITS[data_width])
+    vertical, horizontal = node.attrs["axes"]
+    op = Resample(vertical, horizontal, WEIGHT_BITS[data_width])
     return op, scales[0] * 2.0**-RESAMPLED_BITS
 
 

@@ -90,7 +90,7 @@ class Node:
     - ``multiply``: nothing; a size of 1 is repeated along its axis
     - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``), edges
     - ``maxpool``: kernel, stride, pad (not negative; what lies there counts nothing)
-    - ``resample``: rows, columns (``winogen.network.sampling.Axis``)
+    - ``resample``: axes, a ``winogen.network.sampling.Axis`` for rows and one for columns
     """
 
     name: str
@@ -330,9 +330,10 @@ def _sampled_shape(node: Node, shape: Shape, where: str) -> Shape:
     attrs = node.attrs
     channels, rows, columns = shape
     if node.op == "resample":
-        if (attrs["rows"].inputs, attrs["columns"].inputs) != (rows, columns):
+        if [axis.inputs for axis in attrs["axes"]] != [rows, columns]:
             raise ModelError(f"{where}: it is for another size than {rows} x {columns}")
-        return channels, attrs["rows"].outputs, attrs["columns"].outputs
+        rows, columns = (axis.outputs for axis in attrs["axes"])
+        return channels, rows, columns
     edges = attrs["edges" if node.op == "pad" else "pad"]
     if min(edges) < 0:
         raise ModelError(f"{where}: {edges} cannot be negative")

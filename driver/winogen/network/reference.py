@@ -178,7 +178,7 @@ def _normalised(x: Array, axis: int, node: Node) -> Array:
 
 def _resample(node: Node, inputs: list[Array]) -> Array:
     x = inputs[0]
-    for number, axis in enumerate((node.attrs["rows"], node.attrs["columns"]), 2):
+    for number, axis in enumerate(node.attrs["axes"], 2):
         index, weight = sampling.weights(axis)
         x = sampling.resample(x, number, index, weight.astype(x.dtype))
     return x

@@ -393,7 +393,7 @@ def _interpolated(b: Builder, op: Op, value: View, found: Sequence[Axis | None])
         axes.get(name) or Axis(n, n, Fraction(0), Fraction(1))
         for name, n in zip("HW", value.size[1:])
     )
-    source = b.add(op, "resample", value.source, rows=rows, columns=columns)
+    source = b.add(op, "resample", value.source, axes=(rows, columns))
     if 1 in value.size[1:]:
         return b.image_view(source)
     return value.follow(source, b.size(source))
