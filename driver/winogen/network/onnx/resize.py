@@ -75,6 +75,10 @@ def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | 
     if max(sizes[1:]) > MAX_SAMPLES or max(shape[1:]) > MAX_SAMPLES:
         raise ModelError(f"{op.where}: its output of {max(sizes[1:])} samples a line is too large")
     cubic = Fraction(float(op.attrs.get("cubic_coeff_a", -0.75))).limit_denominator(10**6)
+    if mode == "cubic" and not -1 <= cubic <= 0:
+        raise UnsupportedLayerError(
+            f"{op.where} interpolates by a cubic of {float(cubic):g}; use one from -1 to 0"
+        )
     inside = bool(op.attrs.get("exclude_outside", 0))
     found: list[Axis | None] = []
     for n, size, scale in zip(shape, sizes, scales):
