@@ -19,6 +19,7 @@ from winogen.profiling.runs import Run, profile_run
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest
 from winogen.program.file import Program
+from winogen.program.host_file import check_steps
 from winogen.program.host_layers import HostStep, compute
 from winogen.program.parts import Piece, StreamInfo
 from winogen.runtime.buffers import SLOTS, Buffers
@@ -355,7 +356,8 @@ class Runner:
 
     def _compute(self, step: HostStep, stream: StreamInfo, memory: Mapping[Segment, Any]) -> None:
         """One layer that the processor computes, in the device's memory."""
-        for segment in {place.segment for place in step.sources}:
+        # The target's segment too: what the device has written there must not be flushed away.
+        for segment in {place.segment for place in step.places()}:
             memory[segment].invalidate()
         layer = self.program.host[step.layer]
         arrays = {segment: np.asarray(buffer) for segment, buffer in memory.items()}
@@ -426,6 +428,15 @@ class Runner:
             sizes = {s: self.buffers[s.name.lower()].nbytes for s in own}
             sizes |= {Segment.INPUT: source.nbytes, Segment.OUTPUT: target.nbytes}
             check_stream(stream, self.program.core, sizes)
+            check_steps(
+                stream.host,
+                self.program.host,
+                [layer.output for layer in self.program.layers],
+                stream.batch,
+                stream.length,
+                self.program.core,
+                sizes,
+            )
         return self.buffers.upload(name, stream.stream)
 
     def _check_usable(self) -> None:
