@@ -20,7 +20,7 @@ from winogen.program.check import check_stream
 from winogen.program.digests import Digest
 from winogen.program.file import Program
 from winogen.program.host_file import check_steps
-from winogen.program.host_layers import HostStep, compute
+from winogen.program.host_layers import HostStep, compute, touched
 from winogen.program.parts import Piece, StreamInfo
 from winogen.runtime.buffers import SLOTS, Buffers
 from winogen.runtime.integrity import Integrity
@@ -44,6 +44,8 @@ _MIN_SECONDS = 5.0
 _MAX_SECONDS = 3600.0
 #: What Python does around a run may keep other threads from the device for so much longer.
 _AROUND_SECONDS = 10.0
+#: Numbers a second that even a slow processor looks at in host layers, with room to spare.
+_SLOW_NUMBERS = 2e6
 #: Buffers of devices that could not be stopped: they may write to them still.
 _lost: dict[Session, list[Any]] = {}
 
@@ -244,7 +246,7 @@ class Runner:
     def _turn(self, stream: StreamInfo, job: Job) -> Iterator[None]:
         """The device for this thread alone, ready to run a stream."""
         traits = self._opened.traits
-        seconds = traits.turn_seconds or self._deadline(stream).seconds + _AROUND_SECONDS
+        seconds = traits.turn_seconds or self._longest(stream)
         if job.runs is not None:
             seconds *= len(trace.windows(stream.length))
         seconds = seconds * self._integrity.runs + self._integrity.seconds
@@ -334,6 +336,8 @@ class Runner:
         """
         for part in stream.parts():
             if isinstance(part, HostStep):
+                if self._stopped(job):
+                    raise DeviceError("the run was stopped between two pieces of its stream")
                 self._compute(part, stream, memory)
                 continue
             before(part)
@@ -458,6 +462,12 @@ class Runner:
                 "another overlay has been loaded on the device since this generator was made; "
                 f"make a new one ({error})"
             ) from None
+
+    def _longest(self, stream: StreamInfo) -> float:
+        """Seconds that a run may keep other threads from the device: every piece has a deadline."""
+        numbers = stream.batch * sum(touched(s, self.program.host[s.layer]) for s in stream.host)
+        running = self._deadline(stream).seconds * max(len(stream.pieces()), 1)
+        return running + numbers / _SLOW_NUMBERS + _AROUND_SECONDS
 
     def _expected(self, stream: StreamInfo) -> float:
         """Seconds that a run is predicted to take."""
