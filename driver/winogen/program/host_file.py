@@ -203,6 +203,6 @@ def _typed(type_name: str, value: Any) -> Any:
     if type_name.startswith("tuple"):
         return tuple(_typed("int", n) for n in value)
     wanted: type = {"int": int, "bool": bool, "str": str}[type_name]
-    if type(value) is not wanted or (wanted is int and abs(value) > MAX_EPSILON):
+    if type(value) is not wanted or (isinstance(value, int) and abs(value) > MAX_EPSILON):
         raise ProgramError(f"{str(value)[:40]!r} is no {type_name}")
     return value
