@@ -19,7 +19,7 @@ from support.host_networks import STEPS
 from support.random_graphs import GraphBuilder
 from winogen.common.errors import QuantisationError
 from winogen.compiler.compile import compile_graph
-from winogen.compiler.integers import run_integer
+from winogen.compiler.integers import integer_activations, run_integer
 from winogen.network import reference
 from winogen.network.functions import ACTIVATIONS, Function
 from winogen.network.graph import Graph
@@ -84,6 +84,33 @@ def test_functions_of_sigmoids(name, bits):
     curve = Function.of(name, {})
     graph = after(lambda b: b.activation("sigmoid"), lambda b: b.add("function", function=curve))
     assert decibels(graph, bits) > BOUNDS[bits] - 3
+
+
+@pytest.mark.parametrize("bits", BOUNDS)
+@pytest.mark.parametrize("step", ["maxpool", "reflect", "edge"])
+def test_what_only_picks_values_rounds_nothing(step, bits):
+    graph = after(STEPS[step])
+    network = compile_graph(graph, load_board("tiny", bits), batch=1).network
+    q = network.quantise_input(sample_inputs(graph.input, 2, 5))
+    before, got = (x for _, x in integer_activations(network, q))
+    operands = network.layers[1].operands
+    assert operands is not None
+    np.testing.assert_array_equal(got, operands.op.run([before]))
+
+
+@pytest.mark.parametrize("bits", BOUNDS)
+@pytest.mark.parametrize("gain", [0.01, 100])
+@pytest.mark.parametrize("step", ["maxpool", "reflect", "linear"])
+def test_what_only_picks_values_and_a_gain_after_it(step, gain, bits):
+    """A batch-norm or a slope joins the layer; the output's step is its own then."""
+
+    def scaled(b: GraphBuilder) -> None:
+        b.batchnorm(gamma=[gain], mean=np.zeros(8), beta=np.zeros(8))
+
+    assert decibels(after(STEPS[step], scaled), bits) > BOUNDS[bits]
+    if gain > 1:
+        sloped = after(STEPS[step], lambda b: b.prelu([gain]))
+        assert decibels(sloped, bits) > BOUNDS[bits] - 6
 
 
 @pytest.mark.parametrize("bits", BOUNDS)
