@@ -20,6 +20,8 @@ SLOW = {
     "devices/test_conformance.py::test_extreme_weights_and_activations": "8 s",
     "devices/test_core.py::test_any_change_of_a_stream_is_the_same_to_both": "9 s",
     "devices/test_core.py::test_a_sum_that_goes_on_in_another_place": "3 s",
+    "devices/test_host_layers.py::test_random_networks": "5 s; every layer is in others",
+    "devices/test_host_layers.py::test_random_traced_programs": "4 s",
     "devices/test_left_behind.py": "processes that are killed, 15 s",
     "devices/test_random_networks.py::test_emulators": "11 s; every layer and mode is in it",
     "devices/test_simulation_end.py": "processes, 3 s",
@@ -53,6 +55,8 @@ SLOW = {
     "unit/compiler/test_hazards.py::test_a_missing_token_is_a_race_unless_others_imply_it": "7 s",
     "unit/compiler/test_hazards.py::test_every_order_gives_the_same_bytes": "3 s",
     "unit/compiler/test_hazards.py::test_no_stream_of_any_network_has_a_race": "3 s",
+    "unit/compiler/test_host_quality.py::test_constants_of_any_size_fit_a_program": "3 s",
+    "unit/compiler/test_host_quality.py::test_networks_of_any_scale_compile": "6 s",
     "unit/compiler/test_lower.py::test_every_mode_equals_the_loops": "plain loops, 5 s",
     "unit/compiler/test_quantise.py::test_super_resolution_stays_close": "large images, 3 s",
     "unit/compiler/test_quantise.py::test_trained_networks_reach_what_a_good_quantiser_reaches":

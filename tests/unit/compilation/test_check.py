@@ -105,22 +105,21 @@ def test_no_network_is_run(monkeypatch):
 def test_an_onnx_file_with_all_that_cannot_run(tmp_path):
     net = Net()
     x = net.node("Conv", "z", net.weight(4, 3, 3, 3), pads=[1] * 4, name="c1")
-    x = net.node("InstanceNormalization", x, net.const(np.ones(4)), net.const(np.zeros(4)),
-                 name="norm")  # fmt: skip
-    x = net.node("Softplus", x, name="soft")
-    x = net.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], name="pool")
+    x = net.node("LRN", x, size=3, name="norm")
+    x = net.node("Softmax", x, axis=1, name="soft")
+    x = net.node("LpPool", x, kernel_shape=[2, 2], strides=[2, 2], name="pool")
     path = tmp_path / "bad.onnx"
     onnx.save(net.model(x, ["n", 3, 16, 16]), path)
     report = check(path)
     assert (report.kind, report.layers, report.predictions) == ("ONNX model", (), ())
     for text, words in zip(report.problems, (
-        ("'norm'", "batch normalization"), ("'soft'", "LeakyReLU"), ("'pool'", "stride"),
+        ("'norm'", "batch normalization"), ("'soft'", "functions of one"), ("'pool'", "stride"),
     ), strict=True):  # fmt: skip
         assert all(word in text for word in words)
     facts = dict(report.facts)
     assert facts["opset"] == "17"
     assert facts["takes"] == "(?, 3, 16, 16) float"
-    assert facts["nodes"] == "4: 1 Conv, 1 InstanceNormalization, 1 Softplus, 1 MaxPool"
+    assert facts["nodes"] == "4: 1 Conv, 1 LRN, 1 Softmax, 1 LpPool"
 
 
 def test_what_an_exporter_says_of_itself():
@@ -313,13 +312,13 @@ def test_what_a_file_says_does_not_command_a_terminal(tmp_path):
     assert "--weights-key" in report.problems[0]
     assert all(line.isprintable() for line in report.text().split("\n"))
     net = Net()
-    x = net.node("Softplus", "z", name=bad)
+    x = net.node("LRN", "z", size=3, name=bad)
     model = net.model(x, ["n", 3, 8, 8], input_name=bad)
     model.producer_name = bad
     model.graph.node[0].input[0] = bad
     onnx.save(model, tmp_path / f"b{bad}.onnx")
     report = winogen.check(tmp_path / f"b{bad}.onnx", "tiny", bits=8)
-    assert "(Softplus) is not supported" in report.problems[0]
+    assert "(LRN) is not supported" in report.problems[0]
     assert all(line.isprintable() for line in report.text().split("\n"))
 
 

@@ -13,17 +13,22 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support import host_networks
 from support.host_networks import STEPS
 from support.random_graphs import GraphBuilder
+from support.strategies import examples
 from winogen.common.errors import QuantisationError
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.integers import integer_activations, run_integer
 from winogen.network import reference
 from winogen.network.functions import ACTIVATIONS, Function
 from winogen.network.graph import Graph
+from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
+from winogen.program.host_ops import MAX_EPSILON, Normalise
 from winogen.target.board import load_board
 
 BOUNDS = {8: 45.0, 16: 87.0}
@@ -149,6 +154,31 @@ def test_channels_much_smaller_than_others(low, bits):
 def test_epsilon_beside_values_of_any_size(gain, eps, bits):
     graph = after(lambda b: host_networks.normalise(b, eps=eps), gain=gain)
     assert decibels(graph, bits) > BOUNDS[bits] - 6
+
+
+def test_an_epsilon_beyond_all_values():
+    """In units of the smallest squared step it has over 128 bits; a program file holds it."""
+    graph = after(lambda b: host_networks.normalise(b, eps=1e5), gain=1e-12)
+    program = compile_graph(graph, load_board("tiny", 16), batch=1).program
+    [layer] = Program.frombytes(program.tobytes()).host.values()
+    op = layer.operands.op
+    assert isinstance(op, Normalise)
+    assert op.epsilon == MAX_EPSILON
+
+
+@examples(25)
+@given(data=st.data())
+def test_constants_of_any_size_fit_a_program(data):
+    """Gains, shifts and scales far apart: loading checks that their products fit 64 bits."""
+    b = conv(10.0 ** data.draw(st.integers(-6, 6)))
+    STEPS[data.draw(st.sampled_from(("instance", "layer", "pixel", "maxpool", "cubic", "square")))](
+        b
+    )
+    gains = [10.0 ** data.draw(st.integers(-9, 9)) for _ in range(16)]
+    b.batchnorm(gamma=gains[:8], beta=np.array(gains[8:]))
+    program = compile_graph(b.graph(), load_board("tiny", data.draw(st.sampled_from((8, 16)))),
+                            batch=1).program  # fmt: skip
+    assert Program.frombytes(program.tobytes()).host
 
 
 @pytest.mark.parametrize("gain", [0, 1e-12, 1e9])
