@@ -44,12 +44,11 @@ RESAMPLED_BITS = 14
 
 @dataclass(frozen=True)
 class HostOp:
-    """An operation; ``passes`` is how often it touches each number, for predictions."""
+    """An operation."""
 
     kind: ClassVar[str]
     #: Tensors that it takes.
     operands: ClassVar[int] = 1
-    passes: ClassVar[float]
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -92,7 +91,6 @@ class Normalise(HostOp):
     fraction: int
 
     kind: ClassVar[str] = "normalise"
-    passes: ClassVar[float] = 6.0
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -117,9 +115,12 @@ class Normalise(HostOp):
         return self._scaled(x, axis=1)
 
     def _scaled(self, x: Integers, axis: int) -> Integers:
-        n = x.shape[axis]
         totals = x.sum(axis=axis, keepdims=True)
         squares = (x * x).sum(axis=axis, keepdims=True)
+        return self.scaled(x, x.shape[axis], totals, squares)
+
+    def scaled(self, x: Integers, n: int, totals: Integers, squares: Integers) -> Integers:
+        """What becomes of values of groups of n with these sums, and sums of squares."""
         extra = (self.epsilon * n * n + (1 << (EPSILON_BITS - 1))) >> EPSILON_BITS
         factors = np.array(
             [
@@ -148,7 +149,6 @@ class Multiply(HostOp):
 
     kind: ClassVar[str] = "multiply"
     operands: ClassVar[int] = 2
-    passes: ClassVar[float] = 3.0
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """Channels, rows, columns; ProgramError where the inputs do not fit."""
@@ -173,7 +173,6 @@ class Extend(HostOp):
     edges: tuple[int, int, int, int]
 
     kind: ClassVar[str] = "pad"
-    passes: ClassVar[float] = 1.5
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -206,11 +205,6 @@ class MaxPool(HostOp):
     pad: tuple[int, int, int, int]
 
     kind: ClassVar[str] = "maxpool"
-
-    @property
-    def passes(self) -> float:  # type: ignore[override]
-        """Each output looks at its window."""
-        return 1.0 + self.window[0] * self.window[1] / (self.stride[0] * self.stride[1])
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -245,7 +239,6 @@ class Resample(HostOp):
     bits: int
 
     kind: ClassVar[str] = "resample"
-    passes: ClassVar[float] = 8.0
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""

@@ -19,7 +19,8 @@ from winogen.profiling.runs import Run, profile_run
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest
 from winogen.program.file import Program
-from winogen.program.host_layers import HostStep, compute
+from winogen.program.host_layers import HostStep
+from winogen.program.host_memory import compute
 from winogen.program.parts import Piece, StreamInfo
 from winogen.runtime.buffers import SLOTS, Buffers
 from winogen.runtime.integrity import Integrity
