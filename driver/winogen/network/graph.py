@@ -100,13 +100,33 @@ class Node:
     params: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class InputPart:
+    """One of several inputs of a network, which share its input tensor, one after the other.
+
+    Attributes
+    ----------
+    name : as the model calls it
+    kind : ``latent`` (a vector), ``label`` (a number from 0, or a class's name; in the tensor it is
+        one-hot) or ``image``
+    channels : how many it takes of the tensor; a vector is repeated over all pixels of an image
+    classes : names of a label's values, if they have any
+    """
+
+    name: str
+    kind: str
+    channels: int
+    classes: tuple[str, ...] = ()
+
+
 @dataclass
 class InputSpec:
     """The network's input: ``kind`` is ``latent`` or ``image``.
 
     ``distribution`` (``normal`` or ``uniform`` in [-1, 1]) says how latents are drawn; ``scale``
     fixes the real value of one quantisation step where the model was trained for it; ``range`` is
-    the real values of an image's black and white, 0 and 1 if None.
+    the real values of an image's black and white, 0 and 1 if None. ``parts`` are the inputs that
+    it is made of, where it is not a single one of the same kind.
     """
 
     shape: Shape
@@ -114,6 +134,7 @@ class InputSpec:
     distribution: str = "normal"
     scale: float | None = None
     range: tuple[float, float] | None = None
+    parts: tuple[InputPart, ...] = ()
 
 
 @dataclass
