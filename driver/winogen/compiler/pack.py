@@ -262,6 +262,7 @@ def _pack_layer(
         layer.shape,
         mode=mode,
         sources=len(layer.sources),
+        taps=_taps(layer),
         max_accumulators=core.accumulator_depth,
         max_steps=core.step_depth,
         max_phases=max_phases,
@@ -299,6 +300,12 @@ def _pack_layer(
     return PackedLayer(
         layer, lowered, tuple(groups), activation, blocks, windows, output_blocks, runs
     )
+
+
+def _taps(layer: QuantLayer) -> NDArray[np.bool_] | None:
+    """The taps with weights, of any channel; None: all."""
+    present = layer.weight.any(axis=(0, 1))
+    return None if present.all() else present
 
 
 def _window(weights: NDArray[np.int64]) -> Window:

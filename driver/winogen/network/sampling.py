@@ -6,6 +6,8 @@ them. Images are (N, C, H, W), pairs (rows, columns), edges top, bottom, left, r
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -57,6 +59,15 @@ def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray
     return x
 
 
+#: How a position becomes the number of a sample, as ONNX names it.
+ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "round_prefer_floor": lambda x: math.ceil(x - Fraction(1, 2)),
+    "round_prefer_ceil": lambda x: math.floor(x + Fraction(1, 2)),
+}
+
+
 @dataclass(frozen=True)
 class Axis:
     """How one axis is resampled: sample i of ``outputs`` lies at ``start + i * step`` of the input.
@@ -68,6 +79,7 @@ class Axis:
     cubic : the coefficient of the cubic kernel of Keys (1981); None: linear
     inside : weights of samples beyond the image are spread over those within (``exclude_outside``);
         else the edge is taken again
+    nearest : one sample only, the nearest: how halves are rounded (a key of :data:`ROUNDINGS`)
     """
 
     inputs: int
@@ -76,6 +88,7 @@ class Axis:
     step: Fraction
     cubic: Fraction | None = None
     inside: bool = False
+    nearest: str | None = None
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +97,10 @@ def weights(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
     Computed in fractions, and rounded to floats at the end: the same on every machine.
     """
+    if axis.nearest is not None:
+        taken = [ROUNDINGS[axis.nearest](axis.start + i * axis.step) for i in range(axis.outputs)]
+        one = np.clip(np.array(taken, np.int64), 0, axis.inputs - 1)[:, None]
+        return one, np.ones(one.shape)
     reach = 1 if axis.cubic is None else 2
     samples, values = [], []
     known: dict[Fraction, list[Fraction]] = {}

@@ -187,14 +187,14 @@ def _typed(type_name: str, value: Any) -> Any:
         if set(value) != set(names):
             raise ProgramError("an axis that is resampled lacks something")
         return Axis(**{n: _typed(t, value[n]) for n, t in names.items()})
-    if type_name == "Fraction | None" and value is None:
+    if type_name.endswith("| None") and value is None:
         return None
     if type_name.startswith("Fraction"):
         above, below = (int(n) for n in value)
         return Fraction(above, below)
     if type_name.startswith("tuple"):
         return tuple(_typed("int", n) for n in value)
-    wanted: type = {"int": int, "bool": bool, "str": str}[type_name]
+    wanted: type = {"int": int, "bool": bool}.get(type_name, str)
     if type(value) is not wanted:
         raise ProgramError(f"{str(value)[:40]!r} is no {type_name}")
     return value

@@ -243,6 +243,8 @@ class Resample(HostOp):
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
         for axis in (self.rows, self.columns):
+            if axis.nearest not in (None, *sampling.ROUNDINGS):
+                raise ProgramError("a resampling is rounded in no known way")
             if min(axis.inputs, axis.outputs) < 1 or max(axis.inputs, axis.outputs) > MAX_SAMPLES:
                 raise ProgramError(f"{axis.inputs} samples cannot be resampled to {axis.outputs}")
             if not 0 <= axis.step <= MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:

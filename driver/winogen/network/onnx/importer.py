@@ -223,7 +223,9 @@ class _Importer:
             raise ModelError("the network has no layers: its output is its input")
         size = builder.input_size
         kind = "latent" if size[1:] == (1, 1) else "image"
-        spec = InputSpec(size, kind, "normal" if kind == "latent" else "uniform", parts=self._parts)
+        signal = len(self._model.inputs[0].shape) == 3
+        distribution = "normal" if kind == "latent" or signal else "uniform"
+        spec = InputSpec(size, kind, distribution, parts=self._parts)
         return Graph(self._name, spec, nodes, output_range, notes=tuple(builder.notes))
 
     # What cannot run
@@ -277,10 +279,10 @@ class _Importer:
         """Batch, shape, and the axes (of N, C, H, W) that the input's dimensions are."""
         name, shape = shown(info.name), info.shape
         text = f"({', '.join('?' if n is None else str(n) for n in shape[:8])})"
-        if len(shape) not in (2, 4):
+        if len(shape) not in (2, 3, 4):
             raise UnsupportedLayerError(
-                f"the input '{name}' has shape {text}; expected latents (N, n) or images "
-                "(N, C, H, W)"
+                f"the input '{name}' has shape {text}; expected latents (N, n), images "
+                "(N, C, H, W) or signals (N, C, L)"
             )
         batch = ANY_BATCH if shape[0] is None else shape[0]
         order: tuple[int, ...] = (0, 1)
@@ -298,6 +300,8 @@ class _Importer:
                 "the model with fixed sizes, or give the rows and columns of its images with "
                 "--image-size"
             )
+        if len(shape) == 3:  # a signal: an image of one row
+            order = (0, 1, 3)
         named: dict[int, Any] = dict(zip(order[1:], rest))
         size = (named[1], named.get(2, 1), named.get(3, 1))
         if max(size) > 1 << 20:

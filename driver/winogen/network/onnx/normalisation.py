@@ -15,7 +15,7 @@ from winogen.network.onnx.build import Builder
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
 from winogen.network.onnx.pointwise import affine, with_channels
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.view import BATCH, View
+from winogen.network.onnx.view import BATCH, Factor, View
 
 
 def _instance(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -105,8 +105,9 @@ def _over(b: Builder, op: Op, value: View, axes: set[int], centred: bool, epsilo
         )
     channels, rows, columns = value.size
     area = rows * columns
-    over = sorted(f for a in axes for f in value.dims[a])
-    rest = [f for a, d in enumerate(value.dims) if a not in axes for f in d if f.stride != BATCH]
+    over = _apart([f for a in axes for f in value.dims[a]], area)
+    others = [f for a, d in enumerate(value.dims) if a not in axes for f in d]
+    rest = _apart([f for f in others if f.stride != BATCH], area)
     if any(f.stride == 0 for f in (*over, *rest)):
         value = b.image_view(b.image(op, value))
         return _over(b, op, value, axes, centred, epsilon)
@@ -123,6 +124,18 @@ def _over(b: Builder, op: Op, value: View, axes: set[int], centred: bool, epsilo
         f"{op.where} takes statistics over a part of {b.shape_text(value)} that is neither all "
         "pixels of some channels nor all channels of a pixel; normalise over one of those"
     )
+
+
+def _apart(factors: Sequence[Factor], area: int) -> list[Factor]:
+    """The factors, with those that go over channels and pixels cut in two."""
+    found = []
+    for f in factors:
+        inside = area // f.stride if f.stride else 0
+        if 0 < f.stride < area < f.size * f.stride and area % f.stride == f.size % inside == 0:
+            found += [Factor(f.size // inside, area), Factor(inside, f.stride)]
+        else:
+            found.append(f)
+    return found
 
 
 def _normalised(

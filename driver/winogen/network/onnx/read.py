@@ -153,6 +153,10 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
     output = _one(list(graph.output), "output")
     _check_names(graph)
     ops = [_op(node, i, opset, folder) for i, node in enumerate(graph.node)]
+    if written < OLDEST_OPSET:  # the converter leaves Resize the defaults of opset 11
+        for op in (op for op in ops if op.type in ("Resize", "Upsample")):
+            op.attrs.setdefault("coordinate_transformation_mode", "asymmetric")
+            op.attrs.setdefault("nearest_mode", "floor")
     inputs = tuple(_input(info) for info in infos)
     if len(inputs) == 1 and inputs[0].is_integer and not _looked_up(inputs[0].name, ops):
         raise UnsupportedLayerError(

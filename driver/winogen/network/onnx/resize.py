@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.operators import Inputs, constant
 from winogen.network.onnx.read import Op
-from winogen.network.sampling import Axis
+from winogen.network.sampling import ROUNDINGS, Axis
 
-_HINT = "only nearest neighbour by a whole factor works: use it, or ConvTranspose"
+_HINT = "use another coordinate_transformation_mode"
 #: Most samples along an axis that is interpolated.
 MAX_SAMPLES = 1 << 16
 #: Most times that a sample may be repeated, or samples of which one is taken.
@@ -60,12 +60,14 @@ def samplings(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Sampling]:
 def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | None] | None:
     """How a Resize mixes the samples of each dimension; None in all where it only picks some."""
     mode = str(op.attrs.get("mode", "nearest"))
-    if mode not in ("linear", "cubic"):
-        return None
     sizes, scales = _target(op, inputs, shape)
     if all(scale == 1 or n == 1 for n, scale in zip(shape, scales)):
         return None
+    if mode == "nearest" and _is_plain(op, inputs, shape):
+        return None
     where = op.attrs.get("coordinate_transformation_mode", "half_pixel")
+    if where not in _STARTS and mode == "nearest":
+        return None  # which says what it is
     if where not in _STARTS:
         raise UnsupportedLayerError(
             f"{op.where} interpolates ({mode}) with {where}; use {', '.join(_STARTS)}"
@@ -74,6 +76,9 @@ def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | 
         raise UnsupportedLayerError(f"{op.where} interpolates with antialias; export it without")
     if max(sizes[1:]) > MAX_SAMPLES or max(shape[1:]) > MAX_SAMPLES:
         raise ModelError(f"{op.where}: its output of {max(sizes[1:])} samples a line is too large")
+    rounding = str(op.attrs.get("nearest_mode", "round_prefer_floor"))
+    if mode == "nearest" and rounding not in ROUNDINGS:
+        raise ModelError(f"{op.where}: unknown nearest_mode")
     cubic = Fraction(float(op.attrs.get("cubic_coeff_a", -0.75))).limit_denominator(10**6)
     inside = bool(op.attrs.get("exclude_outside", 0))
     found: list[Axis | None] = []
@@ -89,8 +94,20 @@ def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | 
             )
         exact = Fraction(size, n) if whole else Fraction(scale)
         start, step = _STARTS[where](exact, n, size)
-        found.append(Axis(n, size, start, step, cubic if mode == "cubic" else None, inside))
+        if mode == "nearest":
+            found.append(Axis(n, size, start, step, nearest=rounding))
+        else:
+            found.append(Axis(n, size, start, step, cubic if mode == "cubic" else None, inside))
     return found
+
+
+def _is_plain(op: Op, inputs: Inputs, shape: Sequence[int]) -> bool:
+    """Whether every sample is repeated equally often, or every n-th taken."""
+    try:
+        samplings(op, inputs, shape)
+    except UnsupportedLayerError:
+        return False
+    return True
 
 
 def _half_pixel(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
