@@ -338,7 +338,7 @@ class _Importer:
         if any(isinstance(i, Label) for i in inputs) and op.type not in ("Shape", "Size"):
             return [of_label(self._builder, op, inputs)]
         norm = self._norms.get(op.outputs[0])
-        if norm is not None:
+        if norm is not None and isinstance(self._values.get(norm.entry), View):
             return [normalisation.written_out(self._builder, op, norm, self._values[norm.entry])]
         composite = self._composites.get(op.outputs[0])
         if composite is not None:

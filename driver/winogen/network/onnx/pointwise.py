@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -277,6 +278,14 @@ def _batchnorm(b: Builder, op: Op, inputs: Inputs) -> View:
 def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
     """A binary operator of a view and a constant; ``first`` if the view is the first operand."""
     value = b.settled(op, value)
+    array = np.asarray(array)
+    if value.is_vector and array.ndim == len(value.dims) == 4:
+        letters = value.axes() or ""
+        if letters.endswith("C") and max(array.shape[1:3]) > 1:  # channels last
+            turned = value.transpose((0, 3, 1, 2)), array.transpose(0, 3, 1, 2)
+            return _over_pixels(b, op, *turned, first).transpose((0, 2, 3, 1))
+        if not letters.endswith("C") and max(array.shape[2:]) > 1:
+            return _over_pixels(b, op, value, array, first)
     if op.type == "Div" and not first:
         value = applied(b, op, value, Function.of("Reciprocal", {}))
         value, values = with_channels(b, op, value, array, "its constant")
@@ -302,6 +311,33 @@ def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: 
         ones = np.full(value.size[0], scale.flat[0])
         value = affine(b, op, value, ones, 0 * ones)
         return value.follow(b.add(op, "add", value.source, b.constant(op, shift, value.source)))
+
+
+def _over_pixels(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
+    """An operator of one number a channel and a constant image: a linear layer.
+
+    So StyleGAN's learned constant meets the style of the first layer.
+    """
+    channels, rows, columns = value.size[0], *array.shape[2:]
+    if array.shape[:2] not in ((1, channels), (1, 1)):
+        raise UnsupportedLayerError(
+            f"{op.where}: its constant of shape {array.shape} does not fit its input of shape "
+            f"{b.shape_text(value)}"
+        )
+    if op.type == "Div" and not first:
+        value = applied(b, op, value, Function.of("Reciprocal", {}))
+    constant = np.broadcast_to(array[0].astype(np.float64), (channels, rows, columns))
+    kind = "Mul" if op.type == "Div" and not first else op.type
+    scale, shift = _scale_shift(replace(op, type=kind), constant, first)
+    b.check_sparse(op, channels * constant.size)
+    weight = np.zeros((channels, rows, columns, channels), np.float32)
+    each = np.arange(channels)
+    weight[each, :, :, each] = scale
+    source = b.add(
+        op, "linear", b.image(op, value), weight=weight.reshape(-1, channels), bias=shift.ravel(),
+        shape=constant.shape,
+    )  # fmt: skip
+    return b.image_view(source)
 
 
 def _scale_shift(op: Op, values: NDArray, first: bool) -> tuple[NDArray, NDArray]:
@@ -333,6 +369,15 @@ def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
     return _with_constant(b, op, view, array, isinstance(left, View))
 
 
+def _channels_first(value: View) -> tuple[int, ...]:
+    """The order of a view's four dimensions in which it is (N, C, H, W)."""
+    letters = value.axes() or ""
+    found = [letters.find(letter) for letter in "NCHW"]
+    if sorted(found) == [0, 1, 2, 3]:
+        return tuple(found)
+    return (0, 3, 1, 2) if letters == "N11C" else (0, 1, 2, 3)
+
+
 def product(b: Builder, op: Op, left: View, right: View) -> View:
     """The product of two activations, of which one may be a number a channel, or a channel."""
     left, right = b.settled(op, left), b.settled(op, right)
@@ -340,8 +385,11 @@ def product(b: Builder, op: Op, left: View, right: View) -> View:
         return left.follow(b.add(op, "multiply", left.source, right.source))
     _shapes(b, op, [left, right])
     if len(left.dims) == len(right.dims) == 4:
-        names = [b.image(op, left), b.image(op, right)]
-        return b.image_view(b.add(op, "multiply", *names))
+        wide = max((left, right), key=lambda v: math.prod(v.shape))
+        order = _channels_first(wide)
+        names = [b.image(op, v.transpose(order)) for v in (left, right)]
+        made = b.image_view(b.add(op, "multiply", *names))
+        return made.transpose([order.index(i) for i in range(4)])
     wide = max((left, right), key=lambda v: len(v.dims))
     if len(wide.dims) == 2:
         names = [b.chosen(op, v, v.offsets().ravel()) for v in (left, right)]

@@ -86,7 +86,6 @@ _REFUSALS: dict[str, str] = {
             "ReduceL2",
             "ReduceLogSum",
             "ReduceLogSumExp",
-            "ReduceMax",
             "ReduceMin",
             "ReduceProd",
             "ReduceSumSquare",
