@@ -27,6 +27,7 @@ from winogen.program.host_ops import (
     MaxPool,
     Multiply,
     Normalise,
+    Rearrange,
     Resample,
     fraction_bits,
 )
@@ -45,6 +46,7 @@ def operations(width: int) -> dict[str, HostOp]:
         "multiply": Multiply(),
         "pad": Extend("reflect", (1, 1, 1, 1)),
         "maxpool": MaxPool((2, 2), (2, 2), (0, 0, 0, 0)),
+        "rearrange": Rearrange((((SIDE, 1),), ((SIDE, SIDE),), ((CHANNELS, SIDE * SIDE),))),
         "resample": Resample(up, up, WEIGHT_BITS[width]),
     }
 

@@ -37,7 +37,7 @@ _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
     "normalise": (("gamma", True), ("beta", True)),
 }
 #: Operations that no sum of products by constants is.
-HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample")
+HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample", "rearrange")
 OPERATIONS = (
     *_PARAMS,
     *HOST_OPERATIONS,
@@ -90,6 +90,7 @@ class Node:
     - ``multiply``: nothing; a size of 1 is repeated along its axis
     - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``), edges
     - ``maxpool``: kernel, stride, pad (not negative; what lies there counts nothing)
+    - ``rearrange``: factors (``winogen.network.sampling.Factors``)
     - ``resample``: axes, a ``winogen.network.sampling.Axis`` for rows and one for columns
     """
 
@@ -322,6 +323,12 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
         if factor < 1:
             raise ModelError(f"{where}: factor must be at least 1, not {factor}")
         return (channels, rows * factor, columns * factor)
+    if op == "rearrange":
+        factors = attrs["factors"]
+        if sum((n - 1) * stride for d in factors for n, stride in d) >= math.prod(inputs[0]):
+            raise ModelError(f"{where}: it reaches outside of its input {inputs[0]}")
+        channels, rows, columns = (math.prod(n for n, _ in d) for d in factors)
+        return channels, rows, columns
     if op in ("pad", "maxpool", "resample"):
         return _sampled_shape(node, inputs[0], where)
     for name, _ in _PARAMS.get(op, ()):

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Pair = tuple[int, int]
 Edges = tuple[int, int, int, int]
+#: For each dimension its factors: how many, and how far apart in the flattened input.
+Factors = tuple[tuple[tuple[int, int], ...], ...]
 
 #: How rows and columns beyond an image are made of it.
 PAD_MODES = ("reflect", "edge")
@@ -149,3 +151,19 @@ def resample(
     for taps, factors in zip(index.T, weight.T):
         out = out + np.take(x, taps, axis=axis) * factors.reshape(column)
     return np.asarray(out)
+
+
+def rearranged(x: NDArray[Any], factors: Factors) -> NDArray[Any]:
+    """The values of (N, C, H, W) at the places that the factors of each new dimension give."""
+    return x.reshape(len(x), -1)[:, _places(factors)]
+
+
+@lru_cache(maxsize=16)
+def _places(factors: Factors) -> NDArray[np.int64]:
+    total = np.zeros((1, 1, 1), np.int64)
+    for axis, dimension in enumerate(factors):
+        along = np.zeros(1, np.int64)
+        for count, stride in dimension:
+            along = (along[:, None] + np.arange(count) * stride).ravel()
+        total = total + along.reshape([-1 if i == axis else 1 for i in range(3)])
+    return total

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.program.host_layers import HostLayer
-from winogen.program.host_ops import Extend, MaxPool, Multiply, Normalise
+from winogen.program.host_ops import Extend, MaxPool, Multiply, Normalise, Rearrange
 
 #: Every value of a byte, in the order of the table that it is looked up in.
 _VALUES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
@@ -22,7 +22,7 @@ _VALUES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
 def run_bytes(layer: HostLayer, sources: Sequence[NDArray[Any]]) -> NDArray[np.int8]:
     """Output (N, C, H, W) of the sources (N, C, H, W), as :meth:`HostLayer.run` computes it."""
     op = layer.operands.op
-    if isinstance(op, (Extend, MaxPool)):
+    if isinstance(op, (Extend, MaxPool, Rearrange)):
         picked = op.run(layer.operands.joined(sources))
         tables = _endings(layer, np.broadcast_to(_VALUES, (1, picked.shape[1], 256)))
         return _looked_up(np.ascontiguousarray(picked), tables)

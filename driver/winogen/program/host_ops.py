@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ProgramError
 from winogen.network import sampling
-from winogen.network.graph import Shape
+from winogen.network.graph import MAX_VALUES, Shape
 from winogen.network.sampling import Axis
 
 Integers = NDArray[np.int64]
@@ -275,7 +275,42 @@ def _whole_weights(axis: Axis, bits: int) -> tuple[Integers, Integers]:
     return index, whole
 
 
+@dataclass(frozen=True)
+class Rearrange(HostOp):
+    """The same values in another order, or some of them again.
+
+    Each of the three dimensions of the result is a product of *factors*, slowest first: how many,
+    and how far apart in the flattened (C, H, W) input; 0 repeats.
+    """
+
+    factors: sampling.Factors
+
+    kind: ClassVar[str] = "rearrange"
+
+    def check(self) -> None:
+        """Raise ProgramError for values that no compiler writes."""
+        if len(self.factors) != 3 or math.prod(self._size()) > MAX_VALUES:
+            raise ProgramError("a tensor cannot be rearranged so")
+        if any(len(f) != 2 or f[0] < 1 or f[1] < 0 for d in self.factors for f in d):
+            raise ProgramError("a tensor cannot be rearranged by such factors")
+
+    def _size(self) -> Shape:
+        channels, rows, columns = (math.prod(f[0] for f in d) for d in self.factors)
+        return channels, rows, columns
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        last = sum((f[0] - 1) * f[1] for d in self.factors for f in d)
+        if last >= math.prod(inputs[0]):
+            raise ProgramError(f"a rearrangement reaches outside of {inputs[0]}")
+        return self._size()
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        return sampling.rearranged(inputs[0], self.factors)
+
+
 #: Every operation by its name in a program file.
 KINDS: dict[str, type[HostOp]] = {
-    op.kind: op for op in (Normalise, Multiply, Extend, MaxPool, Resample)
+    op.kind: op for op in (Normalise, Multiply, Extend, MaxPool, Resample, Rearrange)
 }

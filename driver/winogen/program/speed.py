@@ -18,6 +18,7 @@ LAYER_PASSES = {
     "pad": (1.0, 5.5),
     "maxpool": (0.6, 2.0),
     "resample": (12.0, 11.0),
+    "rearrange": (2.0, 6.0),
 }
 
 #: Accesses to registers of a run: see ``WinogenCore.run``. Waiting for the interrupt adds two.

@@ -121,6 +121,14 @@ class Builder:
             return plain.transpose((0, 2, 3, 1))
         if len(value.dims) == 4:
             return self.image_view(self.image(op, value))
+        if len(value.dims) == 3 and axis:  # rows, or columns, of one image
+            order = (0, axis, 3 - axis)
+            turned = value.transpose(order)
+            wide = View(turned.source, turned.size, (*turned.dims, ()))
+            n, c, t, _ = self.image_view(self.image(op, wide)).dims
+            source = self.image(op, wide)
+            dims = [n, c, t]
+            return View(source, self._sizes[source], tuple(dims[i] for i in order))
         if len(value.dims) == 2 and axis == 1 and value.dims[0] == self._batch_dim:
             return self.vector_view(self.chosen(op, value, value.offsets().ravel()))
         return value
@@ -424,24 +432,33 @@ class Builder:
         parts.update(kernel=(kh * r, kw * s), stride=(r, s), crop=crop)
         return self._add(node.name, "deconv", node.inputs, parts, where)
 
+    def _by_processor(self, op: Op, value: View) -> str:
+        """Any other order, which no layer of the accelerator can produce."""
+        if any(f.stride == BATCH for dim in value.dims[1:] for f in dim):
+            raise UnsupportedLayerError(
+                f"{op.where}: its input of shape {self.shape_text(value)} mixes the images of the "
+                "batch; export the model without that, or with a batch of 1"
+            )
+        factors = tuple(tuple((f.size, f.stride) for f in dim) for dim in value.dims[1:])
+        key = (value.source, repr(factors).encode())
+        if key not in self._rearranged:
+            self._rearranged[key] = self.add(op, "rearrange", value.source, factors=factors)
+        return self._rearranged[key]
+
     def _space_to_depth(self, op: Op, value: View) -> str:
         """Blocks of pixels become channels: a strided convolution by ones."""
         channels, rows, columns = value.size
         area = rows * columns
         depth, *axes = value.dims[1:]
         (_, height, width) = value.shape[1:]
-        block = (rows // height, columns // width)
+        block = (max(rows // height, 1), max(columns // width, 1))
         slow = (Factor(height, block[0] * columns), Factor(width, block[1]))
         if (
             (height * block[0], width * block[1]) != (rows, columns)
             or any(d != ((f,) if f.size > 1 else ()) for d, f in zip(axes, slow))
             or value.is_vector
         ):
-            raise UnsupportedLayerError(
-                f"{op.where}: its input of shape {self.shape_text(value)} is made of "
-                f"{channels} x {rows} x {columns} values in an order that no layer can produce; "
-                "reshape and transpose only between (N, C, H, W), (N, H, W, C) and vectors"
-            )
+            return self._by_processor(op, value)
         offsets = View(value.source, value.size, (depth,)).offsets()
         weight = np.zeros((len(offsets), channels, *block), np.float32)
         self.check_sparse(op, weight.size)

@@ -464,7 +464,11 @@ def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
     if len(value.dims) == 4 and value.dims[-1] != depth:  # channels last, not yet an image
         plain = b.image_view(b.image(op, value.transpose((0, 3, 1, 2))))
         return _matmul(b, op, [plain.transpose((0, 2, 3, 1)), weight])
-    if len(value.dims) < 3 or value.dims[-1] != depth:
+    if len(value.dims) == 3 and value.dims[-1] != depth:  # tokens
+        value = b.with_channels(op, value, 2)
+        channels, rows, columns = value.size
+        depth = (Factor(channels, rows * columns),) if channels > 1 else ()
+    if len(value.dims) < 2 or value.dims[-1] != depth or value.is_vector:
         return linear(b, op, value, weight.T)
     if weight.shape[0] != channels:
         raise ModelError(f"{op.where}: its weight takes {weight.shape[0]} channels, not {channels}")

@@ -25,6 +25,7 @@ from winogen.network.onnx import (
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.folding import FOLDED, Folder
 from winogen.network.onnx.inputs import Label, join, of_label, values
+from winogen.network.onnx.modulation import Modulated, begins, modulate
 from winogen.network.onnx.names import shown
 from winogen.network.onnx.operators import Operator, Repeated
 from winogen.network.onnx.read import INTEGERS, Input, Model, Op, read_file, read_model
@@ -336,7 +337,10 @@ class _Importer:
         if any(i is _LOST for i in inputs):
             return [_LOST] * len(op.outputs)
         if any(isinstance(i, Label) for i in inputs) and op.type not in ("Shape", "Size"):
-            return [of_label(self._builder, op, inputs)]
+            made = of_label(self._builder, op, inputs, self._folder)
+            if not any(isinstance(i, View) for i in inputs):
+                return [made]
+            inputs = [made if isinstance(i, Label) else i for i in inputs]
         norm = self._norms.get(op.outputs[0])
         if norm is not None and isinstance(self._values.get(norm.entry), View):
             return [normalisation.written_out(self._builder, op, norm, self._values[norm.entry])]
@@ -349,6 +353,9 @@ class _Importer:
             raise UnsupportedLayerError(op.problem)
         if op.type == "Constant" and "value" in op.attrs:
             return [op.attrs["value"]]
+        if any(isinstance(i, Modulated) for i in inputs) or begins(op, inputs):
+            plain = [i.array if isinstance(i, Repeated) else i for i in inputs]
+            return [modulate(self._builder, op, plain)]
         known = all(not isinstance(i, (View, Label)) for i in inputs)
         if known and op.type in FOLDED:
             return self._folded(op, inputs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,27 +18,32 @@ from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.graph import Graph, InputPart, Shape
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.convolution import linear
+from winogen.network.onnx.folding import Folder
 from winogen.network.onnx.layout import axes_of
 from winogen.network.onnx.names import shown
 from winogen.network.onnx.operators import Inputs, constant
 from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import PASSING, Input, Model, Op
-from winogen.network.onnx.tensors import FLOAT_TYPES
 from winogen.network.onnx.view import View
 
+#: What may be computed with a label before it is looked up, as Keras does for labels below 0.
+ELEMENTWISE = ("Add", "Cast", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Mod", "Mul",
+               "Not", "Sub", "Where")  # fmt: skip
 #: Most values of a label.
 MAX_CLASSES = 1 << 14
 
 
 @dataclass(frozen=True)
 class Label:
-    """An ONNX tensor of integers that are a label: ``hot`` is the one-hot vector.
+    """An ONNX tensor of numbers that follow from a label: ``hot`` is the one-hot vector.
 
-    ``shape`` is the tensor's, batch included; all but the batch are 1.
+    ``shape`` is the tensor's, batch included; all but the batch are 1. ``values`` are what it holds
+    for each class: the number of the class, until something is computed with it.
     """
 
     hot: View
     shape: tuple[int, ...]
+    values: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def values(b: Builder, model: Model, joined: Joined) -> dict[str, View | Label]:
             )
         vector = b.vector_view(source)
         if part.kind == "label":
-            found[info.name] = Label(vector, shape)
+            found[info.name] = Label(vector, shape, _numbers(info, part.channels))
             continue
         view = vector.reshape(shape)
         assert view is not None  # a vector in another shape
@@ -131,25 +136,39 @@ def values(b: Builder, model: Model, joined: Joined) -> dict[str, View | Label]:
     return found
 
 
-def of_label(b: Builder, op: Op, inputs: Sequence[Any]) -> Any:
+def _numbers(info: Input, count: int) -> NDArray[Any]:
+    return np.arange(count, dtype=np.int32 if info.type == "INT32" else np.int64)
+
+
+def of_label(b: Builder, op: Op, inputs: Sequence[Any], folder: Folder) -> Any:
     """What a node makes of a label."""
     label = next(i for i in inputs if isinstance(i, Label))
-    if op.type == "Cast" and op.attrs.get("to") in FLOAT_TYPES:
-        numbers = np.arange(label.hot.size[0], dtype=np.float32)[None]
+    if op.type in PASSING and op.type != "Cast":
+        return replace(label, shape=_reshaped(op, inputs, label.shape))
+    if op.type in ELEMENTWISE and all(
+        (isinstance(i, np.ndarray) and i.size == 1) or (isinstance(i, Label) and i.hot == label.hot)
+        for i in inputs
+    ):
+        each = [i.values if isinstance(i, Label) else np.ravel(i)[0] for i in inputs]
+        (values,) = folder.run(op, [np.asarray(e) for e in each])
+        return replace(label, values=values)
+    if any(isinstance(i, View) for i in inputs):  # it meets activations: as a number of them
+        numbers = label.values.astype(np.float32)[None]
         return _shaped(op, linear(b, op, label.hot, numbers), label.shape)
-    if op.type in PASSING:
-        return Label(label.hot, _reshaped(op, inputs, label.shape))
     if op.type == "Gather" and inputs[1] is label and int(op.attrs.get("axis", 0)) == 0:
         table = constant(op, inputs, 0, "table")
-        if len(table) != label.hot.size[0]:
+        values = label.values
+        if values.dtype.kind not in "iu" or values.max() >= len(table) or values.min() < 0:
             raise UnsupportedLayerError(
-                f"{op.where} has {len(table)} rows, another lookup of the same label "
-                f"{label.hot.size[0]}; use tables of one length"
+                f"{op.where} has {len(table)} rows, and the label has {label.hot.size[0]} classes; "
+                "use tables of one length"
             )
-        rows = table.reshape(len(table), -1).astype(np.float32)
+        rows = table.reshape(len(table), -1).astype(np.float32)[label.values]
         made = linear(b, op, label.hot, np.ascontiguousarray(rows.T))
         return _shaped(op, made, (*label.shape, *table.shape[1:]))
     if op.type == "OneHot" and inputs[0] is label:
+        if not np.array_equal(label.values, np.arange(label.hot.size[0])):
+            raise UnsupportedLayerError(f"{op.where} of a number that was computed from a label")
         off, on = (float(v) for v in constant(op, inputs, 2, "values").ravel())
         ones = np.ones(label.hot.size[0])
         hot = affine(b, op, label.hot, (on - off) * ones, off * ones)
@@ -204,7 +223,7 @@ def _classes(model: Model, ops: Sequence[Op], info: Input) -> int:
     made = {op.outputs[0]: op.attrs["value"] for op in ops
             if op.type == "Constant" and isinstance(op.attrs.get("value"), np.ndarray)}  # fmt: skip
     for op in ops:
-        if op.type in PASSING and names.intersection(op.inputs[:1]):
+        if op.type in (*PASSING, *ELEMENTWISE) and names.intersection(op.inputs):
             names.update(op.outputs)
         table = 0 if op.type == "Gather" else 1
         if op.type in ("Gather", "OneHot") and op.inputs[1 - table] in names:

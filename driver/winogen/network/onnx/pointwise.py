@@ -275,7 +275,7 @@ def _batchnorm(b: Builder, op: Op, inputs: Inputs) -> View:
     return value.follow(b.add(op, "batchnorm", value.source, eps=eps, **params))
 
 
-def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
+def with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
     """A binary operator of a view and a constant; ``first`` if the view is the first operand."""
     value = b.settled(op, value)
     array = np.asarray(array)
@@ -366,7 +366,7 @@ def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
     view = left if isinstance(left, View) else right
     array = right if isinstance(left, View) else left
     assert isinstance(view, View) and isinstance(array, np.ndarray)
-    return _with_constant(b, op, view, array, isinstance(left, View))
+    return with_constant(b, op, view, array, isinstance(left, View))
 
 
 def _channels_first(value: View) -> tuple[int, ...]:
@@ -407,6 +407,9 @@ def add(b: Builder, op: Op, views: Sequence[View]) -> View:
     if any(v.shape != first.shape for v in views[1:]):
         shape = np.broadcast_shapes(*_shapes(b, op, views))
         views = [v if v.shape == shape else v.expanded(shape) or v for v in views]
+        first = views[0]
+    if len(first.dims) == 3 and any((v.size, v.dims) != (first.size, first.dims) for v in views):
+        views = [b.with_channels(op, v, 2) for v in views]  # tokens
         first = views[0]
     if any((v.size, v.dims) != (first.size, first.dims) for v in views):
         names = [b.image(op, v) for v in views]
@@ -545,7 +548,8 @@ def _constant_part(b: Builder, op: Op, other: View, array: NDArray[Any], axis: i
             f"{op.where} joins a constant of shape {array.shape} to {b.shape_text(other)}, which "
             "has other sizes"
         )
-    order = {2: (0, 1), 4: (0, axis, *(i for i in range(1, 4) if i != axis))}.get(len(expected))
+    rank = len(expected)
+    order = (0, axis, *(i for i in range(1, rank) if i != axis)) if rank in (2, 3, 4) else None
     if not _is_channels(other, axis) or axis == 0 or order is None:
         raise UnsupportedLayerError(
             f"{op.where} joins a constant to {b.shape_text(other)} along axis {axis}, which is not "
@@ -559,6 +563,16 @@ def _constant_part(b: Builder, op: Op, other: View, array: NDArray[Any], axis: i
     one = of_one_image(b, op, like, array, "its constant")
     values = one.transpose(order).reshape(channels, *other.size[1:])
     return View(b.constant(op, values, other.source), like.size, like.dims)
+
+
+def _chosen(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Where of a condition that is known: one of the two, or both joined by zeros and ones."""
+    condition = constant(op, inputs, 0, "condition").astype(bool)
+    if not condition.size or np.any(condition != condition.flat[0]):
+        raise UnsupportedLayerError(
+            f"{op.where} chooses pixel by pixel; multiply by a mask of zeros and ones instead"
+        )
+    return data(op, inputs, 1 if condition.flat[0] else 2)
 
 
 def _same(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -621,6 +635,7 @@ OPERATORS: dict[str, Operator] = {
     "Concat": Operator(_concat, "of activations, or of them and constants, along the channels; "
                        "constants before a linear layer are its bias"),
     "Identity": Operator(_same, "nothing"),
+    "Where": Operator(_chosen, "nothing, by a condition that is known"),
     "Dropout": Operator(_dropout, "nothing (evaluation mode only)"),
     "Cast": Operator(_cast, "nothing, between float types"),
     "CastLike": Operator(_cast, "nothing, between float types"),

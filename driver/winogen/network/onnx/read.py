@@ -246,7 +246,7 @@ def _looked_up(name: str, ops: list[Op]) -> bool:
     """Whether an input of integers is an index somewhere: a label."""
     names = {name}
     for op in ops:
-        if op.type in PASSING and names.intersection(op.inputs[:1]):
+        if op.type not in ("Gather", "OneHot") and names.intersection(op.inputs):
             names.update(op.outputs)
         if op.type in ("Gather", "OneHot") and names.intersection(op.inputs[:2]):
             return True

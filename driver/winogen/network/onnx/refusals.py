@@ -76,7 +76,6 @@ _REFUSALS: dict[str, str] = {
             "ScatterElements",
             "ScatterND",
             "TopK",
-            "Where",
         ),
         _CHOICE,
     ),
