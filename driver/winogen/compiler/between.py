@@ -10,6 +10,7 @@ from winogen.program.formats import TensorFormat
 from winogen.program.host_layers import Operands
 from winogen.program.host_ops import (
     EPSILON_BITS,
+    MAX_EPSILON,
     RESAMPLED_BITS,
     WEIGHT_BITS,
     Extend,
@@ -35,6 +36,7 @@ def host_operands(
     node = block.host.node
     scales = [formats[sources[0]].scale for sources in block.host.operands(block.sources)]
     op, unit = _MAKERS[node.op](node, graph.shapes[node.inputs[0]], scales, data_width)
+    op.check()
     return Operands(op, block.host.parts), unit
 
 
@@ -43,6 +45,7 @@ def _normalise(node: Node, shape: Shape, scales: list[float], data_width: int) -
     channels, rows, columns = shape
     n = channels * rows * columns // groups if groups else channels
     epsilon = round(node.attrs["eps"] / scales[0] ** 2 * (1 << EPSILON_BITS))
+    epsilon = min(epsilon, MAX_EPSILON)  # all but 0 in any case
     fraction = fraction_bits(n, data_width)
     return Normalise(groups, node.attrs["centred"], epsilon, fraction), 2.0**-fraction
 

@@ -111,6 +111,11 @@ def compile_network(
     mode = Mode(options.mode)
     ends = fold_ends(network, board, mode, largest)
     packed = pack_network(ends.network, board.core, mode)
+    if not any(isinstance(p, PackedLayer) for p in packed.layers):
+        raise ScheduleError(
+            f"network '{graph.name}' has no layer for the accelerator: the processor would compute "
+            "all of it; run it with a library that is made for that"
+        )
     streams: list[StreamInfo] = []
     for size in batch_sizes(largest):
         say(f"scheduling batch {size}")

@@ -12,7 +12,7 @@ from winogen.common.errors import InputError
 from winogen.common.options import option
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration
 from winogen.compiler.lower import Mode
-from winogen.network.graph import Graph
+from winogen.network.graph import HOST_OPERATIONS, Graph
 from winogen.network.options import NetworkOptions, check_size, parse_size
 from winogen.target.board import DEFAULT_BOARD, Board, board_names, load_board
 
@@ -135,6 +135,13 @@ class CompileOptions(NetworkOptions):
         if self.window is not None and graph.input.kind != "image":
             raise InputError(
                 f"network {graph.name} takes latents, which have no windows: leave --window out"
+            )
+        sized = next((node for node in graph.nodes if node.op in HOST_OPERATIONS), None)
+        if self.window not in (None, graph.input.shape[1:]) and sized is not None:
+            raise InputError(
+                f"network {graph.name} has no windows: layer '{sized.name}' ({sized.op}) depends "
+                "on its whole input, or on its edges; leave --window out, and give a model that "
+                "takes any size the images' with --image-size"
             )
 
     def with_board(self) -> CompileOptions:

@@ -42,22 +42,19 @@ def pooled_size(size: Pair, window: Pair, stride: Pair, pad: Edges) -> Pair:
 def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray[Any]:
     """The largest value of each window; what lies beyond the image counts nothing.
 
-    Along one axis after the other: the largest of the largest is the largest.
+    Along one axis after the other: the largest of the largest is the largest. Every window has
+    some of the image, and never takes more samples than that has.
     """
-    rows, columns = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
-    for axis, (out, w, s, edges) in enumerate(
-        zip((rows, columns), window, stride, (pad[:2], pad[2:])), 2
-    ):
-        least = np.iinfo(x.dtype).min if np.issubdtype(x.dtype, np.integer) else -np.inf
-        around = [(0, 0)] * 4
-        around[axis] = edges
-        wide = np.pad(x, around, constant_values=least) if any(edges) else x
-        taps = []
-        for tap in range(w):
-            index: list[slice] = [slice(None)] * 4
-            index[axis] = slice(tap, tap + s * (out - 1) + 1, s)
-            taps.append(wide[tuple(index)])
-        x = np.maximum.reduce(taps)
+    sizes = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
+    for axis, out, w, s, before in zip((2, 3), sizes, window, stride, pad[::2]):
+        n = x.shape[axis]
+        starts = np.arange(out) * s - before
+        first, last = np.maximum(starts, 0), np.minimum(starts + w, n) - 1
+        largest = np.take(x, first, axis=axis)
+        for tap in range(1, min(w, n)):
+            within = np.minimum(first + tap, last)
+            np.maximum(largest, np.take(x, within, axis=axis), out=largest)
+        x = largest
     return x
 
 

@@ -344,7 +344,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         check_steps(
             entry.host,
             program.host,
-            [*(layer.output for layer in program.layers[:-1]), program.stored_shape],
+            [layer.output for layer in program.layers],
             entry.batch,
             entry.length,
             core,

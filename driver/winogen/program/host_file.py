@@ -14,7 +14,7 @@ from winogen.common.errors import ProgramError
 from winogen.network.graph import Shape
 from winogen.network.sampling import Axis
 from winogen.program.host_layers import HostLayer, HostStep, Operands, Place
-from winogen.program.host_ops import KINDS, HostOp
+from winogen.program.host_ops import KINDS, MAX_EPSILON, HostOp
 from winogen.target.board import CoreConfig
 from winogen.target.registers import Segment
 
@@ -118,7 +118,7 @@ def check_steps(
 
     Parameters
     ----------
-    outputs : shape of each layer's output as it lies in memory
+    outputs : shape of each layer's output
     length : instructions of the stream
     sizes : bytes of each segment's buffer
 
@@ -135,22 +135,28 @@ def check_steps(
         if len(step.sources) != len(layer.sources):
             raise ProgramError(f"{where} has another number of sources")
         shapes = [(c, p.rows, p.columns) for c, p in zip(layer.sources, step.sources)]
+        if min(map(min, shapes)) < 1:
+            raise ProgramError(f"{where} reads a value of no size")
         if layer.operands.output_shape(shapes) != outputs[step.layer]:
             raise ProgramError(f"{where} makes another shape than it says")
+        if step.target.segment is Segment.INPUT:
+            raise ProgramError(f"{where} writes to the input")
         wanted = [*shapes, outputs[step.layer]]
         for place, (channels, rows, columns) in zip(step.places(), wanted):
             blocks = -(-channels // core.ci_lanes)
             if (place.blocks, place.rows, place.columns) != (blocks, rows, columns):
                 raise ProgramError(f"{where} has data of another shape than its place")
-            if place.segment is Segment.WEIGHTS or place.offset % core.word_bytes:
+            if (
+                place.segment is Segment.WEIGHTS
+                or place.offset < 0
+                or place.offset % core.word_bytes
+            ):
                 raise ProgramError(f"{where} has data where none can be")
             if place.offset + place.size(batch) > sizes[place.segment]:
                 raise ProgramError(
                     f"{where} reaches outside the {place.segment.name.lower()} buffer of "
                     f"{sizes[place.segment]} bytes"
                 )
-        if step.target.segment is Segment.INPUT:
-            raise ProgramError(f"{where} writes to the input")
 
 
 def _place(value: Any, core: CoreConfig) -> Place:
@@ -197,11 +203,13 @@ def _typed(type_name: str, value: Any) -> Any:
     if type_name.endswith("| None") and value is None:
         return None
     if type_name.startswith("Fraction"):
-        above, below = (int(n) for n in value)
+        above, below = (_typed("int", n) for n in value)
+        if below < 1:
+            raise ProgramError("a fraction of a host layer has no denominator")
         return Fraction(above, below)
     if type_name.startswith("tuple") or type_name.endswith("Factors"):
         return _nested(value, 3)
     wanted: type = {"int": int, "bool": bool}.get(type_name, str)
-    if type(value) is not wanted:
+    if type(value) is not wanted or (isinstance(value, int) and abs(value) > MAX_EPSILON):
         raise ProgramError(f"{str(value)[:40]!r} is no {type_name}")
     return value

@@ -23,22 +23,23 @@ def compute(
 ) -> None:
     """Compute a host layer of ``batch`` images in the memory of a stream's segments."""
     dtype = storage_dtype(data_width)
-    sources: list[NDArray[Any]] = []
-    for place, channels in zip(step.sources, layer.sources):
-        words = _words(place, batch, segments, dtype)
-        planes = np.moveaxis(words, 4, 2).reshape(batch, -1, place.rows, place.columns)
-        sources.append(planes[:, :channels])
-    out: NDArray[Any]
-    if data_width == 8:
-        out = run_bytes(layer, sources)
-    else:
-        out = layer.run([s.astype(np.int64) for s in sources], data_width)
-    target = _words(step.target, batch, segments, dtype)
-    lanes = target.shape[-1]
-    for block in range(step.target.blocks):
-        part = out[:, block * lanes : (block + 1) * lanes]
-        target[:, block, ..., : part.shape[1]] = np.moveaxis(part, 1, -1)
-        target[:, block, ..., part.shape[1] :] = 0
+    for image in range(batch):  # one at a time: integers take eight times the room of the data
+        sources: list[NDArray[Any]] = []
+        for place, channels in zip(step.sources, layer.sources):
+            words = _words(place, batch, segments, dtype)[image : image + 1]
+            planes = np.moveaxis(words, 4, 2).reshape(1, -1, place.rows, place.columns)
+            sources.append(planes[:, :channels])
+        out: NDArray[Any]
+        if data_width == 8:
+            (out,) = run_bytes(layer, sources)
+        else:
+            (out,) = layer.run([s.astype(np.int64) for s in sources], data_width)
+        target = _words(step.target, batch, segments, dtype)[image]
+        lanes = target.shape[-1]
+        for block, words in enumerate(target):
+            part = out[block * lanes : (block + 1) * lanes]
+            words[..., : len(part)] = np.moveaxis(part, 0, -1)
+            words[..., len(part) :] = 0
 
 
 def _words(

@@ -34,6 +34,8 @@ _ROOT_BITS = 16
 _FACTOR_BITS = 30
 #: Bits of the fraction that :class:`Normalise` has of epsilon.
 EPSILON_BITS = 32
+#: Largest epsilon, in those units.
+MAX_EPSILON = (1 << 128) - 1
 #: Most samples along an axis that is resampled.
 MAX_SAMPLES = 1 << 16
 #: Bits of the weights of :class:`Resample`, for 8 and 16 bits.
@@ -71,10 +73,11 @@ class Normalise(HostOp):
     ``(n x - S) / sqrt(n Q - S^2 + n^2 epsilon)``: the input's scale is gone. In integers, with
     ``V = n Q - S^2 + (n^2 epsilon + 2^31 >> 32)``,
 
-        M = 2^(fraction + 16 + 30) // isqrt(V * 2^32)
+        M = 2^(fraction + 16 + 30) // R,  R the least whole number with R^2 >= V * 2^32
         z = ((n x - S) * M + 2^29) >> 30
 
-    and no z is beyond ``sqrt(n) 2^fraction``, by the inequality of Cauchy and Schwarz.
+    and no z is beyond ``sqrt(n) 2^fraction`` by more than its rounding, by the inequality of Cauchy
+    and Schwarz: the root is rounded up, and the quotient down.
 
     Attributes
     ----------
@@ -94,13 +97,16 @@ class Normalise(HostOp):
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
-        if not (self.groups >= 0 and 0 <= self.epsilon < 1 << 128 and 0 <= self.fraction <= 30):
+        if not (self.groups >= 0 and 0 <= self.epsilon <= MAX_EPSILON and 0 <= self.fraction <= 30):
             raise ProgramError(f"a normalisation by {self} is not possible")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """Channels, rows, columns; ProgramError where the inputs do not fit."""
         if self.groups and inputs[0][0] % self.groups:
             raise ProgramError(f"{inputs[0][0]} channels are not {self.groups} groups")
+        n = math.prod(inputs[0]) // self.groups if self.groups else inputs[0][0]
+        if self.fraction > fraction_bits(n, 16):
+            raise ProgramError(f"{self.fraction} fraction bits are too many for {n} values")
         return inputs[0]
 
     def run(self, inputs: Sequence[Integers]) -> Integers:
@@ -134,8 +140,10 @@ class Normalise(HostOp):
 
     def _factor(self, variance: int) -> int:
         """M of one group; 0 where all values are 0."""
-        root = math.isqrt(variance << (2 * _ROOT_BITS))
-        return (1 << (self.fraction + _ROOT_BITS + _FACTOR_BITS)) // root if root else 0
+        if not variance:
+            return 0
+        root = math.isqrt((variance << (2 * _ROOT_BITS)) - 1) + 1
+        return (1 << (self.fraction + _ROOT_BITS + _FACTOR_BITS)) // root
 
 
 def fraction_bits(n: int, data_width: int) -> int:
@@ -209,7 +217,10 @@ class MaxPool(HostOp):
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
         pairs = zip(self.window, self.stride, (self.pad[:2], self.pad[2:]))
-        if any(w < 1 or s < 1 or min(p) < 0 or max(p) >= w for w, s, p in pairs):
+        lengths = len(self.window), len(self.stride), len(self.pad)
+        if lengths != (2, 2, 4) or any(
+            not 0 < w < 1 << 31 or s < 1 or min(p) < 0 or max(p) >= w for w, s, p in pairs
+        ):
             raise ProgramError(f"a maximum over {self} is not possible")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -249,6 +260,8 @@ class Resample(HostOp):
                 raise ProgramError(f"{axis.inputs} samples cannot be resampled to {axis.outputs}")
             if not 0 <= axis.step <= MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:
                 raise ProgramError(f"a resampling by {axis.step} is not possible")
+            if axis.cubic is not None and not -1 <= axis.cubic <= 0:  # weights stay small
+                raise ProgramError("a cubic kernel is of a coefficient from -1 to 0")
         if not RESAMPLED_BITS < 2 * self.bits <= 30:
             raise ProgramError(f"weights of {self.bits} bits are not possible")
 

@@ -116,12 +116,19 @@ def layer_seconds(program: Program, stream: StreamInfo) -> dict[int, float]:
     costs = host_costs(program.board)
     if costs is None:
         return {}
+    return {
+        number: costs.call_s + count / costs.convert_elements_per_s
+        for number, count in layer_conversions(program, stream).items()
+    }
+
+
+def layer_conversions(program: Program, stream: StreamInfo) -> dict[int, float]:
+    """The same in conversions of a number, which a processor does in so much time."""
     found = {}
     for step in stream.host:
         layer = program.host[step.layer]
         read = sum(c * p.rows * p.columns for c, p in zip(layer.sources, step.sources))
         made = layer.channels * step.target.rows * step.target.columns
         passes = LAYER_PASSES[layer.label][program.data_width == 16]
-        numbers = stream.batch * (read + made)
-        found[step.layer] = costs.call_s + numbers * passes / costs.convert_elements_per_s
+        found[step.layer] = stream.batch * (read + made) * passes
     return found

@@ -19,9 +19,11 @@ from winogen.profiling.runs import Run, profile_run
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest
 from winogen.program.file import Program
+from winogen.program.host_file import check_steps
 from winogen.program.host_layers import HostStep
 from winogen.program.host_memory import compute
 from winogen.program.parts import Piece, StreamInfo
+from winogen.program.speed import layer_conversions
 from winogen.runtime.buffers import SLOTS, Buffers
 from winogen.runtime.integrity import Integrity
 from winogen.runtime.open import OpenDevice
@@ -44,6 +46,8 @@ _MIN_SECONDS = 5.0
 _MAX_SECONDS = 3600.0
 #: What Python does around a run may keep other threads from the device for so much longer.
 _AROUND_SECONDS = 10.0
+#: Numbers a second that even a slow processor looks at in host layers, with room to spare.
+_SLOW_NUMBERS = 2e6
 #: Buffers of devices that could not be stopped: they may write to them still.
 _lost: dict[Session, list[Any]] = {}
 
@@ -244,7 +248,7 @@ class Runner:
     def _turn(self, stream: StreamInfo, job: Job) -> Iterator[None]:
         """The device for this thread alone, ready to run a stream."""
         traits = self._opened.traits
-        seconds = traits.turn_seconds or self._deadline(stream).seconds + _AROUND_SECONDS
+        seconds = traits.turn_seconds or self._longest(stream)
         if job.runs is not None:
             seconds *= len(trace.windows(stream.length))
         seconds = seconds * self._integrity.runs + self._integrity.seconds
@@ -334,6 +338,8 @@ class Runner:
         """
         for part in stream.parts():
             if isinstance(part, HostStep):
+                if self._stopped(job):
+                    raise DeviceError("the run was stopped between two pieces of its stream")
                 self._compute(part, stream, memory)
                 continue
             before(part)
@@ -356,7 +362,8 @@ class Runner:
 
     def _compute(self, step: HostStep, stream: StreamInfo, memory: Mapping[Segment, Any]) -> None:
         """One layer that the processor computes, in the device's memory."""
-        for segment in {place.segment for place in step.sources}:
+        # The target's segment too: what the device has written there must not be flushed away.
+        for segment in {place.segment for place in step.places()}:
             memory[segment].invalidate()
         layer = self.program.host[step.layer]
         arrays = {segment: np.asarray(buffer) for segment, buffer in memory.items()}
@@ -427,6 +434,15 @@ class Runner:
             sizes = {s: self.buffers[s.name.lower()].nbytes for s in own}
             sizes |= {Segment.INPUT: source.nbytes, Segment.OUTPUT: target.nbytes}
             check_stream(stream, self.program.core, sizes)
+            check_steps(
+                stream.host,
+                self.program.host,
+                [layer.output for layer in self.program.layers],
+                stream.batch,
+                stream.length,
+                self.program.core,
+                sizes,
+            )
         return self.buffers.upload(name, stream.stream)
 
     def _check_usable(self) -> None:
@@ -448,6 +464,12 @@ class Runner:
                 "another overlay has been loaded on the device since this generator was made; "
                 f"make a new one ({error})"
             ) from None
+
+    def _longest(self, stream: StreamInfo) -> float:
+        """Seconds that a run may keep other threads from the device: every piece has a deadline."""
+        numbers = sum(layer_conversions(self.program, stream).values())
+        running = self._deadline(stream).seconds * max(len(stream.pieces()), 1)
+        return running + numbers / _SLOW_NUMBERS + _AROUND_SECONDS
 
     def _expected(self, stream: StreamInfo) -> float:
         """Seconds that a run is predicted to take."""

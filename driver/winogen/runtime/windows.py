@@ -75,6 +75,13 @@ def image_spans(size: tuple[int, ...], program: Program) -> tuple[list[Span], li
     if size == program.input_shape[1:]:
         rows, columns = ([Span(0, 0, n, 0)] for n in program.output_shape[1:])
         return rows, columns
+    if program.host:
+        name = program.layers[min(program.host)].name
+        raise InputError(
+            f"network '{program.name}' cannot run in windows: layer '{name}' is computed of its "
+            "whole input, or of its edges; resize the image to "
+            f"{' x '.join(map(str, program.input_shape))}, or compile for images of this size"
+        )
     if program.locality is None:
         raise InputError(
             f"network '{program.name}' cannot run in windows: a layer, or all of them together, "

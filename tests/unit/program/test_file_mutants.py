@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import random
-import struct
 import time
 import zlib
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.bench import small
+from support.program_files import EXTREMES, parts, places, sealed
 from support.strategies import examples
 from winogen.common.errors import ProgramError
-from winogen.program.file import MAGIC, Program
+from winogen.program.file import Program
 
-FIXED = len(MAGIC) + 4
 #: Of the processor; most take a hundredth of one.
 MAX_SECONDS = 60.0
-EXTREMES = (
-    -(2**63), -(2**31), -1, 0, 1, 2, 7, 64, 2**16, 2**31 - 1, 2**40, 2**62, 2**200, 0.5, 1e-300,
-    1e300, float("nan"), float("inf"), True, None, "", "x", [], {}, [1], {"a": 1}, "\n\x1b[31m",
-    "n" * 10_000,
-)  # fmt: skip
-
-
-def parts(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    (length,) = struct.unpack_from("<I", data, len(MAGIC))
-    header = json.loads(data[FIXED : FIXED + length])
-    sections, start = [], FIXED + length
-    for size in header["sections"]:
-        sections.append(data[start : start + size])
-        start += size
-    return header, sections
-
-
-def sealed(text: bytes, sections: list[bytes]) -> bytes:
-    body = MAGIC + struct.pack("<I", len(text)) + text + b"".join(sections)
-    return body + hashlib.sha256(body).digest()
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Paths of everything in the header."""
-    found = [path] if path else []
-    if isinstance(value, dict | list):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            found += places(inner, (*path, key))
-    return found
 
 
 def mutant(data: bytes, rng: random.Random) -> bytes:

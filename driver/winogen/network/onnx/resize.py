@@ -80,6 +80,10 @@ def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | 
     if mode == "nearest" and rounding not in ROUNDINGS:
         raise ModelError(f"{op.where}: unknown nearest_mode")
     cubic = Fraction(float(op.attrs.get("cubic_coeff_a", -0.75))).limit_denominator(10**6)
+    if mode == "cubic" and not -1 <= cubic <= 0:
+        raise UnsupportedLayerError(
+            f"{op.where} interpolates by a cubic of {float(cubic):g}; use one from -1 to 0"
+        )
     inside = bool(op.attrs.get("exclude_outside", 0))
     found: list[Axis | None] = []
     for n, size, scale in zip(shape, sizes, scales):
