@@ -31,6 +31,7 @@ from winogen.common.problems import Problems
 from winogen.common.text import did_you_mean, printable
 from winogen.network import definition_activations as activations
 from winogen.network import definition_norms as norms
+from winogen.network.colour import named, suiting
 from winogen.network.definition_layer import COMMON_KEYS, Layer, check_keys
 from winogen.network.definition_operations import OPERATIONS
 from winogen.network.graph import Graph, InputSpec, Node, Shape, node_shape
@@ -65,6 +66,7 @@ _ORDERS = {"norm-act": ("norm", "act"), "act-norm": ("act", "norm")}
 _LAYER_KEYS = frozenset(
     (*COMMON_KEYS, *norms.KEYS, *(key for op in OPERATIONS.values() for key in op.keys))
 )
+_INPUT_KEYS = ("latent", "image", "kind", "channels", "dist", "scale", "range", "colour")
 #: ``source`` to ``macs`` say where a model is from and how large it is; they are not used.
 _MODEL_KEYS = {
     "name", "description", "input", "input_quant", "output", "layers", "source", "licence",
@@ -145,7 +147,9 @@ class _Builder:
             description = text(self._data.get("description", ""), where)
         self._problems.tell()
         assert spec is not None
-        return Graph(self._name, spec, list(self._nodes.values()), image_range, description)
+        graph = Graph(self._name, spec, list(self._nodes.values()), image_range, description)
+        self._check_colour(graph)
+        return graph
 
     def _output_range(self) -> tuple[float, float] | None:
         output = self._data.get("output") or {}
@@ -157,6 +161,7 @@ class _Builder:
         where = f"model {self._name}: input"
         if not isinstance(data, dict):
             raise ModelError(f"{where}: expected {{latent: n}} or {{image: [c, h, w]}}")
+        check_keys(data, _INPUT_KEYS, where)
         scale = number(data["scale"], f"{where}: scale") if "scale" in data else None
         quant = self._data.get("input_quant")
         if quant is not None:  # "q1.7": one integer bit (the sign), seven fraction bits
@@ -180,7 +185,27 @@ class _Builder:
         default = "normal" if kind == "latent" else "uniform"
         distribution = choice(data.get("dist", default), ("normal", "uniform"), f"{where}: dist")
         black_white = _range(data["range"], where) if "range" in data else None
-        return InputSpec((shape[0], shape[1], shape[2]), kind, distribution, scale, black_white)
+        colour = data.get("colour")
+        if colour is not None:
+            try:
+                colour = named(colour)
+            except ValueError as error:
+                raise ModelError(f"{where}: colour: {error}") from None
+            if kind == "latent":
+                raise ModelError(f"{where}: latents have no colour; leave it out")
+        return InputSpec(
+            (shape[0], shape[1], shape[2]), kind, distribution, scale, black_white, colour=colour
+        )
+
+    def _check_colour(self, graph: Graph) -> None:
+        colour = graph.input.colour
+        inputs, outputs = graph.input.shape[0], graph.output_shape[0]
+        if colour is not None and colour not in suiting(inputs, outputs):
+            known = " or ".join(suiting(inputs, outputs)) or "left out"
+            raise ModelError(
+                f"model {self._name}: input: colour {colour} does not suit a network that makes "
+                f"{outputs} channels of {inputs}; it can be {known}"
+            )
 
     def _add_layer(self, index: int, layer: Any) -> None:
         """Add a layer's nodes; what is wrong with it is gathered, and its value is then unknown.
