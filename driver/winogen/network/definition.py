@@ -75,9 +75,15 @@ _MODEL_KEYS = {
 
 
 def load_definition(
-    definition: str | Path, parameters: Parameters, *, name: str | None = None
+    definition: str | Path,
+    parameters: Parameters,
+    *,
+    name: str | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Graph:
     """Build the graph of a YAML definition (a path, or the text itself).
+
+    ``image_size``: rows and columns of the input, if it is an image, instead of the definition's.
 
     Raises ModelError if the file cannot be read or layers are wrong, UnsupportedLayerError if they
     cannot run on the accelerator; both name every such layer.
@@ -96,7 +102,7 @@ def load_definition(
     check_keys(data, _MODEL_KEYS, f"model {name}")
     if not data["layers"]:
         raise ModelError(f"model {name} has no layers")
-    return _Builder(name, data, parameters).build()
+    return _Builder(name, data, parameters, image_size).build()
 
 
 def _range(value: Any, where: str) -> tuple[float, float]:
@@ -118,7 +124,14 @@ def _made_up(layer: Mapping[str, Any]) -> Shape:
 class _Builder:
     """Turns the layers of one definition into nodes, tracking shapes on the way."""
 
-    def __init__(self, name: str, data: dict[str, Any], parameters: Parameters):
+    def __init__(
+        self,
+        name: str,
+        data: dict[str, Any],
+        parameters: Parameters,
+        image_size: tuple[int, int] | None,
+    ):
+        self._image_size = image_size
         self._name = name
         self._data = data
         self._parameters = parameters
@@ -147,7 +160,8 @@ class _Builder:
             description = text(self._data.get("description", ""), where)
         self._problems.tell()
         assert spec is not None
-        graph = Graph(self._name, spec, list(self._nodes.values()), image_range, description)
+        nodes = list(self._nodes.values())
+        graph = Graph(self._name, spec, nodes, image_range, description)
         self._check_colour(graph)
         return graph
 
@@ -161,7 +175,6 @@ class _Builder:
         where = f"model {self._name}: input"
         if not isinstance(data, dict):
             raise ModelError(f"{where}: expected {{latent: n}} or {{image: [c, h, w]}}")
-        check_keys(data, _INPUT_KEYS, where)
         scale = number(data["scale"], f"{where}: scale") if "scale" in data else None
         quant = self._data.get("input_quant")
         if quant is not None:  # "q1.7": one integer bit (the sign), seven fraction bits
@@ -182,6 +195,9 @@ class _Builder:
             shape = (integer(require(data, "channels", where), where), *size)
         else:
             raise ModelError(f"{where}: expected {{latent: n}} or {{image: [c, h, w]}}")
+        check_keys(data, _INPUT_KEYS, where)
+        if kind == "image" and self._image_size is not None:
+            shape = (shape[0], *self._image_size)
         default = "normal" if kind == "latent" else "uniform"
         distribution = choice(data.get("dist", default), ("normal", "uniform"), f"{where}: dist")
         black_white = _range(data["range"], where) if "range" in data else None

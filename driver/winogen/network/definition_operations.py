@@ -360,8 +360,9 @@ def _nearest(layer: Layer, sizes: tuple[int, ...]) -> None:
             f"{own[1]} pixels only by whole factors of both, larger or smaller; use mode: bilinear"
         )
     step = (own[0] // sizes[0], own[1] // sizes[1])
-    weight = filters.alike(layer.where, channels, (1, 1), 1.0)
-    layer.add("conv", params={"weight": weight}, kernel=(1, 1), stride=step, pad=_NO_PAD)
+    weight = filters.alike(layer.where, channels, step, 1.0).copy()
+    weight[:, :, 1:], weight[:, :, :, 1:] = 0, 0  # the first of each block
+    layer.add("conv", params={"weight": weight}, kernel=step, stride=step, pad=_NO_PAD)
 
 
 # Channels in another order

@@ -16,6 +16,7 @@ from winogen.compiler.integers import run_integer
 from winogen.network import reference
 from winogen.network.definition import RandomParameters, StoredParameters, load_definition
 from winogen.network.graph import Graph
+from winogen.network.load import load_network
 from winogen.runtime.generator import Generator
 from winogen.target.board import load_board
 
@@ -87,6 +88,32 @@ def test_padding_with_the_image(mode):
     same(made(layer, weights=weights), torch.conv(padded, *weights.values()))
     same(made({"op": "pad", "mode": mode, "pad": [1, 2, 0, 1]}), padded)
     assert [n.op for n in graph({**layer, "pad": 0}).nodes] == ["conv"]
+
+
+@pytest.mark.parametrize("size", [(6, 8), (12, 10)])
+def test_a_definition_for_another_size(size, tmp_path):
+    """What depends on the input's size is made anew, where stretching a graph could not."""
+    layers = [
+        {"name": "up", "op": "resize", "mode": "bilinear", "factor": 1.5},
+        {"name": "mean", "op": "global_avgpool"},
+        {"name": "sum", "op": "add", "from": ["up", "mean"]},
+    ]
+    data = {"input": {"image": list(SIZE)}, "layers": layers}
+    (tmp_path / "layers.yaml").write_text(yaml.safe_dump(data))
+    np.savez(tmp_path / "weights.npz", none=np.zeros(1))
+    x = values(4, *size)
+    wide = torch.interpolate(x, [n * 3 // 2 for n in size], (1.5, 1.5), "bilinear", False)
+    found = load_network(tmp_path, image_size=size)
+    same(reference.run(found, x[None])[0], wide + wide.mean((1, 2), keepdims=True))
+
+
+def test_a_definition_for_a_size_that_it_does_not_take(tmp_path):
+    data = {"input": {"image": list(SIZE)}, "layers": [{"name": "u", "op": "pixel_unshuffle",
+                                                         "factor": 2}]}  # fmt: skip
+    (tmp_path / "layers.yaml").write_text(yaml.safe_dump(data))
+    np.savez(tmp_path / "weights.npz", none=np.zeros(1))
+    with pytest.raises(ModelError, match="7 x 8 pixels do not make blocks of 2 x 2"):
+        load_network(tmp_path, image_size=(7, 8))
 
 
 def test_cropping():
