@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from winogen.network.colour import named, suiting
 from winogen.network.definition_layer import COMMON_KEYS, Layer, check_keys
 from winogen.network.definition_operations import OPERATIONS
 from winogen.network.graph import Graph, InputSpec, Node, Shape, node_shape
+from winogen.network.interleave import joined
 from winogen.network.parameters import (
     MAX_WEIGHTS,
     Parameters,
@@ -162,6 +164,9 @@ class _Builder:
         assert spec is not None
         nodes = list(self._nodes.values())
         graph = Graph(self._name, spec, nodes, image_range, description)
+        fewer = joined(nodes)
+        if len(fewer) < len(nodes):
+            graph = replace(graph, nodes=fewer)
         self._check_colour(graph)
         return graph
 

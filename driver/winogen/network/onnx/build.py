@@ -13,6 +13,7 @@ from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.definition import MAX_WEIGHTS
 from winogen.network.filters import alike, check_sparse, copies
 from winogen.network.graph import Graph, Node, Shape, batchnorm_affine, node_shape
+from winogen.network.interleave import sub_pixel
 from winogen.network.onnx import view
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.view import BATCH, Factor, View
@@ -402,30 +403,9 @@ class Builder:
         return self._produce(name, order)
 
     def _sub_pixel(self, node: Node, order: NDArray[np.int64]) -> str:
-        """A convolution whose channels are interleaved into pixels, as a transposed convolution.
-
-        Tap ky of the convolution reads input row y + ky - pad for output row y*r + dy, so in
-        scatter form it is tap dy + (k - 1 - ky)*r with a crop of (k - 1 - pad)*r.
-        """
-        weight = node.params["weight"]
-        _, cin, kh, kw = weight.shape
-        count, r, s = order.shape
-        flipped = weight[:, :, ::-1, ::-1][order]  # (count, r, s, cin, kh, kw)
-        taps = flipped.transpose(3, 0, 4, 1, 5, 2).reshape(cin, count, kh * r, kw * s)
-        top, bottom, left, right = node.attrs["pad"]
-        crop = (
-            (kh - 1 - top) * r,
-            (kh - 1 - bottom) * r,
-            (kw - 1 - left) * s,
-            (kw - 1 - right) * s,
-        )
-        parts: dict[str, Any] = {"weight": taps}
-        where = f"layer '{node.name}'"
-        if "bias" in node.params:
-            bias = node.params["bias"][order]
-            parts["bias"] = bias[:, 0, 0] if np.all(bias == bias[:, :1, :1]) else bias
-        parts.update(kernel=(kh * r, kw * s), stride=(r, s), crop=crop)
-        return self._add(node.name, "deconv", node.inputs, parts, where)
+        """A convolution whose channels are interleaved into pixels, as a transposed convolution."""
+        parts = sub_pixel(node, order)
+        return self._add(node.name, "deconv", node.inputs, parts, f"layer '{node.name}'")
 
     def _by_processor(self, op: Op, value: View) -> str:
         """Any other order, which no layer of the accelerator can produce."""
