@@ -172,18 +172,36 @@ def _add(layer: Layer) -> None:
 
 
 def _spread(layer: Layer, index: int, size: tuple[int, int]) -> str:
-    """An input of an add; one pixel repeated to this size, which one for each channel may be."""
-    name, (channels, *own) = layer.inputs[index], layer.shapes[index]
+    """An input of an add; one pixel repeated to this size, which one for each channel may be.
+
+    In steps, since what one pixel becomes in a layer has to fit on the chip; beyond the size where
+    it has no small factors, and then cut.
+    """
+    name, (_, *own) = layer.inputs[index], layer.shapes[index]
     if own != [1, 1] or size == (1, 1):
         return name
-    suffix = f".repeat{index}"
-    if size[0] == size[1]:
-        layer.add("upsample", suffix=suffix, inputs=(name,), factor=size[0])
-    else:
-        order = np.broadcast_to(np.arange(channels)[:, None, None], (channels, *size))
-        _interleave(layer, order, inputs=(name,), suffix=suffix)
+    total = max(size)
+    while not _small_factors(total):
+        total += 1
+    inputs: tuple[str, ...] | None = (name,)
+    for step, factor in enumerate(_small_factors(total)):
+        layer.add("upsample", suffix=f".repeat{index}.{step}", inputs=inputs, factor=factor)
+        inputs = None
+    if (total, total) != size:
+        crop = (0, total - size[0], 0, total - size[1])
+        _moved(layer, crop, f".repeat{index}.cut")
     assert layer.last is not None
     return layer.last
+
+
+def _small_factors(number: int) -> list[int]:
+    """Factors of at most 8, the largest first; empty if there are others."""
+    factors = []
+    for factor in range(8, 1, -1):
+        while number % factor == 0:
+            factors.append(factor)
+            number //= factor
+    return factors if number == 1 else []
 
 
 def _multiply(layer: Layer) -> None:
@@ -227,11 +245,12 @@ def _crop(layer: Layer) -> None:
     _moved(layer, edges(layer.require("crop"), layer.at("crop"), negative=False))
 
 
-def _moved(layer: Layer, crop: tuple[int, ...]) -> None:
+def _moved(layer: Layer, crop: tuple[int, ...], suffix: str = "") -> None:
     """Rows and columns taken off, or zeros put around: a transposed convolution by ones."""
     if layer.known:
         weight = filters.alike(layer.where, layer.shape[0], (1, 1), 1.0)
-        layer.add("deconv", params={"weight": weight}, kernel=(1, 1), stride=(1, 1), crop=crop)
+        layer.add("deconv", suffix=suffix, params={"weight": weight}, kernel=(1, 1), stride=(1, 1),
+                  crop=crop)  # fmt: skip
 
 
 def _upsample(layer: Layer) -> None:
@@ -368,18 +387,11 @@ def _nearest(layer: Layer, sizes: tuple[int, ...]) -> None:
 # Channels in another order
 
 
-def _interleave(
-    layer: Layer,
-    order: NDArray[np.int64],
-    inputs: tuple[str, ...] | None = None,
-    suffix: str = "",
-) -> None:
+def _interleave(layer: Layer, order: NDArray[np.int64]) -> None:
     """Output (c, y*r + dy, x*s + dx) is channel ``order[c, dy, dx]`` at (y, x)."""
-    source = layer.network.shape(inputs[0])[0] if inputs else layer.shape[0]
-    weight = filters.copies(layer.where, order, source)
+    weight = filters.copies(layer.where, order, layer.shape[0])
     block = (order.shape[1], order.shape[2])
-    layer.add("deconv", suffix=suffix, inputs=inputs, params={"weight": weight}, kernel=block,
-              stride=block, crop=_NO_PAD)  # fmt: skip
+    layer.add("deconv", params={"weight": weight}, kernel=block, stride=block, crop=_NO_PAD)
 
 
 def _pixel_shuffle(layer: Layer) -> None:

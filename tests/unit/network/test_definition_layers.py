@@ -212,6 +212,11 @@ def test_products_and_sums():
     square = made(wide, {"op": "global_avgpool"}, {"op": "add", "from": ["w", "l1"]})
     wanted = torch.interpolate(X, (4, 4), (4 / 6, 4 / 8), "bilinear", False)
     same(square, wanted + wanted.mean((1, 2), keepdims=True))
+    for size in ([1, 7], [13, 13], [22, 40]):
+        wide = {"name": "w", "op": "resize", "size": size, "mode": "bilinear"}
+        got = made(wide, {"op": "global_avgpool"}, {"op": "add", "from": ["l1", "w"]})
+        wanted = torch.interpolate(X, size, (size[0] / 6, size[1] / 8), "bilinear", False)
+        same(got, wanted + wanted.mean((1, 2), keepdims=True))
     same(made({"op": "multiply", "value": 0.2}), X * 0.2)
     same(made({"op": "add", "value": -3, "act": "relu"}), np.maximum(X - 3, 0))
 
