@@ -21,6 +21,7 @@ from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
+from winogen.network.colour import COLOURS
 from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.program.inputs import join_inputs, with_labels
@@ -79,6 +80,13 @@ def add(commands: Any) -> None:
         help="picture (.png) or float array (.npy) to write; a folder if --input is one (default: "
         "named after the model, and after the picture)",
     )
+    run.add_argument(
+        "--colour",
+        choices=tuple(COLOURS),
+        help="of a picture, what the network works on: one channel: ycbcr (luma, the chroma "
+        "resized beside it), grey (luma alone) or rgb (each colour by itself); three: rgb, bgr or "
+        "ycbcr (default: the model's, or the first of these)",
+    )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     add_device(run)
     add_waits(run)
@@ -114,6 +122,8 @@ def _run(options: argparse.Namespace) -> int:
                 "--profile and --trace are for latents and arrays: give the picture as a .npy file"
             )
         return run_pictures(options)
+    if options.colour:
+        raise InputError("--colour is for pictures: give one, or a folder of them, with --input")
     if options.output and options.output.suffix.lower() not in (".png", ".npy"):
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
     check_no_latents(options)

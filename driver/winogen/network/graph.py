@@ -127,7 +127,8 @@ class InputSpec:
     ``distribution`` (``normal`` or ``uniform`` in [-1, 1]) says how latents are drawn; ``scale``
     fixes the real value of one quantisation step where the model was trained for it; ``range`` is
     the real values of an image's black and white, 0 and 1 if None. ``parts`` are the inputs that
-    it is made of, where it is not a single one of the same kind.
+    it is made of, where it is not a single one of the same kind. ``colour`` is the colour space of
+    a picture's channels (``winogen.network.colour``), None for the usual one.
     """
 
     shape: Shape
@@ -136,6 +137,7 @@ class InputSpec:
     scale: float | None = None
     range: tuple[float, float] | None = None
     parts: tuple[InputPart, ...] = ()
+    colour: str | None = None
 
 
 @dataclass

@@ -90,6 +90,36 @@ class Axis:
     nearest: str | None = None
 
 
+def half_pixel(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    """Start and step where the edges of both images coincide."""
+    return 1 / (2 * scale) - Fraction(1, 2), 1 / scale
+
+
+def align_corners(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    """Start and step where the middles of the corner pixels coincide."""
+    return Fraction(0), Fraction(n - 1, max(size - 1, 1))
+
+
+def _pytorch(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    return half_pixel(scale, n, size) if size > 1 else (Fraction(0), 1 / scale)
+
+
+def _symmetric(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    start, step = half_pixel(scale, n, size)
+    return start + Fraction(n, 2) * (1 - size / (scale * n)), step
+
+
+#: Where the first of ``size`` outputs lies, and how far apart outputs are, in samples of an input
+#: of ``n`` that is scaled; by ONNX's names.
+PLACES: dict[str, Callable[[Fraction, int, int], tuple[Fraction, Fraction]]] = {
+    "half_pixel": half_pixel,
+    "pytorch_half_pixel": _pytorch,
+    "half_pixel_symmetric": _symmetric,
+    "asymmetric": lambda scale, n, size: (Fraction(0), 1 / scale),
+    "align_corners": align_corners,
+}
+
+
 @lru_cache(maxsize=64)
 def weights(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The samples that each output is made of, and their weights: (outputs, taps) each.

@@ -26,6 +26,7 @@ import numpy as np
 from winogen.common.errors import ProgramError, WinogenError, one_line
 from winogen.common.files import write_atomically
 from winogen.common.text import printable
+from winogen.network.colour import COLOURS
 from winogen.network.graph import InputPart, InputSpec, Shape
 from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
 from winogen.program.check import check_stream
@@ -301,6 +302,8 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     spec["parts"] = _parts(spec["parts"], spec["shape"][0])
     if spec["kind"] not in ("latent", "image") or spec["distribution"] not in ("normal", "uniform"):
         raise ProgramError("its input is of an unknown kind")
+    if spec.get("colour") not in (None, *COLOURS):
+        raise ProgramError("its input is of an unknown colour space")
     layers = [
         LayerInfo(
             _name(layer["name"]),

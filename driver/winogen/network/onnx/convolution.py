@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
-from winogen.network.onnx.build import MAX_SPARSE, Builder
+from winogen.network import filters
+from winogen.network.onnx.build import Builder
 from winogen.network.onnx.operators import Handler, Inputs, Operator, data, weights
 from winogen.network.onnx.pointwise import per_channel
 from winogen.network.onnx.read import Op
@@ -109,37 +110,12 @@ def _filter(op: Op, inputs: Inputs, channels: int, transposed: bool) -> tuple[ND
 def _dilated(op: Op, weight: NDArray) -> NDArray:
     """A dilated kernel with the zeros between its taps written out; they cost no multiplies."""
     dilations = _pair(op, "dilations", (1, 1), 1)
-    kernel = weight.shape[2:]
-    whole = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
-    if tuple(whole) == kernel:
-        return weight
-    size = math.prod(weight.shape[:2]) * math.prod(whole)
-    if max(whole) > MAX_GEOMETRY or size > MAX_SPARSE:
-        raise UnsupportedLayerError(
-            f"{op.where}: its dilations of {dilations[0]} x {dilations[1]} would be a kernel of "
-            f"{whole[0]} x {whole[1]} and {size:,} weights, the limit is {MAX_SPARSE:,}; use a "
-            "smaller dilation, or a stride, instead"
-        )
-    out = np.zeros((*weight.shape[:2], *whole), weight.dtype)
-    out[:, :, :: dilations[0], :: dilations[1]] = weight
-    return out
+    return filters.dilated(op.where, weight, dilations)
 
 
 def _dense(op: Op, weight: NDArray, group: int) -> NDArray:
     """A grouped weight with the zeros between groups written out; most of them cost nothing."""
-    if group == 1:
-        return weight
-    if weight.size * group > MAX_SPARSE:
-        raise UnsupportedLayerError(
-            f"{op.where}: its {group} groups would be a dense layer of {weight.size * group:,} "
-            f"weights, the limit is {MAX_SPARSE:,}; use fewer groups"
-        )
-    first, second = weight.shape[0] // group, weight.shape[1]
-    dense = np.zeros((weight.shape[0], second * group, *weight.shape[2:]), weight.dtype)
-    for g in range(group):
-        rows = slice(g * first, (g + 1) * first)
-        dense[rows, g * second : (g + 1) * second] = weight[rows]
-    return dense
+    return filters.dense(op.where, weight, group)
 
 
 def _bias(op: Op, inputs: Inputs, channels: int) -> dict[str, NDArray]:
