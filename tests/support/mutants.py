@@ -71,6 +71,11 @@ OVERLAY = "tests/flows/test_overlay_build.py"
 STREAM = "tests/unit/doctor/test_stream.py"
 UNITS = "tests/rtl/units"
 ENDS = "tests/unit/compiler/test_ends.py"
+HOST_OPS = "tests/unit/program/test_host_ops.py"
+HOST_FILE = "tests/unit/program/test_host_file.py"
+HOST = "tests/devices/test_host_layers.py"
+HOST_QUALITY = "tests/unit/compiler/test_host_quality.py"
+HOST_ONNX = "tests/unit/network/onnx/test_host_operators.py"
 CHECK = f"{UNITS}/test_wg_control.py::test_descriptor_check_agrees_with_python[packed]"
 CONTROL = f"{UNITS}/test_wg_control.py::test_registers_control_fetch_and_issue"
 READER = f"{UNITS}/test_wg_axi.py::test_reader[4]"
@@ -1158,6 +1163,115 @@ PYTHON = (
         "doctor: latency counts for the fetch alone", "doctor/speed.py",
         "(_cycles(bench, one) - small) / requests", "(_cycles(bench, one) - small)",
         (f"{MEASURING}::test_memory_that_answers_later",),
+    ),
+    # Host layers
+    Mutant(
+        "host: a root is rounded down", "program/host_ops.py",
+        "math.isqrt((variance << (2 * _ROOT_BITS)) - 1) + 1",
+        "math.isqrt(variance << (2 * _ROOT_BITS))",
+        (f"{HOST_OPS}::test_no_value_is_beyond_the_bound",),
+    ),
+    Mutant(
+        "host: too many fraction bits are taken", "program/host_ops.py",
+        "if self.fraction > fraction_bits(n, 16):", "if False:",
+        (f"{HOST_OPS}::test_what_is_not_possible",),
+    ),
+    Mutant(
+        "host: an even surface is a little off", "program/host_ops.py",
+        "+= (1 << bits) - whole.sum(axis=1)", "+= 0",
+        (f"{HOST_OPS}::test_an_even_surface_stays_what_it_is",),
+    ),
+    Mutant(
+        "host: a window takes one sample too many", "network/sampling.py",
+        "np.minimum(starts + w, n) - 1", "np.minimum(starts + w, n - 1)",
+        (f"{HOST_OPS}::test_max_pool",),
+    ),
+    Mutant(
+        "host: a fraction without a denominator is read", "program/host_file.py",
+        "if below < 1:", "if False:", (f"{HOST_FILE}::test_what_is_said",),
+    ),
+    Mutant(
+        "host: values of no size are read", "program/host_file.py",
+        "if min(map(min, shapes)) < 1:", "if False:",
+        (f"{HOST_FILE}::test_sources_that_are_nothing_but_edges",),
+    ),
+    Mutant(
+        "host: an output in memory is not the layer's", "program/file.py",
+        "[layer.output for layer in program.layers],\n            entry.batch",
+        "[*(layer.output for layer in program.layers[:-1]), program.stored_shape],\n"
+        "            entry.batch",
+        (f"{HOST_FILE}::test_channels_of_pixels_that_are_none",),
+    ),
+    Mutant(
+        "host: only files are checked", "runtime/runner.py",
+        "check_steps( stream.host,", "(lambda *a: None)( stream.host,",
+        (f"{HOST_FILE}::test_the_runtime_looks_at_the_memory_that_there_is",),
+    ),
+    Mutant(
+        "host: what is beside a target is flushed away", "runtime/runner.py",
+        "in {place.segment for place in step.places()}", "in {p.segment for p in step.sources}",
+        (f"{HOST}::test_networks",),
+    ),
+    Mutant(
+        "host: what it computed is not flushed", "runtime/runner.py",
+        "memory[step.target.segment].flush()", "pass", (f"{HOST}::test_networks",),
+    ),
+    Mutant(
+        "host: a run goes on that was stopped", "runtime/runner.py",
+        "if self._stopped(job):\n                    raise", "if False:\n                    raise",
+        (f"{HOST}::test_a_generator_that_is_closed_between_two_pieces",),
+    ),
+    Mutant(
+        "host: instructions are counted from their piece", "runtime/runner.py",
+        "first + index", "index",
+        (f"{HOST}::test_a_later_piece_that_hangs_is_told_by_its_instruction_and_layer",),
+    ),
+    Mutant(
+        "host: lanes without a channel are left", "program/host_layers.py",
+        "words[..., len(part) :] = 0", "pass",
+        (f"{HOST_FILE}::test_lanes_without_a_channel_are_zero",),
+    ),
+    Mutant(
+        "host: a piece knows what the last one had on chip", "compiler/schedule.py",
+        "HostStep(number, len(self.instructions), sources, target))\n        self._forget()",
+        "HostStep(number, len(self.instructions), sources, target))",
+        (f"{HOST}::test_networks",),
+    ),
+    Mutant(
+        "host: a profile's pieces begin at the same time", "profiling/runs.py",
+        "np.concatenate([[0], np.cumsum(cycles)])", "np.zeros(1 + len(cycles), np.int64)",
+        (f"{HOST}::test_a_profile_of_several_pieces",),
+    ),
+    Mutant(
+        "host: windows have the constants of another size", "compiler/options.py",
+        "and sized is not None:", "and sized is self:",
+        (f"{HOST}::test_windows_are_refused",),
+    ),
+    Mutant(
+        "host: a traced layer reads where the others are", "quality/layer_outputs.py",
+        "place.offset + starts[source] - places[source].start", "place.offset",
+        (f"{HOST}::test_every_layer_of_a_traced_program",),
+    ),
+    Mutant(
+        "quantise: a curve that has no end is a warning", "compiler/quantise.py",
+        "np.clip(np.nan_to_num(block.curve(x), nan=0.0), -1e30, 1e30)",
+        "np.nan_to_num(block.curve(x), nan=0.0)",
+        (f"{HOST_QUALITY}::test_functions_of_sigmoids",),
+    ),
+    Mutant(
+        "quantise: a gain after a pool has the pool's step", "compiler/scales.py",
+        "np.all(block.weight == 1) and", "",
+        (f"{HOST_QUALITY}::test_what_only_picks_values_and_a_gain_after_it",),
+    ),
+    Mutant(
+        "onnx: groups and pixels are one dimension", "onnx/normalisation.py",
+        "if 0 < f.stride < area < f.size * f.stride and", "if False and",
+        (f"{HOST_ONNX}::test_group_norm_as_pytorch_exports_it",),
+    ),
+    Mutant(
+        "onnx: older models take other samples", "onnx/read.py",
+        "_resize_as_before(proto)\n", "\n",
+        (f"{HOST_ONNX}::test_interpolation_before_it_was_told_how",),
     ),
 )  # fmt: skip
 

@@ -172,7 +172,7 @@ def _table(
         elif block.function == "sigmoid":
             y = 1 / (1 + np.exp(-x))
         elif block.curve is not None:
-            y = np.nan_to_num(block.curve(x), nan=0.0)
+            y = np.clip(np.nan_to_num(block.curve(x), nan=0.0), -1e30, 1e30)
         else:
             assert bounds is not None
             y = np.clip(x, *bounds)

@@ -61,7 +61,8 @@ def _meeting(block: Block) -> list[tuple[str, ...]]:
     """
     if block.host is None:
         return [block.sources]
-    if block.host.keeps_scale and not block.function and block.step is None:
+    plain = np.all(block.weight == 1) and not np.any(block.bias) and np.all(abs(block.slope) <= 1)
+    if block.host.keeps_scale and plain and not block.function and block.step is None:
         return [(*block.sources, block.name)]
     return block.host.operands(block.sources)
 

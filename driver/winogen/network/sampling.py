@@ -48,7 +48,7 @@ def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray
     sizes = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
     for axis, out, w, s, before in zip((2, 3), sizes, window, stride, pad[::2]):
         n = x.shape[axis]
-        starts = np.arange(out) * s - before
+        starts = np.arange(out, dtype=np.int64) * s - before
         first, last = np.maximum(starts, 0), np.minimum(starts + w, n) - 1
         largest = np.take(x, first, axis=axis)
         for tap in range(1, min(w, n)):

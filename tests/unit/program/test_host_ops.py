@@ -312,6 +312,7 @@ AXES = [
     Axis(5, 10, Fraction(-1, 4), Fraction(1, 2), Fraction(-3, 4)),
     Axis(5, 7, Fraction(-1, 7), Fraction(5, 7), Fraction(-1, 2), True),
     Axis(2, 11, Fraction(-9, 22), Fraction(2, 11), Fraction(-3, 4), True),
+    Axis(9, 23, Fraction(-7, 23), Fraction(9, 23), Fraction(-3, 4)),  # its weights round unevenly
 ]
 
 

@@ -7,6 +7,7 @@ evaluated at some numbers and held against functions with a name, for people.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,8 +76,11 @@ class _Finder:
             for name, value in constants.items()
             if value.size == 1 and np.issubdtype(value.dtype, np.number)
         }
+        self._readers: dict[str, set[str]] = defaultdict(set)
         for op in ops:
             self._scalar(op)
+            for name in op.inputs:
+                self._readers[name].add(op.outputs[0])
 
     def _scalar(self, op: Op) -> None:
         """Note the result of a node whose inputs are all known numbers."""
@@ -93,33 +97,47 @@ class _Finder:
         return {i for i in op.inputs if i and i not in self._scalars}
 
     def ending_at(self, end: Op) -> Composite | None:
-        """The smallest function that ends with this node and needs a table."""
+        """The function that ends with this node and needs a table.
+
+        The largest one with a name, or else the largest; but the smallest where the value that goes
+        into it is read by others too.
+        """
         if end.type not in ELEMENTWISE or end.outputs[0] in self._scalars:
             return None
         region, frontier = [end], self._sources(end)
         odd = self._is_odd(end)
+        best: Composite | None = None
         while frontier and len(region) <= MAX_NODES:
             if len(frontier) == 1 and odd and len(region) > 1:
                 (entry,) = frontier
                 function = self._function(region, entry)
                 if function is not None:
-                    return Composite(function, entry, end.outputs[0], tuple(reversed(region)))
+                    nodes = tuple(sorted(region, key=lambda op: self._made[op.outputs[0]][0]))
+                    made = Composite(function, entry, end.outputs[0], nodes)
+                    if best is None or function.name in _NAMED or best.function.name not in _NAMED:
+                        best = made
+                    if not self._read_within(entry, region):
+                        return best
             at, op = max(
                 (self._made.get(name, (-1, end)) for name in frontier), key=lambda made: made[0]
             )
             if at < 0 or op.type not in ELEMENTWISE or not op.inputs:
-                return None
+                return best
             region.append(op)
             odd = odd or self._is_odd(op)
             frontier = (frontier - {op.outputs[0]}) | self._sources(op)
-        return None
+        return best
+
+    def _read_within(self, name: str, region: Sequence[Op]) -> bool:
+        """Whether nobody but the nodes of a region reads a value."""
+        return self._readers[name] <= {op.outputs[0] for op in region}
 
     def _is_odd(self, op: Op) -> bool:
         """Whether no layer but a table can do what the node does."""
         if op.type in ("Mul", "Div"):
             by_itself = op.type == "Div" and op.inputs[0] in self._scalars
             return by_itself or len([i for i in op.inputs if i not in self._scalars]) > 1
-        return op.type in TABULATED or op.type in ("Pow", "Sigmoid", "Tanh")
+        return op.type in TABULATED or op.type == "Pow"
 
     def _function(self, region: Sequence[Op], entry: str) -> Function | None:
         numbers: dict[str, int | float] = {entry: ARGUMENT}

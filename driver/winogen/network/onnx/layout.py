@@ -441,8 +441,9 @@ OPERATORS: dict[str, Operator] = {
     "Tile": Operator(_tile, "repeating each pixel, as frameworks write nearest upsampling"),
     "Expand": Operator(_expand, "as Tile"),
     "Pad": Operator(_pad, "zeros around rows and columns: joined to the convolution after it, "
-                    "otherwise a layer of its own; another constant as zeros between two affines"),
+                    "otherwise a layer of its own; another constant as zeros between two affines; "
+                    "reflect and edge: by the processor, between two runs of the accelerator"),
     "Resize": Operator(_resize, "what repeats every pixel a whole number of times: folded into "
                        "the convolution after it; what takes every n-th: a strided convolution of "
-                       "ones"),
+                       "ones; linear and cubic: by the processor, between two runs"),
 }  # fmt: skip

@@ -131,6 +131,7 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
     if opset < OLDEST_OPSET:
         _check_embedded(proto, f"the model uses opset {opset}")
         proto = _parsed(converted(proto.SerializeToString(), opset, OLDEST_OPSET))
+        _resize_as_before(proto)
         notes += (
             f"the model uses opset {opset}; onnx's version converter made it opset {OLDEST_OPSET}",
         )
@@ -275,6 +276,26 @@ def _shape(info: Any) -> tuple[int | None, ...]:
     return tuple(dims)
 
 
+def _resize_as_before(proto: onnx.ModelProto) -> None:
+    """Have a converted Resize or Upsample take the samples that it took: onnx's converter forgets.
+
+    Before opset 11 there was no attribute for it; the first sample of both sides was the same.
+    """
+    for node in proto.graph.node:
+        if node.op_type == "Resize" and node.domain in _DOMAINS:
+            given = {attribute.name for attribute in node.attribute}
+            for name, value in (
+                ("coordinate_transformation_mode", "asymmetric"),
+                ("nearest_mode", "floor"),
+            ):
+                if name not in given:
+                    node.attribute.append(helper.make_attribute(name, value))
+
+
+#: Operators that a later opset has replaced, and that are run all the same.
+_STILL_RUN = ("GroupNormalization",)
+
+
 def _op(node: onnx.NodeProto, index: int, opset: int, folder: Path | None) -> Op:
     label = node.name or next((o for o in node.output if o), f"#{index}")
     where = f"node '{shown(label)}' ({shown(node.op_type)})"
@@ -289,7 +310,7 @@ def _op(node: onnx.NodeProto, index: int, opset: int, folder: Path | None) -> Op
         schema = defs.get_schema(node.op_type, opset, "")
     except defs.SchemaError:
         raise ModelError(f"{where}: opset {opset} has no such operator") from None
-    if schema.deprecated:
+    if schema.deprecated and node.op_type not in _STILL_RUN:
         raise ModelError(f"{where}: opset {opset} has no such operator any more")
     if not schema.min_input <= len(node.input) <= schema.max_input:
         raise ModelError(

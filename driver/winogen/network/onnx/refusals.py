@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-_RUNTIME_STATISTICS = (
-    "its statistics are taken from each image while it runs, and cannot be folded into weights; "
-    "train with batch normalization, which is free, or without normalization"
+_NEIGHBOURS = (
+    "it divides by what is in some channels beside each; use batch normalization, which is free, "
+    "or a normalization over all pixels or all channels"
 )
-_FUNCTION = (
-    "the accelerator's activations are ReLU, LeakyReLU, PReLU, clamps, and tanh and sigmoid; "
-    "replace it by LeakyReLU or PReLU and fine-tune"
+_SEVERAL = (
+    "it looks at several values at once, and activations are functions of one; use Sigmoid, or end "
+    "the network before it"
 )
 _QUANTISED = (
     "winogen quantises networks itself; export the float model before quantisation and give "
@@ -16,10 +16,10 @@ _QUANTISED = (
 )
 _CONTROL = "there is no control flow on the accelerator; export the model without it"
 _PRODUCT = (
-    "the accelerator multiplies by weights only, not one activation by another; use convolutions "
-    "and linear layers, and Add or Concat where values meet"
+    "no layer adds up products of activations; use convolutions and linear layers, and Add, Mul or "
+    "Concat where values meet"
 )
-_POOL = "replace it by a convolution with a stride"
+_POOL = "replace it by AveragePool, MaxPool or a convolution with a stride"
 _ROUNDING = (
     "there is no rounding between layers; end the network before it (onnx.utils.extract_model), "
     "winogen itself writes pictures of whole pixels"
@@ -34,17 +34,8 @@ _REDUCE = (
 )
 
 _REFUSALS: dict[str, str] = {
-    **dict.fromkeys(
-        ("LRN",),
-        _RUNTIME_STATISTICS,
-    ),
-    **dict.fromkeys(
-        (
-            "Softmax",
-            "LogSoftmax",
-        ),
-        _FUNCTION,
-    ),
+    "LRN": _NEIGHBOURS,
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _SEVERAL),
     **dict.fromkeys(
         (
             "QuantizeLinear",
@@ -58,7 +49,6 @@ _REFUSALS: dict[str, str] = {
         _QUANTISED,
     ),
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap", "Optional"), _CONTROL),
-    **dict.fromkeys(("Hardmax",), _FUNCTION),
     **dict.fromkeys(("Ceil", "Floor", "Mod", "Round"), _ROUNDING),
     **dict.fromkeys(
         (

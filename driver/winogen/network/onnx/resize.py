@@ -182,7 +182,8 @@ def _sources(
     if size > 1 << 20:
         raise ModelError(f"{op.where}: its output of {size} samples a line is too large")
     mode = op.attrs.get("coordinate_transformation_mode", "half_pixel")
-    i = np.arange(size, dtype=np.float64)
+    # In float32, as runtimes do: i divided by a third is 3 i.
+    i, scale = np.arange(size, dtype=np.float32), float(np.float32(scale))
     if mode == "asymmetric":
         x = i / scale
     elif mode == "half_pixel" or (mode == "pytorch_half_pixel" and size > 1):

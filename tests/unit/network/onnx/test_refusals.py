@@ -213,7 +213,7 @@ def test_a_cycle():
 
 def test_names_that_cannot_be_shown():
     net = Net()
-    x = net.node("Elu", "z", name="a\nb\x1b[31m" + "n" * 9999)
+    x = net.node("LRN", "z", size=3, name="a\nb\x1b[31m" + "n" * 9999)
     assert "node 'a?b?[31m" in refused(net, x)
 
 
@@ -332,28 +332,32 @@ def test_weights_with_nan():
 @pytest.mark.parametrize(
     ("op", "attrs", "part"),
     [
-        ("Resize", {"mode": "linear"}, "interpolates (linear)"),
+        ("Resize", {"mode": "linear", "antialias": 1}, "interpolates with antialias"),
         ("Resize", {"nearest_mode": "ceil"}, "do not repeat"),
-        ("Pad", {"mode": "reflect"}, "use zero padding"),
+        ("Pad", {"mode": "wrap"}, "use constant, reflect or edge"),
         ("DepthToSpace", {"blocksize": 3}, "do not make blocks"),
         ("SpaceToDepth", {"blocksize": 4}, "do not make blocks"),
         ("Transpose", {"perm": [0, 1, 3, 2]}, "in an order that no layer can produce"),
         ("Transpose", {"perm": [0, 1, 1, 2]}, "perm"),
         ("Concat", {"axis": 2}, "only channels"),
-        ("InstanceNormalization", {}, "batch normalization"),
+        ("LpNormalization", {"axis": 0}, "normalise over rows, columns and channels only"),
         ("AveragePool", {"kernel_shape": [3, 3], "pads": [1] * 4}, "count_include_pad=1"),
-        ("MaxPool", {"kernel_shape": [2, 2]}, "convolution with a stride"),
-        ("Mul", {}, "weights only"),
+        ("MaxPool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, "use a stride"),
+        ("LpPool", {"kernel_shape": [2, 2]}, "convolution with a stride"),
+        ("Softmax", {"axis": 1}, "functions of one"),
+        ("LRN", {"size": 3}, "batch normalization, which is free"),
     ],
 )
 def test_operators_that_cannot_run(op, attrs, part):
-    net = Net()
+    net = Net(opset=19)
     inputs = {
-        "Resize": ["z", "", net.const([1, 1, 2, 2])],
+        "Resize": [
+            "z",
+            "",
+            net.const([1, 1, 0.5, 0.5] if attrs.get("antialias") else [1, 1, 2, 2]),
+        ],
         "Pad": ["z", net.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64)],
         "Concat": ["z", "z"],
-        "Mul": ["z", "z"],
-        "InstanceNormalization": ["z", net.const([1] * 4), net.const([0] * 4)],
     }.get(op, ["z"])
     x = net.node(op, *inputs, name="/net/bad", **attrs)
     x = net.node("Conv", x, net.weight(2, 8 if op == "Concat" else 4, 1, 1))
