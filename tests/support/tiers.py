@@ -68,6 +68,8 @@ SLOW = {
         "processes, 3 s",
     "unit/doctor/test_first_day.py::test_a_sound_board_passes": "every check, 2 s",
     "unit/fpga/test_explore.py::test_16_bits_are_not_multiplied_in_pairs": "a search, 2 s",
+    "unit/network/onnx/test_families.py::test_what_runs": "a hundred networks, one second each",
+    "unit/network/onnx/test_families.py::test_16_bits": "forty networks, one second each",
     "unit/network/onnx/test_world.py::test_a_constant_of_the_batchs_size": "10 s",
     "unit/network/onnx/test_refusals.py::test_damaged_files": "a process, 6 s",
     "unit/network/onnx/test_importer.py::test_onnx_node_tests_pass_or_are_refused_as_documented":
