@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def keras_acgan() -> keras.Model:
     """The embedding of an integer label, times the noise."""
     z = layers.Input((8,), name="noise")
     label = layers.Input((1,), dtype="int32", name="label")
-    cls = layers.Flatten()(layers.Embedding(CLASSES, 8)(label))
+    cls = layers.Flatten()(layers.Embedding(CLASSES, 8, "glorot_normal")(label))
     x = layers.Dense(4 * 4 * 6, activation="relu")(layers.multiply([z, cls]))
     x = layers.UpSampling2D()(layers.Reshape((4, 4, 6))(x))
     x = layers.Conv2D(6, 5, padding="same", activation="relu")(x)
@@ -256,6 +257,8 @@ def keras_wave_unet() -> keras.Model:
 
 def main() -> None:
     for seed, (family, opset, make) in enumerate(MODELS):
+        if len(sys.argv) > 1 and not make.__name__.startswith(tuple(sys.argv[1:])):
+            continue
         keras.utils.set_random_seed(seed)
         rng = tf.random.Generator.from_seed(seed)
         model = make()

@@ -6,6 +6,7 @@ What is expected of each file is in tests/data/onnx_families/outcomes.yaml.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,24 @@ OUTCOMES = outcomes()
 UPDATE = "PYTHONPATH=driver:tests python tests/support/onnx_families.py"
 #: No 8-bit network is worse than this.
 FLOOR = 20
-#: What is wrong with a file that runs.
-FAULTS = {"ugatit_decoder-torchscript-16": "a table overflows where a norm's deviation is 0"}
+OVERFLOW = "a table of reciprocals overflows"
+CUT = "latents beside an image are cut to its range"
+#: Files that must run and do not yet, by the bits of the network, and why.
+FAULTS = {
+    8: {
+        "keras_stylegan-tf2onnx-13": OVERFLOW,
+        "stylegan2_noise_given-torchscript-17": OVERFLOW,
+        "stylegan2_per_sample-torchscript-17": OVERFLOW,
+        "stylegan2_scaled-torchscript-15": OVERFLOW,
+        "stylegan2_truncation-dynamo-18": OVERFLOW,
+        "ugatit_decoder-torchscript-16": OVERFLOW,
+    },
+    16: {
+        "film-dynamo-18": CUT,
+        "stylegan2_noise_given-torchscript-17": CUT,
+        "stylegan2_per_sample-torchscript-17": OVERFLOW,
+    },
+}
 RUNNING = [path for path in FILES if isinstance(OUTCOMES.get(path.stem), int)]
 REFUSED = [path for path in FILES if isinstance(OUTCOMES.get(path.stem), str)]
 #: The smallest file of each family, for the quick tier.
@@ -39,11 +56,28 @@ SMALLEST = [
     min((path for path in RUNNING if family(path) == name), key=lambda path: path.stat().st_size)
     for name in sorted({family(path) for path in RUNNING})
 ]
+THIRD = [
+    path
+    for i, path in enumerate(RUNNING)
+    if i % 3 == 0 or family(path) == "conditional generators" or "given" in path.stem
+]
+
+
+def cases(paths: list[Path], bits: int = 8) -> list[Any]:
+    """Parameters of a test; those that are known to fail are told when they no longer do."""
+    return [
+        pytest.param(
+            path,
+            id=path.stem,
+            marks=[pytest.mark.xfail(reason=FAULTS[bits][path.stem], strict=True)]
+            if path.stem in FAULTS[bits]
+            else [],
+        )
+        for path in paths
+    ]
 
 
 def runs(path: Path) -> None:
-    if path.stem in FAULTS:
-        pytest.xfail(FAULTS[path.stem])
     if int(path.stem.rsplit("-", 1)[1]) > onnx.defs.onnx_opset_version():
         pytest.skip(f"onnx {onnx.__version__} does not know its opset yet")
     try:
@@ -55,22 +89,19 @@ def runs(path: Path) -> None:
     assert abs(found - OUTCOMES[path.stem]) < 1.5, f"{UPDATE} --measure {path.stem}"
 
 
-@pytest.mark.parametrize("path", SMALLEST, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", cases(SMALLEST))
 def test_one_of_each_family(path):
     runs(path)
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in RUNNING if path not in SMALLEST], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", cases([path for path in RUNNING if path not in SMALLEST]))
 def test_what_runs(path):
     runs(path)
 
 
-@pytest.mark.parametrize("path", FILES[::3], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", cases(THIRD, 16))
 def test_16_bits(path):
-    if path in REFUSED:
-        pytest.skip("it is refused")
+    """A third of them, and all of several inputs."""
     assert decibels(path, 16) > max(50, OUTCOMES[path.stem] + 6)
 
 
