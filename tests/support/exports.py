@@ -125,7 +125,8 @@ def _write(net: Export, path: Path) -> None:
                 if tensors.get(key) is not None and tensors[key].ndim == 1:
                     tensors[key].data.normal_(0, 0.3)
     kind = torch.float16 if net.half else torch.float32
-    module = module.to(kind)
+    if net.half:
+        module = module.half()
     count = net.batch or 2
     values = tuple(
         torch.arange(count) % CLASSES if shape == "labels" else torch.randn(count, *shape).to(kind)
