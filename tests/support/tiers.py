@@ -80,6 +80,8 @@ SLOW = {
     "unit/fpga/test_explore.py::test_both_numbers_of_products_are_tried_whatever_the_board_has":
         "a search, 3 s",
     "unit/network/test_definition_layers.py::test_a_network_of_all_of_it_runs": "compiles, 2 s",
+    "unit/network/onnx/test_families.py::test_what_runs": "a hundred networks, one second each",
+    "unit/network/onnx/test_families.py::test_16_bits": "forty networks, one second each",
     "unit/network/onnx/test_world.py::test_a_constant_of_the_batchs_size": "10 s",
     "unit/network/onnx/test_refusals.py::test_damaged_files": "a process, 6 s",
     "unit/network/onnx/test_importer.py::test_onnx_node_tests_pass_or_are_refused_as_documented":
