@@ -64,15 +64,15 @@ def speed_summary(program: Program, stream: StreamInfo) -> str:
     )
     if not predicted.host_s:
         return (
-            f"predicted: {predicted.accelerator:,.0f} images/s on {board.name}, {cycles}; the "
+            f"predicted: {rate(predicted.accelerator)} images/s on {board.name}, {cycles}; the "
             "processor's part is not known"
         )
     costs = "measured" if predicted.measured else "estimated"
     return (
-        f"predicted: {predicted.overlapped:,.0f} images/s on {board.name} while batches follow "
-        f"each other, {predicted.alone:,.0f} for one batch\n"
+        f"predicted: {rate(predicted.overlapped)} images/s on {board.name} while batches follow "
+        f"each other, {rate(predicted.alone)} for one batch\n"
         f"a batch:   {1e3 * predicted.accelerator_s:,.2f} ms accelerator ({cycles}; "
-        f"{predicted.accelerator:,.0f} images/s), {1e3 * predicted.host_s:,.2f} ms processor "
+        f"{rate(predicted.accelerator)} images/s), {1e3 * predicted.host_s:,.2f} ms processor "
         f"({costs}{_of_layers(program, predicted)})"
     )
 
@@ -85,6 +85,11 @@ def _of_layers(program: Program, predicted: Speed) -> str:
         f"; {1e3 * predicted.layers_s:,.2f} ms of it for {len(program.host)} layers between runs "
         "of the accelerator, which waits for them"
     )
+
+
+def rate(images_per_second: float) -> str:
+    """Images a second; those of slow networks with two digits behind the point."""
+    return f"{images_per_second:,.{0 if images_per_second >= 20 else 2}f}"
 
 
 def quality_table(quality: Quality) -> str:
