@@ -55,9 +55,9 @@ CI_NETWORKS = 20
 LONG_NETWORKS = 320
 
 
-#: Sweeps of sizes. Under stalls they are long: the logic has the same sizes without them, and
-#: stalls in every layer and mode.
-SWEEPS = ("test_every_deconvolution", "test_odd_sizes", "test_batches",
+#: Sweeps of sizes and modes. Under stalls they are long: the logic has the same ones without them,
+#: and stalls in every layer and in random networks of every mode.
+SWEEPS = ("test_every_deconvolution", "test_odd_sizes", "test_batches", "test_every_mode",
           "test_channels_that_do_not_fill_a_block")  # fmt: skip
 
 

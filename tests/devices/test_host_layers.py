@@ -31,7 +31,7 @@ from winogen.compiler.compile import Compiled, compile_graph
 from winogen.compiler.integers import integer_activations, run_integer
 from winogen.network.graph import Graph
 from winogen.profiling import trace
-from winogen.program import host_layers
+from winogen.program import host_memory
 from winogen.quality.layer_outputs import run_layers, traced
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import emulated_device
@@ -197,7 +197,7 @@ def test_a_check_finds_memory_between_the_layers_that_does_not_keep(monkeypatch)
         if len(calls) == 8:  # in the second of two runs
             held = memory[step.sources[0].segment]
             held[step.sources[0].offset] ^= 1 << 6
-        host_layers.compute(step, layer, batch, width, memory)
+        host_memory.compute(step, layer, batch, width, memory)
 
     monkeypatch.setattr("winogen.runtime.runner.compute", compute)
     with (
@@ -228,7 +228,7 @@ def broken(made: Compiled, monkeypatch: pytest.MonkeyPatch, error: type | None =
             if error is not None:
                 raise error
             strike[0]()
-        host_layers.compute(step, *arguments)
+        host_memory.compute(step, *arguments)
 
     strike = [lambda: None]
     monkeypatch.setattr("winogen.runtime.runner.compute", compute)

@@ -43,7 +43,11 @@ def test_emulators(device, **case):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
-@pytest.mark.parametrize("device", ["rtl", "rtl-stalls"])
+@pytest.mark.parametrize(
+    # Those of the conformance suite run under stalls too: another ten with them are long.
+    "device",
+    ["rtl", pytest.param("rtl-stalls", marks=pytest.mark.long)],
+)
 @examples(10)
 @on(("tiny", 8), ("pynq-z2", 8), ("tiny", 16))  # 16 bits of the whole array take long to build
 def test_the_logic_rtl(device, **case):

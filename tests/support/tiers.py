@@ -23,6 +23,7 @@ SLOW = {
     "devices/test_host_layers.py::test_random_networks": "5 s; every layer is in others",
     "devices/test_host_layers.py::test_random_traced_programs": "4 s",
     "devices/test_left_behind.py": "processes that are killed, 15 s",
+    "devices/test_overlay.py::test_processes_may_write_the_same_overlay_at_once": "processes, 4 s",
     "devices/test_random_networks.py::test_emulators": "11 s; every layer and mode is in it",
     "devices/test_simulation_end.py": "processes, 3 s",
     "devices/test_soft_errors.py::test_what_changes_between_runs_is_written_again": "4 s",
@@ -36,6 +37,7 @@ SLOW = {
     "repository/test_lint.py::test_the_top_level_of_the_open_flow_is_clean": "likewise",
     "repository/test_lint.py::test_yosys_elaborates_the_core_and_finds_no_problem": "likewise",
     "repository/test_signs.py::test_no_sign_hangs_on_a_cast": "the whole core twice",
+    "repository/test_slang.py::test_no_warning_is_off_for_nothing": "slang for each option, 3 s",
     "repository/test_strategies.py::test_a_network_that_fails_shrinks_to_the_layer_that_does":
         "shrinking, 4 s",
     "unit/cli/test_completion.py": "processes, 4 s",
@@ -44,6 +46,12 @@ SLOW = {
     "unit/compilation/test_check.py::test_what_does_not_fit_is_said_for_each_board":
         "large layers, 3 s",
     "unit/cli/test_streams.py::test_what_is_printed_does_not_get_into_a_file": "processes, 3 s",
+    "unit/cli/test_commands.py::test_as_a_process": "a process, 3 s",
+    "unit/cli/test_streams.py::test_closed_streams": "processes, 3 s",
+    "unit/common/test_files.py::test_standard_output_goes_on": "processes, 3 s",
+    "unit/common/test_folders.py::test_a_working_directory_that_is_gone": "processes, 3 s",
+    "unit/common/test_folders.py::test_the_command_says_it_in_a_line_and_leaves_nothing":
+        "processes, 4 s",
     "unit/common/test_pynq_library.py::test_one_sentence": "nine processes, 7 s",
     "unit/compilation/test_compile.py::test_python_and_the_command_write_the_same_bytes": "4 s",
     "unit/compiler/test_ends.py::test_only_auto_folds": "large layers, 2 s",
@@ -66,16 +74,23 @@ SLOW = {
     "unit/compiler/test_schedule.py::test_the_zoo": "large networks, 40 s",
     "unit/cli/test_waits.py::test_a_signal_ends_it_in_good_order": "two processes",
     "unit/cost/test_simulate.py::test_speed_up_where_compute_is_the_limit": "4 s",
+    "unit/cost/test_simulate.py::test_automatic_mode_is_the_fastest": "every mode, 3 s",
     "unit/doctor/test_doctor.py::test_a_board_that_winogen_does_not_know": "every check, 5 s",
     "unit/doctor/test_doctor.py::test_a_stream_that_never_ends_is_given_up": "waits, 10 s",
     "unit/doctor/test_first_day.py::test_a_bus_that_nobody_answers_on_ends_a_check_and_not_doctor":
         "processes, 3 s",
     "unit/doctor/test_first_day.py::test_a_sound_board_passes": "every check, 2 s",
     "unit/fpga/test_explore.py::test_16_bits_are_not_multiplied_in_pairs": "a search, 2 s",
+    "unit/fpga/test_explore.py::test_both_numbers_of_products_are_tried_whatever_the_board_has":
+        "a search, 3 s",
+    "unit/network/test_definition_layers.py::test_a_network_of_all_of_it_runs": "compiles, 2 s",
+    "unit/network/onnx/test_families.py::test_what_runs": "a hundred networks, one second each",
+    "unit/network/onnx/test_families.py::test_16_bits": "forty networks, one second each",
     "unit/network/onnx/test_world.py::test_a_constant_of_the_batchs_size": "10 s",
     "unit/network/onnx/test_refusals.py::test_damaged_files": "a process, 6 s",
     "unit/network/onnx/test_importer.py::test_onnx_node_tests_pass_or_are_refused_as_documented":
         "hundreds of models, 6 s",
+    "unit/reports/test_page.py::test_any_network_makes_a_page": "random networks, 2 s",
     "unit/runtime/test_generator.py::test_batches_of_any_size": "3 s",
     "unit/runtime/test_generator.py::test_modes_by_name": "a network in every mode, 7 s",
     "unit/runtime/test_generator.py::test_trained_networks_look_like_the_float_network": "8 s",

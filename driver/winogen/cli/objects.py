@@ -43,6 +43,7 @@ def described(program: Program) -> dict[str, Any]:
             "shape": list(program.input_shape),
             "step": program.input_format.scale,
             "range": _pair(program.input.range),
+            "colour": program.input.colour,
             "any_size": program.locality is not None,
         },
         "output": {

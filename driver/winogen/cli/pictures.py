@@ -23,9 +23,11 @@ from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.program.speed import speed
 from winogen.reports.tables import cost_summary, cost_table
+from winogen.runtime import colour
 from winogen.runtime.generator import Generator
 from winogen.runtime.pictures import (
     check_takes_pictures,
+    colours_of,
     names_of,
     picture_files,
     read_picture,
@@ -105,18 +107,23 @@ def run_pictures(options: argparse.Namespace) -> int:
         check_takes_pictures(
             graph.name, graph.input, graph.output_shape[0], graph.output_range
         )  # before the work of compiling
+        channels = (graph.input.shape[0], graph.output_shape[0])
+        colour.chosen(graph.name, channels, options.colour)
         chosen.append(_window(graph, board, jobs, folder))
         return chosen[0]
 
     chosen: list[tuple[int, int] | None] = []
     program = load_or_compile(options, window)
     check_takes_pictures(program.name, program.input, program.output_shape[0], program.output_range)
+    space = colours_of(program, options.colour)
     resize = chosen[0] is None if chosen else program.locality is None
     if folder:
         if not resize:
             jobs = folder.keep(jobs, lambda job: _windows(job, program))
         options.output.mkdir(exist_ok=True)
-    windows = [1 if resize else _windows(job, program) for job in jobs]
+    channels = program.input_shape[0]
+    apart = 3 if (space, channels) == ("rgb", 1) else 1  # colours, of pictures that have them
+    windows = [apart * (1 if resize else _windows(job, program)) for job in jobs]
     with (
         Generator(
             program,
@@ -134,7 +141,8 @@ def run_pictures(options: argparse.Namespace) -> int:
             show = partial(_show, progress, done)
             done += count
             try:
-                made = transform(generator, read_picture(job.source), resize=resize, progress=show)
+                picture = read_picture(job.source)
+                made = transform(generator, picture, resize=resize, colour=space, progress=show)
                 if generator.unchecked:
                     generator.check()
             except InputError as error:
@@ -144,6 +152,8 @@ def run_pictures(options: argparse.Namespace) -> int:
                 continue
             finally:
                 progress.update(done)
+            if picture.image.mode == "L":
+                count //= apart
             write_atomically(job.target, encode_png(made, options.scale))
             size = (options.scale * made.width, options.scale * made.height)
             written.append((job, count, size))
@@ -152,6 +162,7 @@ def run_pictures(options: argparse.Namespace) -> int:
     print(cost_summary(program, stream))
     how = "resized to" if resize else "in windows of"
     rows, columns = program.input_shape[1:]
+    print(f"colours: {colour.told(space, channels)}")
     for job, count, (width, height) in written:
         seconds = _seconds(program, count)
         print(
@@ -163,6 +174,7 @@ def run_pictures(options: argparse.Namespace) -> int:
         "device": options.device,
         "program": program.name,
         "board": program.board.name,
+        "colour": space,
         "outputs": [
             {
                 "input": str(job.source),

@@ -21,8 +21,10 @@ from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
+from winogen.network.colour import COLOURS
 from winogen.network.graph import Graph
 from winogen.program.file import Program
+from winogen.program.inputs import join_inputs, with_labels
 from winogen.reports.tables import cost_summary, cost_table
 
 #: Images of one run, by default and at most, and the largest magnification of the sheet: what
@@ -47,6 +49,7 @@ def add(commands: Any) -> None:
             ("winogen run digits.wg --device board", "a program that is compiled, on a board"),
             ("winogen run fsrcnn-x2 --input photo.jpg", "photo-fsrcnn-x2.png, twice as large"),
             ("winogen run fsrcnn-x2 --input photos -o large", "every picture of a folder"),
+            ("winogen run cgan.onnx --label 3 7", "threes and sevens of a conditional network"),
             ("winogen run digits --profile --trace t.json", "where the time went"),
         ),
     )
@@ -60,7 +63,15 @@ def add(commands: Any) -> None:
         type=Path,
         metavar="FILE",
         help="inputs to use instead: a float array (N, latent) or (N, C, H, W) in a .npy file; "
-        "or, for networks that turn pictures into pictures, a picture or a folder of them",
+        "or, for networks that turn pictures into pictures, a picture or a folder of them; for "
+        "networks of several inputs arrays by their names in a .npz file",
+    )
+    run.add_argument(
+        "--label",
+        nargs="+",
+        metavar="LABEL",
+        help="what a conditional network is to draw: numbers from 0, or names of classes where the "
+        "model has them; several take turns (default: drawn by the seed)",
     )
     run.add_argument(
         "-o",
@@ -68,6 +79,13 @@ def add(commands: Any) -> None:
         type=Path,
         help="picture (.png) or float array (.npy) to write; a folder if --input is one (default: "
         "named after the model, and after the picture)",
+    )
+    run.add_argument(
+        "--colour",
+        choices=tuple(COLOURS),
+        help="of a picture, what the network works on: one channel: ycbcr (luma, the chroma "
+        "resized beside it), grey (luma alone) or rgb (each colour by itself); three: rgb, bgr or "
+        "ycbcr (default: the model's, or the first of these)",
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     add_device(run)
@@ -94,14 +112,18 @@ def _run(options: argparse.Namespace) -> int:
     from winogen.runtime.generator import Generator
 
     choose_device(options, compiled=options.model.endswith(".wg"))
-    if options.input and options.input.suffix != ".npy":
+    if options.input and options.input.suffix not in (".npy", ".npz"):
         from winogen.cli.pictures import run_pictures
 
+        if options.label:
+            raise InputError("--label is for latents and arrays: give the inputs as a .npz file")
         if options.profile or options.trace:
             raise InputError(
                 "--profile and --trace are for latents and arrays: give the picture as a .npy file"
             )
         return run_pictures(options)
+    if options.colour:
+        raise InputError("--colour is for pictures: give one, or a folder of them, with --input")
     if options.output and options.output.suffix.lower() not in (".png", ".npy"):
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
     check_no_latents(options)
@@ -150,6 +172,10 @@ def _run(options: argparse.Namespace) -> int:
     ) as generator:
         program = generator.program  # with the clock of the overlay
         z = generator.latents(number, seed) if inputs is None else inputs
+        if isinstance(z, dict):
+            z = join_inputs(program.input, z)
+        if options.label:
+            z = with_labels(program.input, z, options.label)
         with Progress("generating", len(z)) as progress:
             profile = None
             if options.profile or options.trace:
@@ -194,10 +220,14 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read_inputs(path: Path) -> NDArray:
+def _read_inputs(path: Path) -> NDArray | dict[str, NDArray]:
+    """The array of a file, or arrays by their names."""
     try:
         with open(path, "rb") as file:
             array = np.load(file, allow_pickle=False)
+            if isinstance(array, np.lib.npyio.NpzFile):
+                with array:
+                    return {name: array[name] for name in array.files}
     except ARRAY_FILE_ERRORS as error:
         raise InputError(f"cannot read inputs from {path}: {array_problem(error)}") from None
     if not isinstance(array, np.ndarray) or array.ndim < 2:

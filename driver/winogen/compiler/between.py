@@ -18,6 +18,7 @@ from winogen.program.host_ops import (
     MaxPool,
     Multiply,
     Normalise,
+    Rearrange,
     Resample,
     fraction_bits,
 )
@@ -68,10 +69,15 @@ def _resample(node: Node, shape: Shape, scales: list[float], data_width: int) ->
     return op, scales[0] * 2.0**-RESAMPLED_BITS
 
 
+def _rearrange(node: Node, shape: Shape, scales: list[float], data_width: int) -> _Made:
+    return Rearrange(node.attrs["factors"]), scales[0]
+
+
 _MAKERS: dict[str, Callable[[Node, Shape, list[float], int], _Made]] = {
     "normalise": _normalise,
     "multiply": _multiply,
     "pad": _pad,
     "maxpool": _max_pool,
     "resample": _resample,
+    "rearrange": _rearrange,
 }

@@ -137,7 +137,7 @@ def compile_network(
         network.output_format,
         graph.output_range,
         tuple(
-            _layer_info(p, layer, [channels[s] for s in layer.sources])
+            _layer_info(p, layer, [channels[s] for s in layer.sources], board.core.ci_lanes)
             if isinstance(p, PackedLayer)
             else _host_info(layer)
             for p, layer in zip(packed.layers, network.layers)
@@ -236,7 +236,9 @@ def _host_info(layer: QuantLayer) -> LayerInfo:
     return LayerInfo(layer.label, layer.operands.op.kind, HOST, layer.output_shape, 0, 0, 0)
 
 
-def _layer_info(packed: PackedLayer, layer: QuantLayer, sources: list[int]) -> LayerInfo:
+def _layer_info(
+    packed: PackedLayer, layer: QuantLayer, sources: list[int], lanes: int
+) -> LayerInfo:
     """What a person wants to know of a layer, which may have been folded to another.
 
     ``sources`` are the channels of each value that the packed layer reads.
@@ -247,7 +249,8 @@ def _layer_info(packed: PackedLayer, layer: QuantLayer, sources: list[int]) -> L
     done = 0
     for group in lowered.groups:
         for spec in group.passes:
-            inputs = 1 if layer.diagonal else sources[spec.source]
+            most = packed.windows[spec.source].blocks * lanes
+            inputs = 1 if layer.diagonal else min(sources[spec.source], most)
             done += tiles * len(spec.steps) * inputs * channels
     pairs = layer.weight.shape[0] * layer.weight.shape[1]
     kernel = _by(shape.kernel)

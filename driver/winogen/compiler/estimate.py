@@ -24,7 +24,7 @@ class Estimate:
 
     def __init__(self, layer: PackedLayer, board: Board, batch: int):
         self._board = board
-        self._diagonal = layer.layer.diagonal
+        self._apart = not layer.alike
         self._outputs = len(layer.runs)
         self._together = layer.together
         self._cells = Cells(layer, board, batch)
@@ -88,7 +88,7 @@ class Estimate:
         for cell in cells:
             first, others = self._alone(cell, cell.inputs, again), self._alone(cell, again)
             times = 1
-            if self._diagonal or cell.inputs.words > core.input_depth:
+            if self._apart or cell.inputs.words > core.input_depth:
                 group, times = outputs * first, outputs
             elif beside and not self._is_tight(cell):
                 group = max(outputs * cell.compute, cell.inputs.cycles + outputs * again.cycles)
@@ -112,7 +112,7 @@ class Estimate:
         kept = groups == 1 or weights.words <= core.weight_depth
         beside = 2 * weights.words < core.weight_depth
         words = sum(c.count * c.inputs.words for c in cells)
-        stay = not self._diagonal and words <= core.input_depth
+        stay = not self._apart and words <= core.input_depth
 
         def block(with_inputs: bool) -> float:
             parts = [(c, c.inputs if with_inputs else Loads()) for c in cells]

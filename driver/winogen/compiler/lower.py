@@ -14,6 +14,9 @@ from enum import Enum
 from functools import cached_property
 from itertools import product
 
+import numpy as np
+from numpy.typing import NDArray
+
 from winogen.common.errors import ScheduleError
 from winogen.compiler.shape import ConvShape
 from winogen.compiler.tdc import (
@@ -33,6 +36,10 @@ class Mode(Enum):
     WINOGRAD = "winograd"
     DIRECT = "direct"
     ZERO_PADDED = "zero-padded"
+
+
+#: Which taps of a kernel have weights (kh, kw); None: all.
+Taps = NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -167,12 +174,16 @@ def lower(
     *,
     mode: Mode = Mode.AUTO,
     sources: int = 1,
+    taps: Taps = None,
     max_accumulators: int = 64,
     max_steps: int = 1024,
     max_phases: int = 64,
     cost: Callable[[LoweredConv], float] = lambda lowered: lowered.cycles_per_block,
 ) -> LoweredConv:
     """Lower one layer for an engine with the given accumulators, step and phase table entries.
+
+    ``taps`` are those of the kernel that have weights, (kh, kw), None: all; between those of a
+    dilated convolution there is nothing to multiply.
 
     What is free (the mode if it is AUTO, the size of direct mode's tiles) is chosen by ``cost``;
     among equals direct mode, which reads fewer pixels, and large tiles.
@@ -186,18 +197,19 @@ def lower(
             shape,
             mode=Mode.DIRECT,
             sources=sources,
+            taps=taps,
             max_accumulators=max_accumulators,
             max_steps=max_steps,
             max_phases=max_phases,
             cost=cost,
         ).tile
-        return _lowered(shape, mode, tile, sources, limits)
+        return _lowered(shape, mode, tile, sources, limits, taps)
     choices = [(Mode.DIRECT, winograd.TILE), (Mode.DIRECT, 1), (Mode.WINOGRAD, winograd.TILE)]
     candidates: list[LoweredConv] = []
     for candidate, tile in choices:
         if mode in (Mode.AUTO, candidate):
             try:
-                candidates.append(_lowered(shape, candidate, tile, sources, limits))
+                candidates.append(_lowered(shape, candidate, tile, sources, limits, taps))
             except ScheduleError as error:
                 refused = error
     if not candidates:
@@ -206,7 +218,12 @@ def lower(
 
 
 def _lowered(
-    shape: ConvShape, mode: Mode, tile: int, sources: int, limits: tuple[int, int, int]
+    shape: ConvShape,
+    mode: Mode,
+    tile: int,
+    sources: int,
+    limits: tuple[int, int, int],
+    present: Taps,
 ) -> LoweredConv:
     """The layer in a mode, with tiles of a size."""
     windows = [_axis_windows(shape, axis) for axis in (0, 1)]
@@ -214,9 +231,9 @@ def _lowered(
     grid = tuple(-(-n // s) for n, s in zip(shape.output_size, stride))
     views = list(product(windows[0], windows[1]))
     groups = []
-    for phases in _phase_groups(shape, views, mode, tile, *limits):
+    for phases in _phase_groups(shape, views, mode, tile, *limits, present):
         passes = [
-            _make_pass(shape, source, view, phases, mode, tile, first=index == 0)
+            _make_pass(shape, source, view, phases, mode, tile, present, first=index == 0)
             for source in range(sources)
             for index, view in enumerate(views)
         ]
@@ -257,12 +274,13 @@ def _phase_groups(
     max_accumulators: int,
     max_steps: int,
     max_phases: int,
+    present: Taps,
 ) -> Iterator[tuple[tuple[int, int], ...]]:
     """Split the output phases, in raster order, into groups that fit the engine."""
 
     def fits(phases: tuple[tuple[int, int], ...]) -> bool:
         passes = [
-            _make_pass(shape, 0, view, phases, mode, tile, first=i == 0)
+            _make_pass(shape, 0, view, phases, mode, tile, present, first=i == 0)
             for i, view in enumerate(views)
         ]
         return len(phases) <= max_phases and all(
@@ -293,12 +311,15 @@ def _make_pass(
     phases: Sequence[tuple[int, int]],
     mode: Mode,
     tile: int,
+    present: Taps,
     first: bool,
 ) -> Pass:
     rows, columns = view
     taps = tuple(
         tuple(
-            Tap(wy, wx, ky, kx) for (wy, ky), (wx, kx) in product(rows.taps[py], columns.taps[px])
+            Tap(wy, wx, ky, kx)
+            for (wy, ky), (wx, kx) in product(rows.taps[py], columns.taps[px])
+            if present is None or present[ky, kx]
         )
         for py, px in phases
     )

@@ -89,12 +89,24 @@ class PackedGroup:
     params_per_block: int
 
 
+@dataclass(frozen=True)
+class Window:
+    """Blocks of a source's channels that blocks of output channels have weights for.
+
+    A convolution in groups has weights for those of its own group only, and a depthwise one for a
+    single block. They are as many for each block of output channels, from ``starts`` of it.
+    """
+
+    starts: tuple[int, ...]
+    blocks: int
+
+
 @dataclass
 class PackedLayer:
     """A layer, lowered and placed; independent of the batch.
 
-    ``input_blocks[s]`` is the number of channel blocks of source s, ``runs`` which blocks of output
-    channels run together.
+    ``input_blocks[s]`` is the number of channel blocks of source s, ``windows[s]`` those of them
+    that have weights, ``runs`` which blocks of output channels run together.
     """
 
     layer: QuantLayer
@@ -102,8 +114,14 @@ class PackedLayer:
     groups: tuple[PackedGroup, ...]
     activation: StoredTable | None
     input_blocks: tuple[int, ...]
+    windows: tuple[Window, ...]
     output_blocks: int
     runs: tuple[BlockRun, ...]
+
+    @property
+    def alike(self) -> bool:
+        """Whether all blocks of output channels read the same input."""
+        return all(len(set(w.starts)) == 1 for w in self.windows)
 
     @property
     def together(self) -> int:
@@ -116,9 +134,9 @@ class PackedLayer:
 
     def blocks_for(self, source: int, output_block: int) -> range:
         """Input blocks of a source that reach an output block."""
-        if self.layer.diagonal:
-            return range(output_block, output_block + 1)
-        return range(self.input_blocks[source])
+        window = self.windows[source]
+        start = window.starts[output_block]
+        return range(start, start + window.blocks)
 
 
 @dataclass
@@ -231,20 +249,26 @@ def _pack_layer(
         max_phases = min(max_phases, max(1, core.param_depth // 2 // core.products))
     lanes = core.ci_lanes
     blocks = tuple(-(-c // lanes) for c in source_channels)
-    of_pass = (1,) * len(blocks) if layer.diagonal else blocks
     output_blocks = -(-layer.channels // lanes)
-    pair = core.products == 2 and output_blocks > 1 and not layer.diagonal
+    weights = _padded_weights(layer, source_channels, core)
+    if layer.diagonal:
+        windows = tuple(Window(tuple(range(output_blocks)), 1) for _ in blocks)
+    else:
+        windows = tuple(_window(w) for w in weights)
+        weights = [_within(w, window) for w, window in zip(weights, windows)]
+    of_pass = tuple(w.blocks for w in windows)
+    pair = core.products == 2 and any(_read_alike(windows, b) for b in range(0, output_blocks, 2))
     lowered = lower(
         layer.shape,
         mode=mode,
         sources=len(layer.sources),
+        taps=_taps(layer),
         max_accumulators=core.accumulator_depth,
         max_steps=core.step_depth,
         max_phases=max_phases,
         cost=lambda candidate: engine_cycles(candidate, of_pass, core, pair),
     )
-    weights = _padded_weights(layer, source_channels, core)
-    runs = _runs(layer, lowered, weights, output_blocks, core)
+    runs = _runs(lowered, weights, windows, output_blocks, core)
     weights = [change_places(w, runs) for w in weights]
     groups = []
     for group in lowered.groups:
@@ -273,18 +297,49 @@ def _pack_layer(
     if layer.table is not None:
         data = isa.pack_activation(layer.table)
         activation = StoredTable(Table.ACTIVATION, writer.add(data), len(layer.table))
-    return PackedLayer(layer, lowered, tuple(groups), activation, blocks, output_blocks, runs)
+    return PackedLayer(
+        layer, lowered, tuple(groups), activation, blocks, windows, output_blocks, runs
+    )
+
+
+def _taps(layer: QuantLayer) -> NDArray[np.bool_] | None:
+    """The taps with weights, of any channel; None: all."""
+    present = layer.weight.any(axis=(0, 1))
+    return None if present.all() else present
+
+
+def _window(weights: NDArray[np.int64]) -> Window:
+    """The window of weights (output blocks, lanes, input blocks, lanes, kh, kw): those not 0."""
+    met = weights.any(axis=(1, 3, 4, 5))  # (output blocks, input blocks)
+    total = met.shape[1]
+    first = np.where(met.any(axis=1), met.argmax(axis=1), 0)
+    last = np.where(met.any(axis=1), total - 1 - met[:, ::-1].argmax(axis=1), 0)
+    blocks = int((last - first).max()) + 1
+    return Window(tuple(int(min(f, total - blocks)) for f in first), blocks)
+
+
+def _within(weights: NDArray[np.int64], window: Window) -> NDArray[np.int64]:
+    """The weights of a window alone, (output blocks, lanes, blocks, lanes, kh, kw)."""
+    if window.blocks == weights.shape[2]:
+        return weights
+    parts = [w[:, s : s + window.blocks] for w, s in zip(weights, window.starts)]
+    return np.stack(parts)
+
+
+def _read_alike(windows: Sequence[Window], first: int) -> bool:
+    """Whether a block of output channels and the next one read the same input."""
+    return all(len(set(w.starts[first : first + 2])) == 1 < len(w.starts[first : first + 2])
+               for w in windows)  # fmt: skip
 
 
 def _runs(
-    layer: QuantLayer,
     lowered: LoweredConv,
     weights: list[NDArray[np.int64]],
+    windows: Sequence[Window],
     output_blocks: int,
     core: CoreConfig,
 ) -> tuple[BlockRun, ...]:
-    # Blocks of a diagonal layer have no input in common.
-    if core.products == 1 or layer.diagonal:
+    if core.products == 1 or not any(_read_alike(windows, b) for b in range(0, output_blocks, 2)):
         return alone(output_blocks)
     words = (
         some
@@ -292,7 +347,12 @@ def _runs(
         for spec in group.passes
         for some in multiplied_words(weights[spec.source], spec, lowered.mode)
     )
-    return pair_blocks(words, output_blocks, core.co_lanes)
+    runs: list[BlockRun] = []
+    for run in pair_blocks(words, output_blocks, core.co_lanes):
+        # Blocks that run together read the same input.
+        together = run.count == 1 or _read_alike(windows, run.first)
+        runs += [run] if together else [BlockRun(block, 1) for block in run.blocks]
+    return tuple(runs)
 
 
 def _padded_weights(

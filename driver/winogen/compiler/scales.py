@@ -26,7 +26,10 @@ def choose_formats(
     if spec.scale is not None:
         formats = {Graph.INPUT_NAME: TensorFormat(spec.scale)}
     elif spec.distribution == "normal":
-        formats = {Graph.INPUT_NAME: TensorFormat(LATENT_SIGMAS / top)}
+        scale = LATENT_SIGMAS / top
+        if any(part.kind == "label" for part in spec.parts):  # which then is exactly 1
+            scale = 1 / int(1 / scale)
+        formats = {Graph.INPUT_NAME: TensorFormat(scale)}
     else:
         formats = {Graph.INPUT_NAME: TensorFormat(max(map(abs, spec.range or (0, 1))) / top)}
     for block in blocks:

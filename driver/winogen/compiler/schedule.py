@@ -351,8 +351,8 @@ class _Emitter:
         spec = packed_pass.spec
         if not spec.tap_count:
             return 0
-        blocks = 1 if self._layer.layer.diagonal else self._layer.input_blocks[spec.source]
-        first = 0 if self._layer.layer.diagonal else chunk.start
+        window = self._layer.windows[spec.source]
+        blocks, first = window.blocks, chunk.start - window.starts[run.first]
         offsets = [
             packed_pass.weights
             + (block * blocks + first) * spec.tap_count * self._core.weight_word_bytes

@@ -37,7 +37,7 @@ _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
     "normalise": (("gamma", True), ("beta", True)),
 }
 #: Operations that no sum of products by constants is.
-HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample")
+HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample", "rearrange")
 OPERATIONS = (
     *_PARAMS,
     *HOST_OPERATIONS,
@@ -90,6 +90,7 @@ class Node:
     - ``multiply``: nothing; a size of 1 is repeated along its axis
     - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``), edges
     - ``maxpool``: kernel, stride, pad (not negative; what lies there counts nothing)
+    - ``rearrange``: factors (``winogen.network.sampling.Factors``)
     - ``resample``: axes, a ``winogen.network.sampling.Axis`` for rows and one for columns
     """
 
@@ -100,13 +101,34 @@ class Node:
     params: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class InputPart:
+    """One of several inputs of a network, which share its input tensor, one after the other.
+
+    Attributes
+    ----------
+    name : as the model calls it
+    kind : ``latent`` (a vector), ``label`` (a number from 0, or a class's name; in the tensor it is
+        one-hot) or ``image``
+    channels : how many it takes of the tensor; a vector is repeated over all pixels of an image
+    classes : names of a label's values, if they have any
+    """
+
+    name: str
+    kind: str
+    channels: int
+    classes: tuple[str, ...] = ()
+
+
 @dataclass
 class InputSpec:
     """The network's input: ``kind`` is ``latent`` or ``image``.
 
     ``distribution`` (``normal`` or ``uniform`` in [-1, 1]) says how latents are drawn; ``scale``
     fixes the real value of one quantisation step where the model was trained for it; ``range`` is
-    the real values of an image's black and white, 0 and 1 if None.
+    the real values of an image's black and white, 0 and 1 if None. ``parts`` are the inputs that
+    it is made of, where it is not a single one of the same kind. ``colour`` is the colour space of
+    a picture's channels (``winogen.network.colour``), None for the usual one.
     """
 
     shape: Shape
@@ -114,6 +136,8 @@ class InputSpec:
     distribution: str = "normal"
     scale: float | None = None
     range: tuple[float, float] | None = None
+    parts: tuple[InputPart, ...] = ()
+    colour: str | None = None
 
 
 @dataclass
@@ -301,6 +325,12 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
         if factor < 1:
             raise ModelError(f"{where}: factor must be at least 1, not {factor}")
         return (channels, rows * factor, columns * factor)
+    if op == "rearrange":
+        factors = attrs["factors"]
+        if sum((n - 1) * stride for d in factors for n, stride in d) >= math.prod(inputs[0]):
+            raise ModelError(f"{where}: it reaches outside of its input {inputs[0]}")
+        channels, rows, columns = (math.prod(n for n, _ in d) for d in factors)
+        return channels, rows, columns
     if op in ("pad", "maxpool", "resample"):
         return _sampled_shape(node, inputs[0], where)
     for name, _ in _PARAMS.get(op, ()):

@@ -69,11 +69,11 @@ def _onnx(path: Path, size: tuple[str, str]) -> Identity:
         size,
         ("producer", model.producer or "not said"),
         ("opset", str(model.written_opset)),
-        ("takes", f"{_shape(model.input_shape)} {model.input_type.lower()}"),
+        ("takes", ", ".join(f"{_shape(i.shape)} {i.type.lower()}" for i in model.inputs)),
         ("gives", _shape(model.output_shape)),
         ("nodes", f"{len(model.ops)}: " + ", ".join(f"{n} {t}" for t, n in counts.items())),
     ]
-    open_size = len(model.input_shape) == 4 and None in model.input_shape[1:]
+    open_size = any(len(i.shape) == 4 and None in i.shape[1:] for i in model.inputs)
     return Identity(kind, tuple(facts), open_size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
     if options.weights is None:
         if options.weights_key is not None:
             raise InputError("--weights-key chooses in a file that --weights gives: give that too")
-        return zoo.load_model(model)
+        return _at_size(lambda size: zoo.load_model(model, image_size=size), options.image_size)
     weights = Path(options.weights)
     notes: list[str] = []
     arrays = read_parameters(weights, weights_key=options.weights_key, notes=notes)
@@ -102,11 +103,34 @@ def _load_defined(model: str | Path, options: NetworkOptions) -> Graph:
     own = weights.suffix.lower() == ".npz" and any(name in arrays for name in wanted.names)
     if own or not any(name.endswith(".weight") for name in arrays):
         parameters: Parameters = StoredParameters(arrays, weights.name)
-        return replace(zoo.load_model(model, parameters=parameters), notes=tuple(notes))
-    state = StateDict(arrays, weights.name, wanted)
-    graph = zoo.load_model(model, parameters=state)
-    state.check_all_used()
-    return replace(graph, notes=(*notes, *state.notes))
+
+        def stored(size: tuple[int, int] | None) -> Graph:
+            graph = zoo.load_model(model, parameters=parameters, image_size=size)
+            return replace(graph, notes=tuple(notes))
+
+        return _at_size(stored, options.image_size)
+
+    def matched(size: tuple[int, int] | None) -> Graph:
+        state = StateDict(arrays, weights.name, wanted)
+        graph = zoo.load_model(model, parameters=state, image_size=size)
+        state.check_all_used()
+        return replace(graph, notes=(*notes, *state.notes))
+
+    return _at_size(matched, options.image_size)
+
+
+def _at_size(
+    load: Callable[[tuple[int, int] | None], Graph], size: tuple[int, int] | None
+) -> Graph:
+    """A definition's network for an image of this size: what it makes of sizes, it makes anew."""
+    graph = load(None)
+    if size is None or graph.input.kind != "image":
+        return graph
+    try:
+        return load(size)
+    except ModelError:
+        graph.resized(size)  # which may know a size near it that is taken
+        raise
 
 
 def _import_onnx(path: Path, size: tuple[int, int] | None) -> Graph:

@@ -144,8 +144,8 @@ def _layers(arrays: Mapping[str, NDArray[Any]], source: str, notes: list[str]) -
             layers[-1].norm = {ours: whole[theirs] for theirs, ours in _NORM.items()}
         elif weight is not None and "bias" in own:
             raise ModelError(
-                f"{source}: '{name[:80]}' is a norm without running statistics (instance, group or "
-                "layer norm), which cannot be folded into weights; train with batch normalization"
+                f"{source}: '{name[:80]}' is a norm without running statistics, and the file does "
+                f"not say whether it is an instance, group or layer norm; {_WAY_OUT}"
             )
         elif weight is not None and layers:
             layers[-1].alpha = weight

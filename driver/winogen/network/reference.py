@@ -193,4 +193,5 @@ _HOST: dict[str, Callable[[Node, list[Array]], Array]] = {
         inputs[0], node.attrs["kernel"], node.attrs["stride"], node.attrs["pad"]
     ),
     "resample": _resample,
+    "rearrange": lambda node, inputs: sampling.rearranged(inputs[0], node.attrs["factors"]),
 }

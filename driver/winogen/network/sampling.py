@@ -6,6 +6,8 @@ them. Images are (N, C, H, W), pairs (rows, columns), edges top, bottom, left, r
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 
 Pair = tuple[int, int]
 Edges = tuple[int, int, int, int]
+#: For each dimension its factors: how many, and how far apart in the flattened input.
+Factors = tuple[tuple[tuple[int, int], ...], ...]
 
 #: How rows and columns beyond an image are made of it.
 PAD_MODES = ("reflect", "edge")
@@ -54,6 +58,15 @@ def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray
     return x
 
 
+#: How a position becomes the number of a sample, as ONNX names it.
+ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "round_prefer_floor": lambda x: math.ceil(x - Fraction(1, 2)),
+    "round_prefer_ceil": lambda x: math.floor(x + Fraction(1, 2)),
+}
+
+
 @dataclass(frozen=True)
 class Axis:
     """How one axis is resampled: sample i of ``outputs`` lies at ``start + i * step`` of the input.
@@ -65,6 +78,7 @@ class Axis:
     cubic : the coefficient of the cubic kernel of Keys (1981); None: linear
     inside : weights of samples beyond the image are spread over those within (``exclude_outside``);
         else the edge is taken again
+    nearest : one sample only, the nearest: how halves are rounded (a key of :data:`ROUNDINGS`)
     """
 
     inputs: int
@@ -73,6 +87,37 @@ class Axis:
     step: Fraction
     cubic: Fraction | None = None
     inside: bool = False
+    nearest: str | None = None
+
+
+def half_pixel(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    """Start and step where the edges of both images coincide."""
+    return 1 / (2 * scale) - Fraction(1, 2), 1 / scale
+
+
+def align_corners(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    """Start and step where the middles of the corner pixels coincide."""
+    return Fraction(0), Fraction(n - 1, max(size - 1, 1))
+
+
+def _pytorch(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    return half_pixel(scale, n, size) if size > 1 else (Fraction(0), 1 / scale)
+
+
+def _symmetric(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
+    start, step = half_pixel(scale, n, size)
+    return start + Fraction(n, 2) * (1 - size / (scale * n)), step
+
+
+#: Where the first of ``size`` outputs lies, and how far apart outputs are, in samples of an input
+#: of ``n`` that is scaled; by ONNX's names.
+PLACES: dict[str, Callable[[Fraction, int, int], tuple[Fraction, Fraction]]] = {
+    "half_pixel": half_pixel,
+    "pytorch_half_pixel": _pytorch,
+    "half_pixel_symmetric": _symmetric,
+    "asymmetric": lambda scale, n, size: (Fraction(0), 1 / scale),
+    "align_corners": align_corners,
+}
 
 
 @lru_cache(maxsize=64)
@@ -81,6 +126,10 @@ def weights(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
     Computed in fractions, and rounded to floats at the end: the same on every machine.
     """
+    if axis.nearest is not None:
+        taken = [ROUNDINGS[axis.nearest](axis.start + i * axis.step) for i in range(axis.outputs)]
+        one = np.clip(np.array(taken, np.int64), 0, axis.inputs - 1)[:, None]
+        return one, np.ones(one.shape)
     reach = 1 if axis.cubic is None else 2
     samples, values = [], []
     known: dict[Fraction, list[Fraction]] = {}
@@ -129,3 +178,19 @@ def resample(
     for taps, factors in zip(index.T, weight.T):
         out = out + np.take(x, taps, axis=axis) * factors.reshape(column)
     return np.asarray(out)
+
+
+def rearranged(x: NDArray[Any], factors: Factors) -> NDArray[Any]:
+    """The values of (N, C, H, W) at the places that the factors of each new dimension give."""
+    return x.reshape(len(x), -1)[:, _places(factors)]
+
+
+@lru_cache(maxsize=16)
+def _places(factors: Factors) -> NDArray[np.int64]:
+    total = np.zeros((1, 1, 1), np.int64)
+    for axis, dimension in enumerate(factors):
+        along = np.zeros(1, np.int64)
+        for count, stride in dimension:
+            along = (along[:, None] + np.arange(count) * stride).ravel()
+        total = total + along.reshape([-1 if i == axis else 1 for i in range(3)])
+    return total

@@ -30,7 +30,10 @@ class Module:
 
     @property
     def kind(self) -> str:
-        """``norm``, ``slope``, ``weighted``; ``stray`` if it has no parameters of a layer."""
+        """``norm``, ``slope``, ``weighted``; ``stray`` if it has no parameters of a layer.
+
+        ``affine`` is what follows a norm by the image's own statistics.
+        """
         if "running_mean" in self.arrays or (
             "bn_mean" in self.arrays and "weight" not in self.arrays
         ):
@@ -38,7 +41,9 @@ class Module:
         weight = self.arrays.get("weight")
         if weight is None:
             return "weighted" if "bias" in self.arrays else "stray"
-        return "slope" if weight.ndim <= 1 else "weighted"
+        if weight.ndim > 1:
+            return "weighted"
+        return "affine" if "bias" in self.arrays else "slope"
 
     @property
     def shapes(self) -> tuple[Any, ...]:
@@ -54,8 +59,12 @@ _WANTED = {
     "bn_beta": ("norm", "bias"),
     "bn_mean": ("norm", "running_mean"),
     "bn_var": ("norm", "running_var"),
+    "norm_gamma": ("affine", "weight"),
+    "norm_beta": ("affine", "bias"),
     "alpha": ("slope", "weight"),
 }
+#: Kinds of modules that a definition asks for.
+_KINDS = ("weighted", "norm", "affine", "slope")
 
 
 class Wanted:
@@ -63,7 +72,9 @@ class Wanted:
 
     def __init__(self) -> None:
         #: Layers by the kind of module, each once and in order.
-        self.layers: dict[str, list[str]] = {"weighted": [], "norm": [], "slope": []}
+        self.layers: dict[str, list[str]] = {kind: [] for kind in _KINDS}
+        #: Shapes of constants, by their layers.
+        self.constants: dict[str, tuple[int, ...]] = {}
         #: Every parameter.
         self.names: list[str] = []
 
@@ -71,9 +82,12 @@ class Wanted:
         """Any parameter of this shape."""
         self.names.append(name)
         layer, _, entry = name.rpartition(".")
-        layers = self.layers[_WANTED[entry][0]]
-        if layer not in layers:
-            layers.append(layer)
+        if entry == "value":
+            self.constants[layer] = shape
+        else:
+            layers = self.layers[_WANTED[entry][0]]
+            if layer not in layers:
+                layers.append(layer)
         return np.broadcast_to(np.float32(1), shape)
 
 
@@ -134,8 +148,12 @@ class StateDict:
     ):
         self._source = source
         self.notes: list[str] = []
-        self._free: dict[str, list[Module]] = {"weighted": [], "norm": [], "slope": []}
-        for found in modules_of(arrays, source, self.notes):
+        self._free: dict[str, list[Module]] = {kind: [] for kind in _KINDS}
+        #: Layers that are constants to the names of their arrays.
+        self._constants = _constants(arrays, wanted.constants if wanted else {})
+        self._arrays = {name: arrays[name] for name in self._constants.values()}
+        rest = {k: v for k, v in arrays.items() if k not in self._arrays}
+        for found in modules_of(rest, source, self.notes):
             self._free[found.kind].append(found)
         #: Layer and kind to the module that it took.
         self._taken: dict[tuple[str, str], Module] = {}
@@ -158,7 +176,7 @@ class StateDict:
         for kind, layers in wanted.layers.items():
             rest = [layer for layer in layers if layer not in named[kind]]
             modules = self._free[kind][: len(rest)]
-            if self._source.endswith(".safetensors") and kind in ("weighted", "norm"):
+            if self._source.endswith(".safetensors") and kind in ("weighted", "norm", "affine"):
                 _check_order(self._free[kind], self._source)
             self._warn_alike(modules)
             for layer, module in zip(rest, modules):
@@ -214,6 +232,8 @@ class StateDict:
     def get(self, name: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
         """The parameter of the layer's module; ModelError if there is none that fits."""
         layer, _, entry = name.rpartition(".")
+        if entry == "value":
+            return self._constant(layer, shape, where)
         kind, key = _WANTED[entry]
         module = self._taken.get((layer, kind))
         if module is None:
@@ -233,10 +253,16 @@ class StateDict:
                 f"{where}: '{module.name}.{key}' of {self._source} has shape {value.shape}, "
                 f"expected {shape}"
             )
-        if not np.issubdtype(value.dtype, np.floating):
-            raise ModelError(f"{where}: '{module.name}.{key}' holds {value.dtype} values")
-        with np.errstate(over="ignore"):  # what overflows is refused as infinity
-            return value.astype(np.float32)
+        return _as_float32(value, f"{where}: '{module.name}.{key}'")
+
+    def _constant(self, layer: str, shape: tuple[int, ...], where: str) -> NDArray[np.float32]:
+        if layer not in self._constants:
+            raise ModelError(
+                f"{where}: {self._source} does not hold one array of shape {shape} that may be its "
+                "constant; name the layer as the file names the array"
+            )
+        name = self._constants[layer]
+        return _as_float32(self._arrays[name].reshape(shape), f"{where}: '{name}'")
 
     def check_all_used(self) -> None:
         """ModelError if the state dict has layers or parameters that the definition does not."""
@@ -249,6 +275,33 @@ class StateDict:
                 f"{names[:200]}; the two are different networks, or the file holds several "
                 "(--weights-key chooses)"
             )
+
+
+def _constants(
+    arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, tuple[int, ...]]
+) -> dict[str, str]:
+    """Layers that are constants, and the array of each: by its name, or the only one that fits."""
+    found: dict[str, str] = {}
+    for layer, shape in wanted.items():
+        fitting = [
+            name
+            for name, array in arrays.items()
+            if array.shape in (shape, (1, *shape))
+            and name.rpartition(".")[2] not in ("weight", "bias")
+            and name not in found.values()
+        ]
+        named = [name for name in fitting if layer in name.split(".")]
+        chosen = named if len(named) == 1 else fitting
+        if len(chosen) == 1:
+            found[layer] = chosen[0]
+    return found
+
+
+def _as_float32(value: NDArray[Any], what: str) -> NDArray[np.float32]:
+    if not np.issubdtype(value.dtype, np.floating):
+        raise ModelError(f"{what} holds {value.dtype} values")
+    with np.errstate(over="ignore"):  # what overflows is refused as infinity
+        return value.astype(np.float32)
 
 
 #: What PyTorch's spectral and weight normalization put in place of a weight.

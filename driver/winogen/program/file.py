@@ -26,7 +26,8 @@ import numpy as np
 from winogen.common.errors import ProgramError, WinogenError, one_line
 from winogen.common.files import write_atomically
 from winogen.common.text import printable
-from winogen.network.graph import InputSpec, Shape
+from winogen.network.colour import COLOURS
+from winogen.network.graph import InputPart, InputSpec, Shape
 from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest, Digests
@@ -298,8 +299,11 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     spec["shape"] = _shape(spec["shape"])
     spec["scale"] = None if spec["scale"] is None else _positive(spec["scale"])
     spec["range"] = _range(spec["range"])
+    spec["parts"] = _parts(spec["parts"], spec["shape"][0])
     if spec["kind"] not in ("latent", "image") or spec["distribution"] not in ("normal", "uniform"):
         raise ProgramError("its input is of an unknown kind")
+    if spec.get("colour") not in (None, *COLOURS):
+        raise ProgramError("its input is of an unknown colour space")
     layers = [
         LayerInfo(
             _name(layer["name"]),
@@ -394,6 +398,25 @@ def _inflated(data: bytes, size: int, what: str) -> bytes:
     if len(whole) != size or more or not inflate.eof or inflate.unused_data:
         raise ProgramError(f"{what} has another length than its header says")
     return whole
+
+
+def _parts(values: Any, channels: int) -> tuple[InputPart, ...]:
+    parts = tuple(
+        InputPart(
+            _name(p["name"]), p["kind"], _whole(p["channels"]), tuple(map(_name, p["classes"]))
+        )
+        for p in values
+    )
+    if parts and sum(p.channels for p in parts) != channels:
+        raise ProgramError("its inputs do not make up the channels of its input")
+    for part in parts:
+        if part.kind not in ("latent", "label", "image") or part.channels < 1:
+            raise ProgramError(f"an input '{part.name}' of this kind is not possible")
+        if part.classes and len(part.classes) != part.channels:
+            raise ProgramError(f"the input '{part.name}' has another number of classes than names")
+    if len({p.name for p in parts}) != len(parts):
+        raise ProgramError("two of its inputs have one name")
+    return parts
 
 
 def _host(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from winogen.common.errors import InputError
-from winogen.network.graph import InputSpec
+from winogen.network.graph import InputPart, InputSpec
+from winogen.program.inputs import join_inputs
 from winogen.target.numerics import int_range
 
 #: Normal latents are quantised over +-4.5 standard deviations.
@@ -35,9 +37,9 @@ class TensorFormat:
         return ((q.astype(np.float64) - self.zero_point) * self.scale).astype(np.float32)
 
 
-def as_batch(spec: InputSpec, x: NDArray, what: str) -> NDArray:
-    """``x`` as (N, C, H, W), from (N, latent) too; InputError if it has another shape."""
-    x = np.asarray(x)
+def as_batch(spec: InputSpec, x: NDArray | Mapping[str, ArrayLike], what: str) -> NDArray:
+    """``x`` as (N, C, H, W), from (N, latent) or named inputs too; InputError for other shapes."""
+    x = join_inputs(spec, x) if isinstance(x, Mapping) else np.asarray(x)
     if x.ndim == 2 and spec.shape[1:] == (1, 1):
         x = x[:, :, None, None]
     if x.ndim != 4 or x.shape[1:] != spec.shape:
@@ -100,12 +102,29 @@ def sample_inputs(spec: InputSpec, count: int, seed: int) -> NDArray[np.float32]
     """Reproducible inputs (count, C, H, W) as the network expects them; images are noise with
     the spectrum and the edges of photographs."""
     rng = np.random.default_rng(seed)
+    if spec.parts:
+        drawn = {part.name: _drawn(rng, spec, part, count) for part in spec.parts}
+        return join_inputs(spec, drawn)
     if spec.distribution == "normal":
         return rng.standard_normal((count, *spec.shape)).astype(np.float32)
     if spec.kind == "latent":
         return rng.uniform(-1, 1, (count, *spec.shape)).astype(np.float32)
     low, high = spec.range or (0, 1)
     return (low + (high - low) * _scenes(rng, count, spec.shape)).astype(np.float32)
+
+
+def _drawn(
+    rng: np.random.Generator, spec: InputSpec, part: InputPart, count: int
+) -> NDArray[np.generic]:
+    if part.kind == "label":
+        return rng.integers(0, part.channels, count)
+    if part.kind == "latent":
+        if spec.distribution == "uniform":
+            return rng.uniform(-1, 1, (count, part.channels)).astype(np.float32)
+        return rng.standard_normal((count, part.channels)).astype(np.float32)
+    low, high = spec.range or (0, 1)
+    shape = (part.channels, *spec.shape[1:])
+    return (low + (high - low) * _scenes(rng, count, shape)).astype(np.float32)
 
 
 def _scenes(

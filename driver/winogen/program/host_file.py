@@ -187,22 +187,29 @@ def _op_of(kind: type[HostOp], values: Mapping[str, Any]) -> HostOp:
     return kind(**{f.name: _typed(str(f.type), values[f.name]) for f in fields(kind)})
 
 
+def _nested(value: Any, depth: int) -> Any:
+    """Whole numbers in tuples in tuples."""
+    if isinstance(value, (list, tuple)) and depth:
+        return tuple(_nested(v, depth - 1) for v in value)
+    return _typed("int", value)
+
+
 def _typed(type_name: str, value: Any) -> Any:
     if type_name == "Axis":
         names = {f.name: str(f.type) for f in fields(Axis)}
         if set(value) != set(names):
             raise ProgramError("an axis that is resampled lacks something")
         return Axis(**{n: _typed(t, value[n]) for n, t in names.items()})
-    if type_name == "Fraction | None" and value is None:
+    if type_name.endswith("| None") and value is None:
         return None
     if type_name.startswith("Fraction"):
         above, below = (_typed("int", n) for n in value)
         if below < 1:
             raise ProgramError("a fraction of a host layer has no denominator")
         return Fraction(above, below)
-    if type_name.startswith("tuple"):
-        return tuple(_typed("int", n) for n in value)
-    wanted: type = {"int": int, "bool": bool, "str": str}[type_name]
+    if type_name.startswith("tuple") or type_name.endswith("Factors"):
+        return _nested(value, 3)
+    wanted: type = {"int": int, "bool": bool}.get(type_name, str)
     if type(value) is not wanted or (isinstance(value, int) and abs(value) > MAX_EPSILON):
         raise ProgramError(f"{str(value)[:40]!r} is no {type_name}")
     return value

@@ -7,7 +7,7 @@ bias for each channel, requantisation, and possibly an activation table.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ProgramError
 from winogen.network.graph import Shape
-from winogen.program.host_ops import HostOp, Integers
+from winogen.program.host_ops import HostOp, Integers, Normalise
 from winogen.target.numerics import (
     MULTIPLIER_BITS,
     PREACTIVATION_BITS,
@@ -24,12 +24,9 @@ from winogen.target.numerics import (
     Requantiser,
     apply_table,
     int_range,
-    storage_dtype,
 )
 from winogen.target.registers import Segment
 
-#: Passes of what every layer ends with: factor, bias, requantisation, clamp and conversion.
-_ENDING = 8.0
 #: Bits of what is requantised: with a multiplier's 15 the product stays within 64 bits.
 SUM_BITS = 47
 
@@ -67,8 +64,8 @@ class Operands:
     op: HostOp
     parts: tuple[int, ...] = (1,)
 
-    def joined(self, sources: Sequence[Integers]) -> list[Integers]:
-        """The operands (N, C, H, W) of the sources."""
+    def joined(self, sources: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """The operands (N, C, H, W) of the sources, of any dtype."""
         starts = np.concatenate([[0], np.cumsum(self.parts)]).tolist()
         return [
             sources[start] if stop - start == 1 else np.concatenate(sources[start:stop], axis=1)
@@ -106,11 +103,23 @@ class HostLayer:
     def run(self, sources: Sequence[Integers], data_width: int) -> Integers:
         """Output integers (N, C, H, W) of the sources' integers (N, C, H, W)."""
         z = self.operands.op.run(self.operands.joined(sources))
-        acc = np.moveaxis(z, 1, -1) * self.weight + self.bias
-        out = self.requantiser(acc)
-        if self.table is not None:
-            out = apply_table(self.table, out, data_width)
-        return np.moveaxis(out, -1, 1)
+        return np.moveaxis(self.ending(np.moveaxis(z, 1, -1), data_width), -1, 1)
+
+    def ending(self, z: Integers, data_width: int) -> Integers:
+        """Output integers of the operation's integers, both (..., channels)."""
+        out = self.requantiser(z * self.weight + self.bias)
+        return out if self.table is None else apply_table(self.table, out, data_width)
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return len(self.weight)
+
+    @property
+    def label(self) -> str:
+        """The operation, as its cost is known by."""
+        op = self.operands.op
+        return "normalise pixels" if isinstance(op, Normalise) and not op.groups else op.kind
 
     def arrays(self) -> list[NDArray[np.int64]]:
         """All arrays, in the order in which :meth:`of_arrays` wants them."""
@@ -179,42 +188,3 @@ class HostStep:
     def places(self) -> tuple[Place, ...]:
         """All of them."""
         return (*self.sources, self.target)
-
-
-def compute(
-    step: HostStep,
-    layer: HostLayer,
-    batch: int,
-    data_width: int,
-    segments: Mapping[Segment, NDArray[np.uint8]],
-) -> None:
-    """Compute a host layer of ``batch`` images in the memory of a stream's segments."""
-    dtype = storage_dtype(data_width)
-    for image in range(batch):  # one at a time: integers take eight times the room of the data
-        sources = []
-        for place, channels in zip(step.sources, layer.sources):
-            words = _words(place, batch, segments, dtype)[image : image + 1]
-            planes = np.moveaxis(words, 4, 2).reshape(1, -1, place.rows, place.columns)
-            sources.append(planes[:, :channels].astype(np.int64))
-        out = layer.run(sources, data_width)[0]
-        target = _words(step.target, batch, segments, dtype)[image]
-        lanes = target.shape[-1]
-        for block, words in enumerate(target):
-            part = out[block * lanes : (block + 1) * lanes]
-            words[..., : len(part)] = np.moveaxis(part, 0, -1)
-            words[..., len(part) :] = 0
-
-
-def _words(
-    place: Place, batch: int, segments: Mapping[Segment, NDArray[np.uint8]], dtype: np.dtype
-) -> NDArray[Any]:
-    """A tensor as it lies in memory, (N, blocks, H, W, lanes)."""
-    held = segments[place.segment][place.offset : place.offset + place.size(batch)]
-    return held.view(dtype).reshape(batch, place.blocks, place.rows, place.columns, -1)
-
-
-def touched(step: HostStep, layer: HostLayer) -> float:
-    """How often a step touches a number, for one image: what its time is predicted from."""
-    read = sum(c * p.rows * p.columns for c, p in zip(layer.sources, step.sources))
-    made = len(layer.weight) * step.target.rows * step.target.columns
-    return read * layer.operands.op.passes + made * _ENDING

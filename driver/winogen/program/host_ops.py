@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ProgramError
 from winogen.network import sampling
-from winogen.network.graph import Shape
+from winogen.network.graph import MAX_VALUES, Shape
 from winogen.network.sampling import Axis
 
 Integers = NDArray[np.int64]
@@ -46,12 +46,11 @@ RESAMPLED_BITS = 14
 
 @dataclass(frozen=True)
 class HostOp:
-    """An operation; ``passes`` is how often it touches each number, for predictions."""
+    """An operation."""
 
     kind: ClassVar[str]
     #: Tensors that it takes.
     operands: ClassVar[int] = 1
-    passes: ClassVar[float]
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -95,7 +94,6 @@ class Normalise(HostOp):
     fraction: int
 
     kind: ClassVar[str] = "normalise"
-    passes: ClassVar[float] = 6.0
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -123,9 +121,12 @@ class Normalise(HostOp):
         return self._scaled(x, axis=1)
 
     def _scaled(self, x: Integers, axis: int) -> Integers:
-        n = x.shape[axis]
         totals = x.sum(axis=axis, keepdims=True)
         squares = (x * x).sum(axis=axis, keepdims=True)
+        return self.scaled(x, x.shape[axis], totals, squares)
+
+    def scaled(self, x: Integers, n: int, totals: Integers, squares: Integers) -> Integers:
+        """What becomes of values of groups of n with these sums, and sums of squares."""
         extra = (self.epsilon * n * n + (1 << (EPSILON_BITS - 1))) >> EPSILON_BITS
         factors = np.array(
             [
@@ -156,7 +157,6 @@ class Multiply(HostOp):
 
     kind: ClassVar[str] = "multiply"
     operands: ClassVar[int] = 2
-    passes: ClassVar[float] = 3.0
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """Channels, rows, columns; ProgramError where the inputs do not fit."""
@@ -181,7 +181,6 @@ class Extend(HostOp):
     edges: tuple[int, int, int, int]
 
     kind: ClassVar[str] = "pad"
-    passes: ClassVar[float] = 1.5
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -214,11 +213,6 @@ class MaxPool(HostOp):
     pad: tuple[int, int, int, int]
 
     kind: ClassVar[str] = "maxpool"
-
-    @property
-    def passes(self) -> float:  # type: ignore[override]
-        """Each output looks at its window."""
-        return 1.0 + self.window[0] * self.window[1] / (self.stride[0] * self.stride[1])
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
@@ -256,11 +250,12 @@ class Resample(HostOp):
     bits: int
 
     kind: ClassVar[str] = "resample"
-    passes: ClassVar[float] = 8.0
 
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
         for axis in (self.rows, self.columns):
+            if axis.nearest not in (None, *sampling.ROUNDINGS):
+                raise ProgramError("a resampling is rounded in no known way")
             if min(axis.inputs, axis.outputs) < 1 or max(axis.inputs, axis.outputs) > MAX_SAMPLES:
                 raise ProgramError(f"{axis.inputs} samples cannot be resampled to {axis.outputs}")
             if not 0 <= axis.step <= MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:
@@ -293,7 +288,42 @@ def _whole_weights(axis: Axis, bits: int) -> tuple[Integers, Integers]:
     return index, whole
 
 
+@dataclass(frozen=True)
+class Rearrange(HostOp):
+    """The same values in another order, or some of them again.
+
+    Each of the three dimensions of the result is a product of *factors*, slowest first: how many,
+    and how far apart in the flattened (C, H, W) input; 0 repeats.
+    """
+
+    factors: sampling.Factors
+
+    kind: ClassVar[str] = "rearrange"
+
+    def check(self) -> None:
+        """Raise ProgramError for values that no compiler writes."""
+        if len(self.factors) != 3 or math.prod(self._size()) > MAX_VALUES:
+            raise ProgramError("a tensor cannot be rearranged so")
+        if any(len(f) != 2 or f[0] < 1 or f[1] < 0 for d in self.factors for f in d):
+            raise ProgramError("a tensor cannot be rearranged by such factors")
+
+    def _size(self) -> Shape:
+        channels, rows, columns = (math.prod(f[0] for f in d) for d in self.factors)
+        return channels, rows, columns
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Channels, rows, columns; ProgramError where the inputs do not fit."""
+        last = sum((f[0] - 1) * f[1] for d in self.factors for f in d)
+        if last >= math.prod(inputs[0]):
+            raise ProgramError(f"a rearrangement reaches outside of {inputs[0]}")
+        return self._size()
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        return sampling.rearranged(inputs[0], self.factors)
+
+
 #: Every operation by its name in a program file.
 KINDS: dict[str, type[HostOp]] = {
-    op.kind: op for op in (Normalise, Multiply, Extend, MaxPool, Resample)
+    op.kind: op for op in (Normalise, Multiply, Extend, MaxPool, Resample, Rearrange)
 }

@@ -18,6 +18,7 @@ from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
 from winogen.common.images import BICUBIC
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import beyond_bounds
+from winogen.runtime.colour import parts
 from winogen.runtime.pictures import names_of, picture_files, read_picture
 
 #: Most inputs that calibration looks at, and most values of all layers together for them (1 GiB).
@@ -186,8 +187,7 @@ def _fitted(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     channels, rows, columns = spec.shape
     picture = image.convert("L" if channels == 1 else "RGB")
     picture = ImageOps.fit(picture, (columns, rows), BICUBIC)
-    pixels = np.asarray(picture, np.uint8)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return parts(picture, spec.colour or "rgb", channels)[0]
 
 
 def _from_pixels(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from winogen.common.text import decibels, table
 from winogen.program.file import Program
-from winogen.program.parts import LayerInfo, StreamInfo
-from winogen.program.speed import speed
+from winogen.program.parts import HOST, LayerInfo, StreamInfo
+from winogen.program.speed import Speed, layer_seconds, speed
 from winogen.quality.measure import Quality
 
 
 def cost_table(program: Program, stream: StreamInfo) -> str:
-    """Layers with their multiplies (for one image) and predicted cycles of a stream."""
+    """Layers with their multiplies and predicted cycles, for one image.
+
+    Where the board's processor computes a layer (mode ``host``), the accelerator waits for it, for
+    as many milliseconds as are predicted.
+    """
     rows = []
-    for layer, cycles in zip(program.layers, stream.layer_cycles):
+    seconds = layer_seconds(program, stream)
+    for number, (layer, cycles) in enumerate(zip(program.layers, stream.layer_cycles)):
+        taken = f"{cycles / stream.batch:,.0f}"
+        if layer.mode == HOST:
+            taken = f"{1e3 * seconds[number] / stream.batch:,.3g} ms" if seconds else "-"
         rows.append(
             [
                 layer.name,
@@ -20,7 +28,7 @@ def cost_table(program: Program, stream: StreamInfo) -> str:
                 layer.mode,
                 "x".join(map(str, layer.output)),
                 *_multiplies(layer),
-                f"{cycles / stream.batch:,.0f}",
+                taken,
             ]
         )
     total = LayerInfo(
@@ -37,8 +45,8 @@ def cost_table(program: Program, stream: StreamInfo) -> str:
 
 def cost_summary(program: Program, stream: StreamInfo) -> str:
     """What the schedule saves, and the predicted speed: accelerator, host, both overlapped."""
-    done = sum(x.multiplies for x in program.layers)
-    useful = sum(x.useful for x in program.layers)
+    done = max(sum(x.multiplies for x in program.layers), 1)
+    useful = max(sum(x.useful for x in program.layers), 1)
     padded = sum(x.zero_padded for x in program.layers)
     return (
         f"{done / useful:.2f} multiplies for each useful one, {padded / done:.2f}x fewer than "
@@ -56,17 +64,32 @@ def speed_summary(program: Program, stream: StreamInfo) -> str:
     )
     if not predicted.host_s:
         return (
-            f"predicted: {predicted.accelerator:,.0f} images/s on {board.name}, {cycles}; the "
+            f"predicted: {rate(predicted.accelerator)} images/s on {board.name}, {cycles}; the "
             "processor's part is not known"
         )
     costs = "measured" if predicted.measured else "estimated"
     return (
-        f"predicted: {predicted.overlapped:,.0f} images/s on {board.name} while batches follow "
-        f"each other, {predicted.alone:,.0f} for one batch\n"
+        f"predicted: {rate(predicted.overlapped)} images/s on {board.name} while batches follow "
+        f"each other, {rate(predicted.alone)} for one batch\n"
         f"a batch:   {1e3 * predicted.accelerator_s:,.2f} ms accelerator ({cycles}; "
-        f"{predicted.accelerator:,.0f} images/s), {1e3 * predicted.host_s:,.2f} ms processor "
-        f"({costs})"
+        f"{rate(predicted.accelerator)} images/s), {1e3 * predicted.host_s:,.2f} ms processor "
+        f"({costs}{_of_layers(program, predicted)})"
     )
+
+
+def _of_layers(program: Program, predicted: Speed) -> str:
+    """What of the processor's part is for layers."""
+    if not program.host:
+        return ""
+    return (
+        f"; {1e3 * predicted.layers_s:,.2f} ms of it for {len(program.host)} layers between runs "
+        "of the accelerator, which waits for them"
+    )
+
+
+def rate(images_per_second: float) -> str:
+    """Images a second; those of slow networks with two digits behind the point."""
+    return f"{images_per_second:,.{0 if images_per_second >= 20 else 2}f}"
 
 
 def quality_table(quality: Quality) -> str:

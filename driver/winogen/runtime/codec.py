@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.images import to_pixels
 from winogen.program.file import Program
 from winogen.program.formats import beyond_bounds, input_bits
+from winogen.program.inputs import join_inputs
 from winogen.target.numerics import int_range, storage_dtype
 
 #: Numbers that are converted at a time: few enough for a processor's cache.
@@ -51,7 +52,7 @@ class Codec:
         self._range = int_range(input_bits(program.input, program.data_width))
         self._table = _pixel_table(program)
 
-    def checked(self, z: ArrayLike, *, warn: bool = True) -> Inputs:
+    def checked(self, z: ArrayLike | Mapping[str, ArrayLike], *, warn: bool = True) -> Inputs:
         """Float inputs (N, latent) or (N, C, H, W), ready to be encoded.
 
         Raises InputError if they have another shape or dtype, or hold NaN or infinity. With
@@ -177,10 +178,10 @@ class Codec:
             np.clip(q, *self._range, out=q)
         return q
 
-    def _array(self, z: ArrayLike) -> NDArray:
+    def _array(self, z: ArrayLike | Mapping[str, ArrayLike]) -> NDArray:
         program = self._program
         try:
-            array = np.asarray(z)
+            array = join_inputs(program.input, z) if isinstance(z, Mapping) else np.asarray(z)
         # Rows of different lengths; the numpy of boards warns, and makes an array of objects.
         except (ValueError, UserWarning):
             raise InputError(f"input of network '{program.name}' must be one float array") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -170,7 +170,7 @@ class Generator:
     @overload
     def generate(
         self,
-        z: ArrayLike,
+        z: ArrayLike | Mapping[str, ArrayLike],
         *,
         as_float: bool = ...,
         progress: Callable[[int], None] | None = ...,
@@ -181,7 +181,7 @@ class Generator:
     @overload
     def generate(
         self,
-        z: ArrayLike,
+        z: ArrayLike | Mapping[str, ArrayLike],
         *,
         as_float: bool = ...,
         progress: Callable[[int], None] | None = ...,
@@ -191,7 +191,7 @@ class Generator:
 
     def generate(
         self,
-        z: ArrayLike,
+        z: ArrayLike | Mapping[str, ArrayLike],
         *,
         as_float: bool = False,
         progress: Callable[[int], None] | None = None,
@@ -205,7 +205,8 @@ class Generator:
 
         Parameters
         ----------
-        z : float array (N, latent) or (N, C, H, W)
+        z : float array (N, latent) or (N, C, H, W); of a network of several inputs also arrays by
+            their names, see :func:`winogen.program.inputs.join_inputs`
         as_float : return real values even if the output is an image
         progress : called with the number of inputs done so far; it may not use this generator
         count : read the hardware's counters after each run, for :meth:`counters`: 22 registers
@@ -233,7 +234,7 @@ class Generator:
 
     async def generate_async(
         self,
-        z: ArrayLike,
+        z: ArrayLike | Mapping[str, ArrayLike],
         *,
         as_float: bool = False,
         progress: Callable[[int], None] | None = None,
@@ -329,7 +330,7 @@ class Generator:
     def _generate(
         self,
         job: Job,
-        z: ArrayLike,
+        z: ArrayLike | Mapping[str, ArrayLike],
         as_float: bool,
         progress: Callable[[int], object] | None,
     ) -> NDArray:

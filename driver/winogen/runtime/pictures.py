@@ -1,8 +1,7 @@
 """Pictures from files, and what a network makes of them.
 
-A network of one channel works on the luma (ITU-R BT.601, full range, as in JPEG); the chroma is
-enlarged by bicubic interpolation, as super-resolution is usually measured. A network of three
-channels works on red, green and blue. Transparency is interpolated beside either.
+What becomes of colours, :mod:`winogen.runtime.colour` says; transparency is interpolated beside
+them.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_
 from winogen.common.images import BICUBIC
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
+from winogen.runtime.colour import chosen, parts, picture_of
 
 if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
     from winogen.runtime.generator import Generator
@@ -254,25 +254,47 @@ def transform(
     picture: Picture,
     *,
     resize: bool,
+    colour: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Image.Image:
     """The network's picture of a picture.
 
-    With ``resize`` the picture is resized to the size that the network takes, as for networks that
-    see all of it at once; else the network runs on the picture as it is, in windows.
+    ``colour`` is one of ``winogen.network.colour.COLOURS`` that suits the network; by default the
+    one that its model says, or the usual one for its channels. ``progress`` is called with the
+    windows done, and of how many. With ``resize`` the picture is resized to the size that the
+    network takes, as for networks that see all of it at once; else the network runs on the picture
+    as it is, in windows.
     """
     program = generator.program
     if resize:
         rows, columns = program.input_shape[1:]
         picture = _resized(picture, (columns, rows))
     _check_output(program, picture)
-    planes = picture.image.convert("RGB" if program.input_shape[0] == 3 else "YCbCr")
-    if program.input_shape[0] == 1:
-        planes = picture.image if picture.image.mode == "L" else planes.getchannel(0)
+    channels = program.input_shape[0]
+    space = colours_of(program, colour)
     low, high = program.input.range or (0.0, 1.0)
-    pixels = np.atleast_3d(np.asarray(planes)).transpose(2, 0, 1)
-    values = (low + pixels.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
-    return _joined(picture, program, generator.apply(values, progress=progress))
+    made: list[NDArray[np.uint8]] = []
+    pixels = parts(picture.image, space, channels)
+    for number, part in enumerate(pixels):
+        values = (low + part.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
+        show = progress and partial(_shown, progress, number, len(pixels))
+        made.append(generator.apply(values, progress=show))
+    out = picture_of(picture.image, made, space, channels)
+    if picture.alpha is not None:
+        out.putalpha(picture.alpha.resize(out.size, BICUBIC))
+    return out
+
+
+def colours_of(program: Program, wanted: str | None = None) -> str:
+    """The colour space of a program of pictures; InputError if ``wanted`` does not suit it."""
+    shape = (program.input_shape[0], program.output_shape[0])
+    return chosen(program.name, shape, wanted, program.input.colour)
+
+
+def _shown(
+    progress: Callable[[int, int], None], number: int, count: int, done: int, total: int
+) -> None:
+    progress(number * total + done, count * total)
 
 
 def _check_output(program: Program, picture: Picture) -> None:
@@ -288,17 +310,3 @@ def _check_output(program: Program, picture: Picture) -> None:
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
     alpha = picture.alpha and picture.alpha.resize(size, BICUBIC)
     return Picture(picture.image.resize(size, BICUBIC), alpha)
-
-
-def _joined(picture: Picture, program: Program, made: NDArray[np.uint8]) -> Image.Image:
-    """The network's pixels (H, W, C) with the picture's chroma and transparency."""
-    size = (made.shape[1], made.shape[0])
-    one_channel = made.shape[2] == 1
-    out = Image.fromarray(made[..., 0] if one_channel else made)
-    if one_channel and program.input_shape[0] == 1 and picture.image.mode == "RGB":
-        _, blue, red = picture.image.convert("YCbCr").split()
-        chroma = (plane.resize(size, BICUBIC) for plane in (blue, red))
-        out = Image.merge("YCbCr", (out, *chroma)).convert("RGB")
-    if picture.alpha is not None:
-        out.putalpha(picture.alpha.resize(size, BICUBIC))
-    return out

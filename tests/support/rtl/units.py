@@ -29,21 +29,19 @@ ONE_CORE = [CORES[0], pytest.param(CORES[1], marks=pytest.mark.long)]
 
 
 def run_unit(
-    top: str, test_module: str, parameters: Mapping[str, int], tests: Sequence[str], **options: str
+    top: str, test_module: str, parameters: Mapping[str, int], tests: Sequence[str]
 ) -> None:
     """Run the cocotb tests of these names in ``test_module`` on ``top``.
 
     ``top`` is a module of hw_src/rtl or, with the name tb_*, of tests/rtl/units.
     """
     sources = [RTL_UNITS / f"{top}.sv"] if top.startswith("tb_") else []
-    run(top, sources, test_module, dict(parameters), testcase=list(tests), **options)
+    run(top, sources, test_module, dict(parameters), testcase=list(tests))
 
 
 def run_units(core: tuple[int, ...], test_module: str, tests: Sequence[str]) -> None:
     """Run cocotb tests of ``test_module`` on tb_units with the memories of random_compute.py."""
-    # The compiler takes longer than all of the tests.
-    options = {"optimisation": "-O0"}
-    run_unit("tb_units", test_module, parameters(core_config(*core)), tests, **options)
+    run_unit("tb_units", test_module, parameters(core_config(*core)), tests)
 
 
 def core_of(dut) -> CoreConfig:

@@ -42,9 +42,9 @@ BAD = """
 name: net
 input: {image: [1, 8, 8]}
 layers:
-- {name: c, op: conv, cout: 4, k: 3, norm: instance}
-- {name: p, op: maxpool}
-- {name: d, op: conv, cout: 1, k: 3, act: gelu}
+- {name: c, op: conv, cout: 4, k: 3, norm: spectral}
+- {name: p, op: roipool}
+- {name: d, op: conv, cout: 1, k: 3, act: glu}
 """
 
 
@@ -163,7 +163,7 @@ def test_definitions_with_and_without_weights(tmp_path):
     other = tmp_path / "my.yaml"
     other.write_text(BAD)
     report = check(other)
-    assert [text.split("'")[3] for text in report.problems] == ["instance", "maxpool", "gelu"]
+    assert [text.split("'")[3] for text in report.problems] == ["spectral", "roipool", "glu"]
     with pytest.raises(InputError, match=r"name it layers\.yaml"):
         check(other, weights=tmp_path / "w.npz")
     np.savez(folder / "weights.npz", **{"c.weight": np.zeros((4, 1, 3, 3), np.float32)})

@@ -392,9 +392,9 @@ def test_refusals(layers, message):
     [
         ({"name": "x", "op": "lstm"}, "layer 'x' of model net: operation 'lstm' is not supported; "
          "supported are .*deconv"),
-        ({**CONV, "act": "gelu"}, "layer 'c' .*activation 'gelu' is not supported; .*relu"),
-        ({**CONV, "norm": "instance"}, "layer 'c' .*normalisation 'instance' is not supported, "
-         "only 'batch'.*cannot be folded"),
+        ({**CONV, "act": "glu"}, "layer 'c' .*activation 'glu' is not supported; did you .*relu"),
+        ({**CONV, "norm": "spectral"}, "layer 'c' .*normalisation 'spectral' is not supported; "
+         "supported are batch, instance"),
     ],
 )  # fmt: skip
 def test_unsupported_layers(layer, message):
@@ -630,21 +630,21 @@ def problems(layers: list[Any], **more: Any) -> list[str]:
 def test_all_unsupported_layers_are_told_at_once():
     layers = [
         CONV,
-        {"name": "pool", "op": "maxpool"},
-        {"name": "d", "op": "deconv", "cout": 2, "k": 4, "norm": "instance", "act": "gelu"},
-        {"name": "e", "op": "conv", "cout": 2, "k": 3, "act": "elu"},
-        {"name": "f", "op": "lstm", "norm": "layer"},
+        {"name": "pool", "op": "roipool"},
+        {"name": "d", "op": "deconv", "cout": 2, "k": 4, "norm": "spectral", "act": "glu"},
+        {"name": "e", "op": "conv", "cout": 2, "k": 3, "act": "softmax"},
+        {"name": "f", "op": "lstm", "norm": "weight"},
     ]
     with pytest.raises(UnsupportedLayerError, match="5 things in it cannot run"):
         load([layer for layer in layers if layer["name"] != "pool"])
     told = problems(layers)
     assert [text.partition(" is not supported")[0] for text in told] == [
-        "'pool': operation 'maxpool'",
-        "'d': normalisation 'instance'",
-        "'d': activation 'gelu'",
-        "'e': activation 'elu'",
+        "'pool': operation 'roipool'",
+        "'d': normalisation 'spectral'",
+        "'d': activation 'glu'",
+        "'e': activation 'softmax'",
         "'f': operation 'lstm'",
-        "'f': normalisation 'layer'",
+        "'f': normalisation 'weight'",
     ]
 
 
@@ -655,14 +655,15 @@ def test_wrong_and_unsupported_layers_are_told_together():
             {"name": "b", "op": "conv", "cuot": 2, "k": 3},
             {"name": "c", "op": "add", "from": ["a", "nobody"]},
             "no layer",
-            {"name": "d", "op": "swish"},
+            {"name": "d", "op": "softmax"},
             {"name": "d", "op": "relu"},
         ],
         output={"range": [1, -1]},
     )
     assert len(told) == 7
     for text, word in zip(
-        told, ["'a': k", "did you mean 'cout'", "'nobody'", "layer 3", "'swish'", "twice", "ascend"]
+        told,
+        ["'a': k", "did you mean 'cout'", "'nobody'", "layer 3", "'softmax'", "twice", "ascend"],
     ):
         assert word in text
 
@@ -707,7 +708,7 @@ def test_a_graph_tells_all_that_is_wrong_with_it():
 
 #: What makes a layer wrong, whatever it reads.
 SPOILT: list[dict[str, Any]] = [
-    {"op": "lstm"}, {"act": "gelu"}, {"norm": "instance"}, {"k": "big"}, {"stride": 0}, {"cuot": 3},
+    {"op": "lstm"}, {"act": "glu"}, {"norm": "spectral"}, {"k": "big"}, {"stride": 0}, {"cuot": 3},
     {"pad": [1, 2]}, {"cout": 0}, {"act": ["relu"]}, {"from": "nobody"}, {"from": []},
 ]  # fmt: skip
 

@@ -21,7 +21,7 @@ from winogen.network.checkpoint import read_parameters
 from winogen.network.definition import load_definition
 from winogen.network.graph import Graph
 from winogen.network.load import load_network
-from winogen.network.statedict import StateDict
+from winogen.network.statedict import StateDict, Wanted
 
 #: The layers of onnx_files/make_torch.py's dcgan().
 DEFINITION = """
@@ -277,3 +277,52 @@ def test_tuples_without_end_are_refused(tmp_path):
 def test_a_checkpoint_without_one_network_is_refused(tmp_path):
     content = pickle.dumps({"epoch": 1, "loss": 0.5}, 2)
     assert "holds no tensors but epoch, loss" in unreadable(archive(tmp_path / "x.pth", content))
+
+
+# Norms by the image's statistics, and learned constants
+
+STYLE = """
+input: {latent: 4}
+layers:
+- {name: const, op: constant, shape: [4, 3, 3]}
+- {name: conv1, op: conv, cout: 6, k: 3, pad: 1, bias: true, norm: instance, act: relu}
+- {name: conv2, op: conv, cout: 2, k: 1, norm: group, norm_groups: 1, act: prelu}
+- {name: mean, op: batchnorm, affine: false}
+"""
+
+
+def style(**more: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    shapes = {
+        "conv1.weight": (6, 4, 3, 3), "conv1.bias": (6,), "norm1.weight": (6,), "norm1.bias": (6,),
+        "conv2.weight": (2, 6, 1, 1), "norm2.weight": (2,), "norm2.bias": (2,), "act.weight": (1,),
+        "last.running_mean": (2,), "last.running_var": (2,),
+    }  # fmt: skip
+    arrays = {name: rng.random(shape).astype(np.float32) for name, shape in shapes.items()}
+    return {**arrays, **more}
+
+
+@pytest.mark.parametrize("name", ["input.const", "const", "synthesis.input"])
+def test_constants_and_norms_of_the_image(name):
+    value = np.arange(36, dtype=np.float32).reshape(1, 4, 3, 3)
+    arrays = style(**{name: value})
+    wanted = Wanted()
+    load_definition(STYLE, wanted)
+    assert wanted.layers["affine"] == ["conv1", "conv2"]
+    state = StateDict(arrays, "net.pth", wanted)
+    loaded = load_definition(STYLE, state)
+    state.check_all_used()
+    assert not [note for note in state.notes if "left out" in note]
+    params = {node.name: node.params for node in loaded.nodes}
+    np.testing.assert_array_equal(params["const"]["bias"], value.ravel())
+    np.testing.assert_array_equal(params["conv1.norm"]["gamma"], arrays["norm1.weight"])
+    np.testing.assert_array_equal(params["conv2.norm"]["beta"], arrays["norm2.bias"])
+    np.testing.assert_array_equal(params["mean"]["mean"], arrays["last.running_mean"])
+
+
+def test_a_constant_that_the_file_does_not_have_or_has_twice():
+    for more in ({}, {name: np.zeros((1, 4, 3, 3), np.float32) for name in ("one", "two")}):
+        wanted = Wanted()
+        load_definition(STYLE, wanted)
+        with pytest.raises(ModelError, match=r"'const'.*not hold one array of shape \(4, 3, 3\)"):
+            load_definition(STYLE, StateDict(style(**more), "net.pth", wanted))

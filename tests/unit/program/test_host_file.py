@@ -25,7 +25,8 @@ from winogen.common.errors import ProgramError
 from winogen.compiler.compile import Compiled, compile_graph
 from winogen.program.file import Program
 from winogen.program.host_file import check_steps, layers_of_header, layers_to_header
-from winogen.program.host_layers import HostStep, Place, compute
+from winogen.program.host_layers import HostStep, Place
+from winogen.program.host_memory import compute
 from winogen.program.parts import HOST
 from winogen.runtime.generator import Generator
 from winogen.target.board import load_board

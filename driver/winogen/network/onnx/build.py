@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.definition import MAX_WEIGHTS
+from winogen.network.filters import alike, check_sparse, copies
 from winogen.network.graph import Graph, Node, Shape, batchnorm_affine, node_shape
+from winogen.network.interleave import sub_pixel
 from winogen.network.onnx import view
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.view import BATCH, Factor, View
 
-#: Most weights of a layer that stands for a rearrangement or for groups: ones among zeros.
-MAX_SPARSE = 1 << 24
 #: Longest chain of pointwise layers through which an order is handed back to where data are made.
 MAX_REORDERED = 16
 #: Pointwise layers that treat every value alike, whatever its channel.
@@ -121,6 +121,14 @@ class Builder:
             return plain.transpose((0, 2, 3, 1))
         if len(value.dims) == 4:
             return self.image_view(self.image(op, value))
+        if len(value.dims) == 3 and axis:  # rows, or columns, of one image
+            order = (0, axis, 3 - axis)
+            turned = value.transpose(order)
+            wide = View(turned.source, turned.size, (*turned.dims, ()))
+            n, c, t, _ = self.image_view(self.image(op, wide)).dims
+            source = self.image(op, wide)
+            dims = [n, c, t]
+            return View(source, self._sizes[source], tuple(dims[i] for i in order))
         if len(value.dims) == 2 and axis == 1 and value.dims[0] == self._batch_dim:
             return self.vector_view(self.chosen(op, value, value.offsets().ravel()))
         return value
@@ -250,11 +258,7 @@ class Builder:
         self, op: Op, channels: int, kernel: tuple[int, int], value: float
     ) -> NDArray[np.float32]:
         """Weight (channels, channels, *kernel) that treats every channel by itself, alike."""
-        self.check_sparse(op, channels * channels * math.prod(kernel))
-        return np.broadcast_to(
-            np.float32(value) * np.eye(channels, dtype=np.float32)[:, :, None, None],
-            (channels, channels, *kernel),
-        )
+        return alike(op.where, channels, kernel, value)
 
     def repeated(self, op: Op, value: View, block: tuple[int, int]) -> str:
         """The source of ``value`` with every pixel repeated in a block of rows and columns."""
@@ -399,30 +403,22 @@ class Builder:
         return self._produce(name, order)
 
     def _sub_pixel(self, node: Node, order: NDArray[np.int64]) -> str:
-        """A convolution whose channels are interleaved into pixels, as a transposed convolution.
+        """A convolution whose channels are interleaved into pixels, as a transposed convolution."""
+        parts = sub_pixel(node, order)
+        return self._add(node.name, "deconv", node.inputs, parts, f"layer '{node.name}'")
 
-        Tap ky of the convolution reads input row y + ky - pad for output row y*r + dy, so in
-        scatter form it is tap dy + (k - 1 - ky)*r with a crop of (k - 1 - pad)*r.
-        """
-        weight = node.params["weight"]
-        _, cin, kh, kw = weight.shape
-        count, r, s = order.shape
-        flipped = weight[:, :, ::-1, ::-1][order]  # (count, r, s, cin, kh, kw)
-        taps = flipped.transpose(3, 0, 4, 1, 5, 2).reshape(cin, count, kh * r, kw * s)
-        top, bottom, left, right = node.attrs["pad"]
-        crop = (
-            (kh - 1 - top) * r,
-            (kh - 1 - bottom) * r,
-            (kw - 1 - left) * s,
-            (kw - 1 - right) * s,
-        )
-        parts: dict[str, Any] = {"weight": taps}
-        where = f"layer '{node.name}'"
-        if "bias" in node.params:
-            bias = node.params["bias"][order]
-            parts["bias"] = bias[:, 0, 0] if np.all(bias == bias[:, :1, :1]) else bias
-        parts.update(kernel=(kh * r, kw * s), stride=(r, s), crop=crop)
-        return self._add(node.name, "deconv", node.inputs, parts, where)
+    def _by_processor(self, op: Op, value: View) -> str:
+        """Any other order, which no layer of the accelerator can produce."""
+        if any(f.stride == BATCH for dim in value.dims[1:] for f in dim):
+            raise UnsupportedLayerError(
+                f"{op.where}: its input of shape {self.shape_text(value)} mixes the images of the "
+                "batch; export the model without that, or with a batch of 1"
+            )
+        factors = tuple(tuple((f.size, f.stride) for f in dim) for dim in value.dims[1:])
+        key = (value.source, repr(factors).encode())
+        if key not in self._rearranged:
+            self._rearranged[key] = self.add(op, "rearrange", value.source, factors=factors)
+        return self._rearranged[key]
 
     def _space_to_depth(self, op: Op, value: View) -> str:
         """Blocks of pixels become channels: a strided convolution by ones."""
@@ -430,18 +426,14 @@ class Builder:
         area = rows * columns
         depth, *axes = value.dims[1:]
         (_, height, width) = value.shape[1:]
-        block = (rows // height, columns // width)
+        block = (max(rows // height, 1), max(columns // width, 1))
         slow = (Factor(height, block[0] * columns), Factor(width, block[1]))
         if (
             (height * block[0], width * block[1]) != (rows, columns)
             or any(d != ((f,) if f.size > 1 else ()) for d, f in zip(axes, slow))
             or value.is_vector
         ):
-            raise UnsupportedLayerError(
-                f"{op.where}: its input of shape {self.shape_text(value)} is made of "
-                f"{channels} x {rows} x {columns} values in an order that no layer can produce; "
-                "reshape and transpose only between (N, C, H, W), (N, H, W, C) and vectors"
-            )
+            return self._by_processor(op, value)
         offsets = View(value.source, value.size, (depth,)).offsets()
         weight = np.zeros((len(offsets), channels, *block), np.float32)
         self.check_sparse(op, weight.size)
@@ -454,16 +446,8 @@ class Builder:
 
     def _one_hot(self, op: Op, order: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
         """Scatter weight (channels, cout, r, s) that copies channel ``order[c, dy, dx]``."""
-        self.check_sparse(op, channels * order.size)
-        weight = np.zeros((channels, *order.shape), np.float32)
-        c, dy, dx = np.indices(order.shape)
-        weight[order, c, dy, dx] = 1
-        return weight
+        return copies(op.where, order, channels)
 
     def check_sparse(self, op: Op, size: int) -> None:
         """Refuse a layer of so many weights, nearly all zero."""
-        if size > MAX_SPARSE:
-            raise UnsupportedLayerError(
-                f"{op.where}: the accelerator would need a layer of {size:,} weights, nearly all "
-                f"zero, to do this; the limit is {MAX_SPARSE:,}"
-            )
+        check_sparse(op.where, size)

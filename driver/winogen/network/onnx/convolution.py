@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
-from winogen.network.onnx.build import MAX_SPARSE, Builder
-from winogen.network.onnx.operators import Inputs, Operator, data, weights
+from winogen.network import filters
+from winogen.network.onnx.build import Builder
+from winogen.network.onnx.operators import Handler, Inputs, Operator, data, weights
 from winogen.network.onnx.pointwise import per_channel
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.view import BATCH, Factor, View
@@ -27,14 +29,54 @@ def _pair(op: Op, name: str, default: Pair, low: int) -> Pair:
     return int(values[0]), int(values[1])
 
 
+def _lifted(handler: Handler) -> Handler:
+    """A handler of images for signals too: (N, C, L) are images of one row."""
+
+    def handle(b: Builder, op: Op, inputs: Inputs) -> View | list[View]:
+        value = inputs[0] if inputs else None
+        if not isinstance(value, View) or len(value.dims) != 3:
+            return handler(b, op, inputs)
+        wide: list[Any] = [lift(b, op, value)]
+        wide += [
+            i[..., None, :] if isinstance(i, np.ndarray) and i.ndim == 3 else i for i in inputs[1:]
+        ]
+        attrs = {name: _of_row(name, given) for name, given in op.attrs.items()}
+        made = handler(b, replace(op, attrs=attrs), wide)
+        assert isinstance(made, View)
+        return lower(made)
+
+    return handle
+
+
+def lift(b: Builder, op: Op, value: View) -> View:
+    """A signal (N, C, L) as an image (N, C, 1, L)."""
+    value = b.settled(op, value)
+    return View(value.source, value.size, (*value.dims[:2], (), *value.dims[2:]))
+
+
+def lower(value: View) -> View:
+    """An image (N, C, 1, L) as a signal (N, C, L)."""
+    return View(value.source, value.size, (*value.dims[:2], *value.dims[3:]))
+
+
+def _of_row(name: str, value: Any) -> Any:
+    """An attribute of a signal's operator as that of images of one row."""
+    if name in ("kernel_shape", "strides", "dilations"):
+        return (1, *value)
+    if name == "output_padding":
+        return (0, *value)
+    if name == "output_shape":
+        return (1, *value[-1:])
+    return (0, value[0], 0, value[1]) if name == "pads" and len(value) == 2 else value
+
+
 def _image(b: Builder, op: Op, inputs: Inputs) -> View:
     """The input as plain (N, C, H, W), its zero padding still apart."""
     value = data(op, inputs, 0)
-    if len(value.dims) in (3, 5):
-        kind = "one" if len(value.dims) == 3 else "three"
+    if len(value.dims) == 5:
         raise UnsupportedLayerError(
-            f"{op.where} has {kind} spatial dimension{'s' if kind != 'one' else ''}, the "
-            "accelerator works on images (N, C, H, W); reshape the data to images"
+            f"{op.where} has three spatial dimensions, the accelerator works on images "
+            "(N, C, H, W); reshape the data to images"
         )
     if any(value.pads):
         plain = b.image_view(value.source)
@@ -43,9 +85,7 @@ def _image(b: Builder, op: Op, inputs: Inputs) -> View:
     return b.image_view(b.image(op, value))
 
 
-def _filter(
-    b: Builder, op: Op, inputs: Inputs, channels: int, transposed: bool
-) -> tuple[NDArray, int]:
+def _filter(op: Op, inputs: Inputs, channels: int, transposed: bool) -> tuple[NDArray, int]:
     """The weight as ONNX has it, without dilation, and the number of groups, checked."""
     weight = weights(op, inputs, 1, "weight")
     group = int(op.attrs.get("group", 1))
@@ -64,51 +104,18 @@ def _filter(
             f"{op.where}: its weight {weight.shape} in {group} groups does not fit "
             f"{channels} input channels"
         )
-    return _dilated(b, op, weight), group
+    return _dilated(op, weight), group
 
 
-def _dilated(b: Builder, op: Op, weight: NDArray) -> NDArray:
-    """A dilated kernel with the zeros between its taps written out."""
+def _dilated(op: Op, weight: NDArray) -> NDArray:
+    """A dilated kernel with the zeros between its taps written out; they cost no multiplies."""
     dilations = _pair(op, "dilations", (1, 1), 1)
-    kernel = weight.shape[2:]
-    whole = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
-    if tuple(whole) == kernel:
-        return weight
-    size = math.prod(weight.shape[:2]) * math.prod(whole)
-    if max(whole) > MAX_GEOMETRY or size > MAX_SPARSE:
-        raise UnsupportedLayerError(
-            f"{op.where}: its dilations of {dilations[0]} x {dilations[1]} would be a kernel of "
-            f"{whole[0]} x {whole[1]} and {size:,} weights, the limit is {MAX_SPARSE:,}; use a "
-            "smaller dilation, or a stride, instead"
-        )
-    out = np.zeros((*weight.shape[:2], *whole), weight.dtype)
-    out[:, :, :: dilations[0], :: dilations[1]] = weight
-    b.notes.append(
-        f"{op.where}: dilations of {dilations[0]} x {dilations[1]} run as a kernel of {whole[0]} x "
-        f"{whole[1]} with zeros between its taps, with {math.prod(whole) / math.prod(kernel):.2g} "
-        "times the multiplies"
-    )
-    return out
+    return filters.dilated(op.where, weight, dilations)
 
 
-def _dense(b: Builder, op: Op, weight: NDArray, group: int, transposed: bool) -> NDArray:
-    """A grouped weight with the zeros between groups written out."""
-    if group == 1:
-        return weight
-    if weight.size * group > MAX_SPARSE:
-        raise UnsupportedLayerError(
-            f"{op.where}: its {group} groups would be a dense layer of {weight.size * group:,} "
-            f"weights, the limit is {MAX_SPARSE:,}; use fewer groups"
-        )
-    first, second = weight.shape[0] // group, weight.shape[1]
-    dense = np.zeros((weight.shape[0], second * group, *weight.shape[2:]), weight.dtype)
-    for g in range(group):
-        rows = slice(g * first, (g + 1) * first)
-        dense[rows, g * second : (g + 1) * second] = weight[rows]
-    b.notes.append(
-        f"{op.where}: {group} groups run as a dense convolution, with {group} times the multiplies"
-    )
-    return dense
+def _dense(op: Op, weight: NDArray, group: int) -> NDArray:
+    """A grouped weight with the zeros between groups written out; most of them cost nothing."""
+    return filters.dense(op.where, weight, group)
 
 
 def _bias(op: Op, inputs: Inputs, channels: int) -> dict[str, NDArray]:
@@ -143,7 +150,7 @@ def _split(total: int, mode: str) -> Pair:
 
 def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
     value = _image(b, op, inputs)
-    weight, group = _filter(b, op, inputs, value.size[0], transposed=False)
+    weight, group = _filter(op, inputs, value.size[0], transposed=False)
     kernel = (weight.shape[2], weight.shape[3])
     stride = _pair(op, "strides", (1, 1), 1)
     mode = _auto_pad(op)
@@ -158,7 +165,7 @@ def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
     if min(pad) < 0:  # Pad takes rows away that the convolution does not put back
         value = b.settled(op, value)
         pad = (*rows, *columns)
-    dense, bias = _dense(b, op, weight, group, False), _bias(op, inputs, weight.shape[0])
+    dense, bias = _dense(op, weight, group), _bias(op, inputs, weight.shape[0])
     source = value.source
     if not any(pad):  # then a plane of one value adds the same everywhere
         source, dense, bias = _without_planes(b, op, source, dense, bias)
@@ -193,7 +200,7 @@ def _without_planes(
 
 def _conv_transpose(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, _image(b, op, inputs))
-    weight, group = _filter(b, op, inputs, value.size[0], transposed=True)
+    weight, group = _filter(op, inputs, value.size[0], transposed=True)
     kernel = (weight.shape[2], weight.shape[3])
     stride = _pair(op, "strides", (1, 1), 1)
     extra = _pair(op, "output_padding", (0, 0), 0)
@@ -224,7 +231,7 @@ def _conv_transpose(b: Builder, op: Op, inputs: Inputs) -> View:
         _check_beyond(op, "output_shape", (-top - crop[1], -left - crop[3]), stride)
     outputs = weight.shape[1] * group
     bias = _bias(op, inputs, outputs)
-    dense = _dense(b, op, weight, group, True)
+    dense = _dense(op, weight, group)
     if value.is_vector and _constant_inputs(b, value.source):
         return _as_linear(b, op, value, dense, crop, bias.get("bias"))
     parts: dict[str, Any] = {"weight": dense, "kernel": kernel}
@@ -433,7 +440,11 @@ def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
     if len(value.dims) == 4 and value.dims[-1] != depth:  # channels last, not yet an image
         plain = b.image_view(b.image(op, value.transpose((0, 3, 1, 2))))
         return _matmul(b, op, [plain.transpose((0, 2, 3, 1)), weight])
-    if len(value.dims) < 3 or value.dims[-1] != depth:
+    if len(value.dims) == 3 and value.dims[-1] != depth:  # tokens
+        value = b.with_channels(op, value, 2)
+        channels, rows, columns = value.size
+        depth = (Factor(channels, rows * columns),) if channels > 1 else ()
+    if len(value.dims) < 2 or value.dims[-1] != depth or value.is_vector:
         return linear(b, op, value, weight.T)
     if weight.shape[0] != channels:
         raise ModelError(f"{op.where}: its weight takes {weight.shape[0]} channels, not {channels}")
@@ -480,16 +491,16 @@ def _einsum(b: Builder, op: Op, inputs: Inputs) -> View:
 
 
 OPERATORS: dict[str, Operator] = {
-    "Conv": Operator(_conv, "2-D, any kernel, stride, pads and auto_pad; groups run as a dense "
-                     "convolution, dilations as a larger kernel"),
-    "ConvTranspose": Operator(_conv_transpose, "2-D, any kernel, stride, pads, auto_pad, "
-                              "output_padding and output_shape; groups and dilations as in Conv"),
+    "Conv": Operator(_lifted(_conv), "1-D and 2-D, any kernel, stride, pads and "
+                     "auto_pad, groups and dilations"),
+    "ConvTranspose": Operator(_lifted(_conv_transpose), "1-D and 2-D, any kernel, stride, pads, "
+                              "auto_pad, output_padding and output_shape, groups and dilations"),
     "AveragePool": Operator(
-        _average, "a convolution by equal weights; windows must count the same everywhere"
+        _lifted(_average), "a convolution by equal weights; windows must count the same everywhere"
     ),
-    "MaxPool": Operator(_maximum, "by the processor, between two runs of the accelerator"),
-    "GlobalMaxPool": Operator(_maximum, "as MaxPool"),
-    "GlobalAveragePool": Operator(_average, "a convolution by equal weights"),
+    "MaxPool": Operator(_lifted(_maximum), "by the processor, between two runs of the accelerator"),
+    "GlobalMaxPool": Operator(_lifted(_maximum), "as MaxPool"),
+    "GlobalAveragePool": Operator(_lifted(_average), "a convolution by equal weights"),
     "Gemm": Operator(_gemm, "activations times a constant matrix: a linear layer"),
     "Einsum": Operator(_einsum, "a product of one dimension with a constant matrix: as MatMul"),
     "MatMul": Operator(_matmul, "activations times a constant matrix: a linear layer, or a 1 x 1 "

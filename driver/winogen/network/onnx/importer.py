@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, ModelError, UnsupportedLayerError, one_line
 from winogen.common.problems import numbered
-from winogen.network.graph import Graph, InputSpec, Shape, wrong_size
+from winogen.network.graph import Graph, InputPart, InputSpec, Shape, wrong_size
 from winogen.network.notes import tell
 from winogen.network.onnx import (
     composites,
@@ -24,9 +24,11 @@ from winogen.network.onnx import (
 )
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.folding import FOLDED, Folder
+from winogen.network.onnx.inputs import Label, join, of_label, values
+from winogen.network.onnx.modulation import Modulated, begins, modulate
 from winogen.network.onnx.names import shown
-from winogen.network.onnx.operators import Operator, Repeated, Value
-from winogen.network.onnx.read import Model, Op, read_file, read_model
+from winogen.network.onnx.operators import Operator, Repeated
+from winogen.network.onnx.read import INTEGERS, Input, Model, Op, read_file, read_model
 from winogen.network.onnx.refusals import refusal
 from winogen.network.onnx.tensors import FLOAT_TYPES, type_name
 from winogen.network.onnx.view import View, image
@@ -171,16 +173,25 @@ class _Importer:
         }
         self._problems: dict[tuple[str, str], tuple[UnsupportedLayerError, list[Op]]] = {}
         self._told_quantised = False
-        batch, size, order = self._input(image_size)
-        self._builder = Builder(name, size, batch, list(model.notes))
-        plain = image(Graph.INPUT_NAME, size, batch)
-        first = View(plain.source, size, tuple(plain.dims[i] for i in order))
-        self._values: dict[str, Value] = {**model.constants, model.input: first}
+        self._values: dict[str, Any] = dict(model.constants)
+        self._parts: tuple[InputPart, ...] = ()
+        order: tuple[int, ...] = ()
+        if len(model.inputs) == 1 and not model.inputs[0].is_integer:
+            batch, size, order = self._input(model.inputs[0], image_size)
+            self._builder = Builder(name, size, batch, list(model.notes))
+            plain = image(Graph.INPUT_NAME, size, batch)
+            first = View(plain.source, size, tuple(plain.dims[i] for i in order))
+            self._values[model.inputs[0].name] = first
+        else:
+            joined = join(model, self._ops, ANY_BATCH, image_size)
+            self._parts = joined.parts
+            self._builder = Builder(name, joined.size, joined.batch, list(model.notes))
+            self._values |= values(self._builder, model, joined)
         if order == (0, 2, 3, 1):
             self._builder.notes.append(
                 "the model takes images as (N, H, W, C); its program takes (N, C, H, W)"
             )
-        if other := _other_floats(model.input_type, self._ops):
+        if other := _other_floats([i.type for i in model.inputs], self._ops):
             self._builder.notes.append(
                 f"the model works in {' and '.join(other)}; its weights are read as float32"
             )
@@ -213,7 +224,9 @@ class _Importer:
             raise ModelError("the network has no layers: its output is its input")
         size = builder.input_size
         kind = "latent" if size[1:] == (1, 1) else "image"
-        spec = InputSpec(size, kind, "normal" if kind == "latent" else "uniform")
+        signal = len(self._model.inputs[0].shape) == 3
+        distribution = "normal" if kind == "latent" or signal else "uniform"
+        spec = InputSpec(size, kind, distribution, parts=self._parts)
         return Graph(self._name, spec, nodes, output_range, notes=tuple(builder.notes))
 
     # What cannot run
@@ -261,21 +274,23 @@ class _Importer:
         error.problems = tuple(texts)
         return error
 
-    def _input(self, image_size: tuple[int, int] | None) -> tuple[int, Shape, tuple[int, ...]]:
+    def _input(
+        self, info: Input, image_size: tuple[int, int] | None
+    ) -> tuple[int, Shape, tuple[int, ...]]:
         """Batch, shape, and the axes (of N, C, H, W) that the input's dimensions are."""
-        name, shape = shown(self._model.input), self._model.input_shape
+        name, shape = shown(info.name), info.shape
         text = f"({', '.join('?' if n is None else str(n) for n in shape[:8])})"
-        if len(shape) not in (2, 4):
+        if len(shape) not in (2, 3, 4):
             raise UnsupportedLayerError(
-                f"the input '{name}' has shape {text}; expected latents (N, n) or images "
-                "(N, C, H, W)"
+                f"the input '{name}' has shape {text}; expected latents (N, n), images "
+                "(N, C, H, W) or signals (N, C, L)"
             )
         batch = ANY_BATCH if shape[0] is None else shape[0]
         order: tuple[int, ...] = (0, 1)
         if image_size and (len(shape) == 2 or shape[2:] == (1, 1)):
             raise InputError(f"network {self._name} takes latents: leave --image-size out")
         if len(shape) == 4:
-            last = self._channels_last()
+            last = self._channels_last(info)
             order = (0, 2, 3, 1) if last else (0, 1, 2, 3)
             if image_size:
                 shape = (shape[0], *image_size, shape[3]) if last else (*shape[:2], *image_size)
@@ -286,22 +301,24 @@ class _Importer:
                 "the model with fixed sizes, or give the rows and columns of its images with "
                 "--image-size"
             )
+        if len(shape) == 3:  # a signal: an image of one row
+            order = (0, 1, 3)
         named: dict[int, Any] = dict(zip(order[1:], rest))
         size = (named[1], named.get(2, 1), named.get(3, 1))
         if max(size) > 1 << 20:
             raise ModelError(f"the input '{name}' of shape {text} is too large")
         return batch, size, order
 
-    def _channels_last(self) -> bool:
+    def _channels_last(self, info: Input) -> bool:
         """Whether a 4-D input is (N, H, W, C): its first layout change turns that to NCHW."""
-        names = {self._model.input}
+        names = {info.name}
         for op in self._ops:
             if not names.intersection(op.inputs):
                 continue
             if op.type == "Transpose":
                 return tuple(op.attrs.get("perm", ())) == (0, 3, 1, 2)
             if op.type == "Reshape":  # how exporters write that transpose for a single channel
-                shape = self._model.input_shape
+                shape = info.shape
                 return shape[3] == 1 and 1 not in shape[1:3]  # else latents (N, n, 1, 1)
             if op.type not in _KEEPING_LAYOUT:
                 return False
@@ -319,8 +336,13 @@ class _Importer:
             inputs.append(self._values.get(name) if name else None)
         if any(i is _LOST for i in inputs):
             return [_LOST] * len(op.outputs)
+        if any(isinstance(i, Label) for i in inputs) and op.type not in ("Shape", "Size"):
+            made = of_label(self._builder, op, inputs, self._folder)
+            if not any(isinstance(i, View) for i in inputs):
+                return [made]
+            inputs = [made if isinstance(i, Label) else i for i in inputs]
         norm = self._norms.get(op.outputs[0])
-        if norm is not None:
+        if norm is not None and isinstance(self._values.get(norm.entry), View):
             return [normalisation.written_out(self._builder, op, norm, self._values[norm.entry])]
         composite = self._composites.get(op.outputs[0])
         if composite is not None:
@@ -331,7 +353,10 @@ class _Importer:
             raise UnsupportedLayerError(op.problem)
         if op.type == "Constant" and "value" in op.attrs:
             return [op.attrs["value"]]
-        known = all(not isinstance(i, View) for i in inputs)
+        if any(isinstance(i, Modulated) for i in inputs) or begins(op, inputs):
+            plain = [i.array if isinstance(i, Repeated) else i for i in inputs]
+            return [modulate(self._builder, op, plain)]
+        known = all(not isinstance(i, (View, Label)) for i in inputs)
         if known and op.type in FOLDED:
             return self._folded(op, inputs)
         why = refusal(op.type)
@@ -471,11 +496,11 @@ def _needed(model: Model) -> list[Op]:
     return needed[::-1]
 
 
-def _other_floats(input_type: str, ops: list[Op]) -> list[str]:
+def _other_floats(input_types: list[str], ops: list[Op]) -> list[str]:
     """Float types other than float32 that a model takes, or casts to on the way."""
     casts = [op.attrs.get("to") for op in ops if op.type == "Cast"]
-    types = [input_type, *(type_name(to) for to in casts if to in FLOAT_TYPES)]
-    return [kind.lower() for kind in dict.fromkeys(types) if kind != "FLOAT"]
+    types = [*input_types, *(type_name(to) for to in casts if to in FLOAT_TYPES)]
+    return [k.lower() for k in dict.fromkeys(types) if k not in ("FLOAT", *INTEGERS)]
 
 
 def _of_batch(value: Any) -> NDArray[np.bool_]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.build import Builder
+from winogen.network.onnx.convolution import lift, lower
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
 from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import Op
@@ -151,6 +154,13 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     rank = len(value.dims)
     axes = axes_of(op, inputs, rank, 3) if len(inputs) > 3 else None
     axes = list(range(rank)) if axes is None else axes
+    if rank == 3 and len(pads) == 2 * len(axes):  # a signal is an image of one row
+        wide = replace(op, attrs={**op.attrs, "axes": ()})
+        at = np.array([a if a < 2 else 3 for a in axes], np.int64)
+        more = [None] * (3 - len(inputs)) if len(inputs) < 3 else []
+        row = [lift(b, op, value), *inputs[1:3], *more, at]
+        made = _pad(b, wide, row)
+        return lower(b.settled(op, made))
     if len(pads) != 2 * len(axes) or max(map(abs, pads), default=0) > 1 << 16:
         raise ModelError(f"{op.where}: its pads {pads} are wrong for {rank} dimensions")
     if not any(pads):
@@ -347,6 +357,8 @@ def _expand(b: Builder, op: Op, inputs: Inputs) -> View:
 
 def _resize(b: Builder, op: Op, inputs: Inputs) -> View:
     value = b.settled(op, data(op, inputs, 0))
+    if len(value.dims) == 3:  # a signal is an image of one row
+        return lower(_resize(b, *_of_row(op, [lift(b, op, value), *inputs[1:]])))
     mixed = interpolations(op, inputs, value.shape)
     if mixed is not None:
         return _interpolated(b, op, value, mixed)
@@ -377,6 +389,16 @@ def _resize(b: Builder, op: Op, inputs: Inputs) -> View:
     if 1 in value.size[1:]:
         return b.image_view(source)
     return value.follow(source, size)
+
+
+def _of_row(op: Op, inputs: list[Any]) -> tuple[Op, list[Any]]:
+    """Resize of a signal as one of an image of one row."""
+    wide = list(inputs)
+    for i in (2, 3):
+        array = inputs[i] if i < len(inputs) else None
+        if isinstance(array, np.ndarray) and array.size == 3:
+            wide[i] = np.insert(array.ravel(), 2, 1)
+    return op, wide
 
 
 def _interpolated(b: Builder, op: Op, value: View, found: Sequence[Axis | None]) -> View:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,8 @@ def _over(b: Builder, op: Op, value: View, axes: set[int], centred: bool, epsilo
     channels, rows, columns = value.size
     area = rows * columns
     over = _apart([f for a in axes for f in value.dims[a]], area)
-    rest = _apart([f for a, d in enumerate(value.dims) if a not in axes for f in d], area)
+    others = [f for a, d in enumerate(value.dims) if a not in axes for f in d]
+    rest = _apart([f for f in others if f.stride != BATCH], area)
     if any(f.stride == 0 for f in (*over, *rest)):
         value = b.image_view(b.image(op, value))
         return _over(b, op, value, axes, centred, epsilon)
@@ -126,12 +127,13 @@ def _over(b: Builder, op: Op, value: View, axes: set[int], centred: bool, epsilo
 
 
 def _apart(factors: Sequence[Factor], area: int) -> list[Factor]:
-    """Factors without the batch; what goes over several channels and their pixels is two."""
+    """The factors, with those that go over channels and pixels cut in two."""
     found = []
     for f in factors:
-        if 0 < f.stride < area < f.size * f.stride and area % f.stride == 0:
-            found += [Factor(f.size * f.stride // area, area), Factor(area // f.stride, f.stride)]
-        elif f.stride != BATCH:
+        inside = area // f.stride if f.stride else 0
+        if 0 < f.stride < area < f.size * f.stride and area % f.stride == f.size % inside == 0:
+            found += [Factor(f.size // inside, area), Factor(inside, f.stride)]
+        else:
             found.append(f)
     return found
 
@@ -153,7 +155,7 @@ def _made(b: Builder, op: Op, source: str, groups: int, centred: bool, epsilon: 
 class Written:
     """A normalisation in several nodes: of the value ``entry``, over ``axes`` of it.
 
-    ``total`` says that squares are added up instead of averaged.
+    ``total`` says that squares are added up instead of averaged; ``scale`` and ``shift`` follow.
     """
 
     entry: str
@@ -162,6 +164,8 @@ class Written:
     epsilon: float
     total: bool
     nodes: tuple[Op, ...]
+    scale: NDArray[Any] | None = None
+    shift: NDArray[Any] | None = None
 
 
 def written_out(b: Builder, op: Op, found: Written, value: Any) -> View:
@@ -174,6 +178,8 @@ def written_out(b: Builder, op: Op, found: Written, value: Any) -> View:
     count = math.prod(value.shape[a] for a in axes)
     epsilon = found.epsilon / count if found.total else found.epsilon
     out = _over(b, op, value, axes, found.centred, epsilon)
+    if found.scale is not None and found.shift is not None:
+        return _scaled(b, op, out, found.scale, found.shift)
     if not found.total:
         return out
     ones = np.ones(out.size[0])
@@ -191,6 +197,10 @@ def find(ops: Sequence[Op], constants: Mapping[str, NDArray[Any]]) -> dict[str, 
     return found
 
 
+#: Lengths below which a vector is no longer made one of length 1: 0, to numbers of 16 bits.
+_SMALL = 1e-6
+
+
 class _Finder:
     """``c / sqrt(mean(c^2) + eps)``, where c is x, or x - mean(x)."""
 
@@ -203,11 +213,21 @@ class _Finder:
 
     def ending_at(self, end: Op) -> Written | None:
         """The normalisation that ends with this node."""
-        if end.type not in ("Div", "Mul") or len(end.inputs) != 2:
+        if len(end.inputs) != 2:
+            return None
+        if end.type == "Add":
+            return self._as_affine(end.inputs[0], end.inputs[1]) or self._as_affine(
+                end.inputs[1], end.inputs[0]
+            )
+        if end.type not in ("Div", "Mul"):
             return None
         pairs = [tuple(end.inputs)]
         if end.type == "Mul":
             pairs.append((end.inputs[1], end.inputs[0]))
+        if end.type == "Div":
+            length = self._of_length(*end.inputs)
+            if length is not None:
+                return length
         for top, factor in pairs:
             nodes: list[Op] = []
             variance = self._root(factor, end.type == "Mul", nodes)
@@ -215,6 +235,76 @@ class _Finder:
             if found:
                 return found
         return None
+
+    def _as_affine(self, first: str, second: str) -> Written | None:
+        """x * k + (beta - mean(x) * k), k = gamma / sqrt(var + eps), as TensorFlow writes it."""
+        scaled, offset = self._made.get(first), self._made.get(second)
+        if scaled is None or offset is None or scaled.type != "Mul":
+            return None
+        if offset.type not in ("Add", "Sub") or len(offset.inputs) != 2:
+            return None
+        known = [self._constants.get(name) for name in offset.inputs]
+        if (known[0] is None) == (known[1] is None):
+            return None
+        shift, other = (known[0], 1) if known[0] is not None else (known[1], 0)
+        taken = self._made.get(offset.inputs[other])
+        if taken is None or taken.type != "Mul" or (offset.type == "Sub" and other == 0):
+            return None
+        for x, k in (scaled.inputs, reversed(scaled.inputs)):
+            rest = [name for name in taken.inputs if name != k]
+            nodes = [scaled, offset, taken]
+            mean = self._plain(rest[0], nodes) if len(rest) == 1 else None
+            if offset.type == "Add":  # then it is -mean
+                if mean is None or mean.type != "Neg":
+                    continue
+                mean = self._plain(mean.inputs[0], nodes)
+            if mean is None or mean.type != "ReduceMean" or mean.inputs[0] != x:
+                continue
+            gain, root = self._gain(k)
+            if gain is not None and root != k:
+                nodes.append(self._made[k])
+            variance = self._root(root, True, nodes)
+            found = variance and self._of(x, variance, nodes, mean)
+            if found and gain is not None:
+                return replace(found, scale=gain, shift=shift)
+        return None
+
+    def _plain(self, name: str, nodes: list[Op]) -> Op | None:
+        """What makes a value, past what only reshapes it; ``nodes`` gets all of them."""
+        op = self._made.get(name)
+        while op is not None:
+            nodes.append(op)
+            if op.type not in ("Reshape", "Identity"):
+                break
+            op = self._made.get(op.inputs[0])
+        return op
+
+    def _gain(self, name: str) -> tuple[NDArray[Any] | None, str]:
+        """The constant that a reciprocal of a root is multiplied by, and that."""
+        op = self._made.get(name)
+        if op is not None and op.type == "Mul":
+            for constant, other in (op.inputs, reversed(op.inputs)):
+                if constant in self._constants:
+                    return self._constants[constant], other
+        return np.ones(1), name
+
+    def _of_length(self, top: str, divisor: str) -> Written | None:
+        """x / max(sqrt(sum x^2), eps), as PyTorch's normalize writes it."""
+        nodes: list[Op] = []
+        op = self._made.get(divisor)
+        while op is not None and op.type in ("Expand", "Clip", "Max"):
+            if op.type != "Expand":
+                numbers = [self._number(i) for i in op.inputs[1:] if i]
+                if any(n is None or n > _SMALL for n in numbers):
+                    return None
+            nodes.append(op)
+            op = self._made.get(op.inputs[0])
+        if op is None or op.type != "ReduceL2" or op.inputs[0] != top:
+            return None
+        axes = self._axes(op)
+        if axes is None or not op.attrs.get("keepdims", 1):
+            return None
+        return Written(top, axes, False, 0.0, True, (*nodes, op))
 
     def _root(self, name: str, reciprocal: bool, nodes: list[Op]) -> str | None:
         """What a value is the square root of, or the reciprocal of that."""
@@ -233,7 +323,10 @@ class _Finder:
             return self._root(op.inputs[1], False, nodes)
         return None
 
-    def _of(self, top: str, variance: str, nodes: list[Op]) -> Written | None:
+    def _of(
+        self, top: str, variance: str, nodes: list[Op], mean: Op | None = None
+    ) -> Written | None:
+        """The normalisation of a value by its variance; ``mean`` is taken off elsewhere."""
         epsilon = 0.0
         op = self._made.get(variance)
         if op is not None and op.type == "Add":
@@ -257,6 +350,12 @@ class _Finder:
             nodes.append(square)
             inner = square.inputs[0]
         total = op.type != "ReduceMean"
+        if mean is not None:
+            taken = self._mean_of(inner, axes)
+            if taken is None or taken.inputs[0] != top or self._axes(mean) != axes:
+                return None
+            inside = (*nodes, self._made[inner], taken, mean)
+            return Written(top, axes, True, epsilon, total, inside)
         if inner == top:
             centre = self._mean_of(inner, axes)
             if centre is not None:
@@ -274,7 +373,7 @@ class _Finder:
         op = self._made.get(name)
         if op is None or op.type != "Sub":
             return None
-        mean = self._made.get(op.inputs[1])
+        mean = self._plain(op.inputs[1], [])
         if mean is None or mean.type != "ReduceMean" or mean.inputs[0] != op.inputs[0]:
             return None
         alike = self._axes(mean) == axes and mean.attrs.get("keepdims", 1)

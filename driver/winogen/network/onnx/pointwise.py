@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -274,9 +275,17 @@ def _batchnorm(b: Builder, op: Op, inputs: Inputs) -> View:
     return value.follow(b.add(op, "batchnorm", value.source, eps=eps, **params))
 
 
-def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
+def with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
     """A binary operator of a view and a constant; ``first`` if the view is the first operand."""
     value = b.settled(op, value)
+    array = np.asarray(array)
+    if value.is_vector and array.ndim == len(value.dims) == 4:
+        letters = value.axes() or ""
+        if letters.endswith("C") and max(array.shape[1:3]) > 1:  # channels last
+            turned = value.transpose((0, 3, 1, 2)), array.transpose(0, 3, 1, 2)
+            return _over_pixels(b, op, *turned, first).transpose((0, 2, 3, 1))
+        if not letters.endswith("C") and max(array.shape[2:]) > 1:
+            return _over_pixels(b, op, value, array, first)
     if op.type == "Div" and not first:
         value = applied(b, op, value, Function.of("Reciprocal", {}))
         value, values = with_channels(b, op, value, array, "its constant")
@@ -302,6 +311,33 @@ def _with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: 
         ones = np.full(value.size[0], scale.flat[0])
         value = affine(b, op, value, ones, 0 * ones)
         return value.follow(b.add(op, "add", value.source, b.constant(op, shift, value.source)))
+
+
+def _over_pixels(b: Builder, op: Op, value: View, array: NDArray[Any], first: bool) -> View:
+    """An operator of one number a channel and a constant image: a linear layer.
+
+    So StyleGAN's learned constant meets the style of the first layer.
+    """
+    channels, rows, columns = value.size[0], *array.shape[2:]
+    if array.shape[:2] not in ((1, channels), (1, 1)):
+        raise UnsupportedLayerError(
+            f"{op.where}: its constant of shape {array.shape} does not fit its input of shape "
+            f"{b.shape_text(value)}"
+        )
+    if op.type == "Div" and not first:
+        value = applied(b, op, value, Function.of("Reciprocal", {}))
+    constant = np.broadcast_to(array[0].astype(np.float64), (channels, rows, columns))
+    kind = "Mul" if op.type == "Div" and not first else op.type
+    scale, shift = _scale_shift(replace(op, type=kind), constant, first)
+    b.check_sparse(op, channels * constant.size)
+    weight = np.zeros((channels, rows, columns, channels), np.float32)
+    each = np.arange(channels)
+    weight[each, :, :, each] = scale
+    source = b.add(
+        op, "linear", b.image(op, value), weight=weight.reshape(-1, channels), bias=shift.ravel(),
+        shape=constant.shape,
+    )  # fmt: skip
+    return b.image_view(source)
 
 
 def _scale_shift(op: Op, values: NDArray, first: bool) -> tuple[NDArray, NDArray]:
@@ -330,7 +366,16 @@ def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
     view = left if isinstance(left, View) else right
     array = right if isinstance(left, View) else left
     assert isinstance(view, View) and isinstance(array, np.ndarray)
-    return _with_constant(b, op, view, array, isinstance(left, View))
+    return with_constant(b, op, view, array, isinstance(left, View))
+
+
+def _channels_first(value: View) -> tuple[int, ...]:
+    """The order of a view's four dimensions in which it is (N, C, H, W)."""
+    letters = value.axes() or ""
+    found = [letters.find(letter) for letter in "NCHW"]
+    if sorted(found) == [0, 1, 2, 3]:
+        return tuple(found)
+    return (0, 3, 1, 2) if letters == "N11C" else (0, 1, 2, 3)
 
 
 def product(b: Builder, op: Op, left: View, right: View) -> View:
@@ -340,8 +385,11 @@ def product(b: Builder, op: Op, left: View, right: View) -> View:
         return left.follow(b.add(op, "multiply", left.source, right.source))
     _shapes(b, op, [left, right])
     if len(left.dims) == len(right.dims) == 4:
-        names = [b.image(op, left), b.image(op, right)]
-        return b.image_view(b.add(op, "multiply", *names))
+        wide = max((left, right), key=lambda v: math.prod(v.shape))
+        order = _channels_first(wide)
+        names = [b.image(op, v.transpose(order)) for v in (left, right)]
+        made = b.image_view(b.add(op, "multiply", *names))
+        return made.transpose([order.index(i) for i in range(4)])
     wide = max((left, right), key=lambda v: len(v.dims))
     if len(wide.dims) == 2:
         names = [b.chosen(op, v, v.offsets().ravel()) for v in (left, right)]
@@ -359,6 +407,9 @@ def add(b: Builder, op: Op, views: Sequence[View]) -> View:
     if any(v.shape != first.shape for v in views[1:]):
         shape = np.broadcast_shapes(*_shapes(b, op, views))
         views = [v if v.shape == shape else v.expanded(shape) or v for v in views]
+        first = views[0]
+    if len(first.dims) == 3 and any((v.size, v.dims) != (first.size, first.dims) for v in views):
+        views = [b.with_channels(op, v, 2) for v in views]  # tokens
         first = views[0]
     if any((v.size, v.dims) != (first.size, first.dims) for v in views):
         names = [b.image(op, v) for v in views]
@@ -497,7 +548,8 @@ def _constant_part(b: Builder, op: Op, other: View, array: NDArray[Any], axis: i
             f"{op.where} joins a constant of shape {array.shape} to {b.shape_text(other)}, which "
             "has other sizes"
         )
-    order = {2: (0, 1), 4: (0, axis, *(i for i in range(1, 4) if i != axis))}.get(len(expected))
+    rank = len(expected)
+    order = (0, axis, *(i for i in range(1, rank) if i != axis)) if rank in (2, 3, 4) else None
     if not _is_channels(other, axis) or axis == 0 or order is None:
         raise UnsupportedLayerError(
             f"{op.where} joins a constant to {b.shape_text(other)} along axis {axis}, which is not "
@@ -511,6 +563,16 @@ def _constant_part(b: Builder, op: Op, other: View, array: NDArray[Any], axis: i
     one = of_one_image(b, op, like, array, "its constant")
     values = one.transpose(order).reshape(channels, *other.size[1:])
     return View(b.constant(op, values, other.source), like.size, like.dims)
+
+
+def _chosen(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Where of a condition that is known: one of the two, or both joined by zeros and ones."""
+    condition = constant(op, inputs, 0, "condition").astype(bool)
+    if not condition.size or np.any(condition != condition.flat[0]):
+        raise UnsupportedLayerError(
+            f"{op.where} chooses pixel by pixel; multiply by a mask of zeros and ones instead"
+        )
+    return data(op, inputs, 1 if condition.flat[0] else 2)
 
 
 def _same(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -573,6 +635,7 @@ OPERATORS: dict[str, Operator] = {
     "Concat": Operator(_concat, "of activations, or of them and constants, along the channels; "
                        "constants before a linear layer are its bias"),
     "Identity": Operator(_same, "nothing"),
+    "Where": Operator(_chosen, "nothing, by a condition that is known"),
     "Dropout": Operator(_dropout, "nothing (evaluation mode only)"),
     "Cast": Operator(_cast, "nothing, between float types"),
     "CastLike": Operator(_cast, "nothing, between float types"),

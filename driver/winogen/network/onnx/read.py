@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ _ATTRIBUTE_TYPES = (
 )
 
 
+#: Types of inputs that may be labels.
+INTEGERS = ("INT64", "INT32")
+#: Operators that keep a label what it is.
+PASSING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+
+
 @dataclass(frozen=True)
 class Op:
     """One ONNX node: its attributes as Python values, tensors as arrays."""
@@ -56,16 +63,28 @@ class Op:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A checked model with one input and one output.
+class Input:
+    """An input of a model; ``shape`` has None for a dimension that the file leaves open."""
 
-    ``input_shape`` has None for a dimension that the file leaves open.
+    name: str
+    shape: tuple[int | None, ...]
+    type: str
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it holds integers, as labels do."""
+        return self.type in INTEGERS
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checked model with at least one input, and one output.
+
+    ``classes`` are names of a label's values, if the file says them (metadata ``classes``).
     """
 
     opset: int
-    input: str
-    input_shape: tuple[int | None, ...]
-    input_type: str
+    inputs: tuple[Input, ...]
     output: str
     constants: dict[str, NDArray[Any]]
     ops: list[Op]
@@ -75,6 +94,7 @@ class Model:
     producer: str = ""
     written_opset: int = 0
     output_shape: tuple[int | None, ...] | None = None
+    classes: tuple[str, ...] = ()
 
 
 def read_file(path: Path) -> Model:
@@ -128,21 +148,25 @@ def read_model(data: bytes, folder: Path | None = None) -> Model:
         values += constants[tensor.name].size
         if values > MAX_WEIGHTS:
             raise ModelError(f"its constants take over {MAX_WEIGHTS:,} values together")
-    info = _one([i for i in graph.input if i.name not in constants], "input")
+    infos = [i for i in graph.input if i.name not in constants]
+    if not infos:
+        _one(infos, "input")
     output = _one(list(graph.output), "output")
     _check_names(graph)
     ops = [_op(node, i, opset, folder) for i, node in enumerate(graph.node)]
-    kind = info.type.tensor_type.elem_type
-    if not info.type.HasField("tensor_type") or kind not in FLOAT_TYPES:
+    if written < OLDEST_OPSET:  # the converter leaves Resize the defaults of opset 11
+        for op in (op for op in ops if op.type in ("Resize", "Upsample")):
+            op.attrs.setdefault("coordinate_transformation_mode", "asymmetric")
+            op.attrs.setdefault("nearest_mode", "floor")
+    inputs = tuple(_input(info) for info in infos)
+    if len(inputs) == 1 and inputs[0].is_integer and not _looked_up(inputs[0].name, ops):
         raise UnsupportedLayerError(
-            f"the input '{shown(info.name)}' holds {type_name(kind)} values, not floats; export "
-            "the model with a float32 input"
+            f"the input '{shown(inputs[0].name)}' holds {inputs[0].type} values, not floats; "
+            "export the model with a float32 input"
         )
-    shape = _shape(info)
     made = _shape(output) if output.type.tensor_type.HasField("shape") else None
     return Model(
-        opset, info.name, shape, type_name(kind), output.name, constants, ops, notes, producer,
-        written, made,
+        opset, inputs, output.name, constants, ops, notes, producer, written, made, _classes(proto),
     )  # fmt: skip
 
 
@@ -206,6 +230,39 @@ def _one(infos: list[Any], what: str) -> Any:
             "generator alone, and join several inputs to one before it"
         )
     return infos[0]
+
+
+def _input(info: Any) -> Input:
+    kind = info.type.tensor_type.elem_type
+    known = kind in FLOAT_TYPES or type_name(kind) in INTEGERS
+    if not info.type.HasField("tensor_type") or not known:
+        raise UnsupportedLayerError(
+            f"the input '{shown(info.name)}' holds {type_name(kind)} values, not floats; export "
+            "the model with a float32 input"
+        )
+    return Input(info.name, _shape(info), type_name(kind))
+
+
+def _looked_up(name: str, ops: list[Op]) -> bool:
+    """Whether an input of integers is an index somewhere: a label."""
+    names = {name}
+    for op in ops:
+        if op.type not in ("Gather", "OneHot") and names.intersection(op.inputs):
+            names.update(op.outputs)
+        if op.type in ("Gather", "OneHot") and names.intersection(op.inputs[:2]):
+            return True
+    return False
+
+
+def _classes(proto: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of classes in the file's metadata: separated by commas, or as JSON's list."""
+    text = {p.key.lower(): p.value for p in proto.metadata_props}.get("classes", "")
+    if text.lstrip().startswith("["):
+        try:
+            return tuple(shown(str(name)) for name in json.loads(text))
+        except (ValueError, RecursionError):
+            return ()
+    return tuple(shown(name.strip()) for name in text.split(",") if name.strip())
 
 
 def _shape(info: Any) -> tuple[int | None, ...]:

@@ -70,9 +70,30 @@ def _features(b: Builder, op: Op, value: View, axes: list[int], weight: float, k
     return View(made.source, made.size, dims)
 
 
+def _largest(b: Builder, op: Op, inputs: Inputs) -> View:
+    value = b.settled(op, data(op, inputs, 0))
+    names = value.axes()
+    axes = axes_of(op, inputs, len(value.dims))
+    if names is None or not axes or {names[a] for a in axes} != {"H", "W"}:
+        raise UnsupportedLayerError(
+            f"{op.where} takes the largest of {b.shape_text(value)} over axes {axes}; it can be "
+            "taken over all rows and columns of an image only"
+        )
+    source = b.add(
+        op, "maxpool", value.source, kernel=value.size[1:], stride=(1, 1), pad=(0, 0, 0, 0)
+    )
+    plain = dict(zip("NCHW", b.image_view(source).dims))
+    keep = bool(op.attrs.get("keepdims", 1))
+    dims = tuple(
+        () if i in axes else plain[name] for i, name in enumerate(names) if keep or i not in axes
+    )
+    return View(source, b.size(source), dims)
+
+
 OPERATORS: dict[str, Operator] = {
     "ReduceMean": Operator(
         _reduce, "over rows, columns or channels: a convolution by equal weights"
     ),
     "ReduceSum": Operator(_reduce, "as ReduceMean"),
+    "ReduceMax": Operator(_largest, "over all rows and columns: as GlobalMaxPool"),
 }

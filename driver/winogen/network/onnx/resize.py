@@ -7,7 +7,7 @@ ONNX defines it, and what repeats every sample equally often, or takes every n-t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.operators import Inputs, constant
 from winogen.network.onnx.read import Op
-from winogen.network.sampling import Axis
+from winogen.network.sampling import PLACES, ROUNDINGS, Axis
 
-_HINT = "only nearest neighbour by a whole factor works: use it, or ConvTranspose"
+_HINT = "use another coordinate_transformation_mode"
 #: Most samples along an axis that is interpolated.
 MAX_SAMPLES = 1 << 16
 #: Most times that a sample may be repeated, or samples of which one is taken.
@@ -60,20 +60,25 @@ def samplings(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Sampling]:
 def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | None] | None:
     """How a Resize mixes the samples of each dimension; None in all where it only picks some."""
     mode = str(op.attrs.get("mode", "nearest"))
-    if mode not in ("linear", "cubic"):
-        return None
     sizes, scales = _target(op, inputs, shape)
     if all(scale == 1 or n == 1 for n, scale in zip(shape, scales)):
         return None
+    if mode == "nearest" and _is_plain(op, inputs, shape):
+        return None
     where = op.attrs.get("coordinate_transformation_mode", "half_pixel")
-    if where not in _STARTS:
+    if where not in PLACES and mode == "nearest":
+        return None  # which says what it is
+    if where not in PLACES:
         raise UnsupportedLayerError(
-            f"{op.where} interpolates ({mode}) with {where}; use {', '.join(_STARTS)}"
+            f"{op.where} interpolates ({mode}) with {where}; use {', '.join(PLACES)}"
         )
     if op.attrs.get("antialias", 0) and any(s < 1 for s in scales):
         raise UnsupportedLayerError(f"{op.where} interpolates with antialias; export it without")
     if max(sizes[1:]) > MAX_SAMPLES or max(shape[1:]) > MAX_SAMPLES:
         raise ModelError(f"{op.where}: its output of {max(sizes[1:])} samples a line is too large")
+    rounding = str(op.attrs.get("nearest_mode", "round_prefer_floor"))
+    if mode == "nearest" and rounding not in ROUNDINGS:
+        raise ModelError(f"{op.where}: unknown nearest_mode")
     cubic = Fraction(float(op.attrs.get("cubic_coeff_a", -0.75))).limit_denominator(10**6)
     if mode == "cubic" and not -1 <= cubic <= 0:
         raise UnsupportedLayerError(
@@ -92,36 +97,21 @@ def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | 
                 "whole number of them; give sizes instead of scales"
             )
         exact = Fraction(size, n) if whole else Fraction(scale)
-        start, step = _STARTS[where](exact, n, size)
-        found.append(Axis(n, size, start, step, cubic if mode == "cubic" else None, inside))
+        start, step = PLACES[where](exact, n, size)
+        if mode == "nearest":
+            found.append(Axis(n, size, start, step, nearest=rounding))
+        else:
+            found.append(Axis(n, size, start, step, cubic if mode == "cubic" else None, inside))
     return found
 
 
-def _half_pixel(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
-    return 1 / (2 * scale) - Fraction(1, 2), 1 / scale
-
-
-def _pytorch(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
-    return _half_pixel(scale, n, size) if size > 1 else (Fraction(0), 1 / scale)
-
-
-def _symmetric(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
-    start, step = _half_pixel(scale, n, size)
-    return start + Fraction(n, 2) * (1 - size / (scale * n)), step
-
-
-def _corners(scale: Fraction, n: int, size: int) -> tuple[Fraction, Fraction]:
-    return Fraction(0), Fraction(n - 1, max(size - 1, 1))
-
-
-#: Where the first output lies, and how far apart outputs are, in samples of the input.
-_STARTS: dict[str, Callable[[Fraction, int, int], tuple[Fraction, Fraction]]] = {
-    "half_pixel": _half_pixel,
-    "pytorch_half_pixel": _pytorch,
-    "half_pixel_symmetric": _symmetric,
-    "asymmetric": lambda scale, n, size: (Fraction(0), 1 / scale),
-    "align_corners": _corners,
-}
+def _is_plain(op: Op, inputs: Inputs, shape: Sequence[int]) -> bool:
+    """Whether every sample is repeated equally often, or every n-th taken."""
+    try:
+        samplings(op, inputs, shape)
+    except UnsupportedLayerError:
+        return False
+    return True
 
 
 def _plain(op: Op, n: int, size: int, sources: NDArray[np.int64]) -> Sampling:

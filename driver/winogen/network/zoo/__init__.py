@@ -42,11 +42,16 @@ def describe(name: str) -> str:
 
 
 def load_model(
-    model: str | Path, weight_seed: int = WEIGHT_SEED, *, parameters: Parameters | None = None
+    model: str | Path,
+    weight_seed: int = WEIGHT_SEED,
+    *,
+    parameters: Parameters | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Graph:
     """The network ``model``: a name of the zoo, or a folder with layers.yaml and weights.npz.
 
-    Names may be written with underscores for hyphens; ``parameters`` replaces the model's own.
+    Names may be written with underscores for hyphens; ``parameters`` replaces the model's own,
+    ``image_size`` the rows and columns of an input image.
 
     Raises ModelError if there is no such network or its files are damaged.
     """
@@ -60,7 +65,7 @@ def load_model(
         if parameters is None:
             weights = definition.with_suffix(".npz")
             parameters = StoredParameters(load_weights(weights), weights.name)
-        return load_definition(definition, parameters)
+        return load_definition(definition, parameters, image_size=image_size)
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "layers.yaml").is_file():
@@ -68,7 +73,9 @@ def load_model(
         weights = folder / "weights.npz"
         if parameters is None:
             parameters = StoredParameters(load_weights(weights), weights.name)
-        return load_definition(folder / "layers.yaml", parameters, name=folder.name)
+        return load_definition(
+            folder / "layers.yaml", parameters, name=folder.name, image_size=image_size
+        )
     if folder.exists():
         raise ModelError(f"model folder {folder} is a file; give its folder")
     if folder.suffix[1:2].isalpha():  # as files have it, and no name of a network

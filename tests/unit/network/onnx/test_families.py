@@ -1,0 +1,130 @@
+"""Generators of every family, as PyTorch's exporters and tf2onnx write them: import to emulator.
+
+What is expected of each file is in tests/data/onnx_families/outcomes.yaml.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REASON = "reading ONNX models needs the packages onnx and onnxruntime"
+onnx = pytest.importorskip("onnx", reason=REASON)
+pytest.importorskip("onnxruntime", reason=REASON)
+
+from support.onnx_families import (  # noqa: E402
+    FILES,
+    decibels,
+    example,
+    family,
+    outcomes,
+    page,
+    refusal,
+)
+from support.places import ROOT  # noqa: E402
+from winogen.common.errors import UnsupportedLayerError  # noqa: E402
+from winogen.network.onnx import import_onnx  # noqa: E402
+
+OUTCOMES = outcomes()
+UPDATE = "PYTHONPATH=driver:tests python tests/support/onnx_families.py"
+#: No 8-bit network is worse than this.
+FLOOR = 20
+OVERFLOW = "a table of reciprocals overflows"
+CUT = "latents beside an image are cut to its range"
+#: Files that must run and do not yet, by the bits of the network, and why.
+FAULTS = {
+    8: {
+        "keras_stylegan-tf2onnx-13": OVERFLOW,
+        "stylegan2_noise_given-torchscript-17": OVERFLOW,
+        "stylegan2_per_sample-torchscript-17": OVERFLOW,
+        "stylegan2_scaled-torchscript-15": OVERFLOW,
+        "stylegan2_truncation-dynamo-18": OVERFLOW,
+        "ugatit_decoder-torchscript-16": OVERFLOW,
+    },
+    16: {
+        "film-dynamo-18": CUT,
+        "stylegan2_noise_given-torchscript-17": CUT,
+        "stylegan2_per_sample-torchscript-17": OVERFLOW,
+    },
+}
+RUNNING = [path for path in FILES if isinstance(OUTCOMES.get(path.stem), int)]
+REFUSED = [path for path in FILES if isinstance(OUTCOMES.get(path.stem), str)]
+#: The smallest file of each family, for the quick tier.
+SMALLEST = [
+    min((path for path in RUNNING if family(path) == name), key=lambda path: path.stat().st_size)
+    for name in sorted({family(path) for path in RUNNING})
+]
+THIRD = [
+    path
+    for i, path in enumerate(RUNNING)
+    if i % 3 == 0 or family(path) == "conditional generators" or "given" in path.stem
+]
+
+
+def cases(paths: list[Path], bits: int = 8) -> list[Any]:
+    """Parameters of a test; those that are known to fail are told when they no longer do."""
+    return [
+        pytest.param(
+            path,
+            id=path.stem,
+            marks=[pytest.mark.xfail(reason=FAULTS[bits][path.stem], strict=True)]
+            if path.stem in FAULTS[bits]
+            else [],
+        )
+        for path in paths
+    ]
+
+
+def runs(path: Path) -> None:
+    if int(path.stem.rsplit("-", 1)[1]) > onnx.defs.onnx_opset_version():
+        pytest.skip(f"onnx {onnx.__version__} does not know its opset yet")
+    try:
+        found = decibels(path)
+    except UnsupportedLayerError as error:
+        pytest.fail(f"{error}\nIf that is meant: {UPDATE} --measure {path.stem}")
+    assert found > FLOOR
+    # A calibration may differ in its last bit between machines.
+    assert abs(found - OUTCOMES[path.stem]) < 1.5, f"{UPDATE} --measure {path.stem}"
+
+
+@pytest.mark.parametrize("path", cases(SMALLEST))
+def test_one_of_each_family(path):
+    runs(path)
+
+
+@pytest.mark.parametrize("path", cases([path for path in RUNNING if path not in SMALLEST]))
+def test_what_runs(path):
+    runs(path)
+
+
+@pytest.mark.parametrize("path", cases(THIRD, 16))
+def test_16_bits(path):
+    """A third of them, and all of several inputs."""
+    assert decibels(path, 16) > max(50, OUTCOMES[path.stem] + 6)
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)
+def test_what_is_refused(path):
+    """In one sentence for each thing that cannot run, which says what can."""
+    assert example(path).output.size
+    try:
+        import_onnx(path)
+    except UnsupportedLayerError as error:
+        assert refusal(error) == OUTCOMES[path.stem], f"{UPDATE} --measure {path.stem}"
+        for problem in error.problems or (str(error),):
+            assert "\n" not in problem
+            assert "; " in problem or ": " in problem.partition("not supported")[2]
+    else:
+        pytest.fail(f"it is imported now: {UPDATE} --measure {path.stem}")
+
+
+def test_the_table_is_of_these_files():
+    assert set(OUTCOMES) == {path.stem for path in FILES}
+    assert len(FILES) >= 120
+
+
+def test_the_page_is_that_of_the_table():
+    kept = (ROOT / "docs" / "reference" / "onnx-families.md").read_text()
+    assert page() == kept, f"{UPDATE} > docs/reference/onnx-families.md"
