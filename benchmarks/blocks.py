@@ -45,7 +45,7 @@ class Block:
         return self._add("conv", (source,), attrs, {"weight": weight})
 
     def shuffled(self, groups: int) -> None:
-        """Channels of the last layer's groups in turns: it gives them in that order, as imported."""
+        """Channels of the last layer's groups in turns: it gives them so, as when imported."""
         weight = self.nodes[-1].params["weight"]
         order = np.arange(len(weight)).reshape(groups, -1).T.ravel()
         self.nodes[-1].params["weight"] = weight[order]

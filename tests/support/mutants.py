@@ -1227,7 +1227,7 @@ PYTHON = (
         (f"{HOST}::test_a_later_piece_that_hangs_is_told_by_its_instruction_and_layer",),
     ),
     Mutant(
-        "host: lanes without a channel are left", "program/host_layers.py",
+        "host: lanes without a channel are left", "program/host_memory.py",
         "words[..., len(part) :] = 0", "pass",
         (f"{HOST_FILE}::test_lanes_without_a_channel_are_zero",),
     ),
