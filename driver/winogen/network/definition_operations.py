@@ -20,6 +20,7 @@ from winogen.network import definition_norms as norms
 from winogen.network import filters
 from winogen.network.definition_layer import Layer
 from winogen.network.graph import Graph
+from winogen.network.interleave import small_factors
 from winogen.network.sampling import PAD_MODES, Axis, align_corners, half_pixel
 from winogen.network.yaml_values import MAX_SIZE, choice, edges, integer, integers, number, pair
 
@@ -181,10 +182,10 @@ def _spread(layer: Layer, index: int, size: tuple[int, int]) -> str:
     if own != [1, 1] or size == (1, 1):
         return name
     total = max(size)
-    while not _small_factors(total):
+    while not small_factors(total):
         total += 1
     inputs: tuple[str, ...] | None = (name,)
-    for step, factor in enumerate(_small_factors(total)):
+    for step, factor in enumerate(small_factors(total)):
         layer.add("upsample", suffix=f".repeat{index}.{step}", inputs=inputs, factor=factor)
         inputs = None
     if (total, total) != size:
@@ -192,16 +193,6 @@ def _spread(layer: Layer, index: int, size: tuple[int, int]) -> str:
         _moved(layer, crop, f".repeat{index}.cut")
     assert layer.last is not None
     return layer.last
-
-
-def _small_factors(number: int) -> list[int]:
-    """Factors of at most 8, the largest first; empty if there are others."""
-    factors = []
-    for factor in range(8, 1, -1):
-        while number % factor == 0:
-            factors.append(factor)
-            number //= factor
-    return factors if number == 1 else []
 
 
 def _multiply(layer: Layer) -> None:

@@ -73,3 +73,13 @@ def _order(node: Node) -> NDArray[np.int64] | None:
     weight = node.params["weight"]
     copies = np.all((weight == 0) | (weight == 1)) and np.all(weight.sum(axis=0) == 1)
     return weight.argmax(axis=0) if copies else None
+
+
+def small_factors(number: int) -> list[int]:
+    """Factors of at most 8, the largest first; empty if there are others."""
+    factors = []
+    for factor in range(8, 1, -1):
+        while number % factor == 0:
+            factors.append(factor)
+            number //= factor
+    return factors if number == 1 else []

@@ -13,11 +13,13 @@ from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.definition import MAX_WEIGHTS
 from winogen.network.filters import alike, check_sparse, copies
 from winogen.network.graph import Graph, Node, Shape, batchnorm_affine, node_shape
-from winogen.network.interleave import sub_pixel
+from winogen.network.interleave import small_factors, sub_pixel
 from winogen.network.onnx import view
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.view import BATCH, Factor, View
 
+#: Most pixels that one pixel becomes in a layer where they are not in steps.
+MAX_BLOCK = 64
 #: Longest chain of pointwise layers through which an order is handed back to where data are made.
 MAX_REORDERED = 16
 #: Pointwise layers that treat every value alike, whatever its channel.
@@ -306,7 +308,15 @@ class Builder:
         if repeats and block[0] == block[1] > 1:
             once = [(f,) if f.size > 1 else () for f in plain]
             small = View(value.source, value.size, (value.dims[0], depth, *once))
-            return self.add(op, "upsample", self.image(op, small), factor=block[0])
+            # In steps: what one pixel becomes in a layer has to fit on the chip.
+            factors = small_factors(block[0])
+            if factors:
+                source = self.image(op, small)
+                for factor in factors:
+                    source = self.add(op, "upsample", source, factor=factor)
+                return source
+        if repeats and math.prod(block) > MAX_BLOCK:
+            return self._by_processor(op, value)
         blocks = View(value.source, value.size, (depth, *offsets))
         return self._depth_to_space(op, value.source, blocks.offsets() // area)
 
