@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime", reason=REASON)
 
 from support.onnx_families import (  # noqa: E402
     FILES,
+    FOLDER,
     decibels,
     example,
     family,
@@ -31,23 +32,21 @@ OUTCOMES = outcomes()
 UPDATE = "PYTHONPATH=driver:tests python tests/support/onnx_families.py"
 #: No 8-bit network is worse than this.
 FLOOR = 20
-OVERFLOW = "a table of reciprocals overflows"
 CUT = "latents beside an image are cut to its range"
 #: Files that must run and do not yet, by the bits of the network, and why.
-FAULTS = {
-    8: {
-        "keras_stylegan-tf2onnx-13": OVERFLOW,
-        "stylegan2_noise_given-torchscript-17": OVERFLOW,
-        "stylegan2_per_sample-torchscript-17": OVERFLOW,
-        "stylegan2_scaled-torchscript-15": OVERFLOW,
-        "stylegan2_truncation-dynamo-18": OVERFLOW,
-        "ugatit_decoder-torchscript-16": OVERFLOW,
-    },
-    16: {
-        "film-dynamo-18": CUT,
-        "stylegan2_noise_given-torchscript-17": CUT,
-        "stylegan2_per_sample-torchscript-17": OVERFLOW,
-    },
+FAULTS: dict[int, dict[str, str]] = {
+    8: {},
+    16: dict.fromkeys(("film-dynamo-18", "stylegan2_noise_given-torchscript-17"), CUT),
+}
+#: The real values of black and white, of outputs that are pictures, as far as a model says it.
+RANGES = {
+    "abpn-torchscript-13": (0, 1),
+    "cyclegan_resnet-torchscript-11": (-1, 1),
+    "dcgan_uint8-torchscript-15": (0, 255),
+    "keras_srgan-tf2onnx-14": (0, 255),
+    "keras_unet-tf2onnx-11": (0, 1),
+    "srgan-torchscript-11": (0, 1),
+    "stylegan2_scaled-torchscript-15": (0, 1),
 }
 RUNNING = [path for path in FILES if isinstance(OUTCOMES.get(path.stem), int)]
 REFUSED = [path for path in FILES if isinstance(OUTCOMES.get(path.stem), str)]
@@ -103,6 +102,12 @@ def test_what_runs(path):
 def test_16_bits(path):
     """A third of them, and all of several inputs."""
     assert decibels(path, 16) > max(50, OUTCOMES[path.stem] + 6)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_range_of_a_picture(name):
+    low, high = import_onnx(FOLDER / f"{name}.onnx").output_range
+    assert (round(low, 3), round(high, 3)) == RANGES[name]
 
 
 @pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)
