@@ -144,9 +144,9 @@ def questions(source: str) -> Iterator[str]:
 def test_the_runtime_asks_for_no_kind_of_device(path):
     """A device says its traits (winogen.target.traits)."""
     assert set(questions(path.read_text())) <= {
-        "Board", "Deadline", "HostStep", "OpenDevice", "Program", "str", "type(error)", "bytes",
-        "hasattr(os, 'register_at_fork')", "Warning", "WinogenWarning", "DeprecationWarning",
-        "tuple", "KeyboardInterrupt", "SystemExit",
+        "Board", "Deadline", "HostStep", "Mapping", "OpenDevice", "Program", "str", "bytes",
+        "type(error)", "hasattr(os, 'register_at_fork')", "Warning", "WinogenWarning",
+        "DeprecationWarning", "tuple", "KeyboardInterrupt", "SystemExit",
     }  # fmt: skip
 
 

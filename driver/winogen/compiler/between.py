@@ -37,7 +37,9 @@ def host_operands(
     scales = [formats[sources[0]].scale for sources in block.host.operands(block.sources)]
     op, unit = _MAKERS[node.op](node, graph.shapes[node.inputs[0]], scales, data_width)
     op.check()
-    return Operands(op, block.host.parts), unit
+    pad = block.host.pad
+    around = None if pad is None else Extend(pad.attrs["mode"], pad.attrs["edges"])
+    return Operands(op, block.host.parts, around), unit
 
 
 def _normalise(node: Node, shape: Shape, scales: list[float], data_width: int) -> _Made:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -17,11 +17,13 @@ from winogen.network.graph import Array, Node, batchnorm_affine
 class HostNode:
     """What a processor computes for a block: a node of the graph, in float so far.
 
-    ``parts`` says how many of the block's sources are concatenated to each of the node's inputs.
+    ``parts`` says how many of the block's sources are concatenated to each of the node's inputs,
+    ``pad`` what surrounds the block's output with some of itself.
     """
 
     node: Node
     parts: tuple[int, ...]
+    pad: Node | None = None
 
     @property
     def keeps_scale(self) -> bool:
@@ -104,6 +106,19 @@ class Block:
         """Fold a pointwise node in; False if it needs a block of its own."""
         if self.function or self.step or not JOINS[node.op](self, node):
             return False
+        self.nodes.append(node.name)
+        self.name = node.name
+        return True
+
+    def try_pad(self, node: Node, size: tuple[int, int]) -> bool:
+        """Fold a padding by the output itself in, to rows and columns ``size``.
+
+        Whatever acts on each value alone may go before it or after it.
+        """
+        if self.host is None or self.host.pad is not None or node.op != "pad":
+            return False
+        self.host = replace(self.host, pad=node)
+        self.shape = replace(self.shape, output_size=size)
         self.nodes.append(node.name)
         self.name = node.name
         return True

@@ -233,7 +233,8 @@ def _encode(instructions: Sequence[Instruction], packed: PackedNetwork) -> bytes
 def _host_info(layer: QuantLayer) -> LayerInfo:
     """The same of a layer that the processor computes: the array multiplies nothing."""
     assert layer.operands is not None
-    return LayerInfo(layer.label, layer.operands.op.kind, HOST, layer.output_shape, 0, 0, 0)
+    kind = layer.operands.op.kind + (", pad" if layer.operands.pad else "")
+    return LayerInfo(layer.label, kind, HOST, layer.output_shape, 0, 0, 0)
 
 
 def _layer_info(

@@ -60,11 +60,22 @@ class _Folder:
             self._parts[node.name] = self._parts[node.inputs[0]]
         elif node.op in POINTWISE:
             self._fold_pointwise(node)
-        else:
+        elif not self._pads(node):
             parts = tuple(self._parts[i] for i in node.inputs)
             upsample = self._upsampled.get(node.inputs[0])
             layer = Layer(self._graph, node, parts, upsample)
             self._start(HANDLERS[node.op](layer), node)
+
+    def _pads(self, node: Node) -> bool:
+        """Whether a node pads what the processor makes anyway, and for nobody else."""
+        source = node.inputs[0]
+        block = self._blocks.get(source)
+        _, rows, columns = self._graph.shapes[node.name]
+        alone = len(self._graph.consumers(source)) == 1
+        if block is None or not alone or not block.try_pad(node, (rows, columns)):
+            return False
+        self._made_by(block, node)
+        return True
 
     def _start(self, block: Block, node: Node) -> None:
         self._order.append(block)

@@ -172,7 +172,7 @@ def _table(
         elif block.function == "sigmoid":
             y = 1 / (1 + np.exp(-x))
         elif block.curve is not None:
-            y = np.clip(np.nan_to_num(block.curve(x), nan=0.0), -1e30, 1e30)
+            y = _finite(x, block.curve(x))
         else:
             assert bounds is not None
             y = np.clip(x, *bounds)
@@ -180,6 +180,14 @@ def _table(
         return np.floor(codes * lsb + rounding)
 
     return numerics.activation_table(code, half_range)
+
+
+def _finite(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of a function, and those next to them where it has none, as a root below 0."""
+    known = np.isfinite(y)
+    if not known.any():
+        return np.zeros_like(y)
+    return np.clip(np.interp(x, x[known], y[known]), -1e30, 1e30)
 
 
 def quantise_weight(

@@ -326,7 +326,7 @@ def _resize(layer: Layer) -> None:
         return
     own = layer.shape[1:]
     if scales:
-        sizes = tuple(math.floor(n * scale) for n, scale in zip(own, scales))
+        sizes = tuple(math.floor(n * float(scale)) for n, scale in zip(own, scales))
         if not 1 <= min(sizes) <= max(sizes) <= MAX_SIZE:
             raise ModelError(
                 f"{layer.at('factor')}: {own[0]} x {own[1]} pixels would become {sizes[0]} x "
@@ -335,7 +335,7 @@ def _resize(layer: Layer) -> None:
     else:
         scales = [Fraction(size, n) for size, n in zip(sizes, own)]
     if mode == "nearest":
-        _nearest(layer, sizes)
+        _nearest(layer, sizes, scales)
         return
     place = align_corners if corners else half_pixel
     cubic = _CUBIC if mode == "bicubic" else None
@@ -362,8 +362,8 @@ def _factors(layer: Layer) -> list[Fraction]:
     return factors
 
 
-def _nearest(layer: Layer, sizes: tuple[int, ...]) -> None:
-    """Every pixel repeated, or every n-th taken."""
+def _nearest(layer: Layer, sizes: tuple[int, ...], scales: list[Fraction]) -> None:
+    """Every pixel repeated; or for each the one at its place in the input, rounded down."""
     channels, *own = layer.shape
     rows, columns = (size // n if size % n == 0 else 0 for size, n in zip(sizes, own))
     if rows and columns:
@@ -373,15 +373,11 @@ def _nearest(layer: Layer, sizes: tuple[int, ...]) -> None:
         order = np.broadcast_to(np.arange(channels)[:, None, None], (channels, rows, columns))
         _interleave(layer, order)
         return
-    if any(n % size for n, size in zip(own, sizes)):
-        raise ModelError(
-            f"{layer.where}: nearest neighbours make {sizes[0]} x {sizes[1]} of {own[0]} x "
-            f"{own[1]} pixels only by whole factors of both, larger or smaller; use mode: bilinear"
-        )
-    step = (own[0] // sizes[0], own[1] // sizes[1])
-    weight = filters.alike(layer.where, channels, step, 1.0).copy()
-    weight[:, :, 1:], weight[:, :, :, 1:] = 0, 0  # the first of each block
-    layer.add("conv", params={"weight": weight}, kernel=step, stride=step, pad=_NO_PAD)
+    axes = tuple(
+        Axis(n, size, Fraction(0), 1 / scale, nearest="floor")
+        for n, size, scale in zip(own, sizes, scales)
+    )
+    layer.add("resample", axes=axes)
 
 
 # Channels in another order

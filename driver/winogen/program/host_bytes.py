@@ -21,6 +21,10 @@ _VALUES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
 
 def run_bytes(layer: HostLayer, sources: Sequence[NDArray[Any]]) -> NDArray[np.int8]:
     """Output (N, C, H, W) of the sources (N, C, H, W), as :meth:`HostLayer.run` computes it."""
+    return layer.operands.padded(_unpadded(layer, sources))
+
+
+def _unpadded(layer: HostLayer, sources: Sequence[NDArray[Any]]) -> NDArray[np.int8]:
     op = layer.operands.op
     if isinstance(op, (Extend, MaxPool, Rearrange)):
         picked = op.run(layer.operands.joined(sources))
@@ -41,7 +45,8 @@ def run_bytes(layer: HostLayer, sources: Sequence[NDArray[Any]]) -> NDArray[np.i
             tables = _endings(layer, np.broadcast_to(z, (*image.shape[:2], 256)))
             return _looked_up(np.ascontiguousarray(image), tables)
     wide = [s.astype(np.int64) for s in sources]
-    return layer.run(wide, 8).astype(np.int8)
+    z = op.run(layer.operands.joined(wide))
+    return np.moveaxis(layer.ending(np.moveaxis(z, 1, -1), 8), -1, 1).astype(np.int8)
 
 
 def _endings(layer: HostLayer, z: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,11 @@ from winogen.common.errors import ProgramError
 from winogen.network.graph import Shape
 from winogen.network.sampling import Axis
 from winogen.program.host_layers import HostLayer, HostStep, Operands, Place
-from winogen.program.host_ops import KINDS, MAX_EPSILON, HostOp
+from winogen.program.host_ops import KINDS, MAX_EPSILON, Extend, HostOp
 from winogen.target.board import CoreConfig
 from winogen.target.registers import Segment
 
+_Op = TypeVar("_Op", bound=HostOp)
 #: Sources of one layer, as far as any network has them.
 _MAX_SOURCES = 256
 
@@ -31,6 +32,7 @@ def layers_to_header(layers: Mapping[int, HostLayer]) -> tuple[list[dict[str, An
                 "layer": number,
                 "kind": layer.operands.op.kind,
                 "op": _op_values(layer.operands.op),
+                "pad": None if layer.operands.pad is None else _op_values(layer.operands.pad),
                 "parts": layer.operands.parts,
                 "sources": layer.sources,
                 "channels": len(layer.weight),
@@ -72,7 +74,10 @@ def layers_of_header(
         if sum(parts) != len(sources) or not 0 < len(sources) <= _MAX_SOURCES or min(sources) < 1:
             raise ProgramError(f"layer {number} has sources that do not fit")
         own, values = values[:size], values[size:]
-        operands = Operands(op, parts)
+        pad = None if entry["pad"] is None else _op_of(Extend, entry["pad"])
+        if pad is not None:
+            pad.check()
+        operands = Operands(op, parts, pad)
         layers[number] = HostLayer.of_arrays(operands, sources, own, channels, data_width)
     if values.size:
         raise ProgramError("there are more constants than host layers have")
@@ -180,7 +185,7 @@ def _plain(value: Any) -> Any:
     return [value.numerator, value.denominator] if isinstance(value, Fraction) else value
 
 
-def _op_of(kind: type[HostOp], values: Mapping[str, Any]) -> HostOp:
+def _op_of(kind: type[_Op], values: Mapping[str, Any]) -> _Op:
     """An operation of what the header says of it; ProgramError if that has other types."""
     if set(values) != {f.name for f in fields(kind)}:
         raise ProgramError(f"an operation {kind.kind} with {sorted(values)} is not possible")

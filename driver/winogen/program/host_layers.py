@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ProgramError
 from winogen.network.graph import Shape
-from winogen.program.host_ops import HostOp, Integers, Normalise
+from winogen.program.host_ops import Extend, HostOp, Integers, Normalise
 from winogen.target.numerics import (
     MULTIPLIER_BITS,
     PREACTIVATION_BITS,
@@ -59,10 +59,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Operands:
-    """An operation, and how many of a layer's sources are concatenated to each of its operands."""
+    """An operation, and how many of a layer's sources are concatenated to each of its operands.
+
+    ``pad`` is what surrounds the layer's output, all done, with some of itself.
+    """
 
     op: HostOp
     parts: tuple[int, ...] = (1,)
+    pad: Extend | None = None
 
     def joined(self, sources: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """The operands (N, C, H, W) of the sources, of any dtype."""
@@ -83,7 +87,12 @@ class Operands:
             operands.append((sum(s[0] for s in joined), *joined[0][1:]))
         if len(operands) != self.op.operands:
             raise ProgramError(f"{self.op.kind} takes {self.op.operands} operands")
-        return self.op.output_shape(operands)
+        made = self.op.output_shape(operands)
+        return made if self.pad is None else self.pad.output_shape([made])
+
+    def padded(self, out: NDArray[Any]) -> NDArray[Any]:
+        """The output (N, C, H, W), of any dtype, with what surrounds it."""
+        return out if self.pad is None else self.pad.run([out])
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,8 @@ class HostLayer:
     def run(self, sources: Sequence[Integers], data_width: int) -> Integers:
         """Output integers (N, C, H, W) of the sources' integers (N, C, H, W)."""
         z = self.operands.op.run(self.operands.joined(sources))
-        return np.moveaxis(self.ending(np.moveaxis(z, 1, -1), data_width), -1, 1)
+        out = np.moveaxis(self.ending(np.moveaxis(z, 1, -1), data_width), -1, 1)
+        return self.operands.padded(out)
 
     def ending(self, z: Integers, data_width: int) -> Integers:
         """Output integers of the operation's integers, both (..., channels)."""

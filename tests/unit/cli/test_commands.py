@@ -627,7 +627,7 @@ def test_a_bad_output_is_refused_before_the_work(capsys, out, monkeypatch):
 
 
 def test_the_systems_own_words_do_not_leak(capsys, model, out, monkeypatch):
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", str(out / "a.bin"))
 
     monkeypatch.setattr(zoo, "load_model", full)
@@ -701,7 +701,7 @@ def test_without_a_board(capsys, program, out):
 
 
 def test_too_little_memory(capsys, model, out, monkeypatch):
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(zoo, "load_model", fail)
@@ -709,7 +709,7 @@ def test_too_little_memory(capsys, model, out, monkeypatch):
 
 
 def test_an_interruption(capsys, model, out, monkeypatch):
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(zoo, "load_model", interrupt)

@@ -475,3 +475,33 @@ def test_all_layers_that_cannot_be_folded_are_told_at_once():
     with pytest.raises(UnsupportedLayerError, match=told) as caught:
         fold(graph)
     assert len(caught.value.problems) == 2
+
+
+def padded_norm(consumers: int) -> Graph:
+    """A normalisation, a ReLU, and mirrored padding that reads it beside ``consumers`` others."""
+    rng = np.random.default_rng(3)
+    weight = rng.standard_normal((4, 4, 3, 3)).astype(np.float32)
+    conv = {"kernel": (3, 3), "stride": (1, 1), "pad": (0, 0, 0, 0)}
+    nodes = [
+        Node("norm", "normalise", ("input",), {"groups": 4, "centred": True, "eps": 1e-5}),
+        Node("relu", "relu", ("norm",)),
+        Node("pad", "pad", ("relu",), {"mode": "reflect", "edges": (1, 1, 1, 1)}),
+        Node("conv", "conv", ("pad",), conv, {"weight": weight}),
+    ]
+    last = "conv"
+    for i in range(consumers):
+        nodes.append(Node(f"add{i}", "add", (last, "relu")))
+        last = f"add{i}"
+    return Graph("padded", InputSpec((4, 6, 7), "image", range=(-1.0, 1.0)), nodes)
+
+
+def test_padding_joins_what_the_processor_makes():
+    blocks = fold(padded_norm(0))
+    assert [b.nodes for b in blocks] == [["norm", "relu", "pad"], ["conv"]]
+    assert blocks[0].shape.output_size == (8, 9) and blocks[0].host.pad.name == "pad"
+
+
+def test_padding_does_not_join_what_others_read():
+    blocks = fold(padded_norm(1))
+    assert [b.nodes for b in blocks] == [["norm", "relu"], ["pad"], ["conv"], ["add0"]]
+    assert blocks[0].host.pad is None

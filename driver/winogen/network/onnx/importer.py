@@ -225,7 +225,8 @@ class _Importer:
         size = builder.input_size
         kind = "latent" if size[1:] == (1, 1) else "image"
         signal = len(self._model.inputs[0].shape) == 3
-        distribution = "normal" if kind == "latent" or signal else "uniform"
+        latents = any(part.kind == "latent" for part in self._parts)
+        distribution = "normal" if kind == "latent" or signal or latents else "uniform"
         spec = InputSpec(size, kind, distribution, parts=self._parts)
         return Graph(self._name, spec, nodes, output_range, notes=tuple(builder.notes))
 
