@@ -73,6 +73,7 @@ UNITS = "tests/rtl/units"
 ENDS = "tests/unit/compiler/test_ends.py"
 HOST_OPS = "tests/unit/program/test_host_ops.py"
 HOST_FILE = "tests/unit/program/test_host_file.py"
+HOST_BYTES = "tests/unit/program/test_host_bytes.py"
 HOST = "tests/devices/test_host_layers.py"
 HOST_QUALITY = "tests/unit/compiler/test_host_quality.py"
 HOST_ONNX = "tests/unit/network/onnx/test_host_operators.py"
@@ -1257,6 +1258,17 @@ PYTHON = (
         "np.clip(np.nan_to_num(block.curve(x), nan=0.0), -1e30, 1e30)",
         "np.nan_to_num(block.curve(x), nan=0.0)",
         (f"{HOST_QUALITY}::test_functions_of_sigmoids",),
+    ),
+    Mutant(
+        "host: bytes take the statistics of other groups", "program/host_bytes.py",
+        "np.repeat(z, x.shape[1] // op.groups, axis=1)",
+        "np.tile(z, (1, x.shape[1] // op.groups, 1))",
+        (f"{HOST_BYTES}::test_tables_give_the_same_integers",),
+    ),
+    Mutant(
+        "host: bytes of a gate that is no gate", "program/host_bytes.py",
+        "factor.shape[2:] == (1, 1) and image.shape[1] == layer.channels", "factor.shape[2] == 1",
+        (f"{HOST_BYTES}::test_tables_give_the_same_integers",),
     ),
     Mutant(
         "quantise: a gain after a pool has the pool's step", "compiler/scales.py",

@@ -304,7 +304,8 @@ class Rearrange(HostOp):
         """Raise ProgramError for values that no compiler writes."""
         if len(self.factors) != 3 or math.prod(self._size()) > MAX_VALUES:
             raise ProgramError("a tensor cannot be rearranged so")
-        if any(len(f) != 2 or f[0] < 1 or f[1] < 0 for d in self.factors for f in d):
+        factors = [f for d in self.factors for f in d]
+        if any(len(f) != 2 or f[0] < 1 or not 0 <= f[1] <= MAX_VALUES for f in factors):
             raise ProgramError("a tensor cannot be rearranged by such factors")
 
     def _size(self) -> Shape:

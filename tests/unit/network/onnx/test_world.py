@@ -754,7 +754,9 @@ def test_all_unsupported_operators_are_told():
     x = net.node("LpPool", x, kernel_shape=[2, 2], strides=[2, 2], name="pool")
     x = net.node("Conv", x, net.weight(4, 4, 3, 3), pads=[1] * 4)
     x = net.node("LRN", x, size=3, name="norm2")
-    x = net.node("Resize", x, "", net.const([1, 1, 1.5, 1.5]), mode="nearest", name="up")
+    x = net.node(
+        "Resize", x, "", net.const([1, 1, 0.5, 0.5]), mode="linear", antialias=1, name="up"
+    )
     x = net.node("Conv", x, net.weight(3, 4, 3, 3), dilations=[2000, 2000], name="wide")
     model = net.model(net.node("Tanh", x), ["n", 3, 8, 8])
     with pytest.raises(UnsupportedLayerError) as error:
@@ -764,7 +766,7 @@ def test_all_unsupported_operators_are_told():
     parts = (
         "functions of one", "nodes 'norm1', 'norm2' (LRN)",
         "batch normalization", "'pool' (LpPool)", "convolution with a stride", "'up' (Resize)",
-        "nearest neighbour by a whole factor", "'wide' (Conv)", "dilations",
+        "interpolates with antialias", "'wide' (Conv)", "dilations",
     )  # fmt: skip
     for part in parts:
         assert part in text, part
