@@ -281,10 +281,10 @@ def with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: b
     array = np.asarray(array)
     if value.is_vector and array.ndim == len(value.dims) == 4:
         letters = value.axes() or ""
-        if letters.endswith("C") and max(array.shape[1:3]) > 1:  # channels last
+        if letters == "N11C" and max(array.shape[1:3]) > 1:  # channels last
             turned = value.transpose((0, 3, 1, 2)), array.transpose(0, 3, 1, 2)
             return _over_pixels(b, op, *turned, first).transpose((0, 2, 3, 1))
-        if not letters.endswith("C") and max(array.shape[2:]) > 1:
+        if value.shape[2:] == (1, 1) and max(array.shape[2:]) > 1:
             return _over_pixels(b, op, value, array, first)
     if op.type == "Div" and not first:
         value = applied(b, op, value, Function.of("Reciprocal", {}))
