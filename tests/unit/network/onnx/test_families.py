@@ -32,12 +32,8 @@ OUTCOMES = outcomes()
 UPDATE = "PYTHONPATH=driver:tests python tests/support/onnx_families.py"
 #: No 8-bit network is worse than this.
 FLOOR = 20
-CUT = "latents beside an image are cut to its range"
 #: Files that must run and do not yet, by the bits of the network, and why.
-FAULTS: dict[int, dict[str, str]] = {
-    8: {},
-    16: dict.fromkeys(("film-dynamo-18", "stylegan2_noise_given-torchscript-17"), CUT),
-}
+FAULTS: dict[int, dict[str, str]] = {8: {}, 16: {}}
 #: The real values of black and white, of outputs that are pictures, as far as a model says it.
 RANGES = {
     "abpn-torchscript-13": (0, 1),
