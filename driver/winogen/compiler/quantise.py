@@ -183,11 +183,9 @@ def _table(
 
 
 def _finite(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of a function, and those next to them where it has none, as a root below 0."""
-    known = np.isfinite(y)
-    if not known.any():
-        return np.zeros_like(y)
-    return np.clip(np.interp(x, x[known], y[known]), -1e30, 1e30)
+    """Values of a function; where it has none, as a root below 0, those next to it."""
+    known = np.abs(y) < 1e30
+    return np.interp(x, x[known], y[known]) if known.any() else np.zeros_like(y)
 
 
 def quantise_weight(

@@ -330,7 +330,7 @@ def line(layer: tuple[int, int, int, int], mode: Mode, batch: int = 16) -> Timel
     ones = np.ones(cout, np.int64)
     quant = QuantLayer(
         "deconv", "deconv", ("input",), shape, False,
-        np.zeros((cout, cin, kernel, kernel), np.int64), 0 * ones,
+        np.ones((cout, cin, kernel, kernel), np.int64), 0 * ones,
         Requantiser(ones, ones, ones, -128 * ones, 127 * ones), None, TensorFormat(1.0),
     )  # fmt: skip
     spec = InputSpec((cin, side, side), "image")

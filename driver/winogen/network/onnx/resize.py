@@ -90,6 +90,11 @@ def interpolations(op: Op, inputs: Inputs, shape: Sequence[int]) -> list[Axis | 
         if scale == 1:
             found.append(None)
             continue
+        if size == n:
+            raise UnsupportedLayerError(
+                f"{op.where} scales {n} samples by {scale:.6g} to {n}, where runtimes disagree "
+                "about the coordinates; give sizes instead of scales"
+            )
         whole = abs(scale * n - size) < 1e-3
         if not whole and where == "align_corners":  # runtimes differ in where its corners are
             raise UnsupportedLayerError(

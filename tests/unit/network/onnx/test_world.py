@@ -100,7 +100,8 @@ def resize(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("factor", [2, 3])
-def test_a_resize_is_taken_exactly_where_it_repeats_every_pixel(mode, rounding, factor):
+def test_a_resize_is_folded_exactly_where_it_repeats_every_pixel(mode, rounding, factor):
+    """Any other takes the same pixels as onnxruntime, by the processor; or one sentence."""
     model = resize(mode, rounding, [1, 1, factor, factor])
     alone = resize(mode, rounding, [1, 1, factor, factor])
     del alone.graph.node[1:]
@@ -108,8 +109,10 @@ def test_a_resize_is_taken_exactly_where_it_repeats_every_pixel(mode, rounding, 
     x = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
     if np.array_equal(run(alone, x), x.repeat(factor, 2).repeat(factor, 3)):
         assert ops(same(model, (3, 5, 4))) == ["upsample", "conv"]
-    else:
+    elif mode in ("tf_half_pixel_for_nn", "tf_crop_and_resize"):
         assert "do not repeat each pixel" in refused(model)
+    else:
+        assert ops(same(model, (3, 5, 4))) == ["resample", "conv"]
 
 
 def test_some_modes_of_tensorflow_repeat():
@@ -134,7 +137,7 @@ def test_taking_every_second_pixel_is_a_strided_convolution():
 
 
 def test_a_scale_that_keeps_the_size_but_moves_pixels_is_refused():
-    """4 samples by 1.2 are 4 samples, of which the first comes twice."""
+    """4 samples by 1.2 are 4 samples, of which the first comes twice; not so for onnxruntime."""
     assert "coordinates" in refused(resize("asymmetric", "floor", [1, 1, 1.2, 1.2], (4, 4)))
 
 
@@ -316,12 +319,23 @@ def test_an_average_of_a_vector():
 
 
 @pytest.mark.parametrize(
-    "op", ["ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceLogSumExp"]
+    "op", ["ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceLogSumExp"]
 )
 def test_other_reductions_say_what_to_use(op):
     net = Net(opset=18)
     x = net.node(op, "z", ints(net, 2, 3), keepdims=1)
     assert "use ReduceMean" in refused(net.model(x, ["n", 2, 5, 6]))
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_the_largest_of_an_image(keep):
+    net = Net(opset=18)
+    x = net.node("ReduceMax", "z", ints(net, 2, 3), keepdims=keep)
+    x = x if keep else net.node("Unsqueeze", x, ints(net, 2, 3))
+    x = net.node("Conv", x, net.weight(3, 2, 1, 1))
+    assert ops(same(net.model(x, ["n", 2, 5, 6]), (2, 5, 6))) == ["maxpool", "conv"]
+    x = net.node("ReduceMax", "z", ints(net, 1), keepdims=1)
+    assert "only" in refused(net.model(x, ["n", 2, 5, 6]))
 
 
 def test_an_average_over_the_batch_is_refused():
@@ -388,7 +402,6 @@ def test_dilations_are_a_larger_kernel(op, dilations):
                  name="wide")  # fmt: skip
     graph = same(net.model(x, ["n", 3, 9, 8]), (3, 9, 8))
     assert graph.nodes[0].attrs["kernel"] == tuple(2 * d + 1 for d in dilations)
-    assert "zeros between its taps" in graph.notes[0]
     near(graph, 16, 50)
 
 
