@@ -335,13 +335,6 @@ class _Importer:
                     "cyclic, unsorted or incomplete: export it again"
                 )
             inputs.append(self._values.get(name) if name else None)
-        if any(i is _LOST for i in inputs):
-            return [_LOST] * len(op.outputs)
-        if any(isinstance(i, Label) for i in inputs) and op.type not in ("Shape", "Size"):
-            made = of_label(self._builder, op, inputs, self._folder)
-            if not any(isinstance(i, View) for i in inputs):
-                return [made]
-            inputs = [made if isinstance(i, Label) else i for i in inputs]
         norm = self._norms.get(op.outputs[0])
         if norm is not None and isinstance(self._values.get(norm.entry), View):
             return [normalisation.written_out(self._builder, op, norm, self._values[norm.entry])]
@@ -350,6 +343,13 @@ class _Importer:
             entry = self._values.get(composite.entry)
             if isinstance(entry, View):
                 return [pointwise.applied(self._builder, op, entry, composite.function)]
+        if any(i is _LOST for i in inputs):
+            return [_LOST] * len(op.outputs)
+        if any(isinstance(i, Label) for i in inputs) and op.type not in ("Shape", "Size"):
+            made = of_label(self._builder, op, inputs, self._folder)
+            if not any(isinstance(i, View) for i in inputs):
+                return [made]
+            inputs = [made if isinstance(i, Label) else i for i in inputs]
         if op.problem:
             raise UnsupportedLayerError(op.problem)
         if op.type == "Constant" and "value" in op.attrs:

@@ -65,9 +65,9 @@ def join(model: Model, ops: Sequence[Op], any_batch: int, image_size: Any) -> Jo
     image_size : rows and columns of images that may have any size, or None
     """
     batches = {i.shape[0] if i.shape else 1 for i in model.inputs}
-    if len(batches - {None, 1}) > 1:
+    fixed = {n for n in batches if n is not None and n > 1}
+    if len(fixed) > 1 or (fixed and None in batches):
         raise ModelError("its inputs are for batches of different sizes; export it with one")
-    # An open batch beside a fixed one: the fixed one is what runs.
     batch = max((n for n in batches if n is not None), default=any_batch)
     if None in batches:
         batch = any_batch
