@@ -21,6 +21,7 @@ from winogen.common.progress import Progress
 from winogen.compiler.window import choose_window
 from winogen.network.graph import Graph
 from winogen.program.file import Program
+from winogen.program.inputs import beside_picture, picture_channels
 from winogen.program.speed import speed
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.runtime import colour
@@ -107,7 +108,7 @@ def run_pictures(options: argparse.Namespace) -> int:
         check_takes_pictures(
             graph.name, graph.input, graph.output_shape[0], graph.output_range
         )  # before the work of compiling
-        channels = (graph.input.shape[0], graph.output_shape[0])
+        channels = (picture_channels(graph.input), graph.output_shape[0])
         colour.chosen(graph.name, channels, options.colour)
         chosen.append(_window(graph, board, jobs, folder))
         return chosen[0]
@@ -117,11 +118,16 @@ def run_pictures(options: argparse.Namespace) -> int:
     check_takes_pictures(program.name, program.input, program.output_shape[0], program.output_range)
     space = colours_of(program, options.colour)
     resize = chosen[0] is None if chosen else program.locality is None
+    beside = beside_picture(program.input, options.label, seed=0)
+    drawn = [p.name for p in program.input.parts if p.kind == "latent" or (
+        p.kind == "label" and not options.label)]  # fmt: skip
+    if drawn:
+        print(f"drawn, as there is nothing else to take: {', '.join(drawn)}")
     if folder:
         if not resize:
             jobs = folder.keep(jobs, lambda job: _windows(job, program))
         options.output.mkdir(exist_ok=True)
-    channels = program.input_shape[0]
+    channels = picture_channels(program.input)
     apart = 3 if (space, channels) == ("rgb", 1) else 1  # colours, of pictures that have them
     windows = [apart * (1 if resize else _windows(job, program)) for job in jobs]
     with (
@@ -142,7 +148,9 @@ def run_pictures(options: argparse.Namespace) -> int:
             done += count
             try:
                 picture = read_picture(job.source)
-                made = transform(generator, picture, resize=resize, colour=space, progress=show)
+                made = transform(
+                    generator, picture, resize=resize, colour=space, beside=beside, progress=show
+                )
                 if generator.unchecked:
                     generator.check()
             except InputError as error:

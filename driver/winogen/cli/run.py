@@ -115,8 +115,6 @@ def _run(options: argparse.Namespace) -> int:
     if options.input and options.input.suffix not in (".npy", ".npz"):
         from winogen.cli.pictures import run_pictures
 
-        if options.label:
-            raise InputError("--label is for latents and arrays: give the inputs as a .npz file")
         if options.profile or options.trace:
             raise InputError(
                 "--profile and --trace are for latents and arrays: give the picture as a .npy file"

@@ -40,6 +40,41 @@ def join_inputs(spec: InputSpec, values: Mapping[str, ArrayLike]) -> NDArray[np.
     return np.concatenate(whole, axis=1).astype(np.float32)
 
 
+def picture_part(spec: InputSpec) -> InputPart | None:
+    """The one image among several inputs; None where there is none, or more."""
+    images = [part for part in spec.parts if part.kind == "image"]
+    return images[0] if len(images) == 1 else None
+
+
+def picture_channels(spec: InputSpec) -> int:
+    """Channels of a picture that a network takes; 0 where it takes none, or several."""
+    if not spec.parts:
+        return spec.shape[0]
+    part = picture_part(spec)
+    return part.channels if part else 0
+
+
+def beside_picture(
+    spec: InputSpec, labels: Sequence[str | int] | None, seed: int
+) -> dict[str, NDArray[np.generic]]:
+    """What goes with a picture into a network of several inputs, by name, for one image.
+
+    The label as it is given, or drawn by the seed, as latents are. Raises InputError for a label
+    that is none, or where the network takes none.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[str, NDArray[np.generic]] = {}
+    for part in spec.parts:
+        if part.kind == "label":
+            numbers = label_numbers(part, labels[:1]) if labels else None
+            found[part.name] = rng.integers(0, part.channels, 1) if numbers is None else numbers
+        elif part.kind == "latent":
+            found[part.name] = rng.standard_normal((1, part.channels)).astype(np.float32)
+    if labels and not any(part.kind == "label" for part in spec.parts):
+        raise InputError("the network takes no label: leave --label out")
+    return found
+
+
 def with_labels(
     spec: InputSpec, x: NDArray[np.float32], labels: Sequence[str | int]
 ) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_line
 from winogen.common.images import BICUBIC
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
+from winogen.program.inputs import picture_channels, picture_part
 from winogen.runtime.colour import chosen, parts, picture_of
 
 if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
@@ -242,9 +243,10 @@ def check_takes_pictures(
         raise InputError(
             f"the output of network '{name}' is no image (its definition has no output range)"
         )
-    if not {spec.shape[0], outputs} <= {1, 3}:
+    channels = picture_channels(spec)
+    if not {channels, outputs} <= {1, 3}:
         raise InputError(
-            f"network '{name}' makes {outputs} channels of {spec.shape[0]}; for pictures both "
+            f"network '{name}' makes {outputs} channels of {channels}; for pictures both "
             "must be 1 (luma) or 3 (red, green, blue)"
         )
 
@@ -255,9 +257,12 @@ def transform(
     *,
     resize: bool,
     colour: str | None = None,
+    beside: Mapping[str, ArrayLike] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Image.Image:
     """The network's picture of a picture.
+
+    ``beside`` are the other inputs by name, of a network of several.
 
     ``colour`` is one of ``winogen.network.colour.COLOURS`` that suits the network; by default the
     one that its model says, or the usual one for its channels. ``progress`` is called with the
@@ -270,7 +275,8 @@ def transform(
         rows, columns = program.input_shape[1:]
         picture = _resized(picture, (columns, rows))
     _check_output(program, picture)
-    channels = program.input_shape[0]
+    channels = picture_channels(program.input)
+    image = picture_part(program.input)
     space = colours_of(program, colour)
     low, high = program.input.range or (0.0, 1.0)
     made: list[NDArray[np.uint8]] = []
@@ -278,7 +284,13 @@ def transform(
     for number, part in enumerate(pixels):
         values = (low + part.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
         show = progress and partial(_shown, progress, number, len(pixels))
-        made.append(generator.apply(values, progress=show))
+        if image is None:
+            made.append(generator.apply(values, progress=show))
+            continue
+        inputs = {image.name: values[None], **(beside or {})}
+        made.append(generator.generate(inputs)[0])
+        if show:
+            show(1, 1)
     out = picture_of(picture.image, made, space, channels)
     if picture.alpha is not None:
         out.putalpha(picture.alpha.resize(out.size, BICUBIC))
@@ -287,7 +299,7 @@ def transform(
 
 def colours_of(program: Program, wanted: str | None = None) -> str:
     """The colour space of a program of pictures; InputError if ``wanted`` does not suit it."""
-    shape = (program.input_shape[0], program.output_shape[0])
+    shape = (picture_channels(program.input), program.output_shape[0])
     return chosen(program.name, shape, wanted, program.input.colour)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.command_line import run
+from support.command_line import pixels, run
 from winogen.cli.main import main
 
 pytest.importorskip("onnx", reason="reading ONNX models needs the package onnx")
@@ -57,3 +57,15 @@ def test_labels_that_there_are_not(capsys, program, tmp_path, model, label, text
     assert main(["run", str(model or program), "--label", label, "-o", str(out)]) == 2
     assert text in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_picture_with_what_goes_beside_it(capsys, tmp_path):
+    """What is drawn beside it is said; a label that the network does not take is refused."""
+    out = tmp_path / "out.png"
+    model = f"{FAMILIES}/stargan-torchscript-11.onnx"
+    said = run(capsys, "run", model, "--input", "tests/data/chelsea.png", "-o", out)
+    assert "drawn, as there is nothing else to take: label" in said
+    assert pixels(out).shape == (16, 16, 3)
+    code = main(["run", model, "--input", "tests/data/chelsea.png", "-o", str(out), "--label", "1"])
+    assert code == 2
+    assert "takes no label" in capsys.readouterr().err
