@@ -39,8 +39,9 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinxarg.ext", "docstrings", "d
 # What is not ours cannot be looked up without asking the network. What is ours must be found, but
 # for types of the inside that signatures name.
 _INSIDE = (
-    r"doctor\.bench|emulation\.device\.(core|memory)|emulation\.rtl\.core|network\.definition"
-    r"|program\.digests|runtime\.reach|target\.(isa|numerics|registers)"
+    r"doctor\.bench|emulation\.device\.(core|memory)|emulation\.rtl\.core"
+    r"|network\.(definition|parameters)|program\.(digests|host_ops)|runtime\.reach"
+    r"|target\.(isa|numerics|registers)"
 )
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!winogen).*"), ("py:class", rf"winogen\.({_INSIDE})\..*")]

@@ -50,7 +50,7 @@ def host_graphs(draw: st.DrawFn) -> Graph:
     return host_networks.random_host_graph(draw(SEEDS), Drawn(draw))
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bits", [8, pytest.param(16, marks=pytest.mark.long)])
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("place", PLACES)
 def test_each_layer_at_each_place(place, step, bits):

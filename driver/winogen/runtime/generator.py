@@ -206,7 +206,7 @@ class Generator:
         Parameters
         ----------
         z : float array (N, latent) or (N, C, H, W); of a network of several inputs also arrays by
-            their names, see :func:`winogen.program.inputs.join_inputs`
+            their names: latents (N, n), labels by number or by the name of a class, images
         as_float : return real values even if the output is an image
         progress : called with the number of inputs done so far; it may not use this generator
         count : read the hardware's counters after each run, for :meth:`counters`: 22 registers

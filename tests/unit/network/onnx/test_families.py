@@ -51,6 +51,7 @@ SMALLEST = [
     min((path for path in RUNNING if family(path) == name), key=lambda path: path.stat().st_size)
     for name in sorted({family(path) for path in RUNNING})
 ]
+OTHERS = [path for path in RUNNING if path not in SMALLEST]
 THIRD = [
     path
     for i, path in enumerate(RUNNING)
@@ -89,11 +90,18 @@ def test_one_of_each_family(path):
     runs(path)
 
 
-@pytest.mark.parametrize("path", cases([path for path in RUNNING if path not in SMALLEST]))
+@pytest.mark.parametrize("path", cases(OTHERS[::2]))
 def test_what_runs(path):
     runs(path)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("path", cases(OTHERS[1::2]))
+def test_the_rest_of_what_runs(path):
+    runs(path)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("path", cases(THIRD, 16))
 def test_16_bits(path):
     """A third of them, and all of several inputs."""
