@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -141,3 +142,38 @@ def test_waiters_end_where_nobody_closes(active):
     assert uio.wait_events
     generator.core.lease.close()
     assert not uio.wait_events
+
+
+class Library:
+    """The simulation's library, as far as its life goes."""
+
+    destroyed = 0
+
+    def winogen_create(self, *_: object) -> int:
+        return 1
+
+    def winogen_destroy(self, handle: int) -> None:
+        self.destroyed += 1
+
+    def winogen_cycles(self, handle: int) -> int:
+        return 7
+
+
+def test_a_forked_process_leaves_the_parents_simulation_alone():
+    """The logic's threads are not in the child, and freeing it there would wait for them."""
+    library = Library()
+    simulation = rtl._Simulation(library, EmulatedMemory(0x100000, 1 << 20), 1, 1.0, 0)
+    child = os.fork()
+    if not child:  # no exception may leave it
+        code = 1
+        try:
+            simulation.call("cycles")
+        except DeviceError as error:
+            code = 0 if "another process's" in str(error) else 2
+        simulation.end()
+        os._exit(code if not library.destroyed else 3)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert simulation.call("cycles") == 7
+    simulation.end()
+    assert library.destroyed == 1

@@ -132,6 +132,9 @@ class SharedBoard:
         strike = threading.Timer(after or 0, os.kill, (pid, number))
         try:
             while True:
+                if not ours.poll(_SILENT_SECONDS):
+                    os.kill(pid, signal.SIGKILL)
+                    raise AssertionError(f"the process did nothing for {_SILENT_SECONDS} s")
                 try:
                     request = ours.recv()
                 except (EOFError, ConnectionResetError):
@@ -230,6 +233,10 @@ class _Device(pynq.Device):
 
     def close(self) -> None:
         pass
+
+
+#: A process that uses a board for a moment and is silent for so long hangs.
+_SILENT_SECONDS = 300
 
 
 def _run(use: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ and the compiler's integer reference run these very functions.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -45,23 +46,23 @@ RESAMPLED_BITS = 14
 
 
 @dataclass(frozen=True)
-class HostOp:
+class HostOp(ABC):
     """An operation."""
 
     kind: ClassVar[str]
     #: Tensors that it takes.
     operands: ClassVar[int] = 1
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 (most values are checked by their types)
         """Raise ProgramError for values that no compiler writes."""
 
+    @abstractmethod
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """Channels, rows, columns; ProgramError where the inputs do not fit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, inputs: Sequence[Integers]) -> Integers:
         """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ accesses take the cycles that they need on the bus.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 import weakref
@@ -257,11 +258,13 @@ class RtlCore:
 class _Simulation:
     """The C++ object, which is not freed while a thread is in it, nor used afterwards.
 
-    Threads that wait for an interrupt may live on when its core has gone, or the program ends.
+    Threads that wait for an interrupt may live on when its core has gone, or the program ends. A
+    process that was forked has none of its threads: it is the parent's alone.
     """
 
     def __init__(self, library: Any, memory: EmulatedMemory, latency: int, rate: float, seed: int):
         self.lock = threading.RLock()
+        self._process = os.getpid()
         self._ending = False
         self._library = library
         self._view = memory.device_view()  # lives until the simulation, which writes to it, ends
@@ -278,6 +281,8 @@ class _Simulation:
 
     def call(self, name: str, *arguments: Any) -> Any:
         """``winogen_<name>`` of the library; DeviceError if the simulation has ended."""
+        if os.getpid() != self._process:
+            raise DeviceError("the simulation is another process's; open a device of this one")
         with self.lock:
             if self._ending:
                 raise DeviceError("the simulation has ended with its device; open the device anew")
@@ -285,6 +290,8 @@ class _Simulation:
 
     def end(self) -> None:
         """Free it, once nobody is in it; what is in it for too long keeps it, and its memory."""
+        if os.getpid() != self._process:
+            return
         self._ending = True  # who comes now stays out, and cannot keep this waiting
         if not self.lock.acquire(timeout=_END_SECONDS):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._view))

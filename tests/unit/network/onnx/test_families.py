@@ -6,7 +6,6 @@ What is expected of each file is in tests/data/onnx_families/outcomes.yaml.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,8 +31,6 @@ OUTCOMES = outcomes()
 UPDATE = "PYTHONPATH=driver:tests python tests/support/onnx_families.py"
 #: No 8-bit network is worse than this.
 FLOOR = 20
-#: Files that must run and do not yet, by the bits of the network, and why.
-FAULTS: dict[int, dict[str, str]] = {8: {}, 16: {}}
 #: The real values of black and white, of outputs that are pictures, as far as a model says it.
 RANGES = {
     "abpn-torchscript-13": (0, 1),
@@ -59,20 +56,6 @@ THIRD = [
 ]
 
 
-def cases(paths: list[Path], bits: int = 8) -> list[Any]:
-    """Parameters of a test; those that are known to fail are told when they no longer do."""
-    return [
-        pytest.param(
-            path,
-            id=path.stem,
-            marks=[pytest.mark.xfail(reason=FAULTS[bits][path.stem], strict=True)]
-            if path.stem in FAULTS[bits]
-            else [],
-        )
-        for path in paths
-    ]
-
-
 def runs(path: Path) -> None:
     if int(path.stem.rsplit("-", 1)[1]) > onnx.defs.onnx_opset_version():
         pytest.skip(f"onnx {onnx.__version__} does not know its opset yet")
@@ -85,24 +68,24 @@ def runs(path: Path) -> None:
     assert abs(found - OUTCOMES[path.stem]) < 1.5, f"{UPDATE} --measure {path.stem}"
 
 
-@pytest.mark.parametrize("path", cases(SMALLEST))
+@pytest.mark.parametrize("path", SMALLEST, ids=lambda path: path.stem)
 def test_one_of_each_family(path):
     runs(path)
 
 
-@pytest.mark.parametrize("path", cases(OTHERS[::2]))
+@pytest.mark.parametrize("path", OTHERS[::2], ids=lambda path: path.stem)
 def test_what_runs(path):
     runs(path)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("path", cases(OTHERS[1::2]))
+@pytest.mark.parametrize("path", OTHERS[1::2], ids=lambda path: path.stem)
 def test_the_rest_of_what_runs(path):
     runs(path)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("path", cases(THIRD, 16))
+@pytest.mark.parametrize("path", THIRD, ids=lambda path: path.stem)
 def test_16_bits(path):
     """A third of them, and all of several inputs."""
     assert decibels(path, 16) > max(50, OUTCOMES[path.stem] + 6)
