@@ -61,14 +61,14 @@ def seconds_a_number(op: HostOp, width: int, seconds: float) -> float:
     layer = HostLayer(
         Operands(op, (1,) * op.operands),
         (CHANNELS,) * op.operands,
-        np.full(CHANNELS, 64),
-        np.zeros(CHANNELS, np.int64),
-        Requantiser(*(np.full(CHANNELS, c) for c in constants)),
+        np.full(made[0], 64),
+        np.zeros(made[0], np.int64),
+        Requantiser(*(np.full(made[0], c) for c in constants)),
         None,
     )
-    blocks, word = CHANNELS // LANES, LANES * width // 8
-    source = Place(Segment.INPUT, 0, blocks, SIDE, SIDE, word)
-    target = Place(Segment.OUTPUT, 0, blocks, made[1], made[2], word)
+    word = LANES * width // 8
+    source = Place(Segment.INPUT, 0, CHANNELS // LANES, SIDE, SIDE, word)
+    target = Place(Segment.OUTPUT, 0, made[0] // LANES, made[1], made[2], word)
     step = HostStep(0, 0, (source,) * op.operands, target)
     memory = {
         Segment.INPUT: rng.integers(0, 256, source.size(1)).astype(np.uint8),
