@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 
 from support.bench import small
+from support.program_files import parts
 from support.strategies import Drawn, drawn, examples
 from winogen.common.errors import InputError, ProgramError
 from winogen.program.file import MAGIC, Program
@@ -33,17 +34,6 @@ FIXED = len(MAGIC) + 4
 @pytest.fixture(scope="module")
 def data() -> bytes:
     return small().program.tobytes()
-
-
-def parts(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Header and sections, read without any of the checks."""
-    (length,) = struct.unpack_from("<I", data, len(MAGIC))
-    header = json.loads(data[FIXED : FIXED + length])
-    sections, start = [], FIXED + length
-    for size in header["sections"]:
-        sections.append(data[start : start + size])
-        start += size
-    return header, sections
 
 
 def sealed(header: Any, sections: list[bytes]) -> bytes:
