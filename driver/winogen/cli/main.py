@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from winogen import __version__
-from winogen.cli import check, compile, completion, doctor, inspect, kit, overlay, run, verify
+from winogen.cli import check, compile, completion, doctor, fit, inspect, kit, overlay, run, verify
 from winogen.cli.answers import answer, refusal
 from winogen.cli.parser import Parser, examples
 from winogen.common.errors import (
@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winogen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    for module in (inspect, check, compile, run, verify, doctor, overlay, kit):
+    for module in (inspect, check, compile, fit, run, verify, doctor, overlay, kit):
         module.add(commands)
     return parser
 

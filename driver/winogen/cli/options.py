@@ -57,9 +57,13 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return typed
 
 
-def given(arguments: argparse.Namespace, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """The options of a compilation that were given, by field; of those with ``names``, if any."""
-    described = CompileOptions.described
+def given(
+    arguments: argparse.Namespace,
+    names: Iterable[str] | None = None,
+    kind: type[Options] = CompileOptions,
+) -> dict[str, Any]:
+    """The options of a kind that were given, by field; of those with ``names``, if any."""
+    described = kind.described
     values = {n: getattr(arguments, _place(about), None) for n, about in described.items()}
     wanted = described if names is None else names
     return {n: v for n, v in values.items() if v is not None and n in wanted}

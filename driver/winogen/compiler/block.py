@@ -58,6 +58,9 @@ class Block:
     step : quantisation step of the output that the model was trained with, or None
     host : what a processor computes of the sources first, or None; the block is then diagonal, and
         its convolution one of a single tap
+    scale : real value of one step of the output that the network was trained with in integers
+    weight_scale : (cout,), that of one step of the weights
+    reach : the largest argument that the table of ``curve`` holds
     """
 
     name: str
@@ -75,6 +78,9 @@ class Block:
     entering: str | None = None
     step: float | None = None
     host: HostNode | None = None
+    scale: float | None = None
+    weight_scale: Array | None = None
+    reach: float | None = None
 
     def __post_init__(self) -> None:
         channels = len(self.bias)
@@ -106,9 +112,13 @@ class Block:
         """Fold a pointwise node in; False if it needs a block of its own."""
         if self.function or self.step or not JOINS[node.op](self, node):
             return False
+        self._end_with(node)
+        return True
+
+    def _end_with(self, node: Node) -> None:
         self.nodes.append(node.name)
         self.name = node.name
-        return True
+        self.scale = node.attrs.get("scale")
 
     def try_pad(self, node: Node, size: tuple[int, int]) -> bool:
         """Fold a padding by the output itself in, to rows and columns ``size``.
@@ -119,14 +129,15 @@ class Block:
             return False
         self.host = replace(self.host, pad=node)
         self.shape = replace(self.shape, output_size=size)
-        self.nodes.append(node.name)
-        self.name = node.name
+        self._end_with(node)
         return True
 
     def follow_by(self, scale: Array, shift: Array) -> None:
         """Follow the block by ``scale * y + shift`` (both (cout,)), keeping the clamp exact."""
         shaped = scale.reshape(1, -1, 1, 1) if self.diagonal else scale.reshape(-1, 1, 1, 1)
         self.weight = self.weight * shaped
+        if self.weight_scale is not None:  # a channel that is constant has no weights to scale
+            self.weight_scale = self.weight_scale * np.where(scale == 0, 1.0, np.abs(scale))
         column = (-1,) + (1,) * (self.bias.ndim - 1)
         self.bias = self.bias * scale.reshape(column) + shift.reshape(column)
         # A zero scale leaves a constant, which needs no clamp.
@@ -187,6 +198,7 @@ def _join_function(block: Block, node: Node) -> bool:
     block.function = node.op
     block.curve = node.attrs.get("function")
     block.entering = node.inputs[0]
+    block.reach = node.attrs.get("reach")
     return True
 
 

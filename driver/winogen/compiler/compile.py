@@ -42,7 +42,8 @@ BATCH_PIXELS = 1 << 16
 class Compiled:
     """A program, and the integer network that defines what it must compute.
 
-    ``remarks`` are sentences on channels whose weights are too large to share a multiplier.
+    ``remarks`` are sentences on channels whose weights are too large to share a multiplier, and on
+    scales that were trained for another data width.
     """
 
     program: Program
@@ -151,6 +152,12 @@ def compile_network(
     )
     engine = [p for p in packed.layers if isinstance(p, PackedLayer)]
     said = [r for p in engine for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]
+    if graph.trained_bits not in (None, network.data_width):
+        said.append(
+            f"network {graph.name} was trained in integers of {graph.trained_bits} bits; in "
+            f"{network.data_width} it is calibrated as any other: --bits {graph.trained_bits} "
+            "keeps what was trained"
+        )
     return Compiled(program, network, tuple(said))
 
 

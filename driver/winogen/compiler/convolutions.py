@@ -61,7 +61,11 @@ class Layer:
         """The block with this geometry and weight, and the node's bias if there is no other."""
         name = self.node.name
         bias = self.bias if bias is None else bias
-        return Block(name, [name], self.sources, shape, diagonal, weight, bias)
+        block = Block(name, [name], self.sources, shape, diagonal, weight, bias)
+        block.scale = self.node.attrs.get("scale")
+        if "weight_scale" in self.node.params:
+            block.weight_scale = self.node.params["weight_scale"].astype(np.float64)
+        return block
 
 
 def identity(graph: Graph, sources: tuple[str, ...], kernel: tuple[int, int] = (1, 1)) -> Array:
@@ -77,7 +81,9 @@ def _conv(layer: Layer) -> Block:
         small = layer.graph.shapes[layer.upsample.inputs[0]][1:]
         weight, crop = fold_upsample(layer.weight, node.attrs["pad"], factor)
         kernel = (weight.shape[2], weight.shape[3])
-        return layer.block(ConvShape(True, kernel, (factor,) * 2, crop, small, out_size), weight)
+        block = layer.block(ConvShape(True, kernel, (factor,) * 2, crop, small, out_size), weight)
+        block.weight_scale = None  # its taps are sums of the node's
+        return block
     pad = (node.attrs["pad"][0], node.attrs["pad"][2])
     shape = ConvShape(False, node.attrs["kernel"], node.attrs["stride"], pad, size, out_size)
     return layer.block(shape, layer.weight)

@@ -85,16 +85,7 @@ def sums_of_products(
 
 def _convolve(shape: ConvShape, x: NDArray, weight: NDArray) -> NDArray[np.float64]:
     """Plain (transposed) convolution in float64."""
-    after = []
-    for n, k, s, pad, out in zip(
-        shape.input_size, shape.kernel, shape.stride, shape.pad, shape.output_size
-    ):
-        if shape.transposed:
-            after.append((n - 1) * s + k - pad - out)
-        else:
-            # A stride may leave samples over at the end; no output reads them.
-            after.append(max((out - 1) * s + k - n - pad, 0))
-    edges = (shape.pad[0], after[0], shape.pad[1], after[1])
+    edges = shape.edges()
     xf, wf = x.astype(np.float64), weight.astype(np.float64)
     if shape.transposed:
         sums = reference.deconv2d(xf, wf.swapaxes(0, 1), shape.stride, edges)

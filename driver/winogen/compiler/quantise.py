@@ -9,6 +9,7 @@ trained with quantisation, keep that grid and lose nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,30 +84,20 @@ def _quantise_block(
     observed: Observed, block: Block, formats: dict[str, TensorFormat], data_width: int
 ) -> QuantLayer:
     graph = observed.graph
-    low, high = int_range(data_width)
     input_scale = formats[block.sources[0]].scale
     out = formats[block.name]
     operands = None
     if block.host is not None:
         operands, input_scale = host_operands(graph, block, formats, data_width)
-    bounds = image_bounds(graph, block) if block is observed.blocks[-1] else None
-    table = None
-    target_scale, target_low, target_high = out.scale, low, high
-    if block.function or bounds is not None:
-        half_range = TABLE_RANGE.get((block.function or "", data_width))
-        if block.curve:
-            assert block.entering is not None
-            half_range = reach_of(observed.values[block.entering])
-        half_range = half_range or _power_of_two_above(bounds)
-        table = _table(block, out, half_range, data_width, bounds)
-        target_low, target_high = int_range(numerics.PREACTIVATION_BITS)
-        target_scale = half_range / (1 << (numerics.PREACTIVATION_BITS - 1))
+    target = target_of(observed, block, out, data_width)
 
-    weight, scale = quantise_weight(block, input_scale, data_width)
+    trained = graph.trained_bits == data_width
+    own = block.weight_scale if trained else None
+    weight, scale = quantise_weight(block, input_scale, data_width, own)
     unit = input_scale * scale  # real value of one accumulator unit, (cout,)
     column = (-1,) + (1,) * (block.bias.ndim - 1)
     bias = block.bias
-    if operands is None:
+    if operands is None and not trained:  # training has seen to what rounding takes off
         missing = _mean_error(observed, block, weight, scale, formats, data_width)
         bias = bias + missing.reshape(column)
     bias = np.floor(bias / unit.reshape(column) + 0.5).astype(np.int64)
@@ -114,21 +105,10 @@ def _quantise_block(
     if operands is None:
         check_sums(where, block.shape, block.diagonal, weight, bias, data_width)
 
-    ratio = unit / target_scale
-    steepest = np.maximum(1.0, np.abs(block.slope))
     try:
-        _, shift = numerics.fixed_point(ratio * steepest)
+        requantiser = requantise_block(block, unit / target.step, target)
     except ValueError as error:
         raise QuantisationError(f"{where}: {error}") from None
-    power = numerics.powers_of_two(shift)
-    top = int_range(numerics.MULTIPLIER_BITS)[1]
-    positive = np.minimum(np.floor(ratio * power + 0.5), top).astype(np.int64)
-    negative = np.clip(np.floor(ratio * block.slope * power + 0.5), -top, top).astype(np.int64)
-    clamp = [
-        np.clip(np.floor(b / target_scale + 0.5), target_low, target_high).astype(np.int64)
-        for b in (block.low, block.high)
-    ]
-    requantiser = Requantiser(positive, negative, shift, clamp[0], clamp[1])
     return QuantLayer(
         block.name,
         block.label,
@@ -138,10 +118,65 @@ def _quantise_block(
         weight,
         bias,
         requantiser,
-        table,
+        target.table,
         out,
         operands,
     )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a block's sums become: its output, or what goes into its activation table.
+
+    Attributes
+    ----------
+    step : real value of one step
+    bits : of it
+    table : what the output is made of it by, or None: then it is the output
+    """
+
+    step: float
+    bits: int
+    table: NDArray[np.int16] | None = None
+
+    @property
+    def reach(self) -> float:
+        """Half of its real range."""
+        return self.step * (1 << (self.bits - 1))
+
+
+def target_of(observed: Observed, block: Block, out: TensorFormat, data_width: int) -> Target:
+    """The target of a block whose output has the format ``out``."""
+    bounds = image_bounds(observed.graph, block) if block is observed.blocks[-1] else None
+    if not block.function and bounds is None:
+        return Target(out.scale, data_width)
+    half_range = TABLE_RANGE.get((block.function or "", data_width))
+    if block.curve:
+        assert block.entering is not None
+        own = block.reach if observed.graph.trained_bits == data_width else None
+        half_range = own or reach_of(observed.values[block.entering])
+    half_range = half_range or _power_of_two_above(bounds)
+    step = half_range / (1 << (numerics.PREACTIVATION_BITS - 1))
+    table = _table(block, out, half_range, data_width, bounds)
+    return Target(step, numerics.PREACTIVATION_BITS, table)
+
+
+def requantise_block(block: Block, ratio: NDArray[np.float64], target: Target) -> Requantiser:
+    """What makes the target of a block's sums; ``ratio`` (cout,) is its steps to one unit of them.
+
+    Raises ValueError where the multipliers cannot hold a ratio.
+    """
+    steepest = np.maximum(1.0, np.abs(block.slope))
+    _, shift = numerics.fixed_point(ratio * steepest)
+    power = numerics.powers_of_two(shift)
+    top = int_range(numerics.MULTIPLIER_BITS)[1]
+    positive = np.minimum(np.floor(ratio * power + 0.5), top).astype(np.int64)
+    negative = np.clip(np.floor(ratio * block.slope * power + 0.5), -top, top).astype(np.int64)
+    low, high = (
+        np.clip(np.floor(b / target.step + 0.5), *int_range(target.bits)).astype(np.int64)
+        for b in (block.low, block.high)
+    )
+    return Requantiser(positive, negative, shift, low, high)
 
 
 def reach_of(values: NDArray) -> float:
@@ -189,10 +224,12 @@ def _finite(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def quantise_weight(
-    block: Block, input_scale: float, data_width: int
+    block: Block, input_scale: float, data_width: int, trained: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Integer weights and the scale of each output channel (cout,)."""
+    """Integer weights, and the scale of each output channel (cout,), ``trained`` if given."""
     top = int_range(data_width)[1]
+    if trained is not None:
+        return _whole_steps(block, trained, top), trained
     if block.diagonal:
         per_channel = block.weight.transpose(1, 0, 2, 3).reshape(block.channels, -1)
     else:
@@ -210,9 +247,12 @@ def quantise_weight(
     bias = np.abs(block.bias.reshape(block.channels, -1)).max(axis=1)
     scale = np.maximum(scale, bias / (input_scale * 2.0 ** (SUM_BITS[data_width] - 2)))
     scale = np.where(scale == 0, 1.0, scale)
+    return _whole_steps(block, scale, top), scale
+
+
+def _whole_steps(block: Block, scale: NDArray[np.float64], top: int) -> NDArray[np.int64]:
     shaped = scale.reshape((1, -1, 1, 1) if block.diagonal else (-1, 1, 1, 1))
-    weight = np.clip(np.floor(block.weight / shaped + 0.5), -top, top)
-    return weight.astype(np.int64), scale
+    return np.clip(np.floor(block.weight / shaped + 0.5), -top, top).astype(np.int64)
 
 
 def _mean_error(

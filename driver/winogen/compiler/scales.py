@@ -32,8 +32,11 @@ def choose_formats(
         formats = {Graph.INPUT_NAME: TensorFormat(scale)}
     else:
         formats = {Graph.INPUT_NAME: TensorFormat(max(map(abs, spec.range or (0, 1))) / top)}
+    trained = graph.trained_bits == data_width
     for block in blocks:
-        if block.step is not None:
+        if trained and block.scale is not None:
+            formats[block.name] = TensorFormat(block.scale)
+        elif block.step is not None:
             formats[block.name] = trained_format(block, block.step, data_width)
         elif block.function and not block.curve:
             formats[block.name] = TensorFormat(1 / top)
@@ -44,9 +47,9 @@ def choose_formats(
             scale = _short(max(reach, 1e-8) / top) if reach else formats[block.sources[0]].scale
             formats[block.name] = TensorFormat(scale)
     # Values that meet in one sum must share a scale: the coarsest of them.
-    meeting = [group for block in blocks for group in _meeting(block)]
+    groups = [group for block in blocks for group in meeting(block)]
     for _ in blocks:
-        for group in meeting:
+        for group in groups:
             scale = max(formats[s].scale for s in group)
             for source in group:
                 formats[source] = TensorFormat(scale)
@@ -54,7 +57,7 @@ def choose_formats(
     return formats
 
 
-def _meeting(block: Block) -> list[tuple[str, ...]]:
+def meeting(block: Block) -> list[tuple[str, ...]]:
     """The values of one scale at a block: its sources, or those of each operand of the host's.
 
     What only picks some of its values has their scale too, so that nothing is rounded.

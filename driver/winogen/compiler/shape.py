@@ -19,3 +19,18 @@ class ConvShape:
     pad: tuple[int, int]
     input_size: tuple[int, int]
     output_size: tuple[int, int]
+
+    def edges(self) -> tuple[int, int, int, int]:
+        """Padding, or crop where transposed, at the top, bottom, left and right.
+
+        A stride may leave samples over at the end; no output reads them.
+        """
+        after = []
+        for n, k, s, pad, out in zip(
+            self.input_size, self.kernel, self.stride, self.pad, self.output_size
+        ):
+            if self.transposed:
+                after.append((n - 1) * s + k - pad - out)
+            else:
+                after.append(max((out - 1) * s + k - n - pad, 0))
+        return self.pad[0], after[0], self.pad[1], after[1]

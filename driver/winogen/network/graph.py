@@ -29,8 +29,8 @@ MAX_STEP = 128
 
 #: Parameters of each operation: (name, optional).
 _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
-    "conv": (("weight", False), ("bias", True)),
-    "deconv": (("weight", False), ("bias", True)),
+    "conv": (("weight", False), ("bias", True), ("weight_scale", True)),
+    "deconv": (("weight", False), ("bias", True), ("weight_scale", True)),
     "linear": (("weight", False), ("bias", True)),
     "batchnorm": (("gamma", False), ("beta", False), ("mean", False), ("var", False)),
     "prelu": (("alpha", False),),
@@ -92,6 +92,13 @@ class Node:
     - ``maxpool``: kernel, stride, pad (not negative; what lies there counts nothing)
     - ``rearrange``: factors (``winogen.network.sampling.Factors``)
     - ``resample``: axes, a ``winogen.network.sampling.Axis`` for rows and one for columns
+
+    Networks that were trained in integers (``Graph.trained_bits``) also have
+
+    - on ``conv`` and ``deconv``: weight_scale (cout,), the real value of one step of the weights of
+      each output channel; the weights are whole steps
+    - on any node: the attribute ``scale``, the real value of one step of its output
+    - on ``function``: the attribute ``reach``, the largest argument that its table holds
     """
 
     name: str
@@ -146,6 +153,8 @@ class Graph:
 
     ``output_range`` is the real range that stands for black to white, or None if the output is
     not an image. ``notes`` are what whoever reads the model in should tell its user.
+    ``trained_bits`` is the data width that the network's own scales are for (see :class:`Node`),
+    None for a network that was trained in floating point.
     """
 
     name: str
@@ -154,6 +163,7 @@ class Graph:
     output_range: tuple[float, float] | None = None
     description: str = ""
     notes: tuple[str, ...] = ()
+    trained_bits: int | None = None
 
     INPUT_NAME = "input"
 
@@ -273,6 +283,9 @@ def check_alone(node: Node, model: str) -> None:
             f"{', '.join(OPERATIONS)}"
         )
     _check_params(node, where)
+    for name in ("scale", "reach"):
+        if not 0 < node.attrs.get(name, 1.0) < math.inf:
+            raise ModelError(f"{where}: a {name} of {node.attrs[name]} is not possible")
 
 
 def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
@@ -400,6 +413,9 @@ def _conv_shape(node: Node, shape: Shape, where: str) -> Shape:
     _expect(node, "weight", expected, where)
     by_phase = transposed and "bias" in node.params and node.params["bias"].ndim == 3
     _expect(node, "bias", (cout, *stride) if by_phase else (cout,), where)
+    _expect(node, "weight_scale", (cout,), where)
+    if np.any(node.params.get("weight_scale", 1) <= 0):
+        raise ModelError(f"{where}: a step of its weights is not positive")
     size = []
     for n, k, s, before, after in zip(
         (rows, columns), kernel, stride, (edges[0], edges[2]), (edges[1], edges[3])

@@ -182,11 +182,12 @@ def resample(
 
 def rearranged(x: NDArray[Any], factors: Factors) -> NDArray[Any]:
     """The values of (N, C, H, W) at the places that the factors of each new dimension give."""
-    return x.reshape(len(x), -1)[:, _places(factors)]
+    return x.reshape(len(x), -1)[:, places(factors)]
 
 
 @lru_cache(maxsize=16)
-def _places(factors: Factors) -> NDArray[np.int64]:
+def places(factors: Factors) -> NDArray[np.int64]:
+    """Where every value of a rearranged tensor lies in the flattened input."""
     total = np.zeros((1, 1, 1), np.int64)
     for axis, dimension in enumerate(factors):
         along = np.zeros(1, np.int64)

@@ -1,0 +1,1 @@
+"""Networks that fit their board: distilled from themselves, without anybody's data."""

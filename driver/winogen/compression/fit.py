@@ -1,0 +1,218 @@
+"""Fitting: a network becomes a smaller one, or a better one, that does as it does.
+
+The network is its own teacher (Hinton, Vinyals & Dean 2015): nothing else is needed but inputs,
+which can be drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from winogen.common.errors import InputError
+from winogen.compilation.compile import Compilation, compile_job
+from winogen.compilation.job import Job
+from winogen.compiler.calibrate import Observed
+from winogen.compression.limits import SMALL
+from winogen.compression.options import FitOptions
+from winogen.compression.plan import Sensitivity, sensitivity
+from winogen.compression.recipe import Held, Recipe
+from winogen.compression.student import BITS, Student
+from winogen.compression.teaching import Lesson, decibels
+from winogen.compression.train import Distiller, Trained, Training
+from winogen.network.graph import Graph
+
+STEPS, EXAMPLES = 2000, 32
+#: Inputs that a fitted network is judged on, which nothing else has seen.
+JUDGED = 256
+_JUDGE_SEED = 1 << 50
+#: Sizes that are tried for a goal in dB, in bits a weight, and what share of the steps each gets.
+_RUNGS = (5.0, 4.0, 3.2, 2.5, 2.0, 1.5, 1.1)
+_TRIAL = 8
+#: What a whole training gains over a trial of that length, in dB; measured on few networks.
+_GAIN = 1.0
+#: Of the minutes, for training itself: the rest is measuring.
+_USED = 0.85
+#: Entropy is what a perfect code would take; the file's takes a little more.
+_CODED = 0.94
+
+#: Told what is being done, how much of it, of how much, and how it goes.
+Progress = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted network.
+
+    Attributes
+    ----------
+    graph : the network, with weights and scales in integers
+    compilation : its program
+    recipe : how its weights are held
+    steps : that it was trained for
+    before, after : dB to the float network on inputs that it has not seen: of what the compiler
+        makes of it by itself, and of what was trained
+    bits : entropy of the weights, all told
+    weights : how many there are before any is pruned
+    curve : dB by step, on inputs that were not trained on
+    """
+
+    graph: Graph
+    compilation: Compilation
+    recipe: Recipe
+    steps: int
+    before: float
+    after: float
+    bits: float
+    weights: int
+    curve: tuple[tuple[int, float], ...]
+
+
+def fit(
+    job: Job,
+    options: FitOptions,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fit a job's network, and compile it.
+
+    Parameters
+    ----------
+    checkpoint : a file that the training is saved to, and goes on from if it is there
+    progress : see :data:`Progress`
+
+    Raises
+    ------
+    InputError : an option does not apply to this network, or a goal cannot be reached
+    UnsupportedLayerError, QuantisationError, ScheduleError : as :func:`compile_job` does
+    """
+    say = progress or (lambda what, done, of, note: None)
+    if job.options.data_width != BITS:
+        raise InputError(
+            f"networks are trained in integers of {BITS} bits: leave --bits out; at 16 bits plain "
+            "winogen compile loses next to nothing"
+        )
+    say("calibrating", 0, 0, "")
+    observed = job.observe()
+    student = Student(observed)
+    weights = {label: holding.present for label, holding in student.holdings()}
+    if not weights:
+        raise InputError(f"network {job.graph.name} has no layer with weights to train")
+    judge = Lesson.draw(observed, JUDGED, _JUDGE_SEED)
+    before = decibels(judge.error(student))
+    training = _training(observed, options)
+    recipe, trained = _trained(observed, options, training, weights, checkpoint, say)
+    say("compiling", 0, 0, "")
+    after = Student(replace(job, graph=trained.graph).observe())
+    compilation = compile_job(replace(job, graph=trained.graph))
+    return Fitted(
+        trained.graph,
+        compilation,
+        recipe,
+        trained.steps,
+        before,
+        decibels(judge.error(after)),
+        sum(holding.bits() for _, holding in after.holdings()),
+        sum(weights.values()),
+        trained.psnr,
+    )
+
+
+def _training(observed: Observed, options: FitOptions) -> Training:
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
+    training = Training(
+        options.steps or STEPS,
+        options.examples or EXAMPLES,
+        seed=options.seed or 0,
+        device=device,
+    )
+    if options.minutes is None:
+        return training
+    seconds = 60 * options.minutes
+    if options.steps is None:
+        each = _seconds_a_step(observed, training)
+        training = replace(training, steps=max(int(_USED * seconds / each), 1))
+    return replace(training, seconds=seconds)
+
+
+def _seconds_a_step(observed: Observed, training: Training, count: int = 3) -> float:
+    """Measured on some steps that are thrown away, the first of them not counted."""
+    distiller = Distiller(observed, Recipe(), replace(training, steps=count + 1))
+    distiller.step()
+    start = time.monotonic()
+    for _ in range(count):
+        distiller.step()
+    return (time.monotonic() - start) / count
+
+
+def _trained(
+    observed: Observed,
+    options: FitOptions,
+    training: Training,
+    weights: dict[str, int],
+    checkpoint: Path | None,
+    say: Progress,
+) -> tuple[Recipe, Trained]:
+    def train(recipe: Recipe, training: Training, what: str, keep: Path | None) -> Trained:
+        distiller = Distiller(observed, recipe, training)
+        return distiller.run(keep, lambda done, note: say(what, done, training.steps, note))
+
+    if options.psnr is not None:
+        return _for_psnr(options.psnr, _sensitivity(observed, say), training, checkpoint, train)
+    if options.bytes is not None:
+        recipe = _sensitivity(observed, say).plan(_CODED * 8 * options.bytes)
+    else:
+        held = Held(options.keep or 1.0, options.share)
+        large = {label: held for label, count in weights.items() if count >= SMALL}
+        recipe = Recipe(options.weight_bits or 8, large if held != Held() else {})
+    return recipe, train(recipe, training, "training", checkpoint)
+
+
+def _sensitivity(observed: Observed, say: Progress) -> Sensitivity:
+    return sensitivity(observed, lambda done, of: say("trying layers", done, of, ""))
+
+
+def _for_psnr(
+    goal: float,
+    found: Sensitivity,
+    training: Training,
+    checkpoint: Path | None,
+    train: Callable[[Recipe, Training, str, Path | None], Trained],
+) -> tuple[Recipe, Trained]:
+    """The smallest weights that keep ``goal`` dB: short trials first, then the whole training.
+
+    Trials go from large to small until one is too far off; a whole training that misses the goal
+    after all is followed by that of the next larger size.
+    """
+    count = sum(found.weights.values())
+    plain = Recipe()
+    recipes = [plain]
+    trial = replace(training, steps=max(training.steps // _TRIAL, 1))
+    for bits in _RUNGS:
+        if bits * count >= found.plain_bits:
+            continue
+        try:
+            recipe = found.plan(bits * count)
+        except InputError:
+            break
+        reached = train(recipe, trial, f"trying {bits:g} bits a weight", None)
+        if reached.psnr[-1][1] < goal - _GAIN:
+            break
+        recipes.append(recipe)
+    best: Trained | None = None
+    for number, recipe in enumerate(reversed(recipes)):
+        keep = checkpoint if number == 0 else None
+        best = train(recipe, training, "training", keep)
+        if max(psnr for _, psnr in best.psnr[-1:]) >= goal:
+            return recipe, best
+    assert best is not None
+    raise InputError(
+        f"{goal:g} dB cannot be kept: with plain 8-bit weights training reaches "
+        f"{best.psnr[-1][1]:.1f}; ask for less, train longer, or compile with --bits 16"
+    )

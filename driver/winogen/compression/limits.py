@@ -1,0 +1,10 @@
+"""Limits that options and training share; without torch."""
+
+from __future__ import annotations
+
+#: The most values that a layer can share: what four bits tell apart.
+MAX_SHARED = 16
+#: Layers with fewer weights are left as they are: they are a small part of all.
+SMALL = 4096
+#: The most steps of a training: inputs are drawn by their number.
+MAX_STEPS = 1 << 30

@@ -1,0 +1,116 @@
+"""What ``winogen fit`` may be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from winogen.common.errors import InputError
+from winogen.common.options import Options, option
+from winogen.compression.limits import MAX_SHARED, MAX_STEPS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitOptions(Options):
+    """What a fitted network must keep, and how long to train for it.
+
+    :class:`~winogen.common.errors.InputError` is raised for a value that is not possible, and for
+    two goals that exclude each other.
+    """
+
+    bytes: int | None = option(
+        group="goal",
+        help="the most bytes that the weights may take in the program file; layers are pruned and "
+        "share values by how sensitive they are",
+        parse=int,
+        metavar="B",
+    )
+    psnr: float | None = option(
+        group="goal",
+        help="the least dB to the float network that must remain; the weights get as small as that "
+        "allows",
+        parse=float,
+        metavar="P",
+    )
+    keep: float | None = option(
+        group="weights",
+        help="share of each large layer's weights that is not pruned",
+        default="1, or by the goal",
+        parse=float,
+        metavar="SHARE",
+    )
+    share: int | None = option(
+        group="weights",
+        help=f"different values that each large layer has, 2 to {MAX_SHARED}",
+        default="all, or by the goal",
+        parse=int,
+        metavar="VALUES",
+    )
+    weight_bits: int | None = option(
+        group="weights",
+        help="bits of a weight; the accelerator multiplies them as 8 bits",
+        default="8",
+        parse=int,
+        choices=(8, 4),
+    )
+    steps: int | None = option(
+        group="training",
+        help="steps to train; the same number and seed give the same bytes on one machine",
+        default="2000, or as many as --minutes allow",
+        parse=int,
+    )
+    minutes: float | None = option(
+        group="training",
+        help="how long to train at most",
+        default="as long as the steps take",
+        parse=float,
+    )
+    examples: int | None = option(
+        group="training",
+        help="inputs that each step learns from",
+        default="32",
+        parse=int,
+    )
+    seed: int | None = option(
+        group="training",
+        help="seed of what is drawn to learn from",
+        default="0",
+        parse=int,
+    )
+    device: str | None = option(
+        group="training",
+        flag="--train-on",
+        help="where torch computes",
+        default="a GPU if there is one",
+        choices=("cpu", "cuda"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        goals = [n for n in ("bytes", "psnr") if getattr(self, n) is not None]
+        own = [n for n in ("keep", "share", "weight_bits") if getattr(self, n) is not None]
+        if len(goals) > 1:
+            raise InputError("give one goal: --bytes or --psnr")
+        if goals and own:
+            flag = self.described[own[0]].flag
+            raise InputError(
+                f"{flag} says how weights are held, which --{goals[0]} finds out: leave one out"
+            )
+        if self.share is not None and self.weight_bits == 4:
+            raise InputError("--weight-bits 4 has 15 values of its own: leave it or --share out")
+        for name, least, most in (
+            ("bytes", 1, 1 << 40),
+            ("psnr", 1, 120),
+            ("share", 2, MAX_SHARED),
+            ("steps", 1, MAX_STEPS),
+            ("examples", 1, 4096),
+            ("seed", 0, 1 << 20),
+        ):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InputError(
+                    f"{self.described[name].flag} must be {least:,} to {most:,}, not {value}"
+                )
+        if self.keep is not None and not 0 < self.keep <= 1:
+            raise InputError(f"--keep must be above 0 and at most 1, not {self.keep}")
+        if self.minutes is not None and not 0 < self.minutes < 1e5:
+            raise InputError(f"--minutes must be positive, not {self.minutes}")

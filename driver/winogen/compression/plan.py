@@ -1,0 +1,130 @@
+"""Plans: how much of each layer's weights to keep and to share, for all of them to fit a budget.
+
+Each way of holding a layer's weights is tried by itself, untrained: what it costs in bits, and by
+how much the images change. Of all combinations within a budget the one with the least change is
+taken, as if changes added up: by a price for a bit (Everett 1963), found by bisection.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from winogen.common.errors import InputError
+from winogen.compiler.calibrate import Observed
+from winogen.compression.limits import MAX_SHARED, SMALL
+from winogen.compression.recipe import LEVELS, Held, Recipe
+from winogen.compression.student import Student
+from winogen.compression.teaching import Lesson, worth_of
+
+#: The ways that are tried.
+_KEPT = (1.0, 0.7, 0.55, 0.4, 0.3, 0.22, 0.15, 0.1, 0.06)
+_SHARED = (None, MAX_SHARED)
+#: Inputs that a change is measured on.
+_INPUTS = 32
+_PLAN_SEED = 1 << 40
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to hold a layer's weights, and what it does.
+
+    Attributes
+    ----------
+    held : the way
+    bits : entropy of all of the layer's weights
+    error : mean square of the change of the network's output, of its range
+    """
+
+    held: Held
+    bits: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What can be done with every layer.
+
+    Attributes
+    ----------
+    choices : by layer, the first of them plain
+    weights : how many weights each layer has
+    """
+
+    choices: dict[str, tuple[Choice, ...]]
+    weights: dict[str, int]
+
+    @property
+    def plain_bits(self) -> float:
+        """Entropy of all weights as they are."""
+        return sum(c[0].bits for c in self.choices.values())
+
+    def plan(self, bits: float) -> Recipe:
+        """The recipe with the least change whose weights have at most ``bits`` in all.
+
+        Raises InputError where the budget is too small for any.
+        """
+        least = sum(min(c.bits for c in choices) for choices in self.choices.values())
+        if bits < least:
+            raise InputError(
+                f"the weights cannot be held in {bits / 8:,.0f} bytes: even with "
+                f"{100 * (1 - _KEPT[-1]):.0f}% of them pruned and {MAX_SHARED} shared values they "
+                f"take {least / 8:,.0f}; ask for more bytes, or for a narrower network"
+            )
+        low, high = 0.0, 1.0
+        while self._bits(self._at(high)) > bits:
+            high *= 4
+        for _ in range(60):
+            price = (low + high) / 2
+            low, high = (low, price) if self._bits(self._at(price)) <= bits else (price, high)
+        chosen = self._at(high)
+        return Recipe(8, {name: c.held for name, c in chosen.items() if c.held != Held()})
+
+    def _at(self, price: float) -> dict[str, Choice]:
+        """The best choice of each layer where a bit costs ``price``."""
+        return {
+            name: min(choices, key=lambda c: (c.error + price * c.bits, c.bits))
+            for name, choices in self.choices.items()
+        }
+
+    @staticmethod
+    def _bits(chosen: dict[str, Choice]) -> float:
+        return sum(c.bits for c in chosen.values())
+
+
+def sensitivity(
+    observed: Observed, progress: Callable[[int, int], None] | None = None
+) -> Sensitivity:
+    """Try every way with every layer; ``progress`` is called with those done, and all."""
+    student = Student(observed, LEVELS[8])
+    lesson = Lesson.draw(observed, _INPUTS, _PLAN_SEED)
+    worth = worth_of(observed)
+    ways = [Held(kept, shared) for shared in _SHARED for kept in _KEPT]
+    layers = [(label, holding) for label, holding in student.holdings()]
+    count = sum(len(_for(holding.present, ways)) for _, holding in layers)
+    choices: dict[str, tuple[Choice, ...]] = {}
+    done = 0
+    for label, holding in layers:
+        found = []
+        before = copy.deepcopy(holding.state_dict())
+        for held in _for(holding.present, ways):
+            if held.kept < 1:
+                holding.prune(held.kept, worth[label])
+            if held.shared is not None:
+                holding.share(held.shared, 0)
+            with torch.no_grad():
+                found.append(Choice(held, holding.bits(), lesson.error(student)))
+            holding.shared = None
+            holding.load_state_dict(before)
+            done += 1
+            if progress:
+                progress(done, count)
+        choices[label] = tuple(found)
+    return Sensitivity(choices, {label: holding.present for label, holding in layers})
+
+
+def _for(present: int, ways: Sequence[Held]) -> Sequence[Held]:
+    return ways if present >= SMALL else ways[:1]

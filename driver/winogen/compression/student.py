@@ -1,0 +1,338 @@
+"""The student: a network whose forward pass is the accelerator's integers, with gradients.
+
+Built from what the compiler makes of the teacher: its blocks (layers as the accelerator runs them)
+and the scales that calibration finds. In float64 every value of the forward pass is the integer
+that ``winogen.compiler.integers.run_integer`` computes, bit for bit; in float32, for speed, all but
+the last bits of large sums are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from winogen.compiler.between import host_operands
+from winogen.compiler.block import Block
+from winogen.compiler.calibrate import Observed
+from winogen.compiler.quantise import (
+    Target,
+    quantise_observed,
+    quantise_weight,
+    requantise_block,
+    target_of,
+)
+from winogen.compiler.quantised import QuantLayer
+from winogen.compiler.scales import meeting
+from winogen.compiler.shape import ConvShape
+from winogen.compression import bridge, functions
+from winogen.compression.holding import Holding, round_half_up, through
+from winogen.compression.rebuild import Trained, rebuild
+from winogen.network.graph import Graph
+from winogen.program.formats import TensorFormat, input_bits
+from winogen.program.host_layers import HostLayer
+from winogen.target import numerics
+from winogen.target.numerics import int_range
+
+#: Data width of the networks that are trained in integers.
+BITS = 8
+#: Operations whose weights are trained.
+_TRAINED = ("conv", "deconv", "linear")
+
+
+class Student(nn.Module):
+    """A network in integers, to be trained.
+
+    From inputs (N, C, H, W) to real outputs (N, C', H', W'). ``levels`` is the largest integer of a
+    weight: 127 for 8 bits, 7 for 4.
+    """
+
+    def __init__(self, observed: Observed, levels: int = 127):
+        super().__init__()
+        graph = observed.graph
+        network = quantise_observed(observed, BITS)
+        self.source = graph
+        self.layers = nn.ModuleList()
+        formats = {layer.name: layer.format for layer in network.layers}
+        formats[Graph.INPUT_NAME] = network.input_format
+        self.scales = Scales(observed, formats)
+        ops = {node.name: node.op for node in graph.nodes}
+        for block, layer in zip(observed.blocks, network.layers):
+            target = target_of(observed, block, layer.format, BITS)
+            trained = ops[block.label] in _TRAINED and block.host is None and not block.diagonal
+            entering = self.scales.number(block.sources[0])
+            self.layers.append(
+                Layer(graph, block, layer, entering, target, levels if trained else None)
+            )
+        self._input = network.input_format
+        self._output = network.output_format
+        self._dtype = torch.float32
+
+    def exactly(self) -> Student:
+        """Compute in float64 from now on: every integer is exact."""
+        self._dtype = torch.float64
+        return self
+
+    def holdings(self) -> Iterator[tuple[str, Holding]]:
+        """The layers' labels and weights, of those that are trained."""
+        for layer in self.parts():
+            if layer.holding is not None:
+                yield layer.block.label, layer.holding
+
+    def parts(self) -> list[Layer]:
+        """All layers, in order."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Real outputs of real inputs."""
+        name = self.parts()[-1].block.name
+        out = self.integers(x)[name]
+        return (out - self._output.zero_point) * self.scales(name).to(out.dtype)
+
+    def integers(self, x: Tensor) -> dict[str, Tensor]:
+        """The integers of every layer's output, by name, as floats with gradients."""
+        low, high = int_range(input_bits(self.source.input, BITS))
+        first = torch.floor(x.double() / self._input.scale + self._input.zero_point + 0.5)
+        values = {Graph.INPUT_NAME: torch.clamp(first, low, high).to(self._dtype)}
+        for layer in self.parts():
+            values[layer.block.name] = layer(values, self.scales, self._dtype)
+        return values
+
+    def graph(self) -> Graph:
+        """The network with what was trained: its weights are whole steps, its scales given."""
+        trained = [layer.trained(self.scales) for layer in self.parts()]
+        graph = rebuild(self.source, [layer.block for layer in self.parts()], trained)
+        return replace(graph, trained_bits=BITS)
+
+
+class Scales(nn.Module):
+    """The real value of one step of every tensor: one parameter for all that meet in one sum."""
+
+    def __init__(self, observed: Observed, formats: dict[str, TensorFormat]):
+        super().__init__()
+        group = {name: name for name in formats}
+
+        def root(name: str) -> str:
+            while group[name] != name:
+                name = group[name]
+            return name
+
+        for block in observed.blocks:
+            for names in meeting(block):
+                for name in names[1:]:
+                    group[root(name)] = root(names[0])
+        given = {Graph.INPUT_NAME, observed.blocks[-1].name}
+        given |= {b.name for b in observed.blocks if b.function or b.step is not None}
+        fixed = {root(name) for name in given}
+        self._root = {name: root(name) for name in formats}
+        self._fixed: dict[str, float] = {}
+        self._at: dict[str, int] = {}
+        trained: list[nn.Parameter] = []
+        for name, whose in self._root.items():
+            if whose in fixed:
+                self._fixed[name] = formats[name].scale
+            elif whose not in self._at:
+                self._at[whose] = len(trained)
+                start = np.log(formats[name].scale)
+                trained.append(nn.Parameter(torch.tensor(start, dtype=torch.float32)))
+        self.steps = nn.ParameterList(trained)
+
+    def forward(self, name: str) -> Tensor:
+        """The scale of a tensor, float64."""
+        if name in self._fixed:
+            return torch.tensor(self._fixed[name], dtype=torch.float64)
+        return torch.exp(self.steps[self._at[self._root[name]]].double())
+
+    def number(self, name: str) -> float:
+        """The scale of a tensor as a number."""
+        return float(self(name).detach())
+
+
+class Layer(nn.Module):
+    """One block.
+
+    ``layer`` is what the compiler makes of it, ``entering`` the scale of what it reads, ``levels``
+    the largest integer of its weights, or None where they are not trained.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        block: Block,
+        layer: QuantLayer,
+        entering: float,
+        target: Target,
+        levels: int | None,
+    ):
+        super().__init__()
+        self._graph = graph
+        self.block = block
+        self._fixed = target if target.table is not None else None
+        self.holding: Holding | None = None
+        self.bias: nn.Parameter | None = None
+        if levels is not None:
+            self.holding = Holding(block.weight, levels)
+            # The compiler's, which gives back what rounding takes off on average.
+            unit = entering * quantise_weight(block, entering, BITS)[1]
+            bias = layer.bias * unit.reshape((-1,) + (1,) * (layer.bias.ndim - 1))
+            self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
+
+    def forward(self, values: dict[str, Tensor], scales: Scales, dtype: torch.dtype) -> Tensor:
+        """The integers of the output, for those of earlier layers by name."""
+        inputs = [values[s] for s in self.block.sources]
+        if self.block.host is not None:
+            return self._on_host(inputs, scales, dtype)
+        weight, unit, bias = self._constants(scales, inputs[0].device, dtype)
+        acc = _sums(self.block.shape, self.block.diagonal, inputs, weight)
+        acc = acc + bridge.spread(bias, acc.shape[2:])
+        return self._requantised(acc, unit, scales)
+
+    def target(self, scales: Scales) -> Target:
+        """What the sums become."""
+        return self._fixed or Target(scales.number(self.block.name), BITS)
+
+    def _constants(
+        self, scales: Scales, device: torch.device, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Integer weights, the real value of a unit of the sums (cout,), the integer bias."""
+        block = self.block
+        entering = scales(block.sources[0])
+        if self.holding is None or self.bias is None:
+            held, scale = quantise_weight(block, float(entering.detach()), BITS)
+            weight = torch.tensor(held, dtype=dtype, device=device)
+            unit = entering * torch.tensor(scale, device=device)
+            real = torch.tensor(block.bias, device=device)
+        else:
+            weight = self.holding.integers(dtype)
+            unit = entering * self.holding.steps()
+            real = self.bias.double()
+        bias = round_half_up(real / unit.reshape((-1,) + (1,) * (real.ndim - 1)))
+        return weight, unit, bias.to(dtype)
+
+    def _requantised(self, acc: Tensor, unit: Tensor, scales: Scales) -> Tensor:
+        target = self.target(scales)
+
+        def column(values: NDArray[Any]) -> Tensor:
+            return bridge.column(torch.tensor(values, dtype=acc.dtype, device=acc.device))
+
+        step = scales(self.block.name) if target.table is None else target.step
+        ratio = unit / step
+        slope = torch.tensor(self.block.slope, device=acc.device)
+        constants = requantise_block(self.block, ratio.detach().cpu().numpy(), target)
+        power = np.ldexp(1.0, -constants.shift.astype(np.intc))
+        factor = torch.where(
+            acc.detach() < 0,
+            through(column(constants.negative * power), bridge.column(ratio * slope).to(acc.dtype)),
+            through(column(constants.positive * power), bridge.column(ratio).to(acc.dtype)),
+        )
+        out = round_half_up(acc * factor)
+        out = torch.minimum(torch.maximum(out, column(constants.low)), column(constants.high))
+        return out if target.table is None else _looked_up(target.table, out)
+
+    def _on_host(self, inputs: list[Tensor], scales: Scales, dtype: torch.dtype) -> Tensor:
+        """What a processor computes: its integers, with the gradient of the float layer."""
+        block = self.block
+        assert block.host is not None
+        operands, input_scale = host_operands(self._graph, block, _Formats(scales), BITS)
+        target = self.target(scales)
+        weight, scale = quantise_weight(block, input_scale, BITS)
+        unit = input_scale * scale
+        layer = HostLayer(
+            operands,
+            tuple(x.shape[1] for x in inputs),
+            weight.reshape(-1),
+            np.floor(block.bias / unit + 0.5).astype(np.int64),
+            requantise_block(block, unit / target.step, target),
+            target.table,
+        )
+        integers = [x.detach().cpu().numpy().astype(np.int64) for x in inputs]
+        exact = torch.tensor(layer.run(integers, BITS), dtype=dtype, device=inputs[0].device)
+        sources = iter([x * scales(s).to(dtype) for x, s in zip(inputs, block.sources)])
+        real = [torch.cat(list(islice(sources, count)), dim=1) for count in operands.parts]
+        smooth = self._float(real) / scales(block.name).to(dtype)
+        return through(exact, smooth)
+
+    def _float(self, operands: list[Tensor]) -> Tensor:
+        """The block's real output for its real operands."""
+        block = self.block
+        assert block.host is not None
+
+        def column(values: NDArray[Any]) -> Tensor:
+            return bridge.column(torch.tensor(values).to(operands[0]))
+
+        y = bridge.apply(block.host.node, operands, {})
+        y = y * column(block.weight.reshape(-1)) + column(block.bias)
+        y = torch.where(y < 0, y * column(block.slope), y)
+        y = torch.minimum(torch.maximum(y, column(block.low)), column(block.high))
+        if block.curve is not None:
+            y = functions.apply(block.curve, y)
+        elif block.function is not None:
+            y = torch.tanh(y) if block.function == "tanh" else torch.sigmoid(y)
+        return y if block.host.pad is None else bridge.apply(block.host.pad, [y], {})
+
+    def trained(self, scales: Scales) -> Trained:
+        """What training has made of the block."""
+        scale = scales.number(self.block.name)
+        reach = self.target(scales).reach if self.block.curve is not None else None
+        if self.holding is None:
+            return Trained(scale, reach)
+        with torch.no_grad():
+            device = self.holding.weight.device
+            weight, unit, bias = self._constants(scales, device, torch.float64)
+            steps = self.holding.steps()
+            real = bias * unit.reshape((-1,) + (1,) * (bias.ndim - 1))
+            return Trained(
+                scale,
+                reach,
+                (weight * steps.reshape(-1, 1, 1, 1)).cpu().numpy(),
+                real.cpu().numpy(),
+                steps.cpu().numpy(),
+            )
+
+
+class _Formats(dict[str, TensorFormat]):
+    """The formats of tensors by name, of their scales as they are."""
+
+    def __init__(self, scales: Scales):
+        super().__init__()
+        self._scales = scales
+
+    def __missing__(self, name: str) -> TensorFormat:
+        return TensorFormat(self._scales.number(name))
+
+
+def _looked_up(table: NDArray[np.int16], pre: Tensor) -> Tensor:
+    """What an activation table makes of 16-bit integers, with the slope of its segments."""
+    integers = pre.detach().cpu().numpy().astype(np.int64)
+    fraction = numerics.PREACTIVATION_BITS - (numerics.TABLE_SEGMENTS - 1).bit_length()
+    segment = (integers + (1 << (numerics.PREACTIVATION_BITS - 1))) >> fraction
+    rise = np.diff(table.astype(np.float64))[segment] / (1 << (fraction + 16 - BITS))
+    exact = numerics.apply_table(table, integers, BITS)
+    slope = torch.tensor(rise, dtype=pre.dtype, device=pre.device)
+    value = torch.tensor(exact, dtype=pre.dtype, device=pre.device)
+    return through(value, (pre - pre.detach()) * slope)
+
+
+def _sums(shape: ConvShape, diagonal: bool, inputs: list[Tensor], weight: Tensor) -> Tensor:
+    """Sums of products, as ``winogen.compiler.integers.sums_of_products`` has them."""
+    if diagonal:
+        parts = [_convolved(shape, x, w[:, None], len(w)) for x, w in zip(inputs, weight)]
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
+    return _convolved(shape, torch.cat(inputs, dim=1), weight, 1)
+
+
+def _convolved(shape: ConvShape, x: Tensor, weight: Tensor, groups: int) -> Tensor:
+    edges = shape.edges()
+    if shape.transposed:
+        scattered = weight if groups > 1 else weight.transpose(0, 1)
+        sums = bridge.deconvolve(x, scattered, shape.stride, edges, groups)
+    else:
+        sums = bridge.convolve(x, weight, shape.stride, edges, groups)
+    rows, columns = shape.output_size
+    return sums[:, :, :rows, :columns]

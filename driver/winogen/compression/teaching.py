@@ -1,0 +1,68 @@
+"""What a student is taught and judged by: drawn inputs, and what the teacher makes of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from winogen.compiler.calibrate import Observed
+from winogen.compression.bridge import GraphModule
+from winogen.program.formats import sample_inputs
+
+#: Inputs that pass through a network at once where nothing is learnt.
+AT_ONCE = 64
+
+
+def peak_of(observed: Observed) -> float:
+    """The range of black to white, or of the float values where the output is no image."""
+    if observed.graph.output_range is not None:
+        low, high = observed.graph.output_range
+        return high - low
+    values = observed.values[observed.blocks[-1].name]
+    return float(values.max() - values.min()) or 1.0
+
+
+def worth_of(observed: Observed) -> dict[str, Tensor]:
+    """By layer, the root mean square of every channel that it reads: what a weight multiplies."""
+    found = {}
+    for block in observed.blocks:
+        parts = [observed.values[s].astype(np.float64) for s in block.sources]
+        rms = [np.sqrt(np.mean(p * p, axis=(0, 2, 3))) for p in parts]
+        found[block.label] = torch.tensor(np.concatenate(rms), dtype=torch.float32)
+    return found
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Inputs (N, C, H, W), the teacher's outputs, and the range that errors are of."""
+
+    inputs: Tensor
+    wanted: Tensor
+    peak: float
+
+    @classmethod
+    def draw(cls, observed: Observed, count: int, seed: int) -> Lesson:
+        """Inputs that are drawn by ``seed``, and what the network makes of them in float."""
+        inputs = torch.from_numpy(sample_inputs(observed.graph.input, count, seed))
+        teacher = GraphModule(observed.graph)
+        with torch.no_grad():
+            wanted = torch.cat([teacher(part) for part in inputs.split(AT_ONCE)])
+        return cls(inputs, wanted, peak_of(observed))
+
+    def error(self, student: nn.Module, device: torch.device | None = None) -> float:
+        """Mean square of what the student makes otherwise, of the range."""
+        total = 0.0
+        with torch.no_grad():
+            for x, wanted in zip(self.inputs.split(AT_ONCE), self.wanted.split(AT_ONCE)):
+                given = student(x if device is None else x.to(device)).cpu()
+                total += float(torch.sum((given - wanted).double() ** 2))
+        return total / (self.wanted.numel() * self.peak**2)
+
+
+def decibels(error: float) -> float:
+    """PSNR in dB of a mean square of the range."""
+    return -10 * math.log10(max(error, 1e-20))

@@ -1,0 +1,293 @@
+"""Training: a student learns to give what its teacher gives, for latents that are drawn.
+
+There is no data set: the float network answers any latent (or picture) that can be drawn, and
+answers each step's anew. Step n of a seed always draws the same, so a run that was interrupted goes
+on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from winogen.common.errors import InputError
+from winogen.common.files import write_atomically
+from winogen.compiler.calibrate import Observed
+from winogen.compression.bridge import GraphModule
+from winogen.compression.recipe import LEVELS, Recipe
+from winogen.compression.student import Student
+from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
+from winogen.network.graph import Graph
+from winogen.program.formats import sample_inputs
+
+#: Inputs that the best step is chosen by, and how many times in a run.
+VALIDATED, VALIDATIONS = 128, 40
+#: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
+_PRUNED_BY, _SHARED_FROM = 0.35, 0.5
+#: Steps between one pruning and the next.
+_PRUNE_EVERY = 10
+#: Seeds of what is drawn: each step has its own, far from those of calibration and judgement.
+_STEP_SEED, _VALIDATION_SEED = 1 << 32, 1 << 48
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how fast to train.
+
+    Attributes
+    ----------
+    steps : of the optimiser (Adam), each on ``batch`` new inputs
+    rate : what a step changes weights by at most, as a share of their own size
+    seed : of the inputs that are drawn, and of all else
+    seconds : after which it ends early, with the best so far; None: never
+    device : where torch computes
+    """
+
+    steps: int
+    batch: int = 32
+    rate: float = 3e-3
+    seed: int = 0
+    seconds: float | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes
+    ----------
+    graph : the network with its weights and scales in integers
+    steps : that were taken
+    psnr : dB to the teacher on inputs that were not trained on, by training's step
+    """
+
+    graph: Graph
+    steps: int
+    psnr: tuple[tuple[int, float], ...]
+
+
+class Distiller:
+    """One training run: of ``observed.graph``, the teacher, into a student held by a recipe."""
+
+    def __init__(self, observed: Observed, recipe: Recipe, training: Training):
+        torch.manual_seed(training.seed)
+        self._recipe = recipe
+        self._training = training
+        self._graph = observed.graph
+        self._device = torch.device(training.device)
+        self._teacher = GraphModule(observed.graph).eval().to(self._device)
+        self._peak = peak_of(observed)
+        self._student = Student(observed, LEVELS[recipe.bits])
+        self._worth = worth_of(observed)
+        self._student.to(self._device)
+        self._pruned = self._shared = False
+        self._optimiser = self._new_optimiser()
+        self._step = 0
+        self._curve: list[tuple[int, float]] = []
+        self._best: tuple[float, dict[str, Tensor]] | None = None
+        self._lesson = Lesson.draw(observed, VALIDATED, _VALIDATION_SEED)
+
+    def run(
+        self,
+        checkpoint: Path | None = None,
+        progress: Callable[[int, str], None] | None = None,
+    ) -> Trained:
+        """Train to the end; goes on from ``checkpoint`` if that is there, and keeps it up to date.
+
+        ``progress`` is called with the steps that are done and a word on how it goes. Raises
+        InputError where a checkpoint is of another training.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint)
+        training = self._training
+        every = max(training.steps // VALIDATIONS, 1)
+        started = saved = time.monotonic()
+        if self._step == 0:
+            self._validate()
+        while self._step < training.steps:
+            self.step()
+            if self._step % every == 0 or self._step == training.steps:
+                self._validate()
+            if progress:
+                progress(self._step, f"{self._curve[-1][1]:.1f} dB")
+            now = time.monotonic()
+            if checkpoint is not None and now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                self._save(checkpoint)
+                saved = now
+            if training.seconds is not None and now - started > training.seconds:
+                break
+        self._finish()
+        return Trained(self._student.graph(), self._step, tuple(self._curve))
+
+    def step(self) -> None:
+        """Take one step."""
+        training, share = self._training, self._step / self._training.steps
+        self._hold(share)
+        warm = min(1.0, (self._since() + 1) / 100)
+        part = self._part(share)
+        falling = 0.02 + 0.98 * (1 + math.cos(math.pi * part)) / 2
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["size"] * training.rate * warm * falling
+        drawn = sample_inputs(
+            self._graph.input, training.batch, _STEP_SEED * (training.seed + 1) + self._step
+        )
+        x = torch.from_numpy(drawn).to(self._device)
+        with torch.no_grad():
+            wanted = self._teacher(x)
+        loss = torch.mean((self._student(x) - wanted) ** 2) / self._peak**2
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+        self._step += 1
+
+    def _since(self) -> int:
+        """Steps since the optimiser was made."""
+        start = math.ceil(_SHARED_FROM * self._training.steps) if self._shared else 0
+        return self._step - start
+
+    def _part(self, share: float) -> float:
+        """How far the learning rate has fallen, 0 to 1: it starts anew once values are shared."""
+        if not self._recipe.shares:
+            return share
+        if share < _SHARED_FROM:
+            return share / _SHARED_FROM
+        return (share - _SHARED_FROM) / (1 - _SHARED_FROM)
+
+    def _hold(self, share: float) -> None:
+        """Prune and share what is due after this share of the steps."""
+        if self._recipe.prunes and not self._pruned and self._step % _PRUNE_EVERY == 0:
+            self._prune((1 - min(share / _PRUNED_BY, 1.0)) ** 3)  # Zhu & Gupta 2017
+        if self._recipe.shares and not self._shared and share >= _SHARED_FROM:
+            self._prune(0)
+            self._share()
+            self._optimiser = self._new_optimiser()
+            self._best = None
+
+    def _prune(self, left: float) -> None:
+        """Prune all but this share of what is to be pruned."""
+        for label, holding in self._student.holdings():
+            held = self._recipe.layers.get(label)
+            if held is not None and held.kept < 1:
+                holding.prune(held.kept + (1 - held.kept) * left, self._worth[label])
+        self._pruned = left == 0
+
+    def _share(self) -> None:
+        for label, holding in self._student.holdings():
+            held = self._recipe.layers.get(label)
+            if held is not None and held.shared is not None:
+                holding.share(held.shared, self._training.seed)
+        self._shared = True
+
+    def _is_held(self) -> bool:
+        """Whether all weights are held as they are to be."""
+        pruned = self._pruned or not self._recipe.prunes
+        return pruned and (self._shared or not self._recipe.shares)
+
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        """Adam, with a rate for each parameter that goes with its size."""
+        groups: list[dict[str, Any]] = []
+        for layer in self._student.parts():
+            holding, bias = layer.holding, layer.bias
+            if holding is None or bias is None:
+                continue
+            size = _size(holding.weight)
+            groups.append({"params": [holding.weight], "size": size})
+            groups.append({"params": [bias], "size": max(size, _size(bias))})
+            groups.append({"params": [holding.step], "size": 0.3})
+            if holding.shared is not None:
+                groups.append({"params": [holding.shared], "size": _size(holding.shared)})
+        groups.append({"params": list(self._student.scales.parameters()), "size": 0.3})
+        groups = [g for g in groups if g["params"]]
+        return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99))
+
+    def _validate(self) -> None:
+        """Measure, and keep the best of those whose weights are held as they are to be."""
+        psnr = decibels(self._lesson.error(self._student, self._device))
+        self._curve.append((self._step, psnr))
+        if self._is_held() and (self._best is None or psnr > self._best[0]):
+            state = self._student.state_dict()
+            self._best = psnr, {k: v.detach().cpu().clone() for k, v in state.items()}
+
+    def _finish(self) -> None:
+        """Hold the weights as they are to be, at the best that was seen."""
+        if not self._is_held():  # it was ended early
+            self._prune(0)
+            if self._recipe.shares and not self._shared:
+                self._share()
+        elif self._best is not None:
+            self._student.load_state_dict(self._best[1])
+
+    # Checkpoints
+
+    def _key(self) -> str:
+        """What must be the same for a checkpoint to be this training's."""
+        told = asdict(self._training)
+        for name in ("seconds", "device"):
+            told.pop(name)
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        digest.update(repr(self._recipe).encode())
+        for node in self._graph.nodes:
+            digest.update(repr((node.name, node.op, node.inputs)).encode())
+            for name, value in sorted(node.params.items()):
+                digest.update(name.encode() + value.tobytes())
+        return digest.hexdigest()
+
+    def _save(self, path: Path) -> None:
+        stream = io.BytesIO()
+        torch.save(
+            {
+                "key": self._key(),
+                "step": self._step,
+                "pruned": self._pruned,
+                "shared": self._shared,
+                "curve": self._curve,
+                "student": self._student.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "best": self._best,
+            },
+            stream,
+        )
+        write_atomically(path, stream.getvalue())
+
+    def _resume(self, path: Path) -> None:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if state["key"] != self._key():
+                raise InputError(
+                    f"{path} is the checkpoint of another training: remove it, or give the same "
+                    "network and options to go on"
+                )
+            self._pruned, self._shared = bool(state["pruned"]), bool(state["shared"])
+            for number, layer in enumerate(self._student.parts()):
+                shared = state["student"].get(f"layers.{number}.holding.shared")
+                if shared is not None and layer.holding is not None:
+                    layer.holding.shared = nn.Parameter(shared.to(self._device))
+            self._optimiser = self._new_optimiser()
+            self._student.load_state_dict(state["student"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._step, self._best = int(state["step"]), state["best"]
+            self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
+        except InputError:
+            raise
+        except Exception as error:  # whatever torch makes of a damaged file
+            raise InputError(
+                f"cannot go on from the checkpoint {path}: it is damaged "
+                f"({type(error).__name__}); remove it to begin anew"
+            ) from None
+
+
+def _size(values: Tensor) -> float:
+    """Root mean square, 1 where that is 0."""
+    return float(values.detach().pow(2).mean().sqrt()) or 1.0
