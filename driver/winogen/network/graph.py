@@ -28,9 +28,9 @@ MAX_VALUES = 1 << 29
 MAX_STEP = 128
 
 #: Parameters of each operation: (name, optional).
-_PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
-    "conv": (("weight", False), ("bias", True)),
-    "deconv": (("weight", False), ("bias", True)),
+PARAMETERS: dict[str, tuple[tuple[str, bool], ...]] = {
+    "conv": (("weight", False), ("bias", True), ("weight_scale", True)),
+    "deconv": (("weight", False), ("bias", True), ("weight_scale", True)),
     "linear": (("weight", False), ("bias", True)),
     "batchnorm": (("gamma", False), ("beta", False), ("mean", False), ("var", False)),
     "prelu": (("alpha", False),),
@@ -39,7 +39,7 @@ _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
 #: Operations that no sum of products by constants is.
 HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample", "rearrange")
 OPERATIONS = (
-    *_PARAMS,
+    *PARAMETERS,
     *HOST_OPERATIONS,
     "upsample",
     "relu",
@@ -92,6 +92,10 @@ class Node:
     - ``maxpool``: kernel, stride, pad (not negative; what lies there counts nothing)
     - ``rearrange``: factors (``winogen.network.sampling.Factors``)
     - ``resample``: axes, a ``winogen.network.sampling.Axis`` for rows and one for columns
+
+    A network that was trained in integers (``Graph.trained_bits``) has fixed quantisation steps:
+    any layer may have ``scale``, that of its output, and ``conv`` and ``deconv`` a parameter
+    ``weight_scale`` (cout,), float64, those of their weights.
     """
 
     name: str
@@ -146,6 +150,8 @@ class Graph:
 
     ``output_range`` is the real range that stands for black to white, or None if the output is
     not an image. ``notes`` are what whoever reads the model in should tell its user.
+    ``trained_bits`` is the data width that the quantisation steps of its layers are for, None where
+    they have none.
     """
 
     name: str
@@ -154,6 +160,7 @@ class Graph:
     output_range: tuple[float, float] | None = None
     description: str = ""
     notes: tuple[str, ...] = ()
+    trained_bits: int | None = None
 
     INPUT_NAME = "input"
 
@@ -286,7 +293,7 @@ def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
 
 
 def _check_params(node: Node, where: str) -> None:
-    for name, optional in _PARAMS.get(node.op, ()):
+    for name, optional in PARAMETERS.get(node.op, ()):
         value = node.params.get(name)
         if value is None:
             if not optional:
@@ -296,6 +303,8 @@ def _check_params(node: Node, where: str) -> None:
             raise ModelError(f"{where}: its {name} has dtype {value.dtype}, expected a float type")
         if not np.all(np.isfinite(value)):
             raise ModelError(f"{where}: its {name} holds NaN or infinity")
+        if name == "weight_scale" and np.any(value <= 0):
+            raise ModelError(f"{where}: its weight_scale is not positive")
 
 
 def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
@@ -333,7 +342,7 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
         return channels, rows, columns
     if op in ("pad", "maxpool", "resample"):
         return _sampled_shape(node, inputs[0], where)
-    for name, _ in _PARAMS.get(op, ()):
+    for name, _ in PARAMETERS.get(op, ()):
         _expect(node, name, (channels,), where)
     if op == "normalise" and (attrs["groups"] < 0 or channels % (attrs["groups"] or 1)):
         raise ModelError(f"{where}: {channels} channels are not {attrs['groups']} groups")
@@ -400,6 +409,7 @@ def _conv_shape(node: Node, shape: Shape, where: str) -> Shape:
     _expect(node, "weight", expected, where)
     by_phase = transposed and "bias" in node.params and node.params["bias"].ndim == 3
     _expect(node, "bias", (cout, *stride) if by_phase else (cout,), where)
+    _expect(node, "weight_scale", (cout,), where)
     size = []
     for n, k, s, before, after in zip(
         (rows, columns), kernel, stride, (edges[0], edges[2]), (edges[1], edges[3])
