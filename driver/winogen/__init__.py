@@ -49,8 +49,8 @@ def compile_model(
 
     Parameters
     ----------
-    model : a name of the zoo, a folder with layers.yaml and weights.npz, an ONNX file, or a
-        :class:`winogen.network.graph.Graph`
+    model : a name of the zoo, a folder with layers.yaml and weights.npz, an ONNX or network file,
+        or a :class:`winogen.network.graph.Graph`
     board : a name, a board YAML file, or what :func:`winogen.load_board` gives
     progress : called with the name of each stage
     options : those of :class:`winogen.compiler.options.CompileOptions`

@@ -36,8 +36,8 @@ def add(commands: Any) -> None:
     check.add_argument(
         "model",
         metavar="FILE",
-        help="an ONNX file, weights, a definition (.yaml), a model folder, a program file (.wg), "
-        "or a name from 'winogen models'",
+        help="an ONNX file, a network file (.npz), weights, a definition (.yaml), a model folder, "
+        "a program file (.wg), or a name from 'winogen models'",
     )
     check.add_argument(
         "--bits",

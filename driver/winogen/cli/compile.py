@@ -20,7 +20,7 @@ from winogen.common.progress import Progress
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.options import CompileOptions
-from winogen.network.load import is_onnx, recognise_file
+from winogen.network.load import is_onnx, is_stored, recognise_file
 from winogen.reports.tables import cost_summary, cost_table, quality_table
 
 
@@ -51,8 +51,9 @@ def add(commands: Any) -> None:
     )
     compile_.add_argument(
         "model",
-        help="a name from 'winogen models', an ONNX file, a folder with layers.yaml and "
-        "weights.npz, or the weights of a generator whose layers can be told from them",
+        help="a name from 'winogen models', an ONNX file, a network file (.npz), a folder with "
+        "layers.yaml and weights.npz, or the weights of a generator whose layers can be told from "
+        "them",
     )
     compile_.add_argument(
         "--as",
@@ -88,7 +89,7 @@ def _check_definition(target: Path, model: str) -> None:
     """Refuse now what cannot be written later, or is not asked for weights alone."""
     if target.name != "layers.yaml":
         raise InputError(f"cannot write {target}: a definition must be named layers.yaml")
-    if not Path(model).is_file() or is_onnx(model):
+    if not Path(model).is_file() or is_onnx(model) or is_stored(model):
         raise InputError(f"{model} is no file of weights without a definition: leave --as out")
     for path in (target, target.with_name("weights.npz")):
         if path.exists():

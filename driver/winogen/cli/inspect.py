@@ -37,7 +37,8 @@ def add(commands: Any) -> None:
         ),
     )
     info.add_argument(
-        "model", help="a program file (.wg), a name, a folder, an ONNX file or weights"
+        "model",
+        help="a program file (.wg), a name, a folder, an ONNX or network file, or weights",
     )
     add_json(info)
     info.set_defaults(command=_info)

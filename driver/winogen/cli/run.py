@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
         ),
     )
     run.add_argument(
-        "model", help="a name, a folder, an ONNX file, weights, or a program file (.wg)"
+        "model", help="a name, a folder, an ONNX or network file, weights, or a program file (.wg)"
     )
     run.add_argument("-n", "--number", type=int, help="images (default: 16)")
     run.add_argument("--seed", type=int, help="seed of the latents (default: 0)")

@@ -60,7 +60,7 @@ def add(commands: Any) -> None:
     model.add_argument(
         "--model",
         metavar="MODEL",
-        help="a name from 'winogen models', a folder, an ONNX file or weights",
+        help="a name from 'winogen models', a folder, an ONNX or network file, or weights",
     )
     model.add_argument("--onnx", dest="model", metavar="FILE", help="the network as an ONNX file")
     verify.add_argument(

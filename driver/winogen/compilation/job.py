@@ -68,7 +68,7 @@ def read_job(
 
     Parameters
     ----------
-    model : a name of the zoo, a folder with layers.yaml, an ONNX file, or a graph
+    model : a name of the zoo, a folder with layers.yaml, an ONNX or network file, or a graph
     progress : called with the name of each stage
 
     Raises

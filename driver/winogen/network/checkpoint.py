@@ -20,7 +20,7 @@ from winogen.common.errors import InputError, ModelError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS
 from winogen.common.text import printable
 from winogen.network.definition import load_weights
-from winogen.network.kinds import NUMPY, SAFETENSORS, foreign_kind, weights_kind
+from winogen.network.kinds import NETWORK, NUMPY, SAFETENSORS, foreign_kind, weights_kind
 from winogen.network.notes import tell
 from winogen.network.torch_file import Foreign, Tensor, TorchFile
 
@@ -122,6 +122,11 @@ def _read(path: Path, key: str | None, notes: list[str]) -> dict[str, NDArray[An
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ModelError(f"weights file {path} {what}")
     kind = weights_kind(path)
+    if kind == NETWORK:
+        raise InputError(
+            f"cannot read weights from {path}: it is a network with its layers; give it in the "
+            "place of the model"
+        )
     if kind is None and path.suffix.lower() not in (".npz", ".pt", ".pth", ".safetensors"):
         known = foreign_kind(path) or "of no kind that holds weights"
         raise InputError(

@@ -28,7 +28,7 @@ MAX_VALUES = 1 << 29
 MAX_STEP = 128
 
 #: Parameters of each operation: (name, optional).
-_PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
+PARAMETERS: dict[str, tuple[tuple[str, bool], ...]] = {
     "conv": (("weight", False), ("bias", True), ("weight_scale", True)),
     "deconv": (("weight", False), ("bias", True), ("weight_scale", True)),
     "linear": (("weight", False), ("bias", True)),
@@ -39,7 +39,7 @@ _PARAMS: dict[str, tuple[tuple[str, bool], ...]] = {
 #: Operations that no sum of products by constants is.
 HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample", "rearrange")
 OPERATIONS = (
-    *_PARAMS,
+    *PARAMETERS,
     *HOST_OPERATIONS,
     "upsample",
     "relu",
@@ -299,7 +299,7 @@ def node_shape(node: Node, inputs: list[Shape], model: str) -> Shape:
 
 
 def _check_params(node: Node, where: str) -> None:
-    for name, optional in _PARAMS.get(node.op, ()):
+    for name, optional in PARAMETERS.get(node.op, ()):
         value = node.params.get(name)
         if value is None:
             if not optional:
@@ -309,6 +309,8 @@ def _check_params(node: Node, where: str) -> None:
             raise ModelError(f"{where}: its {name} has dtype {value.dtype}, expected a float type")
         if not np.all(np.isfinite(value)):
             raise ModelError(f"{where}: its {name} holds NaN or infinity")
+        if name == "weight_scale" and np.any(value <= 0):
+            raise ModelError(f"{where}: its weight_scale is not positive")
 
 
 def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
@@ -346,7 +348,7 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
         return channels, rows, columns
     if op in ("pad", "maxpool", "resample"):
         return _sampled_shape(node, inputs[0], where)
-    for name, _ in _PARAMS.get(op, ()):
+    for name, _ in PARAMETERS.get(op, ()):
         _expect(node, name, (channels,), where)
     if op == "normalise" and (attrs["groups"] < 0 or channels % (attrs["groups"] or 1)):
         raise ModelError(f"{where}: {channels} channels are not {attrs['groups']} groups")
@@ -414,8 +416,6 @@ def _conv_shape(node: Node, shape: Shape, where: str) -> Shape:
     by_phase = transposed and "bias" in node.params and node.params["bias"].ndim == 3
     _expect(node, "bias", (cout, *stride) if by_phase else (cout,), where)
     _expect(node, "weight_scale", (cout,), where)
-    if np.any(node.params.get("weight_scale", 1) <= 0):
-        raise ModelError(f"{where}: a step of its weights is not positive")
     size = []
     for n, k, s, before, after in zip(
         (rows, columns), kernel, stride, (edges[0], edges[2]), (edges[1], edges[3])

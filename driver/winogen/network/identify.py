@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from winogen.network.kinds import NUMPY, SAFETENSORS, TORCH, weights_kind
+from winogen.network.kinds import NETWORK, NUMPY, SAFETENSORS, TORCH, weights_kind
 from winogen.network.zoo import is_trained, model_names
 
-_WEIGHTS = {
+_KINDS = {
+    NETWORK: "network file",
     TORCH: "PyTorch checkpoint",
     SAFETENSORS: "safetensors file",
     NUMPY: "NumPy archive of weights",
@@ -45,7 +46,7 @@ def identify(model: str | Path) -> Identity:
         return _onnx(path, size)
     if path.suffix.lower() in (".yaml", ".yml"):
         return Identity("definition", (size,))
-    return Identity(_WEIGHTS.get(weights_kind(path) or "", "file of another kind"), (size,))
+    return Identity(_KINDS.get(weights_kind(path) or "", "file of another kind"), (size,))
 
 
 def file_size(path: Path) -> tuple[str, str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from winogen.network.torch_file import LEGACY_START
 
 TORCH, NUMPY, SAFETENSORS = "torch", "numpy", "safetensors"
+#: A network with its layers (:mod:`winogen.network.stored`), and what it is known by.
+NETWORK, NETWORK_MEMBER = "network", "network.json.npy"
 
 _EXPORT = "export the network to ONNX and give the .onnx file"
 _KERAS = f"a Keras model; {_EXPORT} (model.export('net.onnx', format='onnx'), or tf2onnx)"
@@ -42,7 +44,10 @@ _SUFFIXES = {
 
 
 def weights_kind(path: Path) -> str | None:
-    """How the arrays of a file are stored: TORCH, NUMPY or SAFETENSORS; None if it has none."""
+    """How the arrays of a file are stored: TORCH, NUMPY, SAFETENSORS or, with layers, NETWORK.
+
+    None if it has none.
+    """
     head = _head(path)
     if head.startswith(LEGACY_START):
         return TORCH
@@ -58,6 +63,8 @@ def weights_kind(path: Path) -> str | None:
             return None
         if any(name.endswith("/data.pkl") for name in names):
             return TORCH
+        if NETWORK_MEMBER in names:
+            return NETWORK
         if names and all(name.endswith(".npy") for name in names):
             return NUMPY
     return None

@@ -1,4 +1,4 @@
-"""Any network that a user can name: one of the zoo, a folder, an ONNX file, or weights alone."""
+"""Any network that a user can name: one of the zoo, a folder, a file of a network, or weights."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from winogen.network import zoo
 from winogen.network.checkpoint import read_parameters
 from winogen.network.definition import Parameters, StoredParameters, load_definition
 from winogen.network.graph import Graph
-from winogen.network.kinds import foreign_kind, looks_like_onnx, weights_kind
+from winogen.network.kinds import NETWORK, foreign_kind, looks_like_onnx, weights_kind
 from winogen.network.notes import tell
 from winogen.network.options import NetworkOptions, adapt
 from winogen.network.recognise import Recognised, recognise
 from winogen.network.statedict import StateDict, Wanted
+from winogen.network.stored import load_stored
 
 
 def load_network(model: str | Path | Graph, **options: Any) -> Graph:
     """The network ``model``: a name of the zoo, a folder with layers.yaml, or a file.
 
-    A file is an ONNX model, or the weights of a generator whose layers can be told from them. A
-    graph is taken as it is, but for the options: those of
-    :class:`winogen.network.options.NetworkOptions`.
+    A file is an ONNX model, a network file (:mod:`winogen.network.stored`), or the weights of a
+    generator whose layers can be told from them. A graph is taken as it is, but for the options:
+    those of :class:`winogen.network.options.NetworkOptions`.
 
     Raises
     ------
@@ -42,6 +43,9 @@ def read_network(model: str | Path | Graph, options: NetworkOptions) -> Graph:
         _leave_weights_out(model, options)
         graph = _import_onnx(Path(model), options.image_size)
         graph = adapt(graph, replace(options, image_size=None))
+    elif is_stored(model):
+        _leave_weights_out(model, options)
+        graph = adapt(load_stored(model), options)
     else:
         if Path(model).is_file():
             _leave_weights_out(model, options)
@@ -64,6 +68,11 @@ def is_onnx(model: str | Path) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
+def is_stored(model: str | Path) -> bool:
+    """Whether a model is a network file."""
+    return Path(model).is_file() and weights_kind(Path(model)) == NETWORK
+
+
 def recognise_file(path: Path, options: NetworkOptions) -> Recognised:
     """The definition and parameters of the generator that a file of weights is of.
 
@@ -71,9 +80,13 @@ def recognise_file(path: Path, options: NetworkOptions) -> Recognised:
     """
     if looks_like_onnx(path):
         raise ModelError(f"{path} is an ONNX model by its content: rename it to end in .onnx")
-    if weights_kind(path) is None:
+    kind = weights_kind(path)
+    if kind == NETWORK:
+        raise InputError(f"{path} is a network, not weights alone: it has its layers")
+    if kind is None:
         known = foreign_kind(path) or (
-            "no network; give the folder with its layers.yaml, an .onnx file, or weights"
+            "no network; give the folder with its layers.yaml, an .onnx file, a network file, or "
+            "weights"
         )
         raise ModelError(f"{path} is {known}")
     notes: list[str] = []

@@ -85,5 +85,5 @@ def load_model(
     hint = did_you_mean(name, model_names())
     raise ModelError(
         f"unknown model '{name}'; {hint}known models: {', '.join(model_names())} "
-        "(or give a folder with layers.yaml and weights.npz, an .onnx file, or weights)"
+        "(or give a folder with layers.yaml and weights.npz, an .onnx or network file, or weights)"
     )
