@@ -113,8 +113,11 @@ def _library() -> Any:
 def _said(fitted: Fitted) -> str:
     """How good and how small it has become, in two lines."""
     each = fitted.bits / fitted.weights
+    early = (
+        f" (the time was over before all {fitted.asked:,})" if fitted.steps < fitted.asked else ""
+    )
     return (
-        f"to the float network: {fitted.after:.1f} dB after {fitted.steps:,} steps, "
+        f"to the float network: {fitted.after:.1f} dB after {fitted.steps:,} steps{early}, "
         f"{fitted.before:.1f} dB as compiled without training\n"
         f"{fitted.weights:,} weights, {each:.2f} bits of information each"
     )

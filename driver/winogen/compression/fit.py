@@ -29,7 +29,7 @@ from winogen.network.graph import Graph
 STEPS, EXAMPLES = 2000, 32
 #: Inputs that a fitted network is judged on, which nothing else has seen.
 JUDGED = 256
-_JUDGE_SEED = 1 << 50
+_JUDGE_SEED = 1 << 61
 #: Sizes that are tried for a goal in dB, in bits a weight, and what share of the steps each gets.
 _RUNGS = (5.0, 4.0, 3.2, 2.5, 2.0, 1.5, 1.1)
 _TRIAL = 8
@@ -53,7 +53,7 @@ class Fitted:
     graph : the network, with weights and scales in integers
     compilation : its program
     recipe : how its weights are held
-    steps : that it was trained for
+    steps, asked : that it was trained for; and would have been, had the time not run out
     before, after : dB to the float network on inputs that it has not seen: of what the compiler
         makes of it by itself, and of what was trained
     bits : entropy of the weights, all told
@@ -65,6 +65,7 @@ class Fitted:
     compilation: Compilation
     recipe: Recipe
     steps: int
+    asked: int
     before: float
     after: float
     bits: float
@@ -114,6 +115,7 @@ def fit(
         compilation,
         recipe,
         trained.steps,
+        training.steps,
         before,
         decibels(judge.error(after)),
         sum(holding.bits() for _, holding in after.holdings()),
@@ -135,10 +137,13 @@ def _training(observed: Observed, options: FitOptions) -> Training:
     if options.minutes is None:
         return training
     seconds = 60 * options.minutes
+    until = time.monotonic() + seconds
     if options.steps is None:
-        each = _seconds_a_step(observed, training)
-        training = replace(training, steps=max(int(_USED * seconds / each), 1))
-    return replace(training, seconds=seconds)
+        steps = _USED * seconds / _seconds_a_step(observed, training)
+        if options.psnr is not None:  # trials, and maybe a second training
+            steps /= 2 + len(_RUNGS) / _TRIAL
+        training = replace(training, steps=max(int(steps), 1))
+    return replace(training, until=until)
 
 
 def _seconds_a_step(observed: Observed, training: Training, count: int = 3) -> float:

@@ -71,7 +71,7 @@ class Holding(nn.Module):
         values = round_half_up(torch.clamp(self.shared.to(like), -self.levels, self.levels))
         ordered, order = torch.sort(values.detach())
         between = (ordered[1:] + ordered[:-1]) / 2
-        nearest = order[torch.bucketize(units.detach(), between)]
+        nearest = order[torch.bucketize(units.detach().contiguous(), between)]
         # Both the values and the weights that choose them follow the gradient.
         return through(values[nearest], values[nearest] + units) * self.kept.to(like)
 
@@ -100,11 +100,10 @@ class Holding(nn.Module):
     def bits(self) -> float:
         """Entropy of the integers, of all weights that the layer has when none is pruned."""
         with torch.no_grad():
-            found = self.integers(torch.float32).to(torch.int32).flatten()
-            counts = torch.unique(found, return_counts=True)[1].double()
-            counts = torch.sort(counts).values
-            gone = found.numel() - self.present  # zeros that are nowhere stored
-            counts[-1] -= min(gone, float(counts[-1]))
+            found = self.integers(torch.float32).flatten()
+            values, counts = torch.unique(found, return_counts=True)
+            counts = counts.double()
+            counts[values == 0] -= found.numel() - self.present  # zeros that are nowhere stored
             counts = counts[counts > 0]
             share = counts / counts.sum()
             return float(-(counts * torch.log2(share)).sum())

@@ -25,7 +25,7 @@ _KEPT = (1.0, 0.7, 0.55, 0.4, 0.3, 0.22, 0.15, 0.1, 0.06)
 _SHARED = (None, MAX_SHARED)
 #: Inputs that a change is measured on.
 _INPUTS = 32
-_PLAN_SEED = 1 << 40
+_PLAN_SEED = 1 << 62
 
 
 @dataclass(frozen=True)

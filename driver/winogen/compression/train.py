@@ -30,14 +30,14 @@ from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
 from winogen.network.graph import Graph
 from winogen.program.formats import sample_inputs
 
-#: Inputs that the best step is chosen by, and how many times in a run.
-VALIDATED, VALIDATIONS = 128, 40
+#: Inputs that the best step is chosen by, how many times in a run, and not after fewer steps.
+VALIDATED, VALIDATIONS, _LEAST_BETWEEN = 128, 40, 20
 #: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
 _PRUNED_BY, _SHARED_FROM = 0.35, 0.5
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
 #: Seeds of what is drawn: each step has its own, far from those of calibration and judgement.
-_STEP_SEED, _VALIDATION_SEED = 1 << 32, 1 << 48
+_STEP_SEED, _VALIDATION_SEED = 1 << 32, 1 << 60
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
@@ -50,7 +50,7 @@ class Training:
     steps : of the optimiser (Adam), each on ``batch`` new inputs
     rate : what a step changes weights by at most, as a share of their own size
     seed : of the inputs that are drawn, and of all else
-    seconds : after which it ends early, with the best so far; None: never
+    until : when it ends early, with the best so far (``time.monotonic``); None: never
     device : where torch computes
     """
 
@@ -58,7 +58,7 @@ class Training:
     batch: int = 32
     rate: float = 3e-3
     seed: int = 0
-    seconds: float | None = None
+    until: float | None = None
     device: str = "cpu"
 
 
@@ -112,8 +112,8 @@ class Distiller:
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
         training = self._training
-        every = max(training.steps // VALIDATIONS, 1)
-        started = saved = time.monotonic()
+        every = max(training.steps // VALIDATIONS, _LEAST_BETWEEN)
+        saved = time.monotonic()
         if self._step == 0:
             self._validate()
         while self._step < training.steps:
@@ -126,7 +126,7 @@ class Distiller:
             if checkpoint is not None and now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                 self._save(checkpoint)
                 saved = now
-            if training.seconds is not None and now - started > training.seconds:
+            if training.until is not None and now > training.until:
                 break
         self._finish()
         return Trained(self._student.graph(), self._step, tuple(self._curve))
@@ -234,7 +234,7 @@ class Distiller:
     def _key(self) -> str:
         """What must be the same for a checkpoint to be this training's."""
         told = asdict(self._training)
-        for name in ("seconds", "device"):
+        for name in ("until", "device"):
             told.pop(name)
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(repr(self._recipe).encode())

@@ -1,0 +1,95 @@
+"""Plans: which layers are pruned and shared by how much, for a budget."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from winogen.common.errors import InputError
+from winogen.compiler.calibrate import observe
+from winogen.network.zoo import load_model
+
+torch = pytest.importorskip("torch")
+if True:  # what needs torch
+    from winogen.compression.plan import Choice, Sensitivity, sensitivity
+    from winogen.compression.recipe import Held
+    from winogen.compression.student import Student
+
+
+@pytest.fixture(scope="module")
+def found() -> Sensitivity:
+    return sensitivity(observe(load_model("digits"), samples=16))
+
+
+def bits(found: Sensitivity, layers) -> float:
+    chosen = [
+        next(c for c in choices if c.held == layers.get(name, Held()))
+        for name, choices in found.choices.items()
+    ]
+    return sum(c.bits for c in chosen)
+
+
+def test_every_way_is_measured(found: Sensitivity) -> None:
+    observed = observe(load_model("digits"), samples=16)
+    held = dict(Student(observed).holdings())
+    assert found.weights == {name: h.present for name, h in held.items()}
+    for name, choices in found.choices.items():
+        assert choices[0].held == Held()
+        assert choices[0].bits == pytest.approx(held[name].bits())
+        assert len(choices) == (1 if held[name].present < 4096 else 18)
+        plain = [c for c in choices if c.held.shared is None]
+        for more, fewer in itertools.pairwise(plain):
+            assert fewer.bits < more.bits
+            assert fewer.error > 0.8 * more.error
+        if len(choices) > 1:
+            assert choices[-1].error > 5 * choices[0].error
+
+
+def test_a_larger_budget_errs_less(found: Sensitivity) -> None:
+    errors = []
+    for share in (0.25, 0.4, 0.6, 0.8):
+        recipe = found.plan(share * found.plain_bits)
+        assert bits(found, recipe.layers) <= share * found.plain_bits
+        errors.append(
+            sum(
+                next(c for c in choices if c.held == recipe.layers.get(name, Held())).error
+                for name, choices in found.choices.items()
+            )
+        )
+    assert errors == sorted(errors, reverse=True)
+    assert (
+        found.plan(2 * found.plain_bits).layers == {}
+        or bits(found, found.plan(2 * found.plain_bits).layers) <= 2 * found.plain_bits
+    )
+
+
+def test_a_budget_that_is_too_small_says_what_it_takes(found: Sensitivity) -> None:
+    with pytest.raises(InputError, match="cannot be held in 10 bytes"):
+        found.plan(80)
+
+
+def test_no_other_combination_of_that_size_is_better() -> None:
+    """Among combinations on the hull: against trying them all."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        choices = {}
+        for name in "abc":
+            size = np.sort(rng.uniform(1, 10, 5))[::-1]
+            error = np.sort(rng.uniform(0, 1, 5) ** 2)
+            kept = [1.0, 0.7, 0.55, 0.4, 0.3]
+            choices[name] = tuple(Choice(Held(k), b, e) for k, b, e in zip(kept, size, error))
+        found = Sensitivity(choices, dict.fromkeys("abc", 100))
+        budget = float(rng.uniform(0.5, 0.9)) * found.plain_bits
+        try:
+            recipe = found.plan(budget)
+        except InputError:
+            continue
+        chosen = [next(c for c in choices[n] if c.held == recipe.layers.get(n, Held()))
+                  for n in "abc"]  # fmt: skip
+        size, error = sum(c.bits for c in chosen), sum(c.error for c in chosen)
+        assert size <= budget
+        for other in itertools.product(*choices.values()):
+            if sum(c.bits for c in other) <= size:
+                assert sum(c.error for c in other) >= error - 1e-9
