@@ -21,10 +21,12 @@ from winogen.network.load import load_network
 from winogen.network.zoo import load_model, model_names
 from winogen.program.formats import sample_inputs
 
-torch = pytest.importorskip("torch")
-if True:  # what needs torch
-    from winogen.compression import functions
-    from winogen.compression.bridge import GraphModule
+pytest.importorskip("torch", reason="training needs the package torch")
+
+import torch
+
+from winogen.compression import functions
+from winogen.compression.bridge import GraphModule
 
 #: Of the largest value of the output, and of 1.
 TOLERANCE = 1e-5

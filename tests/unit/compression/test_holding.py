@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-if True:  # what needs torch
-    from winogen.compression.holding import Holding
+pytest.importorskip("torch", reason="training needs the package torch")
+
+import torch
+
+from winogen.compression.holding import Holding
 
 
 def weight(seed: int = 0, shape: tuple[int, ...] = (12, 10, 3, 3)) -> np.ndarray:

@@ -11,11 +11,11 @@ from winogen.common.errors import InputError
 from winogen.compiler.calibrate import observe
 from winogen.network.zoo import load_model
 
-torch = pytest.importorskip("torch")
-if True:  # what needs torch
-    from winogen.compression.plan import Choice, Sensitivity, sensitivity
-    from winogen.compression.recipe import Held
-    from winogen.compression.student import Student
+pytest.importorskip("torch", reason="training needs the package torch")
+
+from winogen.compression.plan import Choice, Sensitivity, sensitivity
+from winogen.compression.recipe import Held
+from winogen.compression.student import Student
 
 
 @pytest.fixture(scope="module")

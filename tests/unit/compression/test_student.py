@@ -27,9 +27,11 @@ from winogen.network.zoo import load_model
 from winogen.program.formats import sample_inputs
 from winogen.runtime.generator import Generator
 
-torch = pytest.importorskip("torch")
-if True:  # what needs torch
-    from winogen.compression.student import Student
+pytest.importorskip("torch", reason="training needs the package torch")
+
+import torch
+
+from winogen.compression.student import Student
 
 
 def student_of(graph: Graph, levels: int = 127, seed: int = 0) -> Student:

@@ -15,13 +15,13 @@ from winogen.compiler.calibrate import Observed, observe
 from winogen.network.graph import Graph
 from winogen.network.stored import save_network
 
-torch = pytest.importorskip("torch")
-if True:  # what needs torch
-    from winogen.compression import train as training_module
-    from winogen.compression.recipe import Held, Recipe
-    from winogen.compression.student import Student
-    from winogen.compression.teaching import Lesson, decibels
-    from winogen.compression.train import Distiller, Trained, Training
+pytest.importorskip("torch", reason="training needs the package torch")
+
+from winogen.compression import train as training_module
+from winogen.compression.recipe import Held, Recipe
+from winogen.compression.student import Student
+from winogen.compression.teaching import Lesson, decibels
+from winogen.compression.train import Distiller, Trained, Training
 
 
 def tiny() -> Graph:

@@ -1,0 +1,143 @@
+"""winogen fit: what it writes and says, what it refuses, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from support.command_line import refuse, run
+from winogen.cli.main import main
+from winogen.network.load import load_network
+
+SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
+
+
+@pytest.fixture
+def fitting():
+    pytest.importorskip("torch", reason="training needs the package torch")
+    from winogen.compression import fit, train
+
+    return fit, train
+
+
+def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path) -> None:
+    out = tmp_path / "small.wg"
+    text = run(capsys, "fit", "digits", "--keep", "0.4", "--share", "8", "-o", out, *SMALL)
+    assert "after 3 steps" in text and "bits of information each" in text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["small.npz", "small.wg"]
+    again = tmp_path / "again.wg"
+    run(capsys, "compile", out.with_suffix(".npz"), "--batch", "2", "-o", again)
+    assert again.read_bytes() == out.read_bytes()
+    graph = load_network(out.with_suffix(".npz"))
+    large = [n for n in graph.nodes if "weight" in n.params and n.params["weight"].size > 4096]
+    assert large
+    for node in large:
+        assert np.count_nonzero(node.params["weight"]) <= 0.4 * node.params["weight"].size + 1
+    run(capsys, "run", out, "--seed", "1", "-n", "2", "-o", tmp_path / "out.png")
+
+
+def test_the_same_seed_writes_the_same_bytes(fitting, capsys, tmp_path) -> None:
+    files = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        out = tmp_path / f"{name}.wg"
+        run(capsys, "fit", "digits", "--weight-bits", "4", "--seed", seed, "-o", out, *SMALL)
+        files.append(out.with_suffix(".npz").read_bytes())
+    assert files[0] == files[1] != files[2]
+
+
+def test_for_machines(fitting, capsys, tmp_path) -> None:
+    assert main(["fit", "digits", "-o", str(tmp_path / "d.wg"), "--json", *SMALL]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["steps"] == 3
+    assert result["psnr"] == pytest.approx(result["psnr_before"], abs=1.0)
+    assert result["weights"] == 229_888
+
+
+def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> None:
+    _, train = fitting
+    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    step = train.Distiller.step
+    out = tmp_path / "d.wg"
+    command = ["fit", "digits", "--weight-bits", "4", "-o", str(out), *SMALL]
+    taken = []
+
+    def interrupted(self) -> None:
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(1)
+        step(self)
+
+    monkeypatch.setattr(train.Distiller, "step", interrupted)
+    assert main(command) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["d.training"]
+    monkeypatch.setattr(train.Distiller, "step", step)
+    assert "going on from" in run(capsys, *command)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg"]
+    whole = tmp_path / "whole.wg"
+    run(capsys, *command[:-8], "-o", whole, *SMALL)
+    assert whole.read_bytes() == out.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--bytes", "1000", "--psnr", "30"), "one goal"),
+        (("--bytes", "1000", "--keep", "0.5"), "leave one out"),
+        (("--weight-bits", "4", "--share", "8"), "leave it or --share out"),
+        (("--keep", "0"), "--keep must be above 0"),
+        (("--share", "1"), "--share must be 2 to 16"),
+        (("--steps", "0"), "--steps must be 1"),
+        (("--minutes", "-1"), "--minutes must be positive"),
+        (("--minutes", "nan"), "--minutes must be positive"),
+        (("--psnr", "nan"), "--psnr must be 1 to 120"),
+        (("--bits", "16"), "leave --bits out"),
+        (("--bytes", "50"), "cannot be held in"),
+        (("-o", "x.bin"), "must end in .wg"),
+    ],
+)
+def test_refusals(fitting, capsys, tmp_path, monkeypatch, arguments, text) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert text in refuse(capsys, tmp_path, "fit", "digits", *arguments)
+
+
+def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path) -> None:
+    run(capsys, "fit", "digits", "-o", tmp_path / "d.wg", *SMALL)
+    text = refuse(capsys, tmp_path, "fit", tmp_path / "d.npz", "-o", tmp_path / "d.wg")
+    assert "name another file with -o" in text
+
+
+def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path) -> None:
+    text = refuse(
+        capsys, tmp_path, "fit", "digits", "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL
+    )
+    assert "90 dB cannot be kept" in text
+
+
+def test_a_goal_in_decibels(fitting, capsys, tmp_path) -> None:
+    """Far below what plain weights give: they get smaller, and the goal is kept."""
+    out = tmp_path / "d.wg"
+    assert main(["fit", "digits", "--psnr", "25", "-o", str(out), "--json", "--steps", "32",
+                 "--examples", "4", "--batch", "2"]) == 0  # fmt: skip
+    result = json.loads(capsys.readouterr().out)
+    assert result["psnr"] > 24.5
+    assert result["weight_bits"] < 5
+
+
+def test_without_torch_it_is_one_sentence(tmp_path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from winogen.cli.main import main\n"
+        f"sys.exit(main(['fit', 'digits', '-o', {str(tmp_path / 'd.wg')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "winogen: fitting trains with torch, which is not installed: pip install "
+        "'winogen[compress]' (what comes of it runs without)\n"
+    )
+    assert not list(tmp_path.iterdir())
