@@ -1049,12 +1049,12 @@ PYTHON = (
         (f"{ISA}::test_params_lie_where_the_layout_says", f"{ISA}::test_params_round_trip",),
     ),
     Mutant(
-        "file: bytes after a stream's end", "program/file.py",
+        "file: bytes after a stream's end", "program/reading.py",
         "or not inflate.eof or inflate.unused_data:", "or not inflate.eof:",
         (f"{FILE}::test_streams_that_inflate_to_another_size",),
     ),
     Mutant(
-        "file: a stream that is cut off", "program/file.py",
+        "file: a stream that is cut off", "program/reading.py",
         "or more or not inflate.eof or", "or more or",
         (f"{FILE}::test_streams_that_inflate_to_another_size",),
     ),
