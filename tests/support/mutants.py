@@ -1082,7 +1082,7 @@ PYTHON = (
     ),
     Mutant(
         "network file: an array of no layer", "network/stored.py",
-        "    if arrays:\n", "    if False:\n",
+        "if arrays:", "if False:",
         (f"{STORED}::test_members_too_many_or_too_few",),
     ),
     Mutant(

@@ -78,7 +78,7 @@ class CodedSegment:
         return self.weight_bytes + len(self.rest)
 
     def header(self) -> dict[str, Any]:
-        """What a file's header says of it; :func:`decode` reads that."""
+        """What a file's header says of it; ``decode`` reads that."""
         return {
             "size": self.size,
             "layers": [
