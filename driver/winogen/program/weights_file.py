@@ -31,9 +31,6 @@ from winogen.target.numerics import storage_dtype
 MAX_VALUES = 16
 #: The level of memory that gives the longest blocks, each with codes of its own.
 _MEMORY = 9
-#: Coders whose output any inflate reads: without matches, and with runs alone. Matches at any
-#: distance make Gaussian indices longer, and take a hundred times as long to look for.
-_STRATEGIES = (zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE)
 
 
 @dataclass(frozen=True)
@@ -206,12 +203,22 @@ def _packed(indices: NDArray[np.uint8]) -> bytes:
 
 
 def _deflated(data: bytes) -> bytes:
-    """The shortest that the coders make of weights or indices."""
-    made = []
-    for strategy in _STRATEGIES:
-        coder = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY, strategy)
-        made.append(coder.compress(data) + coder.flush())
-    return min(made, key=len)
+    """The shortest that the coders make of weights or indices; any inflate reads it.
+
+    Matches at any distance make Gaussian indices longer, and take a hundred times as long to look
+    for. Where runs are of use, there is a pattern (lanes without a channel, phases alike) that they
+    may find too.
+    """
+    shortest = _coded(data, zlib.Z_HUFFMAN_ONLY)
+    runs = _coded(data, zlib.Z_RLE)
+    if len(runs) < len(shortest):
+        shortest = min(runs, _coded(data, zlib.Z_DEFAULT_STRATEGY), key=len)
+    return shortest
+
+
+def _coded(data: bytes, strategy: int) -> bytes:
+    coder = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY, strategy)
+    return coder.compress(data) + coder.flush()
 
 
 def _raw(data: bytes, size: int, what: str) -> bytes:

@@ -108,6 +108,16 @@ def test_weights_without_a_pattern_lie_raw():
     assert layer.stream == data
 
 
+def test_patterns_are_found_beside_runs():
+    """Lanes without a channel, and the same again: a coder of matches alone sees all of it."""
+    rng = np.random.default_rng(2)
+    block = np.zeros((64, 64), np.int8)
+    block[:, :8] = rng.integers(-128, 128, (64, 8))
+    data = block.tobytes() * 4
+    (layer,) = encode(data, [WeightPiece(0, 0, len(data))], 8).layers
+    assert len(layer.stream) < 1100
+
+
 # Sizes
 
 
