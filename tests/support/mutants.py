@@ -31,6 +31,8 @@ LIMIT = 1200
 
 SOFT = "tests/devices/test_soft_errors.py"
 FILE = "tests/unit/program/test_file.py"
+WEIGHTS = "tests/unit/program/test_weights_file.py"
+STORED = "tests/unit/network/test_stored.py"
 LOWER = "tests/unit/compiler/test_lower.py"
 QUANTISE = "tests/unit/compiler/test_quantise.py"
 WAITING = "tests/unit/runtime/test_waiting.py"
@@ -1049,12 +1051,42 @@ PYTHON = (
         (f"{ISA}::test_params_lie_where_the_layout_says", f"{ISA}::test_params_round_trip",),
     ),
     Mutant(
-        "file: bytes after a stream's end", "program/file.py",
+        "file: bytes after a stream's end", "program/reading.py",
         "or not inflate.eof or inflate.unused_data:", "or not inflate.eof:",
         (f"{FILE}::test_streams_that_inflate_to_another_size",),
     ),
     Mutant(
-        "file: a stream that is cut off", "program/file.py",
+        "file: an index beyond its codebook", "program/weights_file.py",
+        "or int((pairs >> 4).max()) >= values", "",
+        (f"{WEIGHTS}::test_codebooks_and_indices_that_are_wrong",),
+    ),
+    Mutant(
+        "file: weights that overlap", "program/weights_file.py",
+        "if piece.offset < end or", "if",
+        (f"{WEIGHTS}::test_headers_that_are_wrong",),
+    ),
+    Mutant(
+        "file: a segment of any size", "program/weights_file.py",
+        "if size > most:", "if size > most + 1:",
+        (f"{WEIGHTS}::test_headers_that_are_wrong",),
+    ),
+    Mutant(
+        "file: sixteen values are too many", "program/weights_file.py",
+        "if len(codebook) <= MAX_VALUES:", "if len(codebook) < MAX_VALUES:",
+        (f"{WEIGHTS}::test_as_many_values_as_four_bits_name",),
+    ),
+    Mutant(
+        "network file: a compressed member", "network/stored.py",
+        "if info.compress_type != zipfile.ZIP_STORED:", "if False:",
+        (f"{STORED}::test_members_that_are_compressed",),
+    ),
+    Mutant(
+        "network file: an array of no layer", "network/stored.py",
+        "if arrays:", "if False:",
+        (f"{STORED}::test_members_too_many_or_too_few",),
+    ),
+    Mutant(
+        "file: a stream that is cut off", "program/reading.py",
         "or more or not inflate.eof or", "or more or",
         (f"{FILE}::test_streams_that_inflate_to_another_size",),
     ),

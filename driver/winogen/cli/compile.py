@@ -21,7 +21,7 @@ from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.options import CompileOptions
 from winogen.network.load import is_onnx, is_stored, recognise_file
-from winogen.reports.tables import cost_summary, cost_table, quality_table
+from winogen.reports.tables import cost_summary, cost_table, quality_table, weights_summary
 
 
 def add(commands: Any) -> None:
@@ -143,6 +143,7 @@ def _compile(arguments: argparse.Namespace) -> None:
         f"wrote {arguments.output} ({size / 1e6:.2f} MB), configuration "
         f"{program.core.config_hash32:08x}"
     )
+    print(f"weights: {weights_summary(program)}")
     arguments.result = {
         "output": str(arguments.output),
         "bytes": size,

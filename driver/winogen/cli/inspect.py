@@ -16,7 +16,7 @@ from winogen.compiler.options import CompileOptions
 from winogen.network import zoo
 from winogen.program.file import Program
 from winogen.program.speed import speed
-from winogen.reports.tables import cost_summary, cost_table
+from winogen.reports.tables import cost_summary, cost_table, weights_summary
 
 
 def add(commands: Any) -> None:
@@ -82,7 +82,7 @@ def _info(options: argparse.Namespace) -> None:
         f"output    {oc} x {oh} x {ow}, step {program.output_format.scale:.6g}"
         + ("" if program.output_range is None else ", image")
     )
-    print(f"weights   {len(program.weights):,} bytes")
+    print(f"weights   {weights_summary(program)}")
     print(
         f"memory    {program.memory()} of the {program.board.contiguous_mib} MiB of contiguous "
         f"memory; {program.memory(1).total / (1 << 20):.1f} MiB for one image at a time, "

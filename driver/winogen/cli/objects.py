@@ -52,6 +52,8 @@ def described(program: Program) -> dict[str, Any]:
             "range": _pair(program.output_range),
         },
         "weight_bytes": len(program.weights),
+        "weight_file_bytes": program.stored.nbytes,
+        "bits_a_weight": program.bits_a_weight,
         "memory_bytes": program.memory().total,
         "layers": [
             {

@@ -149,6 +149,8 @@ def compile_network(
         ends.unfold,
         ends.shuffle,
         {n: p.host for n, p in enumerate(packed.layers) if isinstance(p, PackedHost)},
+        packed.pieces(),
+        sum(node.params["weight"].size for node in graph.nodes if "weight" in node.params),
     )
     engine = [p for p in packed.layers if isinstance(p, PackedLayer)]
     said = [r for p in engine for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]

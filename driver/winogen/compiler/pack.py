@@ -26,6 +26,7 @@ from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.sizes import engine_cycles
 from winogen.network.graph import Graph, Shape
 from winogen.program.host_layers import HostLayer
+from winogen.program.parts import WeightPiece
 from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import AccumulatorEntry, Params, PhaseEntry, StepEntry, Table
@@ -70,10 +71,11 @@ class StoredTable:
 
 @dataclass(frozen=True)
 class PackedPass:
-    """A pass with the places of its weights and tables."""
+    """A pass with the places of its weights (of ``weight_bytes``) and tables."""
 
     spec: Pass
     weights: int
+    weight_bytes: int
     steps: StoredTable
     accumulators: StoredTable
     phases: StoredTable
@@ -160,6 +162,18 @@ class PackedNetwork:
 
     layers: list[PackedLayer | PackedHost] = field(default_factory=list)
     segment: bytes = b""
+
+    def pieces(self) -> tuple[WeightPiece, ...]:
+        """Where in the segment weights lie, in order; identical ones share a place."""
+        found: list[WeightPiece] = []
+        end = 0
+        for number, layer in enumerate(self.layers):
+            groups = layer.groups if isinstance(layer, PackedLayer) else ()
+            for stored in (p for group in groups for p in group.passes):
+                if stored.weights >= end:  # else they lie with what came before
+                    found.append(WeightPiece(number, stored.weights, stored.weight_bytes))
+                    end = stored.weights + stored.weight_bytes
+        return tuple(found)
 
 
 def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedNetwork:
@@ -272,15 +286,17 @@ def _pack_layer(
     weights = [change_places(w, runs) for w in weights]
     groups = []
     for group in lowered.groups:
+        of_passes = [_pass_weights(weights[p.source], p, core) for p in group.passes]
         passes = tuple(
             PackedPass(
                 p,
-                writer.add(_pass_weights(weights[p.source], p, core)),
+                writer.add(data),
+                len(data),
                 _store_steps(p, writer),
                 _store_accumulators(p, writer),
                 _store_phases(group.phases, p, by_pixel, writer),
             )
-            for p in group.passes
+            for p, data in zip(group.passes, of_passes)
         )
         params = [
             _block_params(layer, group, block, by_pixel, core) for block in range(output_blocks)

@@ -23,9 +23,9 @@ from winogen.network.stored import load_stored
 def load_network(model: str | Path | Graph, **options: Any) -> Graph:
     """The network ``model``: a name of the zoo, a folder with layers.yaml, or a file.
 
-    A file is an ONNX model, a network file (:mod:`winogen.network.stored`), or the weights of a
-    generator whose layers can be told from them. A graph is taken as it is, but for the options:
-    those of :class:`winogen.network.options.NetworkOptions`.
+    A file is an ONNX model, a network file (:func:`winogen.network.stored.save_network`), or the
+    weights of a generator whose layers can be told from them. A graph is taken as it is, but for
+    the options: those of :class:`winogen.network.options.NetworkOptions`.
 
     Raises
     ------

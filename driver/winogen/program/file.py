@@ -2,8 +2,8 @@
 
 Layout: the magic ``WINOGEN1``; the header's length (32 bits, little-endian) and the header, JSON;
 the sections one after the other; the SHA-256 of everything before. The header names the sections
-(the weight segment, one zlib-compressed instruction stream for each batch size, and what the
-processor's layers multiply by, if there are any), the build
+(the weight segment, :mod:`winogen.program.weights_file`; one zlib-compressed instruction stream for
+each batch size; and what the processor's layers multiply by, if there are any), the build
 configuration that the program is for, and what goes in and comes out of the network. There is
 nothing in it that loading could execute.
 """
@@ -42,14 +42,16 @@ from winogen.program.host_file import (
 from winogen.program.host_layers import HostLayer
 from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.program.memory_plan import MemoryPlan, plan
-from winogen.program.parts import LayerInfo, StreamInfo
+from winogen.program.parts import LayerInfo, StreamInfo, WeightPiece
+from winogen.program.reading import inflated, whole
+from winogen.program.weights_file import CodedSegment, decode, encode
 from winogen.target import isa
 from winogen.target.board import Board, CoreConfig, Platform, clocked_as
 from winogen.target.isa import INSTRUCTION_BYTES
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _DIGEST_BYTES = 32
 #: Cycles that a stream may be predicted to take: hours, where those of real networks take seconds.
 _MAX_CYCLES = 1 << 40
@@ -77,6 +79,9 @@ class Program:
     shuffle : channels of the accelerator that are pixels of the output
     host : the layers that the processor computes, by their number
     streams : by ascending batch size
+    weights : the weight segment as it lies in memory: weights, parameters and tables
+    pieces : the weights in it, in order
+    weight_count : weights of the network as its author knows it, without what fills blocks up
     """
 
     name: str
@@ -93,6 +98,8 @@ class Program:
     unfold: Unfold | None = None
     shuffle: DepthToSpace = PLAIN
     host: Mapping[int, HostLayer] = field(default_factory=dict)
+    pieces: tuple[WeightPiece, ...] = field(default=(), repr=False)
+    weight_count: int = 0
 
     @property
     def core(self) -> CoreConfig:
@@ -130,6 +137,19 @@ class Program:
             Digest.of(self.weights), {s.batch: Digest.of(s.stream) for s in self.streams}
         )
 
+    @cached_property
+    def stored(self) -> CodedSegment:
+        """The weight segment as it lies in the program file."""
+        return encode(self.weights, self.pieces, self.data_width)
+
+    @property
+    def bits_a_weight(self) -> float | None:
+        """Bits of each of the network's weights in the file, codebooks included.
+
+        None where the program does not say how many weights there are.
+        """
+        return 8 * self.stored.weight_bytes / self.weight_count if self.weight_count else None
+
     def frames_per_second(self, stream: StreamInfo) -> float:
         """Predicted images a second of a stream on the accelerator of the board, without the host.
 
@@ -153,7 +173,7 @@ class Program:
 
     def tobytes(self) -> bytes:
         """The program file's contents; equal programs give equal bytes."""
-        sections: list[bytes] = [self.weights]
+        sections: list[bytes] = [self.stored.tobytes()]
         streams = []
         for stream in self.streams:
             streams.append(
@@ -191,6 +211,8 @@ class Program:
             "layers": [asdict(layer) for layer in self.layers],
             "streams": streams,
             "host": host,
+            "weights": self.stored.header(),
+            "weight_count": self.weight_count,
             "sections": [len(s) for s in sections],
         }
         text = json.dumps(header, sort_keys=True).encode()
@@ -212,7 +234,7 @@ class Program:
         except ProgramError as error:
             raise ProgramError(f"{source}: {one_line(error, 400)}") from None
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError,
-                zlib.error, WinogenError) as error:  # fmt: skip
+                MemoryError, zlib.error, WinogenError) as error:  # fmt: skip
             raise ProgramError(
                 f"{source}: its header is inconsistent ({type(error).__name__}: "
                 f"{one_line(error)}); compile the network again"
@@ -310,10 +332,17 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
             _name(layer["kind"]),
             _name(layer["mode"]),
             _shape(layer["output"]),
-            *(_whole(layer[n]) for n in ("multiplies", "useful", "zero_padded")),
+            *(whole(layer[n]) for n in ("multiplies", "useful", "zero_padded")),
         )
         for layer in header["layers"]
     ]
+    weights, pieces = decode(
+        header["weights"],
+        sections[0],
+        core.data_width,
+        len(layers),
+        board.contiguous_mib << 20,
+    )
     program = Program(
         _name(header["name"]),
         board,
@@ -324,11 +353,13 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         _range(header["output_range"]),
         tuple(layers),
         tuple(streams),
-        sections[0],
+        weights,
         _locality(header["locality"]),
         _unfold(header["unfold"], spec["shape"]),
         DepthToSpace(_pair(header["shuffle"]["block"], _MAX_FOLD)),
         _host(header, sections, layers, core.data_width),
+        pieces,
+        whole(header["weight_count"]),
     )
     if not program.streams or not program.layers:
         raise ProgramError("it holds no stream or no layer")
@@ -372,38 +403,28 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
 
 
 def _stream(info: dict[str, Any], sections: list[bytes], core: CoreConfig) -> StreamInfo:
-    length, section = _whole(info["length"]), _whole(info["section"])
+    length, section = whole(info["length"]), whole(info["section"])
     if not 0 < length <= MAX_STREAM_LENGTH:
         raise ProgramError(f"a stream of {length} instructions is not possible")
     if not 0 < section < len(sections):
         raise ProgramError(f"there is no stream section {section}")
-    stream = _inflated(sections[section], length * INSTRUCTION_BYTES, "a stream")
+    stream = inflated(sections[section], length * INSTRUCTION_BYTES, "a stream")
     return StreamInfo(
-        _whole(info["batch"]),
+        whole(info["batch"]),
         stream,
-        _whole(info["input_bytes"]),
-        _whole(info["output_bytes"]),
-        _whole(info["scratch_bytes"]),
-        _whole(info["cycles"]),
-        tuple(_whole(c) for c in info["layer_cycles"]),
+        whole(info["input_bytes"]),
+        whole(info["output_bytes"]),
+        whole(info["scratch_bytes"]),
+        whole(info["cycles"]),
+        tuple(whole(c) for c in info["layer_cycles"]),
         steps_of_header(info["host"], core),
     )
-
-
-def _inflated(data: bytes, size: int, what: str) -> bytes:
-    """Exactly ``size`` bytes of compressed data, and never more than is promised."""
-    inflate = zlib.decompressobj()
-    whole = inflate.decompress(data, size) if size else b""
-    more = inflate.decompress(inflate.unconsumed_tail, 1)
-    if len(whole) != size or more or not inflate.eof or inflate.unused_data:
-        raise ProgramError(f"{what} has another length than its header says")
-    return whole
 
 
 def _parts(values: Any, channels: int) -> tuple[InputPart, ...]:
     parts = tuple(
         InputPart(
-            _name(p["name"]), p["kind"], _whole(p["channels"]), tuple(map(_name, p["classes"]))
+            _name(p["name"]), p["kind"], whole(p["channels"]), tuple(map(_name, p["classes"]))
         )
         for p in values
     )
@@ -424,22 +445,16 @@ def _host(
 ) -> dict[int, HostLayer]:
     if not header["host"]:
         return {}
-    size = 8 * sum(_whole(entry["values"]) for entry in header["host"])
+    size = 8 * sum(whole(entry["values"]) for entry in header["host"])
     if size > _MAX_CONSTANTS:
         raise ProgramError(f"its host layers have {size} bytes of constants")
-    data = _inflated(sections[-1], size, "what its host layers multiply by")
+    data = inflated(sections[-1], size, "what its host layers multiply by")
     return layers_of_header(header["host"], data, [layer.output for layer in layers], width)
 
 
 def _name(value: Any) -> str:
     """Text from a file as it may reach a terminal; nothing depends on what it says."""
     return printable(str(value))[:_MAX_NAME]
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
-        raise ProgramError(f"{value!r} is no whole number that fits")
-    return value
 
 
 def _positive(value: Any) -> float:
@@ -473,7 +488,7 @@ def _locality(value: Any) -> Locality | None:
     if value is None:
         return None
     rows, columns = (
-        AxisLocality(**{name: _whole(n) for name, n in value[axis].items()})
+        AxisLocality(**{name: whole(n) for name, n in value[axis].items()})
         for axis in ("rows", "columns")
     )
     return Locality(rows, columns)
@@ -499,7 +514,7 @@ def _unfold(value: Any, image: Shape) -> Unfold | None:
 
 
 def _pair(value: Any, most: int, least: int = 1) -> tuple[int, int]:
-    first, second = (_whole(n) for n in value)
+    first, second = (whole(n) for n in value)
     if not (least <= first <= most and least <= second <= most):
         raise ProgramError(f"a pair of {first} and {second} is not possible")
     return first, second

@@ -15,6 +15,7 @@ from winogen.network.graph import Shape
 from winogen.network.sampling import Axis
 from winogen.program.host_layers import HostLayer, HostStep, Operands, Place
 from winogen.program.host_ops import KINDS, MAX_EPSILON, Extend, HostOp
+from winogen.program.reading import whole
 from winogen.target.board import CoreConfig
 from winogen.target.registers import Segment
 
@@ -59,7 +60,7 @@ def layers_of_header(
     values: NDArray[np.int64] = np.frombuffer(data, "<i8").astype(np.int64)
     layers: dict[int, HostLayer] = {}
     for entry in header:
-        number, channels, size = (_count(entry[n]) for n in ("layer", "channels", "values"))
+        number, channels, size = (whole(entry[n]) for n in ("layer", "channels", "values"))
         if number >= len(outputs) or number <= max(layers, default=-1):
             raise ProgramError(f"there is no layer {number} for the host, or it is not in order")
         if channels != outputs[number][0]:
@@ -69,8 +70,8 @@ def layers_of_header(
             raise ProgramError(f"the host computes no {str(entry['kind'])[:40]!r}")
         op = _op_of(kind, entry["op"])
         op.check()
-        parts = tuple(_count(n) for n in entry["parts"])
-        sources = tuple(_count(n) for n in entry["sources"])
+        parts = tuple(whole(n) for n in entry["parts"])
+        sources = tuple(whole(n) for n in entry["sources"])
         if sum(parts) != len(sources) or not 0 < len(sources) <= _MAX_SOURCES or min(sources) < 1:
             raise ProgramError(f"layer {number} has sources that do not fit")
         own, values = values[:size], values[size:]
@@ -105,7 +106,7 @@ def steps_of_header(header: Sequence[Any], core: CoreConfig) -> tuple[HostStep, 
         places = [_place(p, core) for p in entry["places"]]
         if len(places) < 2:
             raise ProgramError("a step of the host has no source or no target")
-        before, layer = _count(entry["before"]), _count(entry["layer"])
+        before, layer = whole(entry["before"]), whole(entry["layer"])
         steps.append(HostStep(layer, before, tuple(places[:-1]), places[-1]))
     return tuple(steps)
 
@@ -165,14 +166,8 @@ def check_steps(
 
 
 def _place(value: Any, core: CoreConfig) -> Place:
-    segment, offset, blocks, rows, columns = (_count(n) for n in value)
+    segment, offset, blocks, rows, columns = (whole(n) for n in value)
     return Place(Segment(segment), offset, blocks, rows, columns, core.word_bytes)
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
-        raise ProgramError(f"{value!r} is no whole number that fits")
-    return value
 
 
 def _op_values(op: HostOp) -> dict[str, Any]:

@@ -44,6 +44,18 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class WeightPiece:
+    """Where weights of a layer lie in the weight segment: ``size`` bytes from ``offset``.
+
+    One pass over a layer loads one piece; identical ones share a place, and the first layer has it.
+    """
+
+    layer: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
 class StreamInfo:
     """An instruction stream for one batch size, and the DRAM that it needs (bytes).
 

@@ -54,6 +54,13 @@ def cost_summary(program: Program, stream: StreamInfo) -> str:
     )
 
 
+def weights_summary(program: Program) -> str:
+    """What weights take in memory and in the program file, with parameters and tables."""
+    stored = f"{len(program.weights):,} bytes in memory, {program.stored.nbytes:,} in the file"
+    bits = program.bits_a_weight
+    return stored if bits is None else f"{stored}, {bits:.2f} bits a weight"
+
+
 def speed_summary(program: Program, stream: StreamInfo) -> str:
     """The predicted speed of a stream, in a line or two."""
     predicted = speed(program, stream)

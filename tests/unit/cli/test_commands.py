@@ -158,13 +158,18 @@ def test_compile_and_info(capsys, model, out):
     assert f"wrote {path}" in text
     assert f"{loaded.core.config_hash32:08x}" in text
     assert "x fewer than zero-padded" in text
+    weights = (
+        f"{len(loaded.weights):,} bytes in memory, {loaded.stored.nbytes:,} in the file, "
+        f"{loaded.bits_a_weight:.2f} bits a weight"
+    )
+    assert text.endswith(f"weights: {weights}\n")
     text = run(capsys, "info", path)
     assert re.search(r"^network +tiny-net, int8$", text, re.M)
     board = r"^board +tiny, 100 MHz, 128 multipliers, configuration [0-9a-f]{8}$"
     assert re.search(board, text, re.M)
     assert re.search(r"^input +latent 5 x 1 x 1, step ", text, re.M)
     assert re.search(r"^output +3 x 12 x 12, step .*, image$", text, re.M)
-    assert f"{len(loaded.weights):,} bytes" in text
+    assert re.search(f"^weights +{weights}$", text, re.M)
     for stream in loaded.streams:
         assert re.search(rf"^ *{stream.batch} +{stream.length:,} .* {stream.cycles:,} ", text, re.M)
 

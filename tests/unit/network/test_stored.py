@@ -305,6 +305,16 @@ def test_zip_bombs(small, tmp_path):
         assert "another size than it says" in text
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_are_compressed(kind, small, tmp_path):
+    """Even small ones: what says how much memory a decoder takes is the file."""
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members(small).items():
+            archive.writestr(name, data, kind if name == "0.bias.npy" else zipfile.ZIP_STORED)
+    assert "its member '0.bias.npy' is compressed" in refusal(path)
+
+
 def test_members_too_many_or_too_few(small, tmp_path):
     found = members(small)
     for name in found:

@@ -31,7 +31,12 @@ def mutant(data: bytes, rng: random.Random) -> bytes:
         for _ in range(rng.choice((1, 4, 64))):
             out[rng.randrange(len(out))] = rng.randrange(256)
         return bytes(out if rng.random() < 0.5 else out[: rng.randrange(len(out))])
-    if kind == 1:  # instructions
+    if kind == 1 and rng.random() < 0.3:  # weights
+        stored = bytearray(sections[0])
+        for _ in range(rng.choice((1, 4, 64))):
+            stored[rng.randrange(len(stored))] = rng.randrange(256)
+        sections[0] = bytes(stored)
+    elif kind == 1:  # instructions
         index = rng.randrange(1, len(sections))
         stream = bytearray(zlib.decompress(sections[index]))
         for _ in range(rng.choice((1, 1, 4, 64))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ def test_a_program_keeps_its_colours(tmp_path):
     program(3, 3, "bgr").save(tmp_path / "n.wg")
     assert Program.load(tmp_path / "n.wg").input.colour == "bgr"
     bad = program(3, 3, "bgr")
-    other = Program(**{**vars(bad), "input": type(bad.input)(bad.input.shape, "image", colour="x")})
+    other = replace(bad, input=replace(bad.input, colour="x"))
     other.save(tmp_path / "x.wg")
     with pytest.raises(ProgramError, match="unknown colour space"):
         Program.load(tmp_path / "x.wg")
