@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
         epilog=examples(
             ("winogen fit digits", "better 8-bit weights, digits-fitted.wg"),
             ("winogen fit netG.onnx --bytes 250000 -o small.wg", "weights of 250 kB"),
+            ("winogen fit netG.onnx --fps 60", "narrower layers, 60 images a second"),
             ("winogen fit netG.onnx --psnr 36 --minutes 30 -o small.wg", "as small as 36 dB allow"),
             ("winogen fit digits --keep 0.4 --share 16", "60% pruned, 16 shared values a layer"),
             ("winogen fit digits --weight-bits 4", "trained 4-bit weights"),
@@ -78,6 +79,11 @@ def _fit(arguments: argparse.Namespace) -> None:
     fitted.compilation.program.save(output)
     checkpoint.unlink(missing_ok=True)
     print(_said(fitted))
+    if options.bytes is not None and fitted.weight_bytes > options.bytes:
+        print(
+            f"the weights take {fitted.weight_bytes:,} bytes, more than the {options.bytes:,} that "
+            "were asked for: training has changed them; ask for a little less"
+        )
     for remark in fitted.compilation.remarks:
         print(remark)
     size = output.stat().st_size
@@ -90,7 +96,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         "psnr_before": fitted.before,
         "psnr": fitted.after,
         "weights": fitted.weights,
-        "weight_bits": fitted.bits / fitted.weights,
+        "weight_bytes": fitted.weight_bytes,
+        "weight_bits": fitted.bits,
         "curve": [list(point) for point in fitted.curve],
         "program": described(fitted.compilation.program),
     }
@@ -112,14 +119,15 @@ def _library() -> Any:
 
 def _said(fitted: Fitted) -> str:
     """How good and how small it has become, in two lines."""
-    each = fitted.bits / fitted.weights
     early = (
         f" (the time was over before all {fitted.asked:,})" if fitted.steps < fitted.asked else ""
     )
+    narrower = f"{100 * fitted.width:.0f}% of the channels, " if fitted.width < 1 else ""
     return (
         f"to the float network: {fitted.after:.1f} dB after {fitted.steps:,} steps{early}, "
-        f"{fitted.before:.1f} dB as compiled without training\n"
-        f"{fitted.weights:,} weights, {each:.2f} bits of information each"
+        f"{fitted.before:.1f} dB as compiled without training\n{narrower}"
+        f"{fitted.weights:,} weights in {fitted.weight_bytes:,} bytes of the program file, "
+        f"{fitted.bits:.2f} bits each"
     )
 
 

@@ -24,6 +24,7 @@ from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import BITS, Student
 from winogen.compression.teaching import Lesson, decibels
 from winogen.compression.train import Distiller, Trained, Training
+from winogen.compression.width import at_width, fitting_width
 from winogen.network.graph import Graph
 
 STEPS, EXAMPLES = 2000, 32
@@ -56,8 +57,8 @@ class Fitted:
     steps, asked : that it was trained for; and would have been, had the time not run out
     before, after : dB to the float network on inputs that it has not seen: of what the compiler
         makes of it by itself, and of what was trained
-    bits : entropy of the weights, all told
     weights : how many there are before any is pruned
+    width : share of the channels
     curve : dB by step, on inputs that were not trained on
     """
 
@@ -68,9 +69,19 @@ class Fitted:
     asked: int
     before: float
     after: float
-    bits: float
     weights: int
+    width: float
     curve: tuple[tuple[int, float], ...]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights in the program file, with their codebooks."""
+        return self.compilation.program.stored.weight_bytes
+
+    @property
+    def bits(self) -> float:
+        """Bits a weight in the program file, of all that there were before pruning."""
+        return 8 * self.weight_bytes / self.weights
 
 
 def fit(
@@ -100,13 +111,21 @@ def fit(
     say("calibrating", 0, 0, "")
     observed = job.observe()
     student = Student(observed)
-    weights = {label: holding.present for label, holding in student.holdings()}
-    if not weights:
+    if not any(True for _ in student.holdings()):
         raise InputError(f"network {job.graph.name} has no layer with weights to train")
-    judge = Lesson.draw(observed, JUDGED, _JUDGE_SEED)
+    judge = Lesson.draw(job.graph, JUDGED, _JUDGE_SEED)
     before = decibels(judge.error(student))
+    teacher, width = None, 1.0
+    if options.fps is not None:
+        width = fitting_width(job, options.fps, lambda note: say(note, 0, 0, ""))
+        if width < 1:
+            teacher = job.graph
+            job = replace(job, graph=at_width(job, width))
+            observed = job.observe()
+    weights = sum(holding.present for _, holding in Student(observed).holdings())
     training = _training(observed, options)
-    recipe, trained = _trained(observed, options, training, weights, checkpoint, say)
+    lessons = _Lessons(observed, teacher, options, training, checkpoint, say)
+    recipe, trained = lessons.trained()
     say("compiling", 0, 0, "")
     after = Student(replace(job, graph=trained.graph).observe())
     compilation = compile_job(replace(job, graph=trained.graph))
@@ -118,8 +137,8 @@ def fit(
         training.steps,
         before,
         decibels(judge.error(after)),
-        sum(holding.bits() for _, holding in after.holdings()),
-        sum(weights.values()),
+        weights,
+        width,
         trained.psnr,
     )
 
@@ -156,68 +175,73 @@ def _seconds_a_step(observed: Observed, training: Training, count: int = 3) -> f
     return (time.monotonic() - start) / count
 
 
-def _trained(
-    observed: Observed,
-    options: FitOptions,
-    training: Training,
-    weights: dict[str, int],
-    checkpoint: Path | None,
-    say: Progress,
-) -> tuple[Recipe, Trained]:
-    def train(recipe: Recipe, training: Training, what: str, keep: Path | None) -> Trained:
-        distiller = Distiller(observed, recipe, training)
-        return distiller.run(keep, lambda done, note: say(what, done, training.steps, note))
+@dataclass(frozen=True)
+class _Lessons:
+    """All trainings of one fit."""
 
-    if options.psnr is not None:
-        return _for_psnr(options.psnr, _sensitivity(observed, say), training, checkpoint, train)
-    if options.bytes is not None:
-        recipe = _sensitivity(observed, say).plan(_CODED * 8 * options.bytes)
-    else:
-        held = Held(options.keep or 1.0, options.share)
-        large = {label: held for label, count in weights.items() if count >= SMALL}
-        recipe = Recipe(options.weight_bits or 8, large if held != Held() else {})
-    return recipe, train(recipe, training, "training", checkpoint)
+    observed: Observed
+    teacher: Graph | None
+    options: FitOptions
+    training: Training
+    checkpoint: Path | None
+    say: Progress
 
+    def trained(self) -> tuple[Recipe, Trained]:
+        """How weights are held in the end, and the network."""
+        options = self.options
+        if options.psnr is not None:
+            return self._for_psnr(options.psnr)
+        if options.bytes is not None:
+            recipe = self._sensitivity().plan(_CODED * 8 * options.bytes)
+        else:
+            held = Held(options.keep or 1.0, options.share)
+            layers = dict(Student(self.observed).holdings())
+            large = {label: held for label, x in layers.items() if x.present >= SMALL}
+            recipe = Recipe(options.weight_bits or 8, large if held != Held() else {})
+        return recipe, self._train(recipe, self.training, "training", self.checkpoint)
 
-def _sensitivity(observed: Observed, say: Progress) -> Sensitivity:
-    return sensitivity(observed, lambda done, of: say("trying layers", done, of, ""))
+    def _train(
+        self, recipe: Recipe, training: Training, what: str, checkpoint: Path | None
+    ) -> Trained:
+        distiller = Distiller(self.observed, recipe, training, self.teacher)
+        return distiller.run(
+            checkpoint, lambda done, note: self.say(what, done, training.steps, note)
+        )
 
+    def _sensitivity(self) -> Sensitivity:
+        return sensitivity(
+            self.observed, self.teacher, lambda done, of: self.say("trying layers", done, of, "")
+        )
 
-def _for_psnr(
-    goal: float,
-    found: Sensitivity,
-    training: Training,
-    checkpoint: Path | None,
-    train: Callable[[Recipe, Training, str, Path | None], Trained],
-) -> tuple[Recipe, Trained]:
-    """The smallest weights that keep ``goal`` dB: short trials first, then the whole training.
+    def _for_psnr(self, goal: float) -> tuple[Recipe, Trained]:
+        """The smallest weights that keep ``goal`` dB: short trials, then the whole training.
 
-    Trials go from large to small until one is too far off; a whole training that misses the goal
-    after all is followed by that of the next larger size.
-    """
-    count = sum(found.weights.values())
-    plain = Recipe()
-    recipes = [plain]
-    trial = replace(training, steps=max(training.steps // _TRIAL, 1))
-    for bits in _RUNGS:
-        if bits * count >= found.plain_bits:
-            continue
-        try:
-            recipe = found.plan(bits * count)
-        except InputError:
-            break
-        reached = train(recipe, trial, f"trying {bits:g} bits a weight", None)
-        if reached.psnr[-1][1] < goal - _GAIN:
-            break
-        recipes.append(recipe)
-    best: Trained | None = None
-    for number, recipe in enumerate(reversed(recipes)):
-        keep = checkpoint if number == 0 else None
-        best = train(recipe, training, "training", keep)
-        if max(psnr for _, psnr in best.psnr[-1:]) >= goal:
-            return recipe, best
-    assert best is not None
-    raise InputError(
-        f"{goal:g} dB cannot be kept: with plain 8-bit weights training reaches "
-        f"{best.psnr[-1][1]:.1f}; ask for less, train longer, or compile with --bits 16"
-    )
+        Trials go from large to small until one is too far off; a whole training that misses the
+        goal after all is followed by that of the next larger size.
+        """
+        found = self._sensitivity()
+        count = sum(found.weights.values())
+        recipes = [Recipe()]
+        trial = replace(self.training, steps=max(self.training.steps // _TRIAL, 1))
+        for bits in _RUNGS:
+            if bits * count >= found.plain_bits:
+                continue
+            try:
+                recipe = found.plan(bits * count)
+            except InputError:
+                break
+            reached = self._train(recipe, trial, f"trying {bits:g} bits a weight", None)
+            if reached.best < goal - _GAIN:
+                break
+            recipes.append(recipe)
+        best = 0.0
+        for number, recipe in enumerate(reversed(recipes)):
+            checkpoint = self.checkpoint if number == 0 else None
+            trained = self._train(recipe, self.training, "training", checkpoint)
+            if trained.best >= goal:
+                return recipe, trained
+            best = trained.best
+        raise InputError(
+            f"{goal:g} dB cannot be kept: with plain 8-bit weights training reaches {best:.1f}; "
+            "ask for less, train longer, or compile with --bits 16"
+        )

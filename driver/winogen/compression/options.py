@@ -24,6 +24,13 @@ class FitOptions(Options):
         parse=int,
         metavar="B",
     )
+    fps: float | None = option(
+        group="goal",
+        help="the least images a second, as predicted for the board with its processor; layers get "
+        "narrower until it is reached",
+        parse=float,
+        metavar="F",
+    )
     psnr: float | None = option(
         group="goal",
         help="the least dB to the float network that must remain; the weights get as small as that "
@@ -99,6 +106,7 @@ class FitOptions(Options):
             raise InputError("--weight-bits 4 has 15 values of its own: leave it or --share out")
         for name, least, most in (
             ("bytes", 1, 1 << 40),
+            ("fps", 1e-6, 1e9),
             ("psnr", 1, 120),
             ("share", 2, MAX_SHARED),
             ("steps", 1, MAX_STEPS),

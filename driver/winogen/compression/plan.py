@@ -19,6 +19,7 @@ from winogen.compression.limits import MAX_SHARED, SMALL
 from winogen.compression.recipe import LEVELS, Held, Recipe
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, worth_of
+from winogen.network.graph import Graph
 
 #: The ways that are tried.
 _KEPT = (1.0, 0.7, 0.55, 0.4, 0.3, 0.22, 0.15, 0.1, 0.06)
@@ -96,11 +97,16 @@ class Sensitivity:
 
 
 def sensitivity(
-    observed: Observed, progress: Callable[[int, int], None] | None = None
+    observed: Observed,
+    teacher: Graph | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Sensitivity:
-    """Try every way with every layer; ``progress`` is called with those done, and all."""
+    """Try every way with every layer; ``progress`` is called with those done, and all.
+
+    ``teacher`` is the network that errors are against, if not the observed one.
+    """
     student = Student(observed, LEVELS[8])
-    lesson = Lesson.draw(observed, _INPUTS, _PLAN_SEED)
+    lesson = Lesson.draw(teacher or observed.graph, _INPUTS, _PLAN_SEED)
     worth = worth_of(observed)
     ways = [Held(kept, shared) for shared in _SHARED for kept in _KEPT]
     layers = [(label, holding) for label, holding in student.holdings()]

@@ -11,18 +11,20 @@ from torch import Tensor, nn
 
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
+from winogen.network import reference
+from winogen.network.graph import Graph
 from winogen.program.formats import sample_inputs
 
 #: Inputs that pass through a network at once where nothing is learnt.
 AT_ONCE = 64
 
 
-def peak_of(observed: Observed) -> float:
-    """The range of black to white, or of the float values where the output is no image."""
-    if observed.graph.output_range is not None:
-        low, high = observed.graph.output_range
+def peak_of(graph: Graph) -> float:
+    """The range of black to white, or of some float values where the output is no image."""
+    if graph.output_range is not None:
+        low, high = graph.output_range
         return high - low
-    values = observed.values[observed.blocks[-1].name]
+    values = reference.run(graph, sample_inputs(graph.input, 8, 0))
     return float(values.max() - values.min()) or 1.0
 
 
@@ -45,13 +47,13 @@ class Lesson:
     peak: float
 
     @classmethod
-    def draw(cls, observed: Observed, count: int, seed: int) -> Lesson:
+    def draw(cls, graph: Graph, count: int, seed: int) -> Lesson:
         """Inputs that are drawn by ``seed``, and what the network makes of them in float."""
-        inputs = torch.from_numpy(sample_inputs(observed.graph.input, count, seed))
-        teacher = GraphModule(observed.graph)
+        inputs = torch.from_numpy(sample_inputs(graph.input, count, seed))
+        teacher = GraphModule(graph)
         with torch.no_grad():
             wanted = torch.cat([teacher(part) for part in inputs.split(AT_ONCE)])
-        return cls(inputs, wanted, peak_of(observed))
+        return cls(inputs, wanted, peak_of(graph))
 
     def error(self, student: nn.Module, device: torch.device | None = None) -> float:
         """Mean square of what the student makes otherwise, of the range."""

@@ -34,6 +34,8 @@ from winogen.program.formats import sample_inputs
 VALIDATED, VALIDATIONS, _LEAST_BETWEEN = 128, 40, 20
 #: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
 _PRUNED_BY, _SHARED_FROM = 0.35, 0.5
+#: Rates where weights are good from the start, and where they have to be found anew.
+_GENTLE, _FAST = 2e-3, 1e-2
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
 #: Seeds of what is drawn: each step has its own, far from those of calibration and judgement.
@@ -48,7 +50,8 @@ class Training:
     Attributes
     ----------
     steps : of the optimiser (Adam), each on ``batch`` new inputs
-    rate : what a step changes weights by at most, as a share of their own size
+    rate : what a step changes weights by at most, as a share of their own size; None: as the
+        recipe needs
     seed : of the inputs that are drawn, and of all else
     until : when it ends early, with the best so far (``time.monotonic``); None: never
     device : where torch computes
@@ -56,7 +59,7 @@ class Training:
 
     steps: int
     batch: int = 32
-    rate: float = 3e-3
+    rate: float | None = None
     seed: int = 0
     until: float | None = None
     device: str = "cpu"
@@ -70,34 +73,47 @@ class Trained:
     ----------
     graph : the network with its weights and scales in integers
     steps : that were taken
+    best : dB of the network
     psnr : dB to the teacher on inputs that were not trained on, by training's step
     """
 
     graph: Graph
     steps: int
+    best: float
     psnr: tuple[tuple[int, float], ...]
 
 
 class Distiller:
-    """One training run: of ``observed.graph``, the teacher, into a student held by a recipe."""
+    """One training run: what was observed becomes a student that is held by a recipe.
 
-    def __init__(self, observed: Observed, recipe: Recipe, training: Training):
+    It learns from ``teacher``, or from its own float network.
+    """
+
+    def __init__(
+        self,
+        observed: Observed,
+        recipe: Recipe,
+        training: Training,
+        teacher: Graph | None = None,
+    ):
         torch.manual_seed(training.seed)
         self._recipe = recipe
         self._training = training
         self._graph = observed.graph
         self._device = torch.device(training.device)
-        self._teacher = GraphModule(observed.graph).eval().to(self._device)
-        self._peak = peak_of(observed)
+        self._taught_by = teacher or observed.graph
+        self._teacher = GraphModule(self._taught_by).eval().to(self._device)
+        self._peak = peak_of(self._taught_by)
         self._student = Student(observed, LEVELS[recipe.bits])
         self._worth = worth_of(observed)
         self._student.to(self._device)
+        self._rate = training.rate or (_GENTLE if recipe.plain and teacher is None else _FAST)
         self._pruned = self._shared = False
         self._optimiser = self._new_optimiser()
         self._step = 0
         self._curve: list[tuple[int, float]] = []
         self._best: tuple[float, dict[str, Tensor]] | None = None
-        self._lesson = Lesson.draw(observed, VALIDATED, _VALIDATION_SEED)
+        self._lesson = Lesson.draw(self._taught_by, VALIDATED, _VALIDATION_SEED)
 
     def run(
         self,
@@ -128,8 +144,8 @@ class Distiller:
                 saved = now
             if training.until is not None and now > training.until:
                 break
-        self._finish()
-        return Trained(self._student.graph(), self._step, tuple(self._curve))
+        best = self._finish()
+        return Trained(self._student.graph(), self._step, best, tuple(self._curve))
 
     def step(self) -> None:
         """Take one step."""
@@ -139,7 +155,7 @@ class Distiller:
         part = self._part(share)
         falling = 0.02 + 0.98 * (1 + math.cos(math.pi * part)) / 2
         for group in self._optimiser.param_groups:
-            group["lr"] = group["size"] * training.rate * warm * falling
+            group["lr"] = group["size"] * self._rate * warm * falling
         drawn = sample_inputs(
             self._graph.input, training.batch, _STEP_SEED * (training.seed + 1) + self._step
         )
@@ -220,14 +236,16 @@ class Distiller:
             state = self._student.state_dict()
             self._best = psnr, {k: v.detach().cpu().clone() for k, v in state.items()}
 
-    def _finish(self) -> None:
-        """Hold the weights as they are to be, at the best that was seen."""
+    def _finish(self) -> float:
+        """Hold the weights as they are to be, at the best that was seen; gives its dB."""
         if not self._is_held():  # it was ended early
             self._prune(0)
             if self._recipe.shares and not self._shared:
                 self._share()
-        elif self._best is not None:
-            self._student.load_state_dict(self._best[1])
+            self._validate()
+        assert self._best is not None
+        self._student.load_state_dict(self._best[1])
+        return self._best[0]
 
     # Checkpoints
 
@@ -238,7 +256,7 @@ class Distiller:
             told.pop(name)
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(repr(self._recipe).encode())
-        for node in self._graph.nodes:
+        for node in (*self._graph.nodes, *self._taught_by.nodes):
             digest.update(repr((node.name, node.op, node.inputs)).encode())
             for name, value in sorted(node.params.items()):
                 digest.update(name.encode() + value.tobytes())

@@ -27,7 +27,7 @@ def fitting():
 def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path) -> None:
     out = tmp_path / "small.wg"
     text = run(capsys, "fit", "digits", "--keep", "0.4", "--share", "8", "-o", out, *SMALL)
-    assert "after 3 steps" in text and "bits of information each" in text
+    assert "after 3 steps" in text and "bytes of the program file" in text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.npz", "small.wg"]
     again = tmp_path / "again.wg"
     run(capsys, "compile", out.with_suffix(".npz"), "--batch", "2", "-o", again)

@@ -141,7 +141,7 @@ def test_the_time_ends_a_run(observed: Observed) -> None:
 def test_training_betters_what_pruning_spoils(observed: Observed) -> None:
     training = Training(steps=200, batch=16, rate=1e-2)
     trained = Distiller(observed, PRUNED, training).run()
-    judge = Lesson.draw(observed, 64, 123)
+    judge = Lesson.draw(observed.graph, 64, 123)
     student = Student(observed)
     spoilt = Distiller(observed, PRUNED, replace(training, steps=1)).run()
 
@@ -158,7 +158,7 @@ def test_plain_training_never_loses(observed: Observed) -> None:
     trained = Distiller(observed, Recipe(), wild).run()
     assert trained.psnr[-1][1] < trained.psnr[0][1] - 3
     before = Distiller(observed, Recipe(), replace(wild, steps=1, rate=1e-12)).run()
-    judge = Lesson.draw(observed, 64, 123)
+    judge = Lesson.draw(observed.graph, 64, 123)
     first, second = (judge.error(Student(observe(t.graph, samples=8))) for t in (before, trained))
     assert second == pytest.approx(first, rel=1e-3)
 
