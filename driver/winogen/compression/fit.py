@@ -115,13 +115,13 @@ def fit(
         raise InputError(f"network {job.graph.name} has no layer with weights to train")
     judge = Lesson.draw(job.graph, JUDGED, _JUDGE_SEED)
     before = decibels(judge.error(student))
-    teacher, width = None, 1.0
+    teacher, width = None, options.width or 1.0
     if options.fps is not None:
         width = fitting_width(job, options.fps, lambda note: say(note, 0, 0, ""))
-        if width < 1:
-            teacher = job.graph
-            job = replace(job, graph=at_width(job, width))
-            observed = job.observe()
+    if width < 1:
+        teacher = job.graph
+        job = replace(job, graph=at_width(job, width))
+        observed = job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
     training = _training(observed, options)
     lessons = _Lessons(observed, teacher, options, training, checkpoint, say)

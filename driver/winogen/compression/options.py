@@ -38,6 +38,13 @@ class FitOptions(Options):
         parse=float,
         metavar="P",
     )
+    width: float | None = option(
+        group="weights",
+        help="share of each layer's channels that stay, those that matter most",
+        default="1, or by --fps",
+        parse=float,
+        metavar="SHARE",
+    )
     keep: float | None = option(
         group="weights",
         help="share of each large layer's weights that is not pruned",
@@ -118,7 +125,11 @@ class FitOptions(Options):
                 raise InputError(
                     f"{self.described[name].flag} must be {least:,} to {most:,}, not {value}"
                 )
-        if self.keep is not None and not 0 < self.keep <= 1:
-            raise InputError(f"--keep must be above 0 and at most 1, not {self.keep}")
+        for name in ("keep", "width"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= 1:
+                raise InputError(f"--{name} must be above 0 and at most 1, not {value}")
+        if self.fps is not None and self.width is not None:
+            raise InputError("--fps finds out the width: leave one out")
         if self.minutes is not None and not 0 < self.minutes < 1e5:
             raise InputError(f"--minutes must be positive, not {self.minutes}")
