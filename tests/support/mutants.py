@@ -1188,6 +1188,11 @@ PYTHON = (
         (f"{HOST_OPS}::test_max_pool",),
     ),
     Mutant(
+        "host: averages count what is beyond the image", "network/sampling.py",
+        "(last - first + 1).reshape", "np.full_like(first, w).reshape",
+        (f"{HOST_OPS}::test_average_pool",),
+    ),
+    Mutant(
         "host: a fraction without a denominator is read", "program/host_file.py",
         "if below < 1:", "if False:", (f"{HOST_FILE}::test_what_is_said",),
     ),

@@ -58,6 +58,26 @@ def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray
     return x
 
 
+def pooled_sums(
+    x: NDArray[Any], window: Pair, stride: Pair, pad: Edges
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The sum of each window, and how many samples (rows, columns) it has of the image."""
+    sizes = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
+    counts = np.ones((1, 1), np.int64)
+    for axis, out, w, s, before in zip((2, 3), sizes, window, stride, pad[::2]):
+        n = x.shape[axis]
+        starts = np.arange(out, dtype=np.int64) * s - before
+        first, last = np.maximum(starts, 0), np.minimum(starts + w, n) - 1
+        column = (-1, 1) if axis == 2 else (-1,)
+        total = np.take(x, first, axis=axis)
+        for tap in range(1, min(w, n)):
+            within = (first + tap <= last).reshape(column)
+            total = total + np.take(x, np.minimum(first + tap, last), axis=axis) * within
+        x = total
+        counts = counts * (last - first + 1).reshape(column)
+    return x, counts
+
+
 #: How a position becomes the number of a sample, as ONNX names it.
 ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
     "floor": math.floor,

@@ -265,6 +265,8 @@ def test_pools(keys, kernel, stride, pad):
     largest = torch.windows(X, kernel, stride, pad, -np.inf, np.max)
     same(made({"op": "maxpool", **keys}), largest)
     same(made({"op": "avgpool", **keys}), torch.windows(X, kernel, stride, pad, 0, np.mean))
+    inside = torch.windows(X, kernel, stride, pad, np.nan, np.nanmean)
+    same(made({"op": "avgpool", "count_pad": False, **keys}), inside)
 
 
 def test_global_pools():

@@ -63,6 +63,14 @@ def test_maxima(pads):
     np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 0, 1, 2)])
+def test_averages(pads):
+    wanted = evaluated("AveragePool", X - 9, kernel_shape=[2, 3], strides=[2, 1],
+                       pads=[pads[0], pads[2], pads[1], pads[3]])  # fmt: skip
+    got = run("avgpool", X - 9, kernel=(2, 3), stride=(2, 1), pad=pads)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize("cubic", [None, Fraction(-3, 4), Fraction(-1, 2)])
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("sizes", [(10, 14), (3, 9), (5, 1), (8, 4)])
@@ -103,6 +111,7 @@ def test_weights_add_up_to_one():
         ("pad", {"mode": "edge", "edges": (1, -1, 1, 1)}, "cannot be negative"),
         ("pad", {"mode": "reflect", "edges": (5, 0, 0, 0)}, "cannot be mirrored"),
         ("maxpool", {"kernel": (6, 1), "stride": (1, 1), "pad": (0, 0, 0, 0)}, "would have size"),
+        ("avgpool", {"kernel": (2, 2), "stride": (1, 1), "pad": (0, 2, 0, 0)}, "not possible"),
         ("maxpool", {"kernel": (2, 2), "stride": (0, 1), "pad": (0, 0, 0, 0)}, "not possible"),
         ("maxpool", {"kernel": (2, 2), "stride": (1, 1), "pad": (0, 2, 0, 0)}, "not possible"),
         ("resample", {"axes": (Axis(4, 8, Fraction(0), Fraction(1, 2)),) * 2}, "another size"),

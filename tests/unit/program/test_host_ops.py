@@ -20,6 +20,7 @@ from winogen.program.host_ops import (
     NORMALISED_BITS,
     RESAMPLED_BITS,
     WEIGHT_BITS,
+    AveragePool,
     Extend,
     MaxPool,
     Multiply,
@@ -272,6 +273,38 @@ def test_max_pool(window, stride, pad):
     last = (got.shape[2] * stride[0] + window[0], got.shape[3] * stride[1] + window[1])
     assert last[0] > 6 + pad[0] + pad[1]  # one more window would not be within the padding
     assert last[1] > 7 + pad[2] + pad[3]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    ("window", "stride", "pad"),
+    [
+        ((2, 2), (2, 2), (0, 0, 0, 0)), ((3, 3), (1, 1), (1, 1, 1, 1)),
+        ((3, 2), (2, 1), (2, 0, 0, 1)), ((9, 11), (2, 1), (4, 4, 5, 5)),
+        ((1000, 2), (1000, 2), (999, 999, 1, 0)),
+    ],
+)  # fmt: skip
+def test_average_pool(window, stride, pad, bits):
+    x = values((2, 3, 6, 7), 1, bits)
+    op = AveragePool(window, stride, pad)
+    op.check()
+    got = op.run([x])
+    assert got.shape[1:] == op.output_shape([(3, 6, 7)])
+    for image, c, r, k in itertools.product(*map(range, got.shape)):
+        first, left = r * stride[0] - pad[0], k * stride[1] - pad[2]
+        rows = range(max(first, 0), min(first + window[0], 6))
+        columns = range(max(left, 0), min(left + window[1], 7))
+        inside = [int(x[image, c, a, b]) for a, b in itertools.product(rows, columns)]
+        mean = Fraction(sum(inside), len(inside))
+        assert got[image, c, r, k] == math.floor(mean * 2**14 + Fraction(1, 2))
+
+
+def test_the_mean_of_the_largest_image_fits_64_bits():
+    assert MAX_VALUES << 15 + 15 < 1 << 63
+    x = np.full((1, 1, 2, 3), -32768)
+    z = AveragePool((2, 3), (1, 1), (1, 1, 2, 2)).run([x])
+    assert (z == -32768 << 14).all()
+    assert abs(int(z.min())) << 15 < 1 << 47
 
 
 def test_all_of_the_image_is_lowest():

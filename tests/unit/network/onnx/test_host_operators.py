@@ -522,6 +522,37 @@ def test_max_pool(data):
     assert same(net, net.node("MaxPool", conv(net), **attrs), (4, 7, 6))[-1] == "maxpool"
 
 
+@examples(60)
+@given(st.data())
+def test_average_pool(data):
+    """What windows have of the image is averaged; with count_include_pad, zeros around it too."""
+    kernel = [data.draw(st.integers(1, 4)) for _ in "HW"]
+    strides = [data.draw(st.integers(1, min(k, 3))) for k in kernel]
+    attrs: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
+    mode = data.draw(st.sampled_from(("", "SAME_UPPER", "SAME_LOWER", "VALID")))
+    if mode:
+        attrs["auto_pad"] = mode
+    else:
+        attrs["pads"] = [data.draw(st.integers(0, k - 1)) for k in kernel * 2]
+        attrs["count_include_pad"] = data.draw(st.integers(0, 1))
+    net = Net(opset=data.draw(st.sampled_from((11, 12, 17, 22))))
+    made = same(net, net.node("AveragePool", conv(net), **attrs), (4, 7, 6))
+    assert made[-1] == "avgpool" or attrs.get("count_include_pad") or made[-1] == "conv"
+
+
+@pytest.mark.parametrize("kernel", [[2, 2], [3, 3]])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 0, 0]])
+def test_average_pool_of_windows_beyond_the_image(kernel, pads):
+    net = Net(opset=19)
+    x = net.node("AveragePool", conv(net), kernel_shape=kernel, strides=[2, 2], pads=pads,
+                 ceil_mode=1)  # fmt: skip
+    same(net, x, (4, 7, 6))
+    net = Net(opset=19)
+    x = net.node("AveragePool", conv(net), kernel_shape=[3, 3], strides=[2, 2],
+                 pads=[1, 1, 0, 0], ceil_mode=1, count_include_pad=1)  # fmt: skip
+    assert "counts padding, but not what ceil_mode adds" in refused(net, x)
+
+
 def test_the_largest_of_all():
     net = Net()
     same(net, net.node("GlobalMaxPool", conv(net)))
