@@ -72,6 +72,7 @@ STEPS: dict[str, Callable[[GraphBuilder], object]] = {
     "pixel": lambda b: normalise(b, 0, False),
     "reflect": pad,
     "edge": lambda b: pad(b, "edge"),
+    "wrap": lambda b: pad(b, "wrap"),
     "maxpool": maxpool,
     "avgpool": avgpool,
     "linear": resample,

@@ -88,7 +88,7 @@ class Node:
       channels: instance normalisation; 1: layer normalisation), or 0: over the channels of each
       pixel; centred (whether the mean is taken off), eps; gamma, beta (channels,)
     - ``multiply``: nothing; a size of 1 is repeated along its axis
-    - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``), edges
+    - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``; ``wrap``), edges
     - ``maxpool``, ``avgpool``: kernel, stride, pad (not negative; what lies there counts nothing)
     - ``rearrange``: factors (``winogen.network.sampling.Factors``)
     - ``resample``: axes, a ``winogen.network.sampling.Axis`` for rows and one for columns

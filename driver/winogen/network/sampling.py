@@ -22,11 +22,13 @@ Edges = tuple[int, int, int, int]
 Factors = tuple[tuple[tuple[int, int], ...], ...]
 
 #: How rows and columns beyond an image are made of it.
-PAD_MODES = ("reflect", "edge")
+PAD_MODES = ("reflect", "edge", "wrap")
 
 
 def extend(x: NDArray[Any], mode: str, edges: Edges) -> NDArray[Any]:
-    """``x`` with rows and columns around it: mirrored without the edge, or the edge again."""
+    """``x`` with rows and columns around it: mirrored without the edge, the edge
+    again, or the image again from its other side.
+    """
     return np.pad(x, ((0, 0), (0, 0), edges[:2], edges[2:]), mode=mode)  # type: ignore[call-overload]
 
 

@@ -175,7 +175,8 @@ class Multiply(HostOp):
 
 @dataclass(frozen=True)
 class Extend(HostOp):
-    """More rows and columns: mirrored without the edge (``reflect``), or the edge again (``edge``).
+    """More rows and columns: mirrored without the edge (``reflect``), the edge again (``edge``), or
+    those of the other side (``wrap``).
 
     ``edges`` are how many at the top, bottom, left and right.
     """
@@ -281,7 +282,7 @@ class Resample(HostOp):
                 raise ProgramError("a resampling is rounded in no known way")
             if min(axis.inputs, axis.outputs) < 1 or max(axis.inputs, axis.outputs) > MAX_SAMPLES:
                 raise ProgramError(f"{axis.inputs} samples cannot be resampled to {axis.outputs}")
-            if not 0 <= axis.step <= MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:
+            if abs(axis.step) > MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:
                 raise ProgramError(f"a resampling by {axis.step} is not possible")
             if axis.cubic is not None and not -1 <= axis.cubic <= 0:  # weights stay small
                 raise ProgramError("a cubic kernel is of a coefficient from -1 to 0")

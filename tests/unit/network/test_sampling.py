@@ -48,7 +48,7 @@ def evaluated(op: str, *inputs: Any, **attrs: Any) -> np.ndarray:
 X = np.random.default_rng(0).standard_normal((2, 3, 5, 7)).astype(np.float32)
 
 
-@pytest.mark.parametrize("mode", ["reflect", "edge"])
+@pytest.mark.parametrize("mode", ["reflect", "edge", "wrap"])
 def test_padding(mode):
     pads = np.array([0, 0, 1, 3, 0, 0, 4, 0])
     wanted = evaluated("Pad", X, pads, mode=mode)
@@ -107,7 +107,7 @@ def test_weights_add_up_to_one():
 @pytest.mark.parametrize(
     ("op", "attrs", "said"),
     [
-        ("pad", {"mode": "wrap", "edges": (1, 1, 1, 1)}, "unknown mode of padding"),
+        ("pad", {"mode": "other", "edges": (1, 1, 1, 1)}, "unknown mode of padding"),
         ("pad", {"mode": "edge", "edges": (1, -1, 1, 1)}, "cannot be negative"),
         ("pad", {"mode": "reflect", "edges": (5, 0, 0, 0)}, "cannot be mirrored"),
         ("maxpool", {"kernel": (6, 1), "stride": (1, 1), "pad": (0, 0, 0, 0)}, "would have size"),

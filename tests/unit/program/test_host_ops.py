@@ -178,7 +178,7 @@ def test_an_epsilon_of_any_size():
         (Normalise(1, True, 0, 28), (6, 2, 2)),  # 24 values leave 27
         (Normalise(0, True, 0, 29), (6, 2, 2)),  # 6 leave 28
         (Normalise(1, True, 0, -1), (6, 2, 2)),
-        (Extend("wrap", (1, 1, 1, 1)), (1, 4, 4)),
+        (Extend("other", (1, 1, 1, 1)), (1, 4, 4)),
         (Extend("edge", (1, 1, 1)), (1, 4, 4)),  # type: ignore[arg-type]
         (Extend("edge", (1, 1, 1, -1)), (1, 4, 4)),
         (Extend("reflect", (0, 4, 0, 0)), (1, 4, 9)),
@@ -232,10 +232,12 @@ def test_what_cannot_be_multiplied():
 def mirrored(i: int, n: int, mode: str) -> int:
     if mode == "edge":
         return min(max(i, 0), n - 1)
+    if mode == "wrap":
+        return i % n
     return -i if i < 0 else 2 * (n - 1) - i if i >= n else i
 
 
-@pytest.mark.parametrize("mode", ["reflect", "edge"])
+@pytest.mark.parametrize("mode", ["reflect", "edge", "wrap"])
 @pytest.mark.parametrize("edges", [(0, 0, 0, 0), (1, 2, 3, 0), (3, 3, 4, 4), (0, 0, 0, 1)])
 def test_extend(mode, edges):
     x = values((2, 3, 4, 5))
@@ -346,6 +348,7 @@ AXES = [
     Axis(5, 7, Fraction(-1, 7), Fraction(5, 7), Fraction(-1, 2), True),
     Axis(2, 11, Fraction(-9, 22), Fraction(2, 11), Fraction(-3, 4), True),
     Axis(9, 23, Fraction(-7, 23), Fraction(9, 23), Fraction(-3, 4)),  # its weights round unevenly
+    Axis(6, 6, Fraction(5), Fraction(-1)),  # backwards
 ]
 
 
@@ -401,8 +404,9 @@ def axis(**changes) -> Axis:
 @pytest.mark.parametrize(
     "bad",
     [
-        axis(inputs=0), axis(outputs=0), axis(outputs=(1 << 16) + 1), axis(step=Fraction(-1)),
-        axis(step=Fraction(1 << 17)), axis(start=Fraction(-(1 << 17))), axis(cubic=Fraction(1, 9)),
+        axis(inputs=0), axis(outputs=0), axis(outputs=(1 << 16) + 1),
+        axis(step=Fraction(-(1 << 17))), axis(step=Fraction(1 << 17)), axis(start=Fraction(-(1 << 17))),
+        axis(cubic=Fraction(1, 9)),
         axis(cubic=Fraction(10**400)), axis(cubic=Fraction(-9, 8)),
     ],
 )  # fmt: skip

@@ -177,9 +177,16 @@ def of_label(b: Builder, op: Op, inputs: Sequence[Any], folder: Folder) -> Any:
         shape = list(label.shape)
         shape.insert(axis, label.hot.size[0])
         return _shaped(op, hot, tuple(shape))
+    if op.type == "Equal" and any(isinstance(i, np.ndarray) for i in inputs):  # F.one_hot
+        numbers = next(np.asarray(i) for i in inputs if isinstance(i, np.ndarray))
+        if label.shape[-1:] == (1,) and numbers.size == numbers.shape[-1]:
+            hot = (numbers.reshape(-1, 1) == label.values).astype(np.float32)
+            made = linear(b, op, label.hot, hot)
+            b.whole.add(made.source)
+            return _shaped(op, made, (*label.shape[:-1], numbers.size))
     raise UnsupportedLayerError(
         f"{op.where} computes with a label; a label can be looked up (Gather from a constant, "
-        "OneHot) or cast to a float"
+        "OneHot, Equal to 0, 1, 2 and so on) or cast to a float"
     )
 
 
@@ -225,21 +232,29 @@ def _classes(model: Model, ops: Sequence[Op], info: Input) -> int:
     for op in ops:
         if op.type in (*PASSING, *ELEMENTWISE) and names.intersection(op.inputs):
             names.update(op.outputs)
+        if op.type == "Equal" and names.intersection(op.inputs):
+            (other,) = [i for i in op.inputs if i not in names] or [""]
+            numbers = constants.get(other, made.get(other))
+            if numbers is not None and np.array_equal(np.ravel(numbers), np.arange(numbers.size)):
+                return _few(op, numbers.size)
         table = 0 if op.type == "Gather" else 1
         if op.type in ("Gather", "OneHot") and op.inputs[1 - table] in names:
             array = constants.get(op.inputs[table], made.get(op.inputs[table]))
             if array is None:
                 break
-            count = len(array) if op.type == "Gather" else int(array.ravel()[0])
-            if not 0 < count <= MAX_CLASSES:
-                raise UnsupportedLayerError(
-                    f"{op.where} has {count:,} classes, the limit is {MAX_CLASSES:,}"
-                )
-            return count
+            return _few(op, len(array) if op.type == "Gather" else int(array.ravel()[0]))
     raise UnsupportedLayerError(
         f"the input '{shown(info.name)}' holds {info.type} values that are looked up in no "
         "constant table; export the model with a float input"
     )
+
+
+def _few(op: Op, count: int) -> int:
+    if not 0 < count <= MAX_CLASSES:
+        raise UnsupportedLayerError(
+            f"{op.where} has {count:,} classes, the limit is {MAX_CLASSES:,}"
+        )
+    return count
 
 
 def _fixed(info: Input, batch: int, image_size: Any) -> tuple[int, ...]:

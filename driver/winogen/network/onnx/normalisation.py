@@ -156,6 +156,8 @@ class Written:
     """A normalisation in several nodes: of the value ``entry``, over ``axes`` of it.
 
     ``total`` says that squares are added up instead of averaged; ``scale`` and ``shift`` follow.
+    ``factors`` are the values that the mean square is multiplied by (1) or divided by (-1): PyTorch
+    makes a variance of n - 1 degrees of freedom so.
     """
 
     entry: str
@@ -166,10 +168,21 @@ class Written:
     nodes: tuple[Op, ...]
     scale: NDArray[Any] | None = None
     shift: NDArray[Any] | None = None
+    factors: tuple[tuple[str, int], ...] = ()
+
+    def gain(self, values: Mapping[str, Any]) -> float | None:
+        """The factor of the mean square, given all that is computed; None if it is no number."""
+        product = 1.0
+        for name, power in self.factors:
+            value = values.get(name)
+            if not isinstance(value, np.ndarray) or value.size != 1 or not float(value) > 0:
+                return None
+            product *= float(value) ** power
+        return product
 
 
-def written_out(b: Builder, op: Op, found: Written, value: Any) -> View:
-    """The layer for a normalisation that is written out."""
+def written_out(b: Builder, op: Op, found: Written, value: Any, gain: float = 1.0) -> View:
+    """The layer for a normalisation that is written out; ``gain`` is that of its mean square."""
     if not isinstance(value, View):
         raise UnsupportedLayerError(f"{op.where} normalises a constant; simplify the model first")
     value = b.settled(op, value)
@@ -177,7 +190,10 @@ def written_out(b: Builder, op: Op, found: Written, value: Any) -> View:
     axes = {a % rank for a in found.axes} if found.axes else set(range(1, rank))
     count = math.prod(value.shape[a] for a in axes)
     epsilon = found.epsilon / count if found.total else found.epsilon
-    out = _over(b, op, value, axes, found.centred, epsilon)
+    out = _over(b, op, value, axes, found.centred, epsilon / gain)
+    if gain != 1:
+        ones = np.ones(out.size[0])
+        out = affine(b, op, out, ones / math.sqrt(gain), 0 * ones)
     if found.scale is not None and found.shift is not None:
         return _scaled(b, op, out, found.scale, found.shift)
     if not found.total:
@@ -335,13 +351,55 @@ class _Finder:
                 return None
             nodes.append(op)
             epsilon = next(n for n in numbers if n is not None)
-            op = self._made.get(op.inputs[0 if numbers[0] is None else 1])
+            variance = op.inputs[0 if numbers[0] is None else 1]
+        factors: list[tuple[str, int]] = []
+        op = self._unscaled(variance, factors, nodes)
         if op is None or op.type not in ("ReduceMean", "ReduceSum", "ReduceSumSquare"):
             return None
         axes = self._axes(op)
-        if axes is None or not op.attrs.get("keepdims", 1):
+        # Rows and columns that are dropped, and put back by a reshape to one pixel.
+        pixel = axes is not None and sorted(a % 4 for a in axes) == [2, 3]
+        put_back = pixel and any(n.type == "Reshape" for n in nodes)
+        if axes is None or not (op.attrs.get("keepdims", 1) or put_back):
             return None
         nodes.append(op)
+        found = self._of_square(top, op, axes, nodes, mean)
+        return found and replace(found, epsilon=epsilon, factors=tuple(factors))
+
+    def _unscaled(
+        self, name: str, factors: list[tuple[str, int]], nodes: list[Op], depth: int = 6
+    ) -> Op | None:
+        """The mean that a value is, but for what it is multiplied and divided by."""
+        op = self._made.get(name)
+        if op is None or not depth or op.type.startswith("Reduce"):
+            return op
+        ways: list[tuple[int, tuple[tuple[str, int], ...]]] = []
+        if op.type == "Identity" or (op.type == "Reshape" and self._is_pixel(op.inputs[1])):
+            ways = [(0, ())]
+        elif op.type == "Div":
+            ways = [(0, ((op.inputs[1], -1),))]
+        elif op.type == "Mul":
+            ways = [(i, ((op.inputs[1 - i], 1),)) for i in (0, 1)]
+        for index, more in ways:
+            inside: list[Op] = [op]
+            rest: list[tuple[str, int]] = list(more)
+            found = self._unscaled(op.inputs[index], rest, inside, depth - 1)
+            if found is not None and found.type in ("ReduceMean", "ReduceSum"):
+                factors += rest
+                nodes += inside
+                return found
+        return None
+
+    def _is_pixel(self, name: str) -> bool:
+        """Whether a shape is that of one pixel of an image."""
+        shape = self._constants.get(name)
+        return shape is not None and np.size(shape) == 4 and list(np.ravel(shape)[2:]) == [1, 1]
+
+    def _of_square(
+        self, top: str, op: Op, axes: tuple[int, ...], nodes: list[Op], mean: Op | None
+    ) -> Written | None:
+        """The normalisation of a value by the mean of squares that a node makes."""
+        epsilon = 0.0
         inner = op.inputs[0]
         if op.type != "ReduceSumSquare":
             square = self._made.get(inner)

@@ -66,6 +66,11 @@ def conditional(kind: int = INT64, shape: Any = ("n",), lookup: str = "Gather") 
     if lookup == "Gather":
         e = net.node("Gather", net.weight(CLASSES, 4), "label")
         width = 4
+    elif lookup == "Equal":  # F.one_hot by PyTorch's newer exporter
+        e = net.node("Unsqueeze", "label", net.const([-1], np.int64))
+        e = net.node("Equal", e, net.const(np.arange(CLASSES), np.int64))
+        e = net.node("Cast", net.node("Cast", e, to=TensorProto.INT64), to=TensorProto.FLOAT)
+        width = CLASSES
     else:
         e = net.node("OneHot", "label", net.const(CLASSES, np.int64), net.const([0, 1]))
         width = CLASSES
@@ -82,7 +87,12 @@ def conditional(kind: int = INT64, shape: Any = ("n",), lookup: str = "Gather") 
 @pytest.mark.parametrize("shape", [("n",), ("n", 1)])
 @pytest.mark.parametrize(
     ("kind", "lookup"),
-    [(INT64, "Gather"), (INT64, "OneHot"), (INT32, "Gather")],  # onnxruntime has no other OneHot
+    [
+        (INT64, "Gather"),
+        (INT64, "OneHot"),
+        (INT64, "Equal"),
+        (INT32, "Gather"),
+    ],  # onnxruntime has no other OneHot
 )
 def test_labels(kind, shape, lookup):
     dtype = np.int64 if kind == INT64 else np.int32
