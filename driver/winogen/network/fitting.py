@@ -7,26 +7,13 @@ another size is padded to the next that fits, and what is made of it is cropped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 
 from winogen.common.errors import ModelError
 from winogen.network.graph import Graph
+from winogen.network.locality import gain
 
 #: Multiples of which an image's rows and columns are tried to be.
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-#: Largest numerator and denominator of a factor between input and output that is no whole number.
-_PARTS = 4
-
-
-def gain(size: int, out: int) -> Fraction:
-    """By how much an output of ``out`` samples grows for one more of the input's ``size``.
-
-    It is their ratio where that is simple; else samples are lost at the edges, and it is 1.
-    """
-    ratio = Fraction(out, size)
-    whole = 1 in (ratio.numerator, ratio.denominator)
-    simple = whole or max(ratio.numerator, ratio.denominator) <= _PARTS
-    return ratio if simple else Fraction(1)
 
 
 def size_taken(read: Callable[[tuple[int, int]], Graph], size: tuple[int, int]) -> tuple[int, int]:

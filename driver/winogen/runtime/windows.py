@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from winogen.common.errors import InputError
-from winogen.network.fitting import gain
-from winogen.network.locality import AxisLocality
+from winogen.network.locality import AxisLocality, gain
 from winogen.program.file import Program
 
 

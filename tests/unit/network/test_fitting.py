@@ -8,8 +8,9 @@ import pytest
 
 from support.random_graphs import GraphBuilder
 from winogen.common.errors import ModelError
-from winogen.network.fitting import gain, size_taken
+from winogen.network.fitting import size_taken
 from winogen.network.graph import Graph
+from winogen.network.locality import gain
 
 
 def unet(depth: int) -> Graph:

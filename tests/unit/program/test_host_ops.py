@@ -405,8 +405,8 @@ def axis(**changes) -> Axis:
     "bad",
     [
         axis(inputs=0), axis(outputs=0), axis(outputs=(1 << 16) + 1),
-        axis(step=Fraction(-(1 << 17))), axis(step=Fraction(1 << 17)), axis(start=Fraction(-(1 << 17))),
-        axis(cubic=Fraction(1, 9)),
+        axis(step=Fraction(-(1 << 17))), axis(step=Fraction(1 << 17)),
+        axis(start=Fraction(-(1 << 17))), axis(cubic=Fraction(1, 9)),
         axis(cubic=Fraction(10**400)), axis(cubic=Fraction(-9, 8)),
     ],
 )  # fmt: skip
