@@ -183,7 +183,7 @@ class _Importer:
             first = View(plain.source, size, tuple(plain.dims[i] for i in order))
             self._values[model.inputs[0].name] = first
         else:
-            joined = join(model, self._ops, ANY_BATCH, image_size)
+            joined = join(model, self._ops, ANY_BATCH, image_size, self._channels_last)
             self._parts = joined.parts
             self._builder = Builder(name, joined.size, joined.batch, list(model.notes))
             self._values |= values(self._builder, model, joined)
@@ -484,7 +484,8 @@ class _Importer:
 
 
 #: Operators that may stand between a channels-last input and its Transpose.
-_KEEPING_LAYOUT = ("Identity", "Cast", "Mul", "Add", "Sub", "Div", "Pad", "Resize", "Compress")
+_KEEPING_LAYOUT = ("Identity", "Cast", "Mul", "Add", "Sub", "Div", "Pad", "Resize", "Compress",
+                   "Concat")  # fmt: skip
 
 
 def _needed(model: Model) -> list[Op]:

@@ -7,7 +7,7 @@ channels. Where an image is among them, vectors fill its rows and columns, and o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,21 +48,32 @@ class Label:
 
 @dataclass(frozen=True)
 class Joined:
-    """The inputs of a model as parts of one tensor of shape ``size``."""
+    """The inputs of a model as parts of one tensor of shape ``size``.
+
+    ``last`` are the names of images whose channels are their last dimension.
+    """
 
     batch: int
     size: Shape
     parts: tuple[InputPart, ...]
     shapes: tuple[tuple[int, ...], ...]
+    last: frozenset[str]
 
 
-def join(model: Model, ops: Sequence[Op], any_batch: int, image_size: Any) -> Joined:
+def join(
+    model: Model,
+    ops: Sequence[Op],
+    any_batch: int,
+    image_size: Any,
+    channels_last: Callable[[Input], bool],
+) -> Joined:
     """How the inputs of a model share a tensor; UnsupportedLayerError where they cannot.
 
     Parameters
     ----------
     any_batch : stands for a batch of any size
     image_size : rows and columns of images that may have any size, or None
+    channels_last : whether an input of four dimensions is (N, H, W, C)
     """
     batches = {i.shape[0] if i.shape else 1 for i in model.inputs}
     fixed = {n for n in batches if n is not None and n > 1}
@@ -74,7 +85,11 @@ def join(model: Model, ops: Sequence[Op], any_batch: int, image_size: Any) -> Jo
     parts: list[InputPart] = []
     shapes: list[tuple[int, ...]] = []
     sizes: set[tuple[int, int]] = set()
+    last: set[str] = set()
     for info in model.inputs:
+        if len(info.shape) == 4 and channels_last(info):
+            last.add(info.name)
+            info = replace(info, shape=tuple(info.shape[i] for i in (0, 3, 1, 2)))
         shape = _fixed(info, batch, image_size)
         shapes.append(shape)
         name = shown(info.name)
@@ -104,7 +119,7 @@ def join(model: Model, ops: Sequence[Op], any_batch: int, image_size: Any) -> Jo
         )
     rows, columns = sizes.pop() if sizes else (1, 1)
     size = (sum(p.channels for p in parts), rows, columns)
-    return Joined(batch, size, tuple(parts), tuple(shapes))
+    return Joined(batch, size, tuple(parts), tuple(shapes), frozenset(last))
 
 
 def values(b: Builder, model: Model, joined: Joined) -> dict[str, View | Label]:
@@ -117,7 +132,9 @@ def values(b: Builder, model: Model, joined: Joined) -> dict[str, View | Label]:
         first += part.channels
         source = b.picked(op, Graph.INPUT_NAME, channels)
         if part.kind == "image":
-            found[info.name] = b.image_view(source)
+            plain = b.image_view(source)
+            turned = info.name in joined.last
+            found[info.name] = plain.transpose((0, 2, 3, 1)) if turned else plain
             continue
         _, rows, columns = joined.size
         if (rows, columns) != (1, 1):

@@ -513,6 +513,11 @@ def _joined(b: Builder, op: Op, views: list[View], axis: int) -> View:
         for v in views
     )
     if not whole:
+        images = [v for v in views if not v.is_vector]
+        last = channels_first(images[0]) == (0, 3, 1, 2) if images else True
+        if rank == 4 and axis == 3 and last:
+            turned = _joined(b, op, [v.transpose((0, 3, 1, 2)) for v in views], 1)
+            return turned.transpose((0, 2, 3, 1))
         lines = _joined_lines(b, op, views, axis)
         if lines is not None:
             return lines
