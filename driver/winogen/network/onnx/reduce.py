@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from winogen.network.onnx.layout import axes_of
 from winogen.network.onnx.operators import Inputs, Operator, data
 from winogen.network.onnx.pointwise import affine, channels_first
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.view import BATCH, View
+from winogen.network.onnx.view import BATCH, Factor, View
 
 
 def _reduce(b: Builder, op: Op, inputs: Inputs) -> View:
@@ -29,6 +30,15 @@ def _reduce(b: Builder, op: Op, inputs: Inputs) -> View:
             f"{op.where} reduces over the images of the batch; give it the axes of rows, columns "
             "and channels only"
         )
+    apart = _pixels_apart(value, axes)
+    if apart is not None:
+        keep = bool(op.attrs.get("keepdims", 1))
+        wide, over = apart
+        inner = replace(op, attrs={**op.attrs, "axes": tuple(over), "keepdims": 1})
+        shape = [1 if i in axes else n for i, n in enumerate(value.shape) if keep or i not in axes]
+        made = _reduce(b, inner, [wide]).reshape(shape)
+        if made is not None:
+            return made
     total = op.type == "ReduceSum"
     weight = 1.0 if total else 1 / math.prod(value.shape[a] for a in axes)
     if value.axes() is None and rank == 4:
@@ -54,6 +64,23 @@ def _reduce(b: Builder, op: Op, inputs: Inputs) -> View:
         if keep or i not in axes
     )
     return View(source, b.size(source), dims)
+
+
+def _pixels_apart(value: View, axes: list[int]) -> tuple[View, list[int]] | None:
+    """A view with rows and columns apart where all pixels are one dimension, and the axes of it.
+
+    So style transfer takes the statistics of (N, C, H W). None for other views.
+    """
+    _, rows, columns = value.size
+    whole = (Factor(rows * columns, 1),)
+    if value.axes() is not None or min(rows, columns) < 2 or value.dims.count(whole) != 1:
+        return None
+    at = value.dims.index(whole)
+    wide = value.reshape((*value.shape[:at], rows, columns, *value.shape[at + 1 :]))
+    if wide is None or wide.axes() is None:
+        return None
+    over = [a + (a > at) for a in axes]
+    return wide, sorted([*over, at + 1] if at in axes else over)
 
 
 def _features(b: Builder, op: Op, value: View, axes: list[int], weight: float, keep: bool) -> View:

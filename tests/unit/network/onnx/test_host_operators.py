@@ -96,6 +96,49 @@ def test_a_variance_of_one_degree_less(how):
     assert same(net, x) == ["conv", "normalise", "batchnorm"]
 
 
+@pytest.mark.parametrize("expanded", [False, True])
+def test_statistics_of_all_pixels_in_one_dimension(expanded):
+    """AdaIN's ``calc_mean_std``: of (N, C, H W), reshaped to a pixel, and expanded."""
+    net = Net(opset=18)
+    x = conv(net)
+    flat = net.node("Reshape", x, ints(net, 0, 4, -1))
+    mean = net.node("ReduceMean", flat, ints(net, 2), keepdims=0)
+    centred = net.node("Sub", flat, net.node("ReduceMean", flat, ints(net, 2), keepdims=1))
+    variance = net.node("ReduceMean", net.node("Mul", centred, centred), ints(net, 2), keepdims=0)
+    variance = net.node("Div", net.node("Mul", variance, net.const(30.0)), net.const(29.0))
+    root = net.node("Sqrt", net.node("Add", variance, net.const(0.01)))
+    mean, root = (net.node("Reshape", v, ints(net, 0, 4, 1, 1)) for v in (mean, root))
+    if expanded:
+        shape = net.node("Shape", x)
+        mean, root = (net.node("Expand", v, shape) for v in (mean, root))
+    x = net.node("Div", net.node("Sub", x, mean), root)
+    assert same(net, x) == ["conv", "normalise", "batchnorm"]
+
+
+def test_statistics_that_are_put_elsewhere():
+    """Of the channels, put beside the columns: no normalisation, and the same values."""
+    net = Net(opset=18)
+    x = conv(net)
+    centred = net.node("Sub", x, net.node("ReduceMean", x, ints(net, 2, 3), keepdims=1))
+    variance = net.node("ReduceMean", net.node("Mul", centred, centred), ints(net, 2, 3),
+                        keepdims=0)  # fmt: skip
+    root = net.node("Sqrt", net.node("Add", variance, net.const(0.1)))
+    root = net.node("Reshape", root, ints(net, 0, 1, 1, 4))
+    x = net.node("Div", centred, root)
+    assert "normalise" not in same(net, x, (4, 6, 4))
+
+
+@pytest.mark.parametrize("axes", [[2], [1], [-1]])
+@pytest.mark.parametrize("keep", [0, 1])
+def test_averages_where_all_pixels_are_one_dimension(axes, keep):
+    net = Net(opset=18)
+    flat = net.node("Reshape", conv(net), ints(net, 0, 4, -1))
+    x = net.node("ReduceMean", flat, ints(net, *axes), keepdims=keep)
+    size = (0, 4, 1, 1) if axes != [1] else (0, 1, 6, 5)
+    x = net.node("Reshape", x, ints(net, *size))
+    same(net, conv(net, x, size[1]))
+
+
 def test_instance_norm_of_the_input():
     net = Net()
     x = net.node("InstanceNormalization", "z", net.weight(4), net.weight(4))
