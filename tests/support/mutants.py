@@ -1184,7 +1184,7 @@ PYTHON = (
     ),
     Mutant(
         "host: a window takes one sample too many", "network/sampling.py",
-        "np.minimum(starts + w, n) - 1", "np.minimum(starts + w, n - 1)",
+        "np.minimum(starts + window, n) - 1", "np.minimum(starts + window, n - 1)",
         (f"{HOST_OPS}::test_max_pool",),
     ),
     Mutant(

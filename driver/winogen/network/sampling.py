@@ -41,6 +41,14 @@ def pooled_size(size: Pair, window: Pair, stride: Pair, pad: Edges) -> Pair:
     return rows, columns
 
 
+def _windows(
+    n: int, out: int, window: int, stride: int, before: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last sample of the image, of n, that each window has along an axis."""
+    starts = np.arange(out, dtype=np.int64) * stride - before
+    return np.maximum(starts, 0), np.minimum(starts + window, n) - 1
+
+
 def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray[Any]:
     """The largest value of each window; what lies beyond the image counts nothing.
 
@@ -50,8 +58,7 @@ def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray
     sizes = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
     for axis, out, w, s, before in zip((2, 3), sizes, window, stride, pad[::2]):
         n = x.shape[axis]
-        starts = np.arange(out, dtype=np.int64) * s - before
-        first, last = np.maximum(starts, 0), np.minimum(starts + w, n) - 1
+        first, last = _windows(n, out, w, s, before)
         largest = np.take(x, first, axis=axis)
         for tap in range(1, min(w, n)):
             within = np.minimum(first + tap, last)
@@ -68,8 +75,7 @@ def pooled_sums(
     counts = np.ones((1, 1), np.int64)
     for axis, out, w, s, before in zip((2, 3), sizes, window, stride, pad[::2]):
         n = x.shape[axis]
-        starts = np.arange(out, dtype=np.int64) * s - before
-        first, last = np.maximum(starts, 0), np.minimum(starts + w, n) - 1
+        first, last = _windows(n, out, w, s, before)
         column = (-1, 1) if axis == 2 else (-1,)
         total = np.take(x, first, axis=axis)
         for tap in range(1, min(w, n)):

@@ -270,7 +270,7 @@ def transform(
     windows done, and of how many. With ``resize`` the picture is resized to the size that the
     network takes; else the network runs on the picture as it is, in windows where it can. What the
     picture lacks to a size that the network takes is mirrored then at its right and bottom, and
-    cropped off the result: :func:`winogen.runtime.windows.padded_size`.
+    cropped off the result (``winogen.runtime.windows.padded_size``).
     """
     program = generator.program
     if resize:
