@@ -22,6 +22,7 @@ from winogen.program.host_layers import HostLayer, HostStep, Operands, Place
 from winogen.program.host_memory import compute
 from winogen.program.host_ops import (
     WEIGHT_BITS,
+    AveragePool,
     Extend,
     HostOp,
     MaxPool,
@@ -46,6 +47,7 @@ def operations(width: int) -> dict[str, HostOp]:
         "multiply": Multiply(),
         "pad": Extend("reflect", (1, 1, 1, 1)),
         "maxpool": MaxPool((2, 2), (2, 2), (0, 0, 0, 0)),
+        "avgpool": AveragePool((3, 3), (1, 1), (1, 1, 1, 1)),
         "rearrange": Rearrange((((SIDE, 1),), ((SIDE, SIDE),), ((CHANNELS, SIDE * SIDE),))),
         "resample": Resample(up, up, WEIGHT_BITS[width]),
     }

@@ -35,6 +35,10 @@ def maxpool(b: GraphBuilder, kernel: Any = (2, 2), stride: Any = (1, 2), edges: 
     return b.add("maxpool", kernel=kernel, stride=stride, pad=edges)
 
 
+def avgpool(b: GraphBuilder, kernel: Any = (3, 2), stride: Any = (1, 2), edges: Any = (1, 1, 0, 1)):
+    return b.add("avgpool", kernel=kernel, stride=stride, pad=edges)
+
+
 def half_pixel(n: int, out: int, cubic: Fraction | None = None, inside: bool = False) -> Axis:
     scale = Fraction(out, n)
     return Axis(n, out, 1 / (2 * scale) - Fraction(1, 2), 1 / scale, cubic, inside)
@@ -68,7 +72,9 @@ STEPS: dict[str, Callable[[GraphBuilder], object]] = {
     "pixel": lambda b: normalise(b, 0, False),
     "reflect": pad,
     "edge": lambda b: pad(b, "edge"),
+    "wrap": lambda b: pad(b, "wrap"),
     "maxpool": maxpool,
+    "avgpool": avgpool,
     "linear": resample,
     "cubic": lambda b: resample(b, Fraction(3, 2), Fraction(-3, 4)),
     "square": lambda b: b.add("multiply", b.last, b.last),
@@ -178,16 +184,19 @@ def random_host_graph(seed: int, rng: Any) -> Graph:
 
 def _random_step(b: GraphBuilder, rng: Any) -> None:
     c, rows, columns = b.shapes[b.last]
-    kind = str(rng.choice(("normalise", "pad", "maxpool", "resample", "multiply", "gate")))
+    kind = str(
+        rng.choice(("normalise", "pad", "maxpool", "avgpool", "resample", "multiply", "gate"))
+    )
     if kind == "normalise":
         divisors = [n for n in range(c + 1) if n == 0 or c % n == 0]
         normalise(b, int(rng.choice(divisors)), bool(rng.integers(2)), float(rng.choice((1e-5, 1))))
     elif kind == "pad" and max(rows, columns) < 12:
         pad(b, "reflect" if min(rows, columns) > 2 else "edge", tuple(rng.integers(0, 3, 4)))
-    elif kind == "maxpool" and min(rows, columns) > 2:
+    elif kind in ("maxpool", "avgpool") and min(rows, columns) > 2:
         kernel = tuple(int(n) for n in rng.integers(1, 4, 2))
         edges = tuple(int(rng.integers(0, k)) for k in kernel for _ in "ab")
-        maxpool(b, kernel, tuple(int(n) for n in rng.integers(1, 3, 2)), edges)
+        pool = {"maxpool": maxpool, "avgpool": avgpool}[kind]
+        pool(b, kernel, tuple(int(n) for n in rng.integers(1, 3, 2)), edges)
     elif kind == "resample" and max(rows, columns) < 9:
         cubic = Fraction(-1, 2) if rng.integers(2) else None
         axes = tuple(

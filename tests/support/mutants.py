@@ -1216,8 +1216,13 @@ PYTHON = (
     ),
     Mutant(
         "host: a window takes one sample too many", "network/sampling.py",
-        "np.minimum(starts + w, n) - 1", "np.minimum(starts + w, n - 1)",
+        "np.minimum(starts + window, n) - 1", "np.minimum(starts + window, n - 1)",
         (f"{HOST_OPS}::test_max_pool",),
+    ),
+    Mutant(
+        "host: averages count what is beyond the image", "network/sampling.py",
+        "(last - first + 1).reshape", "np.full_like(first, w).reshape",
+        (f"{HOST_OPS}::test_average_pool",),
     ),
     Mutant(
         "host: a fraction without a denominator is read", "program/host_file.py",

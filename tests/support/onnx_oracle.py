@@ -104,6 +104,8 @@ def _node(b: _Builder, node: Node, inputs: list[str]) -> str:
         return b.add("BatchNormalization", x, *(params[k] for k in keys), epsilon=attrs["eps"])
     if op == "prelu":
         return b.add("PRelu", x, b.constant(node.params["alpha"].reshape(-1, 1, 1)))
+    if op == "multiply":
+        return b.add("Mul", *inputs)
     if op == "leaky_relu":
         return b.add("LeakyRelu", x, alpha=attrs["slope"])
     if op == "clamp":

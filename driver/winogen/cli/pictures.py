@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import partial
 from pathlib import Path
 
 from winogen.cli.checks import check_options
 from winogen.cli.objects import predicted
+from winogen.cli.options import compile_options
 from winogen.cli.outputs import check_own, default_output, name_of
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import wait_options
-from winogen.common.errors import InputError, ModelError
+from winogen.common.errors import InputError, ModelError, NetworkNote
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import encode_png
 from winogen.common.progress import Progress
 from winogen.compiler.window import choose_window
+from winogen.network.fitting import size_taken
 from winogen.network.graph import Graph
+from winogen.network.identify import identify
+from winogen.network.load import is_onnx, read_network
+from winogen.network.locality import locality
 from winogen.program.file import Program
 from winogen.program.inputs import beside_picture, picture_channels
 from winogen.program.speed import speed
@@ -35,15 +42,28 @@ from winogen.runtime.pictures import (
     read_size,
     transform,
 )
-from winogen.runtime.windows import image_spans
+from winogen.runtime.windows import image_spans, padded_size, takes_windows
 from winogen.target.board import Board
+
+#: Rows and columns, at most, for which a network of any size is read to see whether it has windows.
+_TRIED = 256
 
 
 @dataclass(frozen=True)
 class _Job:
+    """A picture; ``size`` are its rows and columns."""
+
     source: Path
     target: Path
     size: tuple[int, int]
+
+
+class Fit(Enum):
+    """What is done with a picture whose size is not the network's."""
+
+    WINDOWS = "windows"
+    PAD = "pad"
+    RESIZE = "resize"
 
 
 @dataclass
@@ -114,22 +134,22 @@ def run_pictures(options: argparse.Namespace) -> int:
         return chosen[0]
 
     chosen: list[tuple[int, int] | None] = []
+    _choose_size(options, jobs)
     program = load_or_compile(options, window)
     check_takes_pictures(program.name, program.input, program.output_shape[0], program.output_range)
     space = colours_of(program, options.colour)
-    resize = chosen[0] is None if chosen else program.locality is None
     beside = beside_picture(program.input, options.label, seed=0)
     drawn = [p.name for p in program.input.parts if p.kind == "latent" or (
         p.kind == "label" and not options.label)]  # fmt: skip
     if drawn:
         print(f"drawn, as there is nothing else to take: {', '.join(drawn)}")
     if folder:
-        if not resize:
-            jobs = folder.keep(jobs, lambda job: _windows(job, program))
+        jobs = folder.keep(jobs, lambda job: _fit(job, program, options.fit))
         options.output.mkdir(exist_ok=True)
+    fits = [_fit(job, program, options.fit) for job in jobs]
     channels = picture_channels(program.input)
     apart = 3 if (space, channels) == ("rgb", 1) else 1  # colours, of pictures that have them
-    windows = [apart * (1 if resize else _windows(job, program)) for job in jobs]
+    windows = [apart * _windows(job, program, fit) for job, fit in zip(jobs, fits)]
     with (
         Generator(
             program,
@@ -143,13 +163,18 @@ def run_pictures(options: argparse.Namespace) -> int:
     ):
         program = generator.program  # with the clock of the overlay
         done, written = 0, []
-        for job, count in zip(jobs, windows):
+        for job, count, fit in zip(jobs, windows, fits):
             show = partial(_show, progress, done)
             done += count
             try:
                 picture = read_picture(job.source)
                 made = transform(
-                    generator, picture, resize=resize, colour=space, beside=beside, progress=show
+                    generator,
+                    picture,
+                    resize=fit is Fit.RESIZE,
+                    colour=space,
+                    beside=beside,
+                    progress=show,
                 )
                 if generator.unchecked:
                     generator.check()
@@ -164,18 +189,16 @@ def run_pictures(options: argparse.Namespace) -> int:
                 count //= apart
             write_atomically(job.target, encode_png(made, options.scale))
             size = (options.scale * made.width, options.scale * made.height)
-            written.append((job, count, size))
+            written.append((job, count, size, fit))
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
-    how = "resized to" if resize else "in windows of"
-    rows, columns = program.input_shape[1:]
     print(f"colours: {colour.told(space, channels)}")
-    for job, count, (width, height) in written:
+    for job, count, (width, height), fit in written:
         seconds = _seconds(program, count)
         print(
-            f"wrote {job.target}: {width} x {height} pixels of {job.size[1]} x {job.size[0]} {how} "
-            f"{columns} x {rows} ({count}), from the {options.device}; predicted on "
+            f"wrote {job.target}: {width} x {height} pixels of {job.size[1]} x {job.size[0]}"
+            f"{_told(job, program, fit)} ({count}), from the {options.device}; predicted on "
             f"{program.board.name}: {seconds:.3g} s"
         )
     options.result = {
@@ -189,10 +212,11 @@ def run_pictures(options: argparse.Namespace) -> int:
                 "output": str(job.target),
                 "width": size[0],
                 "height": size[1],
-                "windows": None if resize else count,
+                "padded": None if fit is Fit.RESIZE else _padded(job, program),
+                "windows": None if fit is Fit.RESIZE else count,
                 "predicted_seconds": _seconds(program, count),
             }
-            for job, count, size in written
+            for job, count, size, fit in written
         ],
         "left_out": folder.left_out() if folder else [],
         "predicted": predicted(program, stream),
@@ -208,23 +232,92 @@ def _window(
     Of a folder, those are taken out of ``jobs``.
     """
 
-    def check(job: _Job) -> None:
+    if locality(graph) is None:
+        return None
+
+    def taken(job: _Job) -> tuple[int, int]:
         try:
-            graph.resized(job.size)
+            return size_taken(graph.resized, job.size)
         except ModelError as own:
             raise InputError(f"{job.source}: {own}") from None
 
-    try:
-        return choose_window(graph, board, [job.size for job in jobs])
-    except ModelError:
-        if not folder:
-            check(jobs[0])
-            raise
-        before = len(jobs)
-        jobs[:] = folder.keep(jobs, check)
-        if len(jobs) == before:
-            raise
-        return choose_window(graph, board, [job.size for job in jobs])
+    if folder:
+        jobs[:] = folder.keep(jobs, taken)
+    return choose_window(graph, board, [taken(job) for job in jobs])
+
+
+def _choose_size(options: argparse.Namespace, jobs: list[_Job]) -> None:
+    """Have the network read for images of a size, where its file leaves that open.
+
+    With ``--fit pad`` likewise where it does not. A network that runs in windows needs no size as
+    large as the pictures', on which it would be calibrated.
+    """
+    model = options.model
+    if options.image_size or options.window or model.endswith(".wg"):
+        return
+    is_open = is_onnx(model) and Path(model).is_file() and identify(model).open_size
+    if options.fit == Fit.RESIZE.value or not (is_open or options.fit == Fit.PAD.value):
+        return
+    asked = compile_options(options)
+
+    def read(size: tuple[int, int]) -> Graph:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NetworkNote)  # they are told when it is read to be run
+            return read_network(model, replace(asked, image_size=size))
+
+    rows, columns = (max(job.size[axis] for job in jobs) for axis in (0, 1))
+    small = min(rows, _TRIED), min(columns, _TRIED)
+    if is_open:
+        taken = size_taken(read, small)
+        if locality(read(taken)) is not None:
+            options.image_size = taken
+            return
+    elif locality(read_network(model, asked)) is not None:
+        return
+    options.image_size = size_taken(read, (rows, columns))
+
+
+def _fit(job: _Job, program: Program, wanted: str | None) -> Fit:
+    """What is done with a picture; InputError, naming it, where that is not possible.
+
+    By itself: windows where the network runs in them; of other networks, what is smaller than the
+    network's image and at least half of it is padded, and the rest resized.
+    """
+    if wanted == Fit.RESIZE.value:
+        return Fit.RESIZE
+    size = program.input_shape[1:]
+    if job.size == size or takes_windows(program):
+        return Fit.WINDOWS
+    if wanted == Fit.PAD.value or all(n <= own <= 2 * n for n, own in zip(job.size, size)):
+        try:
+            padded_size(job.size, program)
+        except InputError as error:
+            raise InputError(f"{job.source}: {error}") from None
+        return Fit.PAD
+    return Fit.RESIZE
+
+
+def _padded(job: _Job, program: Program) -> list[int] | None:
+    """Width and height that a picture is padded to; None if it is not."""
+    rows, columns = padded_size(job.size, program)
+    return None if (rows, columns) == job.size else [columns, rows]
+
+
+def _told(job: _Job, program: Program, fit: Fit) -> str:
+    """What is done with a picture, in words that follow its size."""
+    rows, columns = program.input_shape[1:]
+    if fit is Fit.RESIZE:
+        return f" resized to {columns} x {rows}"
+    padded = _padded(job, program)
+    text = ""
+    if padded:
+        text = (
+            f", mirrored at the right and bottom to {padded[0]} x {padded[1]} and the result "
+            "cropped"
+        )
+    if fit is Fit.PAD:
+        return text
+    return f"{text}{',' if padded else ''} in windows of {columns} x {rows}"
 
 
 def _show(progress: Progress, before: int, done: int, _: int) -> None:
@@ -274,10 +367,9 @@ def _jobs(source: Path, target: Path, folder: _Folder | None) -> list[_Job]:
     return jobs
 
 
-def _windows(job: _Job, program: Program) -> int:
-    """How many windows cover a picture; InputError, naming it, if none do."""
-    try:
-        rows, columns = image_spans(job.size, program)
-    except InputError as error:
-        raise InputError(f"{job.source}: {error}") from None
+def _windows(job: _Job, program: Program, fit: Fit) -> int:
+    """How many windows cover a picture."""
+    if fit is not Fit.WINDOWS:
+        return 1
+    rows, columns = image_spans(padded_size(job.size, program), program)
     return len(rows) * len(columns)

@@ -87,6 +87,14 @@ def add(commands: Any) -> None:
         "resized beside it), grey (luma alone) or rgb (each colour by itself); three: rgb, bgr or "
         "ycbcr (default: the model's, or the first of these)",
     )
+    run.add_argument(
+        "--fit",
+        choices=("pad", "resize"),
+        help="a picture of another size than the network's: pad it (mirrored at the right and "
+        "bottom, the result cropped; the network is compiled for that size if it can be) or resize "
+        "it (default: windows where the network runs in them; else what is smaller, but by less "
+        "than half, is padded, and what is left resized)",
+    )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
     add_device(run)
     add_waits(run)
@@ -122,6 +130,8 @@ def _run(options: argparse.Namespace) -> int:
         return run_pictures(options)
     if options.colour:
         raise InputError("--colour is for pictures: give one, or a folder of them, with --input")
+    if options.fit:
+        raise InputError("--fit is for pictures: give one, or a folder of them, with --input")
     if options.output and options.output.suffix.lower() not in (".png", ".npy"):
         raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
     check_no_latents(options)

@@ -9,10 +9,12 @@ from winogen.network.graph import Graph, Node, Shape
 from winogen.program.formats import TensorFormat
 from winogen.program.host_layers import Operands
 from winogen.program.host_ops import (
+    AVERAGED_BITS,
     EPSILON_BITS,
     MAX_EPSILON,
     RESAMPLED_BITS,
     WEIGHT_BITS,
+    AveragePool,
     Extend,
     HostOp,
     MaxPool,
@@ -65,6 +67,11 @@ def _max_pool(node: Node, shape: Shape, scales: list[float], data_width: int) ->
     return op, scales[0]
 
 
+def _average_pool(node: Node, shape: Shape, scales: list[float], data_width: int) -> _Made:
+    op = AveragePool(node.attrs["kernel"], node.attrs["stride"], node.attrs["pad"])
+    return op, scales[0] * 2.0**-AVERAGED_BITS
+
+
 def _resample(node: Node, shape: Shape, scales: list[float], data_width: int) -> _Made:
     vertical, horizontal = node.attrs["axes"]
     op = Resample(vertical, horizontal, WEIGHT_BITS[data_width])
@@ -80,6 +87,7 @@ _MAKERS: dict[str, Callable[[Node, Shape, list[float], int], _Made]] = {
     "multiply": _multiply,
     "pad": _pad,
     "maxpool": _max_pool,
+    "avgpool": _average_pool,
     "resample": _resample,
     "rearrange": _rearrange,
 }

@@ -28,7 +28,7 @@ class HostNode:
     @property
     def keeps_scale(self) -> bool:
         """Whether its values are among those that it reads, or between them."""
-        return self.node.op in ("pad", "maxpool", "resample", "rearrange")
+        return self.node.op in ("pad", "maxpool", "avgpool", "resample", "rearrange")
 
     def operands(self, sources: Sequence[str]) -> list[tuple[str, ...]]:
         """The sources of each operand."""

@@ -3,7 +3,7 @@
 A definition looks like::
 
     name: example
-    input: {latent: 100, dist: normal}        # or {image: [3, 64, 64]}
+    input: {latent: 100, dist: normal}        # or {image: [3, 64, 64]}; several: definition_inputs
     output: {range: [-1, 1]}                  # omit for outputs that are no image
     layers:
       - {name: fc, op: linear, shape: [512, 4, 4], norm: batch, act: relu}
@@ -31,6 +31,7 @@ from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
 from winogen.common.problems import Problems
 from winogen.common.text import did_you_mean, printable
 from winogen.network import definition_activations as activations
+from winogen.network import definition_inputs as inputs
 from winogen.network import definition_norms as norms
 from winogen.network.colour import named, suiting
 from winogen.network.definition_layer import COMMON_KEYS, Layer, check_keys
@@ -71,8 +72,8 @@ _LAYER_KEYS = frozenset(
 _INPUT_KEYS = ("latent", "image", "kind", "channels", "dist", "scale", "range", "colour")
 #: ``source`` to ``macs`` say where a model is from and how large it is; they are not used.
 _MODEL_KEYS = {
-    "name", "description", "input", "input_quant", "output", "layers", "source", "licence",
-    "license", "note", "params", "macs",
+    "name", "description", "input", "inputs", "input_quant", "output", "layers", "source",
+    "licence", "license", "note", "params", "macs",
 }  # fmt: skip
 
 
@@ -117,6 +118,14 @@ def _range(value: Any, where: str) -> tuple[float, float]:
     return low, high
 
 
+def _colour(value: Any, where: str) -> str:
+    """The colour space of a word."""
+    try:
+        return named(value)
+    except ValueError as error:
+        raise ModelError(f"{where}: colour: {error}") from None
+
+
 def _made_up(layer: Mapping[str, Any]) -> Shape:
     """A shape in the place of one that is not known, with the channels that the layer expects."""
     channels = layer.get("cin", 1)
@@ -150,6 +159,11 @@ class _Builder:
         with self._problems.gathered():
             spec = self._input()
             self._shapes[Graph.INPUT_NAME] = spec.shape
+        if spec is not None:
+            with self._problems.gathered():
+                for node in inputs.pieces(spec, f"model {self._name}: inputs"):
+                    self.append(node)
+                    self._ends[node.name] = node.name
         self._ends[Graph.INPUT_NAME] = Graph.INPUT_NAME if spec else None
         for index, layer in enumerate(self._data["layers"]):
             self._add_layer(index, layer)
@@ -162,7 +176,7 @@ class _Builder:
             description = text(self._data.get("description", ""), where)
         self._problems.tell()
         assert spec is not None
-        nodes = list(self._nodes.values())
+        nodes = self._read_nodes(spec)
         graph = Graph(self._name, spec, nodes, image_range, description)
         fewer = joined(nodes)
         if len(fewer) < len(nodes):
@@ -170,12 +184,28 @@ class _Builder:
         self._check_colour(graph)
         return graph
 
+    def _read_nodes(self, spec: InputSpec) -> list[Node]:
+        """The nodes, without what takes out inputs that layers read with all others, or not."""
+        nodes = list(self._nodes.values())
+        used = {name for node in nodes for name in node.inputs}
+        taken = {part.name for part in spec.parts}
+        nodes = [node for node in nodes if node.name in used or node.name not in taken]
+        if not nodes:
+            raise ModelError(f"model {self._name} has no layers")
+        whole = any(Graph.INPUT_NAME in node.inputs and node.name not in taken for node in nodes)
+        for name in sorted(taken - used):
+            if not whole:
+                raise ModelError(f"model {self._name}: inputs: '{name}' is read by no layer")
+        return nodes
+
     def _output_range(self) -> tuple[float, float] | None:
         output = self._data.get("output") or {}
         where = f"model {self._name}: output"
         return _range(require(output, "range", where), where) if output else None
 
     def _input(self) -> InputSpec:
+        if "inputs" in self._data:
+            return self._several_inputs()
         data = self._data.get("input")
         where = f"model {self._name}: input"
         if not isinstance(data, dict):
@@ -208,24 +238,38 @@ class _Builder:
         black_white = _range(data["range"], where) if "range" in data else None
         colour = data.get("colour")
         if colour is not None:
-            try:
-                colour = named(colour)
-            except ValueError as error:
-                raise ModelError(f"{where}: colour: {error}") from None
+            colour = _colour(colour, where)
             if kind == "latent":
                 raise ModelError(f"{where}: latents have no colour; leave it out")
         return InputSpec(
             (shape[0], shape[1], shape[2]), kind, distribution, scale, black_white, colour=colour
         )
 
+    def _several_inputs(self) -> InputSpec:
+        where = f"model {self._name}: inputs"
+        for key in ("input", "input_quant"):
+            if key in self._data:
+                raise ModelError(f"{where}: '{key}' is for a single input; leave one of them out")
+        spec = inputs.several(self._data["inputs"], where, self._image_size)
+        for entry in self._data["inputs"]:
+            own = f"{where}: '{text(entry['name'], where)}'"
+            if "range" in entry:
+                spec = replace(spec, range=_range(entry["range"], own))
+            if "colour" in entry:
+                spec = replace(spec, colour=_colour(entry["colour"], own))
+        return spec
+
     def _check_colour(self, graph: Graph) -> None:
         colour = graph.input.colour
-        inputs, outputs = graph.input.shape[0], graph.output_shape[0]
-        if colour is not None and colour not in suiting(inputs, outputs):
-            known = " or ".join(suiting(inputs, outputs)) or "left out"
+        images = [part.channels for part in graph.input.parts if part.kind == "image"]
+        channels, outputs = graph.input.shape[0], graph.output_shape[0]
+        if graph.input.parts:
+            channels = images[0] if len(images) == 1 else 0
+        if colour is not None and colour not in suiting(channels, outputs):
+            known = " or ".join(suiting(channels, outputs)) or "left out"
             raise ModelError(
                 f"model {self._name}: input: colour {colour} does not suit a network that makes "
-                f"{outputs} channels of {inputs}; it can be {known}"
+                f"{outputs} channels of {channels}; it can be {known}"
             )
 
     def _add_layer(self, index: int, layer: Any) -> None:
@@ -234,15 +278,15 @@ class _Builder:
         A layer that reads an unknown value has no known shapes either: it gets made-up ones, and
         is checked as far as it can be without.
         """
-        name, inputs = self._known_as(index, layer), None
+        name, sources = self._known_as(index, layer), None
         with self._problems.gathered():
-            name, inputs, where = self._place(index, layer)
+            name, sources, where = self._place(index, layer)
         self._ends[name] = None
-        if inputs is None:
+        if sources is None:
             return
-        known = tuple(end for end in inputs if end is not None)
+        known = tuple(end for end in sources if end is not None)
         made = Layer(name, layer, where, self, known, tuple(self._shapes[i] for i in known))
-        if len(known) < len(inputs):
+        if len(known) < len(sources):
             made.lose()
             made.shapes = (_made_up(layer),)
         complete = False
@@ -338,8 +382,8 @@ class _Builder:
                 "layer and by a part of one; choose another"
             )
         self._nodes[node.name] = node
-        inputs = [self._shapes[i] for i in node.inputs]
-        self._shapes[node.name] = node_shape(node, inputs, self._name)
+        shapes = [self._shapes[i] for i in node.inputs]
+        self._shapes[node.name] = node_shape(node, shapes, self._name)
         return self._shapes[node.name]
 
     def shape(self, name: str) -> Shape:

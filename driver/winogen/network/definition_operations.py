@@ -256,9 +256,12 @@ def _max_pool(layer: Layer) -> None:
 
 
 def _average_pool(layer: Layer) -> None:
-    """A convolution by equal weights; padding counts, as zeros."""
+    """A convolution by equal weights where padding counts, as zeros."""
     kernel, stride, pad = _windows(layer)
-    _average(layer, kernel, stride, pad)
+    if not layer.flag("count_pad", True) and any(pad):
+        layer.add("avgpool", kernel=kernel, stride=stride, pad=pad)
+    else:
+        _average(layer, kernel, stride, pad)
 
 
 def _average(
@@ -460,7 +463,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "pad": Operation(_pad, ("mode", "pad")),
     "crop": Operation(_crop, ("crop",)),
     "maxpool": Operation(_max_pool, _WINDOWS),
-    "avgpool": Operation(_average_pool, _WINDOWS),
+    "avgpool": Operation(_average_pool, (*_WINDOWS, "count_pad")),
     "global_maxpool": Operation(_global_max),
     "global_avgpool": Operation(_global_average),
 }

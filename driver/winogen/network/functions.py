@@ -73,10 +73,14 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "Erf": lambda a, x: erf(x),
     "Exp": lambda a, x: np.exp(x),
     "Gelu": _gelu,
+    "Greater": lambda a, x, y: (x > y).astype(np.float64),
+    "GreaterOrEqual": lambda a, x, y: (x >= y).astype(np.float64),
     "HardSigmoid": lambda a, x: np.clip(a.get("alpha", 0.2) * x + a.get("beta", 0.5), 0, 1),
     "HardSwish": lambda a, x: x * np.clip(x / 6 + 0.5, 0, 1),
     "Identity": lambda a, x: x,
     "LeakyRelu": lambda a, x: np.where(x < 0, a.get("alpha", 0.01) * x, x),
+    "Less": lambda a, x, y: (x < y).astype(np.float64),
+    "LessOrEqual": lambda a, x, y: (x <= y).astype(np.float64),
     "Log": lambda a, x: np.log(x),
     "Max": lambda a, *x: np.maximum.reduce(np.broadcast_arrays(*x)),
     "Min": lambda a, *x: np.minimum.reduce(np.broadcast_arrays(*x)),
@@ -98,6 +102,7 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "Sum": lambda a, *x: np.sum(np.broadcast_arrays(*x), axis=0),
     "Swish": lambda a, x: x * sigmoid(a.get("alpha", 1.0) * x),
     "Tanh": lambda a, x: np.tanh(x),
+    "Where": lambda a, c, x, y: np.where(c != 0, x, y),
     "ThresholdedRelu": lambda a, x: np.where(x > a.get("alpha", 1.0), x, 0.0),
 }
 

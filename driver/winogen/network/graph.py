@@ -37,7 +37,7 @@ PARAMETERS: dict[str, tuple[tuple[str, bool], ...]] = {
     "normalise": (("gamma", True), ("beta", True)),
 }
 #: Operations that no sum of products by constants is.
-HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "resample", "rearrange")
+HOST_OPERATIONS = ("normalise", "multiply", "pad", "maxpool", "avgpool", "resample", "rearrange")
 OPERATIONS = (
     *PARAMETERS,
     *HOST_OPERATIONS,
@@ -88,8 +88,8 @@ class Node:
       channels: instance normalisation; 1: layer normalisation), or 0: over the channels of each
       pixel; centred (whether the mean is taken off), eps; gamma, beta (channels,)
     - ``multiply``: nothing; a size of 1 is repeated along its axis
-    - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``), edges
-    - ``maxpool``: kernel, stride, pad (not negative; what lies there counts nothing)
+    - ``pad``: mode (``reflect``: mirrored without the edge; ``edge``; ``wrap``), edges
+    - ``maxpool``, ``avgpool``: kernel, stride, pad (not negative; what lies there counts nothing)
     - ``rearrange``: factors (``winogen.network.sampling.Factors``)
     - ``resample``: axes, a ``winogen.network.sampling.Axis`` for rows and one for columns
 
@@ -346,7 +346,7 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
             raise ModelError(f"{where}: it reaches outside of its input {inputs[0]}")
         channels, rows, columns = (math.prod(n for n, _ in d) for d in factors)
         return channels, rows, columns
-    if op in ("pad", "maxpool", "resample"):
+    if op in ("pad", "maxpool", "avgpool", "resample"):
         return _sampled_shape(node, inputs[0], where)
     for name, _ in PARAMETERS.get(op, ()):
         _expect(node, name, (channels,), where)

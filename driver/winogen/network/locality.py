@@ -16,6 +16,19 @@ from winogen.network.graph import HOST_OPERATIONS, Graph, Node
 
 #: Largest enlargement or reduction of an image that is run in windows.
 MAX_SCALE = 64
+#: Largest numerator and denominator of a factor between sizes that is no whole number.
+_PARTS = 4
+
+
+def gain(size: int, out: int) -> Fraction:
+    """By how much an output of ``out`` samples grows for one more of the input's ``size``.
+
+    It is their ratio where that is simple; else samples are lost at the edges, and it is 1.
+    """
+    ratio = Fraction(out, size)
+    whole = 1 in (ratio.numerator, ratio.denominator)
+    simple = whole or max(ratio.numerator, ratio.denominator) <= _PARTS
+    return ratio if simple else Fraction(1)
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,12 @@ def _normalised(x: Array, axis: int, node: Node) -> Array:
     return x / np.sqrt(np.where(power > 0, power, 1))
 
 
+def _average_pool(node: Node, inputs: list[Array]) -> Array:
+    attrs = node.attrs
+    sums, counts = sampling.pooled_sums(inputs[0], attrs["kernel"], attrs["stride"], attrs["pad"])
+    return (sums / counts).astype(sums.dtype)
+
+
 def _resample(node: Node, inputs: list[Array]) -> Array:
     x = inputs[0]
     for number, axis in enumerate(node.attrs["axes"], 2):
@@ -192,6 +198,7 @@ _HOST: dict[str, Callable[[Node, list[Array]], Array]] = {
     "maxpool": lambda node, inputs: sampling.max_pool(
         inputs[0], node.attrs["kernel"], node.attrs["stride"], node.attrs["pad"]
     ),
+    "avgpool": _average_pool,
     "resample": _resample,
     "rearrange": lambda node, inputs: sampling.rearranged(inputs[0], node.attrs["factors"]),
 }

@@ -22,11 +22,13 @@ Edges = tuple[int, int, int, int]
 Factors = tuple[tuple[tuple[int, int], ...], ...]
 
 #: How rows and columns beyond an image are made of it.
-PAD_MODES = ("reflect", "edge")
+PAD_MODES = ("reflect", "edge", "wrap")
 
 
 def extend(x: NDArray[Any], mode: str, edges: Edges) -> NDArray[Any]:
-    """``x`` with rows and columns around it: mirrored without the edge, or the edge again."""
+    """``x`` with rows and columns around it: mirrored without the edge, the edge
+    again, or the image again from its other side.
+    """
     return np.pad(x, ((0, 0), (0, 0), edges[:2], edges[2:]), mode=mode)  # type: ignore[call-overload]
 
 
@@ -39,6 +41,14 @@ def pooled_size(size: Pair, window: Pair, stride: Pair, pad: Edges) -> Pair:
     return rows, columns
 
 
+def _windows(
+    n: int, out: int, window: int, stride: int, before: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last sample of the image, of n, that each window has along an axis."""
+    starts = np.arange(out, dtype=np.int64) * stride - before
+    return np.maximum(starts, 0), np.minimum(starts + window, n) - 1
+
+
 def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray[Any]:
     """The largest value of each window; what lies beyond the image counts nothing.
 
@@ -48,14 +58,32 @@ def max_pool(x: NDArray[Any], window: Pair, stride: Pair, pad: Edges) -> NDArray
     sizes = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
     for axis, out, w, s, before in zip((2, 3), sizes, window, stride, pad[::2]):
         n = x.shape[axis]
-        starts = np.arange(out, dtype=np.int64) * s - before
-        first, last = np.maximum(starts, 0), np.minimum(starts + w, n) - 1
+        first, last = _windows(n, out, w, s, before)
         largest = np.take(x, first, axis=axis)
         for tap in range(1, min(w, n)):
             within = np.minimum(first + tap, last)
             np.maximum(largest, np.take(x, within, axis=axis), out=largest)
         x = largest
     return x
+
+
+def pooled_sums(
+    x: NDArray[Any], window: Pair, stride: Pair, pad: Edges
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The sum of each window, and how many samples (rows, columns) it has of the image."""
+    sizes = pooled_size((x.shape[2], x.shape[3]), window, stride, pad)
+    counts = np.ones((1, 1), np.int64)
+    for axis, out, w, s, before in zip((2, 3), sizes, window, stride, pad[::2]):
+        n = x.shape[axis]
+        first, last = _windows(n, out, w, s, before)
+        column = (-1, 1) if axis == 2 else (-1,)
+        total = np.take(x, first, axis=axis)
+        for tap in range(1, min(w, n)):
+            within = (first + tap <= last).reshape(column)
+            total = total + np.take(x, np.minimum(first + tap, last), axis=axis) * within
+        x = total
+        counts = counts * (last - first + 1).reshape(column)
+    return x, counts
 
 
 #: How a position becomes the number of a sample, as ONNX names it.

@@ -41,6 +41,8 @@ MAX_EPSILON = (1 << 128) - 1
 MAX_SAMPLES = 1 << 16
 #: Bits of the weights of :class:`Resample`, for 8 and 16 bits.
 WEIGHT_BITS = {8: 10, 16: 14}
+#: Fraction bits of what :class:`AveragePool` gives.
+AVERAGED_BITS = 14
 #: Fraction bits of what :class:`Resample` gives.
 RESAMPLED_BITS = 14
 
@@ -173,7 +175,8 @@ class Multiply(HostOp):
 
 @dataclass(frozen=True)
 class Extend(HostOp):
-    """More rows and columns: mirrored without the edge (``reflect``), or the edge again (``edge``).
+    """More rows and columns: mirrored without the edge (``reflect``), the edge again (``edge``), or
+    those of the other side (``wrap``).
 
     ``edges`` are how many at the top, bottom, left and right.
     """
@@ -203,8 +206,8 @@ class Extend(HostOp):
 
 
 @dataclass(frozen=True)
-class MaxPool(HostOp):
-    """The largest value of each window; ``pad`` is what lies beyond the image and counts nothing.
+class _Pool(HostOp):
+    """Of each window of the image; ``pad`` is what lies beyond it and counts nothing.
 
     Pairs are (rows, columns), ``pad`` is top, bottom, left, right.
     """
@@ -213,8 +216,6 @@ class MaxPool(HostOp):
     stride: tuple[int, int]
     pad: tuple[int, int, int, int]
 
-    kind: ClassVar[str] = "maxpool"
-
     def check(self) -> None:
         """Raise ProgramError for values that no compiler writes."""
         pairs = zip(self.window, self.stride, (self.pad[:2], self.pad[2:]))
@@ -222,7 +223,7 @@ class MaxPool(HostOp):
         if lengths != (2, 2, 4) or any(
             not 0 < w < 1 << 31 or s < 1 or min(p) < 0 or max(p) >= w for w, s, p in pairs
         ):
-            raise ProgramError(f"a maximum over {self} is not possible")
+            raise ProgramError(f"a {self.kind} over {self} is not possible")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """Channels, rows, columns; ProgramError where the inputs do not fit."""
@@ -232,9 +233,31 @@ class MaxPool(HostOp):
             raise ProgramError(f"windows of {self.window} are not in {inputs[0]}")
         return channels, rows, columns
 
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
+    """The largest value of each window."""
+
+    kind: ClassVar[str] = "maxpool"
+
     def run(self, inputs: Sequence[Integers]) -> Integers:
         """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
         return sampling.max_pool(inputs[0], self.window, self.stride, self.pad)
+
+
+@dataclass(frozen=True)
+class AveragePool(_Pool):
+    """The mean of what each window has of the image, with :data:`AVERAGED_BITS` fraction bits.
+
+    Of n values whose sum is S it is ``(2^15 S + n) // (2 n)``: rounded to the nearest.
+    """
+
+    kind: ClassVar[str] = "avgpool"
+
+    def run(self, inputs: Sequence[Integers]) -> Integers:
+        """Integers (N, C, H, W) of the operands' integers (N, C, H, W)."""
+        sums, counts = sampling.pooled_sums(inputs[0], self.window, self.stride, self.pad)
+        return (sums * (2 << AVERAGED_BITS) + counts) // (2 * counts)
 
 
 @dataclass(frozen=True)
@@ -259,7 +282,7 @@ class Resample(HostOp):
                 raise ProgramError("a resampling is rounded in no known way")
             if min(axis.inputs, axis.outputs) < 1 or max(axis.inputs, axis.outputs) > MAX_SAMPLES:
                 raise ProgramError(f"{axis.inputs} samples cannot be resampled to {axis.outputs}")
-            if not 0 <= axis.step <= MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:
+            if abs(axis.step) > MAX_SAMPLES or abs(axis.start) > MAX_SAMPLES:
                 raise ProgramError(f"a resampling by {axis.step} is not possible")
             if axis.cubic is not None and not -1 <= axis.cubic <= 0:  # weights stay small
                 raise ProgramError("a cubic kernel is of a coefficient from -1 to 0")
@@ -327,5 +350,5 @@ class Rearrange(HostOp):
 
 #: Every operation by its name in a program file.
 KINDS: dict[str, type[HostOp]] = {
-    op.kind: op for op in (Normalise, Multiply, Extend, MaxPool, Resample, Rearrange)
+    op.kind: op for op in (Normalise, Multiply, Extend, MaxPool, AveragePool, Resample, Rearrange)
 }

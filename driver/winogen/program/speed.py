@@ -17,6 +17,7 @@ LAYER_PASSES = {
     "multiply": (2.8, 3.0),
     "pad": (0.8, 5.2),
     "maxpool": (0.8, 2.0),
+    "avgpool": (9.5, 9.1),
     "rearrange": (1.5, 6.6),
     "resample": (14.6, 13.9),
 }

@@ -25,6 +25,7 @@ from winogen.network.graph import InputSpec
 from winogen.program.file import Program
 from winogen.program.inputs import picture_channels, picture_part
 from winogen.runtime.colour import chosen, parts, picture_of
+from winogen.runtime.windows import kept_size, padded_size
 
 if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
     from winogen.runtime.generator import Generator
@@ -267,8 +268,9 @@ def transform(
     ``colour`` is one of ``winogen.network.colour.COLOURS`` that suits the network; by default the
     one that its model says, or the usual one for its channels. ``progress`` is called with the
     windows done, and of how many. With ``resize`` the picture is resized to the size that the
-    network takes, as for networks that see all of it at once; else the network runs on the picture
-    as it is, in windows.
+    network takes; else the network runs on the picture as it is, in windows where it can. What the
+    picture lacks to a size that the network takes is mirrored then at its right and bottom, and
+    cropped off the result (``winogen.runtime.windows.padded_size``).
     """
     program = generator.program
     if resize:
@@ -281,20 +283,29 @@ def transform(
     low, high = program.input.range or (0.0, 1.0)
     made: list[NDArray[np.uint8]] = []
     pixels = parts(picture.image, space, channels)
+    padded = padded_size(picture.size, program)
+    kept = kept_size(picture.size, program)
     for number, part in enumerate(pixels):
         values = (low + part.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
+        values = _mirrored(values, padded)
         show = progress and partial(_shown, progress, number, len(pixels))
         if image is None:
-            made.append(generator.apply(values, progress=show))
+            made.append(generator.apply(values, progress=show)[: kept[0], : kept[1]])
             continue
         inputs = {image.name: values[None], **(beside or {})}
-        made.append(generator.generate(inputs)[0])
+        made.append(generator.generate(inputs)[0][: kept[0], : kept[1]])
         if show:
             show(1, 1)
     out = picture_of(picture.image, made, space, channels)
     if picture.alpha is not None:
         out.putalpha(picture.alpha.resize(out.size, BICUBIC))
     return out
+
+
+def _mirrored(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """An image (C, H, W) with rows and columns to ``size``, mirrored without the edge."""
+    more = [(0, wanted - n) for wanted, n in zip(size, values.shape[1:])]
+    return np.pad(values, [(0, 0), *more], "reflect") if any(map(any, more)) else values
 
 
 def colours_of(program: Program, wanted: str | None = None) -> str:

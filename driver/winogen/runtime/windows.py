@@ -7,14 +7,16 @@ spoilt is kept. What results is, bit for bit, the network run on the whole image
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from winogen.common.errors import InputError
-from winogen.network.locality import AxisLocality
+from winogen.network.locality import AxisLocality, gain
 from winogen.program.file import Program
 
 
@@ -95,6 +97,54 @@ def image_spans(size: tuple[int, ...], program: Program) -> tuple[list[Span], li
             (program.locality.rows, program.locality.columns), ("rows", "columns"),
         )
     )  # fmt: skip
+    return rows, columns
+
+
+def takes_windows(program: Program) -> bool:
+    """Whether images larger than the compiled input can be run in windows of it."""
+    return program.locality is not None and not program.host and not program.input.parts
+
+
+def padded_size(size: tuple[int, int], program: Program) -> tuple[int, int]:
+    """The least size from ``size`` on (rows, columns) that a program takes, in windows or at once.
+
+    Raises InputError for an image larger than a network that runs in no windows.
+    """
+    rows, columns = program.input_shape[1:]
+    if takes_windows(program):
+        assert program.locality is not None
+        axes = (program.locality.rows, program.locality.columns)
+        found = [
+            window + -(-max(n - window, 0) // axis.step) * axis.step
+            for n, window, axis in zip(size, (rows, columns), axes)
+        ]
+        return found[0], found[1]
+    if size[0] > rows or size[1] > columns:
+        raise InputError(
+            f"a picture of {size[0]} rows x {size[1]} columns cannot be padded: network "
+            f"'{program.name}' sees its whole input of {rows} x {columns}; compile it for larger "
+            "ones (--image-size), or resize the picture"
+        )
+    return rows, columns
+
+
+def kept_size(size: tuple[int, int], program: Program) -> tuple[int, int]:
+    """Rows and columns that an image of ``size`` has of the output of what it was padded to."""
+    padded = padded_size(size, program)
+    if program.locality is not None:
+        axes = (program.locality.rows, program.locality.columns)
+        gains = [Fraction(axis.enlarge, axis.reduce) for axis in axes]
+    else:
+        gains = [gain(*pair) for pair in zip(program.input_shape[1:], program.output_shape[1:])]
+    whole = [
+        out + math.floor((n - window) * g)
+        for n, window, out, g in zip(
+            padded, program.input_shape[1:], program.output_shape[1:], gains
+        )
+    ]
+    rows, columns = (n - math.floor((p - s) * g) for n, p, s, g in zip(whole, padded, size, gains))
+    if min(rows, columns) < 1:
+        raise InputError(f"nothing would be left of a picture of {size[0]} x {size[1]} pixels")
     return rows, columns
 
 

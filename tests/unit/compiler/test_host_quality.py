@@ -171,9 +171,11 @@ def test_an_epsilon_beyond_all_values():
 def test_constants_of_any_size_fit_a_program(data):
     """Gains, shifts and scales far apart: loading checks that their products fit 64 bits."""
     b = conv(10.0 ** data.draw(st.integers(-6, 6)))
-    STEPS[data.draw(st.sampled_from(("instance", "layer", "pixel", "maxpool", "cubic", "square")))](
-        b
-    )
+    STEPS[
+        data.draw(
+            st.sampled_from(("instance", "layer", "pixel", "maxpool", "avgpool", "cubic", "square"))
+        )
+    ](b)
     gains = [10.0 ** data.draw(st.integers(-9, 9)) for _ in range(16)]
     b.batchnorm(gamma=gains[:8], beta=np.array(gains[8:]))
     program = compile_graph(b.graph(), load_board("tiny", data.draw(st.sampled_from((8, 16)))),

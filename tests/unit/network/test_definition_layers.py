@@ -265,6 +265,8 @@ def test_pools(keys, kernel, stride, pad):
     largest = torch.windows(X, kernel, stride, pad, -np.inf, np.max)
     same(made({"op": "maxpool", **keys}), largest)
     same(made({"op": "avgpool", **keys}), torch.windows(X, kernel, stride, pad, 0, np.mean))
+    inside = torch.windows(X, kernel, stride, pad, np.nan, np.nanmean)
+    same(made({"op": "avgpool", "count_pad": False, **keys}), inside)
 
 
 def test_global_pools():
@@ -323,7 +325,7 @@ def test_channels_in_another_order():
         ({**CONV, "groups": "depth"}, "groups: expected a whole number"),
         ({**CONV, "dilation": 0}, "dilation: expected a whole number"),
         ({**CONV, "dilation": 40000}, "dilation: a kernel of 80001 x 80001 is too large"),
-        ({**CONV, "pad_mode": "mirror"}, "pad_mode: expected one of zero, reflect, edge"),
+        ({**CONV, "pad_mode": "mirror"}, "pad_mode: expected one of zero, reflect, edge, wrap"),
         ({**CONV, "pad": 6, "pad_mode": "reflect"}, "6 x 8 pixels cannot be mirrored"),
         ({**CONV, "bias": 1}, "bias: expected true or false, not 1"),
         ({**CONV, "norm": "group"}, "norm 'group' needs norm_groups.*'groups' is the conv's own"),
@@ -353,7 +355,7 @@ def test_channels_in_another_order():
         ({"op": "add", "value": 1, "from": ["input"] * 2}, "'value' goes with one layer, not 2"),
         ({"op": "pad"}, "'pad' is missing"),
         ({"op": "pad", "pad": -1}, "pad: expected a whole number"),
-        ({"op": "pad", "pad": 1, "mode": "wrap"}, "mode: expected one of zero, reflect, edge"),
+        ({"op": "pad", "pad": 1, "mode": "other"}, "mode: expected one of zero, reflect"),
         ({"op": "crop", "crop": 3}, "output would have size 0 x 2"),
         ({"op": "maxpool"}, "'k' is missing"),
         ({"op": "maxpool", "k": 2, "pad": 2}, "windows of 2 x 2 would lie outside the image"),

@@ -48,7 +48,7 @@ def evaluated(op: str, *inputs: Any, **attrs: Any) -> np.ndarray:
 X = np.random.default_rng(0).standard_normal((2, 3, 5, 7)).astype(np.float32)
 
 
-@pytest.mark.parametrize("mode", ["reflect", "edge"])
+@pytest.mark.parametrize("mode", ["reflect", "edge", "wrap"])
 def test_padding(mode):
     pads = np.array([0, 0, 1, 3, 0, 0, 4, 0])
     wanted = evaluated("Pad", X, pads, mode=mode)
@@ -61,6 +61,14 @@ def test_maxima(pads):
                        pads=[pads[0], pads[2], pads[1], pads[3]])  # fmt: skip
     got = run("maxpool", X - 9, kernel=(2, 3), stride=(2, 1), pad=pads)
     np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 0, 1, 2)])
+def test_averages(pads):
+    wanted = evaluated("AveragePool", X - 9, kernel_shape=[2, 3], strides=[2, 1],
+                       pads=[pads[0], pads[2], pads[1], pads[3]])  # fmt: skip
+    got = run("avgpool", X - 9, kernel=(2, 3), stride=(2, 1), pad=pads)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("cubic", [None, Fraction(-3, 4), Fraction(-1, 2)])
@@ -99,10 +107,11 @@ def test_weights_add_up_to_one():
 @pytest.mark.parametrize(
     ("op", "attrs", "said"),
     [
-        ("pad", {"mode": "wrap", "edges": (1, 1, 1, 1)}, "unknown mode of padding"),
+        ("pad", {"mode": "other", "edges": (1, 1, 1, 1)}, "unknown mode of padding"),
         ("pad", {"mode": "edge", "edges": (1, -1, 1, 1)}, "cannot be negative"),
         ("pad", {"mode": "reflect", "edges": (5, 0, 0, 0)}, "cannot be mirrored"),
         ("maxpool", {"kernel": (6, 1), "stride": (1, 1), "pad": (0, 0, 0, 0)}, "would have size"),
+        ("avgpool", {"kernel": (2, 2), "stride": (1, 1), "pad": (0, 2, 0, 0)}, "not possible"),
         ("maxpool", {"kernel": (2, 2), "stride": (0, 1), "pad": (0, 0, 0, 0)}, "not possible"),
         ("maxpool", {"kernel": (2, 2), "stride": (1, 1), "pad": (0, 2, 0, 0)}, "not possible"),
         ("resample", {"axes": (Axis(4, 8, Fraction(0), Fraction(1, 2)),) * 2}, "another size"),

@@ -51,7 +51,7 @@ def test_networks_that_drop_rows_on_purpose_name_sizes_too():
         graph.resized((4, 9))
 
 
-def test_the_picture_is_named(tmp_path, capsys):
+def test_the_picture_is_padded_to_what_the_layers_take(tmp_path, capsys):
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "layers.yaml").write_text(UNET)
     graph = load_definition(UNET, RandomParameters(0))
@@ -60,10 +60,10 @@ def test_the_picture_is_named(tmp_path, capsys):
     Image.new("RGB", (35, 34), (90, 120, 60)).save(tmp_path / "a.png")
     words = ["run", str(tmp_path / "unet"), "--input", str(tmp_path / "a.png"), "-o",
              str(tmp_path / "b.png")]  # fmt: skip
-    assert main(words) == 2
-    text = capsys.readouterr().err
-    for part in ("a.png: network unet takes no image of 34 rows x 35 columns", "36 x 36"):
-        assert part in text
+    assert main(words) == 0
+    assert "35 x 34, mirrored at the right and bottom to 36 x 36" in capsys.readouterr().out
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.size == (35, 34)
 
 
 def test_an_onnx_file_of_any_size(tmp_path):

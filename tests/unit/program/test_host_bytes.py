@@ -15,6 +15,7 @@ from winogen.network.sampling import Axis
 from winogen.program.host_bytes import run_bytes
 from winogen.program.host_layers import HostLayer, Operands
 from winogen.program.host_ops import (
+    AveragePool,
     Extend,
     HostOp,
     MaxPool,
@@ -37,6 +38,7 @@ OPS: list[tuple[HostOp, tuple[tuple[int, int, int], ...]]] = [
         ((C, H, 1), (C, 1, W)),
     )),
     (Extend("reflect", (1, 2, 3, 0)), (ONE,)), (Extend("edge", (0, 5, 0, 1)), (ONE,)),
+    (AveragePool((2, 3), (2, 1), (1, 0, 1, 1)), (ONE,)),
     (MaxPool((2, 3), (2, 1), (1, 0, 1, 1)), (ONE,)),
     (Resample(Axis(H, 7, Fraction(-1, 4), Fraction(1, 2)),
               Axis(W, 3, Fraction(1, 3), Fraction(5, 3), Fraction(-3, 4)), 10), (ONE,)),

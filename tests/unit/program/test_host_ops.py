@@ -20,6 +20,7 @@ from winogen.program.host_ops import (
     NORMALISED_BITS,
     RESAMPLED_BITS,
     WEIGHT_BITS,
+    AveragePool,
     Extend,
     MaxPool,
     Multiply,
@@ -177,7 +178,7 @@ def test_an_epsilon_of_any_size():
         (Normalise(1, True, 0, 28), (6, 2, 2)),  # 24 values leave 27
         (Normalise(0, True, 0, 29), (6, 2, 2)),  # 6 leave 28
         (Normalise(1, True, 0, -1), (6, 2, 2)),
-        (Extend("wrap", (1, 1, 1, 1)), (1, 4, 4)),
+        (Extend("other", (1, 1, 1, 1)), (1, 4, 4)),
         (Extend("edge", (1, 1, 1)), (1, 4, 4)),  # type: ignore[arg-type]
         (Extend("edge", (1, 1, 1, -1)), (1, 4, 4)),
         (Extend("reflect", (0, 4, 0, 0)), (1, 4, 9)),
@@ -231,10 +232,12 @@ def test_what_cannot_be_multiplied():
 def mirrored(i: int, n: int, mode: str) -> int:
     if mode == "edge":
         return min(max(i, 0), n - 1)
+    if mode == "wrap":
+        return i % n
     return -i if i < 0 else 2 * (n - 1) - i if i >= n else i
 
 
-@pytest.mark.parametrize("mode", ["reflect", "edge"])
+@pytest.mark.parametrize("mode", ["reflect", "edge", "wrap"])
 @pytest.mark.parametrize("edges", [(0, 0, 0, 0), (1, 2, 3, 0), (3, 3, 4, 4), (0, 0, 0, 1)])
 def test_extend(mode, edges):
     x = values((2, 3, 4, 5))
@@ -272,6 +275,38 @@ def test_max_pool(window, stride, pad):
     last = (got.shape[2] * stride[0] + window[0], got.shape[3] * stride[1] + window[1])
     assert last[0] > 6 + pad[0] + pad[1]  # one more window would not be within the padding
     assert last[1] > 7 + pad[2] + pad[3]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    ("window", "stride", "pad"),
+    [
+        ((2, 2), (2, 2), (0, 0, 0, 0)), ((3, 3), (1, 1), (1, 1, 1, 1)),
+        ((3, 2), (2, 1), (2, 0, 0, 1)), ((9, 11), (2, 1), (4, 4, 5, 5)),
+        ((1000, 2), (1000, 2), (999, 999, 1, 0)),
+    ],
+)  # fmt: skip
+def test_average_pool(window, stride, pad, bits):
+    x = values((2, 3, 6, 7), 1, bits)
+    op = AveragePool(window, stride, pad)
+    op.check()
+    got = op.run([x])
+    assert got.shape[1:] == op.output_shape([(3, 6, 7)])
+    for image, c, r, k in itertools.product(*map(range, got.shape)):
+        first, left = r * stride[0] - pad[0], k * stride[1] - pad[2]
+        rows = range(max(first, 0), min(first + window[0], 6))
+        columns = range(max(left, 0), min(left + window[1], 7))
+        inside = [int(x[image, c, a, b]) for a, b in itertools.product(rows, columns)]
+        mean = Fraction(sum(inside), len(inside))
+        assert got[image, c, r, k] == math.floor(mean * 2**14 + Fraction(1, 2))
+
+
+def test_the_mean_of_the_largest_image_fits_64_bits():
+    assert MAX_VALUES << 15 + 15 < 1 << 63
+    x = np.full((1, 1, 2, 3), -32768)
+    z = AveragePool((2, 3), (1, 1), (1, 1, 2, 2)).run([x])
+    assert (z == -32768 << 14).all()
+    assert abs(int(z.min())) << 15 < 1 << 47
 
 
 def test_all_of_the_image_is_lowest():
@@ -313,6 +348,7 @@ AXES = [
     Axis(5, 7, Fraction(-1, 7), Fraction(5, 7), Fraction(-1, 2), True),
     Axis(2, 11, Fraction(-9, 22), Fraction(2, 11), Fraction(-3, 4), True),
     Axis(9, 23, Fraction(-7, 23), Fraction(9, 23), Fraction(-3, 4)),  # its weights round unevenly
+    Axis(6, 6, Fraction(5), Fraction(-1)),  # backwards
 ]
 
 
@@ -368,8 +404,9 @@ def axis(**changes) -> Axis:
 @pytest.mark.parametrize(
     "bad",
     [
-        axis(inputs=0), axis(outputs=0), axis(outputs=(1 << 16) + 1), axis(step=Fraction(-1)),
-        axis(step=Fraction(1 << 17)), axis(start=Fraction(-(1 << 17))), axis(cubic=Fraction(1, 9)),
+        axis(inputs=0), axis(outputs=0), axis(outputs=(1 << 16) + 1),
+        axis(step=Fraction(-(1 << 17))), axis(step=Fraction(1 << 17)),
+        axis(start=Fraction(-(1 << 17))), axis(cubic=Fraction(1, 9)),
         axis(cubic=Fraction(10**400)), axis(cubic=Fraction(-9, 8)),
     ],
 )  # fmt: skip

@@ -37,6 +37,8 @@ class Builder:
     input_size: Shape
     batch: int
     notes: list[str] = field(default_factory=list)
+    #: Values that are whole numbers, whatever the input: casting them to integers is nothing.
+    whole: set[str] = field(default_factory=set)
     _nodes: dict[str, Node] = field(default_factory=dict)
     _sizes: dict[str, Shape] = field(default_factory=dict)
     _values: int = 0
@@ -316,7 +318,7 @@ class Builder:
                     source = self.add(op, "upsample", source, factor=factor)
                 return source
         if repeats and math.prod(block) > MAX_BLOCK:
-            return self._by_processor(op, value)
+            return self.by_processor(op, value)
         blocks = View(value.source, value.size, (depth, *offsets))
         return self._depth_to_space(op, value.source, blocks.offsets() // area)
 
@@ -417,7 +419,7 @@ class Builder:
         parts = sub_pixel(node, order)
         return self._add(node.name, "deconv", node.inputs, parts, f"layer '{node.name}'")
 
-    def _by_processor(self, op: Op, value: View) -> str:
+    def by_processor(self, op: Op, value: View) -> str:
         """Any other order, which no layer of the accelerator can produce."""
         if any(f.stride == BATCH for dim in value.dims[1:] for f in dim):
             raise UnsupportedLayerError(
@@ -443,7 +445,7 @@ class Builder:
             or any(d != ((f,) if f.size > 1 else ()) for d, f in zip(axes, slow))
             or value.is_vector
         ):
-            return self._by_processor(op, value)
+            return self.by_processor(op, value)
         offsets = View(value.source, value.size, (depth,)).offsets()
         weight = np.zeros((len(offsets), channels, *block), np.float32)
         self.check_sparse(op, weight.size)

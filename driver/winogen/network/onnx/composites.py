@@ -137,7 +137,7 @@ class _Finder:
         if op.type in ("Mul", "Div"):
             by_itself = op.type == "Div" and op.inputs[0] in self._scalars
             return by_itself or len([i for i in op.inputs if i not in self._scalars]) > 1
-        return op.type in TABULATED or op.type == "Pow"
+        return op.type in TABULATED or op.type in ("Pow", "Where")
 
     def _function(self, region: Sequence[Op], entry: str) -> Function | None:
         numbers: dict[str, int | float] = {entry: ARGUMENT}

@@ -279,27 +279,32 @@ def _as_linear(
 
 
 def _average(b: Builder, op: Op, inputs: Inputs) -> View:
-    """Averages over windows, or over the whole image: a convolution by equal weights."""
-    value = _image(b, op, inputs)
-    channels, *size = value.shape[1:]
-    if op.type == "GlobalAveragePool":
-        kernel, stride = (size[0], size[1]), (1, 1)
-        pads: tuple[Pair, Pair] = ((0, 0), (0, 0))
-    else:
-        kernel = _pair(op, "kernel_shape", (0, 0), 1)
-        stride = _pair(op, "strides", (1, 1), 1)
-        pads = _pads(op)
-        whole = op.attrs.get("count_include_pad", 0) or not any(sum(pads, ()))
-        if op.attrs.get("ceil_mode", 0) or _auto_pad(op) not in ("NOTSET", "VALID") or not whole:
+    """Averages over windows, or over the whole image: a convolution by equal weights.
+
+    Where windows at the edges count fewer samples, it is none, and the processor's.
+    """
+    value = b.settled(op, _image(b, op, inputs))
+    _, *size = value.shape[1:]
+    kernel, stride, pad = (size[0], size[1]), (1, 1), (0, 0, 0, 0)
+    if op.type == "AveragePool":
+        *_, padded = _windows(op, (size[0], size[1]), ceil=False)
+        kernel, stride, pad = _windows(op, (size[0], size[1]))
+        counted = bool(op.attrs.get("count_include_pad", 0)) and any(padded)
+        if counted and pad != padded:
             raise UnsupportedLayerError(
-                f"{op.where} counts fewer samples at the edges, so it is no convolution; use "
-                "count_include_pad=1, explicit pads and ceil_mode=0"
+                f"{op.where} counts padding, but not what ceil_mode adds beyond it; use "
+                "count_include_pad=0, or pads that windows fill"
             )
-        if any(d != 1 for d in _pair(op, "dilations", (1, 1), 1)):
-            raise UnsupportedLayerError(f"{op.where}: dilations are not supported; use a stride")
-    value = b.settled(op, value)
-    weight = b.diagonal(op, channels, kernel, 1 / math.prod(kernel))
-    pad = (*pads[0], *pads[1])
+        if any(pad) and not counted:
+            attrs: dict[str, Any] = {"kernel": kernel, "stride": stride, "pad": pad}
+            return b.image_view(b.add(op, "avgpool", value.source, **attrs))
+    return _averaged(b, op, value, kernel, stride, pad)
+
+
+def _averaged(
+    b: Builder, op: Op, value: View, kernel: Pair, stride: Pair, pad: tuple[int, int, int, int]
+) -> View:
+    weight = b.diagonal(op, value.size[0], kernel, 1 / math.prod(kernel))
     return b.image_view(
         b.add(op, "conv", value.source, weight=weight, kernel=kernel, stride=stride, pad=pad)
     )
@@ -314,28 +319,35 @@ def _maximum(b: Builder, op: Op, inputs: Inputs) -> View:
             f"{op.where}: the places of its maxima are used, and only the values are known; "
             "use an upsampling without them"
         )
-    if op.type == "GlobalMaxPool":
-        kernel, stride, pad = (size[0], size[1]), (1, 1), (0, 0, 0, 0)
-    else:
-        kernel = _pair(op, "kernel_shape", (0, 0), 1)
-        stride = _pair(op, "strides", (1, 1), 1)
-        if any(d != 1 for d in _pair(op, "dilations", (1, 1), 1)):
-            raise UnsupportedLayerError(f"{op.where}: dilations are not supported; use a stride")
-        mode = _auto_pad(op)
-        edges = []
-        for n, k, s, (before, after) in zip(size, kernel, stride, _pads(op)):
-            if mode.startswith("SAME"):
-                before, after = _split(max((-(-n // s) - 1) * s + k - n, 0), mode)
-            elif mode == "VALID":
-                before = after = 0
-            if op.attrs.get("ceil_mode", 0):  # no window begins beyond the image
-                over = (n + before + after - k) % s
-                more = s - over if over else 0
-                begins = (n + before + after + more - k) // s * s
-                after += more if begins < n + before else 0
-            edges += [before, after]
-        pad = (edges[0], edges[1], edges[2], edges[3])
+    kernel, stride, pad = (size[0], size[1]), (1, 1), (0, 0, 0, 0)
+    if op.type == "MaxPool":
+        kernel, stride, pad = _windows(op, (size[0], size[1]))
     return b.image_view(b.add(op, "maxpool", value.source, kernel=kernel, stride=stride, pad=pad))
+
+
+def _windows(op: Op, size: Pair, ceil: bool = True) -> tuple[Pair, Pair, tuple[int, int, int, int]]:
+    """Kernel, stride and padding of a pool: how far windows reach beyond the image.
+
+    Without ``ceil`` as if it had no ceil_mode.
+    """
+    kernel = _pair(op, "kernel_shape", (0, 0), 1)
+    stride = _pair(op, "strides", (1, 1), 1)
+    if any(d != 1 for d in _pair(op, "dilations", (1, 1), 1)):
+        raise UnsupportedLayerError(f"{op.where}: dilations are not supported; use a stride")
+    mode = _auto_pad(op)
+    edges = []
+    for n, k, s, (before, after) in zip(size, kernel, stride, _pads(op)):
+        if mode.startswith("SAME"):
+            before, after = _split(max((-(-n // s) - 1) * s + k - n, 0), mode)
+        elif mode == "VALID":
+            before = after = 0
+        if ceil and op.attrs.get("ceil_mode", 0):  # no window begins beyond the image
+            over = (n + before + after - k) % s
+            more = s - over if over else 0
+            begins = (n + before + after + more - k) // s * s
+            after += more if begins < n + before else 0
+        edges += [before, after]
+    return kernel, stride, (edges[0], edges[1], edges[2], edges[3])
 
 
 def linear(
@@ -496,7 +508,8 @@ OPERATORS: dict[str, Operator] = {
     "ConvTranspose": Operator(_lifted(_conv_transpose), "1-D and 2-D, any kernel, stride, pads, "
                               "auto_pad, output_padding and output_shape, groups and dilations"),
     "AveragePool": Operator(
-        _lifted(_average), "a convolution by equal weights; windows must count the same everywhere"
+        _lifted(_average), "a convolution by equal weights; where windows at the edges count fewer "
+        "pixels, by the processor"
     ),
     "MaxPool": Operator(_lifted(_maximum), "by the processor, between two runs of the accelerator"),
     "GlobalMaxPool": Operator(_lifted(_maximum), "as MaxPool"),

@@ -183,7 +183,7 @@ class _Importer:
             first = View(plain.source, size, tuple(plain.dims[i] for i in order))
             self._values[model.inputs[0].name] = first
         else:
-            joined = join(model, self._ops, ANY_BATCH, image_size)
+            joined = join(model, self._ops, ANY_BATCH, image_size, self._channels_last)
             self._parts = joined.parts
             self._builder = Builder(name, joined.size, joined.batch, list(model.notes))
             self._values |= values(self._builder, model, joined)
@@ -314,7 +314,7 @@ class _Importer:
         """Whether a 4-D input is (N, H, W, C): its first layout change turns that to NCHW."""
         names = {info.name}
         for op in self._ops:
-            if not names.intersection(op.inputs):
+            if not names.intersection(op.inputs) or op.type == "Shape":
                 continue
             if op.type == "Transpose":
                 return tuple(op.attrs.get("perm", ())) == (0, 3, 1, 2)
@@ -337,7 +337,10 @@ class _Importer:
             inputs.append(self._values.get(name) if name else None)
         norm = self._norms.get(op.outputs[0])
         if norm is not None and isinstance(self._values.get(norm.entry), View):
-            return [normalisation.written_out(self._builder, op, norm, self._values[norm.entry])]
+            gain = norm.gain(self._values)
+            if gain is not None:
+                entry = self._values[norm.entry]
+                return [normalisation.written_out(self._builder, op, norm, entry, gain)]
         composite = self._composites.get(op.outputs[0])
         if composite is not None:
             entry = self._values.get(composite.entry)
@@ -481,7 +484,8 @@ class _Importer:
 
 
 #: Operators that may stand between a channels-last input and its Transpose.
-_KEEPING_LAYOUT = ("Identity", "Cast", "Mul", "Add", "Sub", "Div", "Pad", "Resize")
+_KEEPING_LAYOUT = ("Identity", "Cast", "Mul", "Add", "Sub", "Div", "Pad", "Resize", "Compress",
+                   "Concat")  # fmt: skip
 
 
 def _needed(model: Model) -> list[Op]:

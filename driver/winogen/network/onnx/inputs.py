@@ -7,7 +7,7 @@ channels. Where an image is among them, vectors fill its rows and columns, and o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,21 +48,32 @@ class Label:
 
 @dataclass(frozen=True)
 class Joined:
-    """The inputs of a model as parts of one tensor of shape ``size``."""
+    """The inputs of a model as parts of one tensor of shape ``size``.
+
+    ``last`` are the names of images whose channels are their last dimension.
+    """
 
     batch: int
     size: Shape
     parts: tuple[InputPart, ...]
     shapes: tuple[tuple[int, ...], ...]
+    last: frozenset[str]
 
 
-def join(model: Model, ops: Sequence[Op], any_batch: int, image_size: Any) -> Joined:
+def join(
+    model: Model,
+    ops: Sequence[Op],
+    any_batch: int,
+    image_size: Any,
+    channels_last: Callable[[Input], bool],
+) -> Joined:
     """How the inputs of a model share a tensor; UnsupportedLayerError where they cannot.
 
     Parameters
     ----------
     any_batch : stands for a batch of any size
     image_size : rows and columns of images that may have any size, or None
+    channels_last : whether an input of four dimensions is (N, H, W, C)
     """
     batches = {i.shape[0] if i.shape else 1 for i in model.inputs}
     fixed = {n for n in batches if n is not None and n > 1}
@@ -74,7 +85,11 @@ def join(model: Model, ops: Sequence[Op], any_batch: int, image_size: Any) -> Jo
     parts: list[InputPart] = []
     shapes: list[tuple[int, ...]] = []
     sizes: set[tuple[int, int]] = set()
+    last: set[str] = set()
     for info in model.inputs:
+        if len(info.shape) == 4 and channels_last(info):
+            last.add(info.name)
+            info = replace(info, shape=tuple(info.shape[i] for i in (0, 3, 1, 2)))
         shape = _fixed(info, batch, image_size)
         shapes.append(shape)
         name = shown(info.name)
@@ -104,7 +119,7 @@ def join(model: Model, ops: Sequence[Op], any_batch: int, image_size: Any) -> Jo
         )
     rows, columns = sizes.pop() if sizes else (1, 1)
     size = (sum(p.channels for p in parts), rows, columns)
-    return Joined(batch, size, tuple(parts), tuple(shapes))
+    return Joined(batch, size, tuple(parts), tuple(shapes), frozenset(last))
 
 
 def values(b: Builder, model: Model, joined: Joined) -> dict[str, View | Label]:
@@ -117,7 +132,9 @@ def values(b: Builder, model: Model, joined: Joined) -> dict[str, View | Label]:
         first += part.channels
         source = b.picked(op, Graph.INPUT_NAME, channels)
         if part.kind == "image":
-            found[info.name] = b.image_view(source)
+            plain = b.image_view(source)
+            turned = info.name in joined.last
+            found[info.name] = plain.transpose((0, 2, 3, 1)) if turned else plain
             continue
         _, rows, columns = joined.size
         if (rows, columns) != (1, 1):
@@ -177,9 +194,16 @@ def of_label(b: Builder, op: Op, inputs: Sequence[Any], folder: Folder) -> Any:
         shape = list(label.shape)
         shape.insert(axis, label.hot.size[0])
         return _shaped(op, hot, tuple(shape))
+    if op.type == "Equal" and any(isinstance(i, np.ndarray) for i in inputs):  # F.one_hot
+        numbers = next(np.asarray(i) for i in inputs if isinstance(i, np.ndarray))
+        if label.shape[-1:] == (1,) and numbers.size == numbers.shape[-1]:
+            hot = (numbers.reshape(-1, 1) == label.values).astype(np.float32)
+            made = linear(b, op, label.hot, hot)
+            b.whole.add(made.source)
+            return _shaped(op, made, (*label.shape[:-1], numbers.size))
     raise UnsupportedLayerError(
         f"{op.where} computes with a label; a label can be looked up (Gather from a constant, "
-        "OneHot) or cast to a float"
+        "OneHot, Equal to 0, 1, 2 and so on) or cast to a float"
     )
 
 
@@ -225,21 +249,29 @@ def _classes(model: Model, ops: Sequence[Op], info: Input) -> int:
     for op in ops:
         if op.type in (*PASSING, *ELEMENTWISE) and names.intersection(op.inputs):
             names.update(op.outputs)
+        if op.type == "Equal" and names.intersection(op.inputs):
+            (other,) = [i for i in op.inputs if i not in names] or [""]
+            numbers = constants.get(other, made.get(other))
+            if numbers is not None and np.array_equal(np.ravel(numbers), np.arange(numbers.size)):
+                return _few(op, numbers.size)
         table = 0 if op.type == "Gather" else 1
         if op.type in ("Gather", "OneHot") and op.inputs[1 - table] in names:
             array = constants.get(op.inputs[table], made.get(op.inputs[table]))
             if array is None:
                 break
-            count = len(array) if op.type == "Gather" else int(array.ravel()[0])
-            if not 0 < count <= MAX_CLASSES:
-                raise UnsupportedLayerError(
-                    f"{op.where} has {count:,} classes, the limit is {MAX_CLASSES:,}"
-                )
-            return count
+            return _few(op, len(array) if op.type == "Gather" else int(array.ravel()[0]))
     raise UnsupportedLayerError(
         f"the input '{shown(info.name)}' holds {info.type} values that are looked up in no "
         "constant table; export the model with a float input"
     )
+
+
+def _few(op: Op, count: int) -> int:
+    if not 0 < count <= MAX_CLASSES:
+        raise UnsupportedLayerError(
+            f"{op.where} has {count:,} classes, the limit is {MAX_CLASSES:,}"
+        )
+    return count
 
 
 def _fixed(info: Input, batch: int, image_size: Any) -> tuple[int, ...]:

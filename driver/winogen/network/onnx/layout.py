@@ -14,11 +14,14 @@ from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.convolution import lift, lower
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
-from winogen.network.onnx.pointwise import affine
+from winogen.network.onnx.pointwise import affine, concat
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.resize import Sampling, interpolations, samplings
 from winogen.network.onnx.view import BATCH, Edges, Factor, View
 from winogen.network.sampling import PAD_MODES, Axis
+
+#: Pieces, at most, into which rows or columns are taken apart to be joined in another order.
+_MAX_RUNS = 8
 
 
 def _integers(op: Op, inputs: Inputs, index: int, what: str) -> list[int] | None:
@@ -168,21 +171,30 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     fill = constant(op, inputs, 2, "value") if len(inputs) > 2 and inputs[2] is not None else None
     if mode not in ("constant", *PAD_MODES):
         raise UnsupportedLayerError(
-            f"{op.where} pads with {mode}; use constant, reflect or edge, and fine-tune"
+            f"{op.where} pads with {mode}; use constant, reflect, edge or wrap, and fine-tune"
         )
     level = 0.0 if fill is None or not fill.size else float(fill.ravel()[0])
     if not math.isfinite(level):
         raise ModelError(f"{op.where} pads with {level}; use a number")
     both = {a: (pads[i], pads[i + len(axes)]) for i, a in enumerate(axes)}
+    spread = _zeros_between(b, op, value, both) if mode == "constant" and not level else None
+    if spread is not None:
+        return spread
     names = value.axes()
     if names is None or "H" not in names or "W" not in names:
         value = b.image_view(b.image(op, value))  # a single row or column has no dimension to pad
         names = "NCHW"
+    channels = [a for a, p in both.items() if names[a] == "C" and any(p)]
+    if channels and mode == "constant" and min(both[channels[0]]) >= 0:
+        value = _more_channels(b, op, value, channels[0], both[channels[0]], level)
+        both[channels[0]] = (0, 0)
+        if not any(map(any, both.values())):
+            return value
     edges: dict[str, tuple[int, int]] = {names[a]: p for a, p in both.items() if any(p)}
     if set(edges) - {"H", "W"}:
         raise UnsupportedLayerError(
-            f"{op.where} pads the batch or the channels; only rows and columns can be padded: join "
-            "zeros to the channels with Concat"
+            f"{op.where} pads the batch, or the channels with some of themselves; only rows and "
+            "columns can be padded so"
         )
     (top, bottom), (left, right) = (edges.get(a, (0, 0)) for a in "HW")
     if mode in PAD_MODES:
@@ -196,6 +208,42 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     if level:
         return affine(b, op, b.settled(op, padded), same, level * same)
     return b.settled(op, padded) if 1 in value.size[1:] else padded
+
+
+def _more_channels(
+    b: Builder, op: Op, value: View, axis: int, more: tuple[int, int], level: float
+) -> View:
+    """The value with channels of a constant before and after its own."""
+    parts: list[Any] = [value]
+    for count, at in zip(more, (0, len(parts) + 1)):
+        if count:
+            shape = [*value.shape]
+            shape[axis] = count
+            parts.insert(at, np.broadcast_to(np.float32(level), [1, *shape[1:]]))
+    return concat(b, replace(op, attrs={"axis": axis}), parts)
+
+
+def _zeros_between(
+    b: Builder, op: Op, value: View, both: dict[int, tuple[int, int]]
+) -> View | None:
+    """Zeros beside every row and column, as a tensor of which each is a dimension says it.
+
+    So StyleGAN2 inserts zeros: (N, C, H, 1, W, 1) is padded to (N, C, H, 2, W, 2). It is a
+    transposed convolution of a single tap. None for what is padded otherwise.
+    """
+    if len(value.dims) != 6 or (value.axes() or "") != "NCH1W1":
+        return None
+    if any(any(p) and (a not in (3, 5) or min(p) < 0) for a, p in both.items()):
+        return None
+    (top, bottom), (left, right) = (both.get(a, (0, 0)) for a in (3, 5))
+    stride = (1 + top + bottom, 1 + left + right)
+    eye = b.diagonal(op, value.size[0], (1, 1), 1.0)
+    source = b.add(
+        op, "deconv", value.source, weight=eye, kernel=(1, 1), stride=stride,
+        crop=(-top, -bottom, -left, -right),
+    )  # fmt: skip
+    n, c, rows, columns = value.shape[0], *value.size
+    return b.image_view(source).reshape((n, c, rows, stride[0], columns, stride[1]))
 
 
 def _mirrored(b: Builder, op: Op, value: View, mode: str, edges: Edges) -> View:
@@ -239,6 +287,12 @@ def taken_along(b: Builder, op: Op, value: View, axis: int, indices: Sequence[in
     size = value.shape[axis]
     if list(indices) == list(range(size)):
         return value
+    times = next((i for i, n in enumerate(indices) if n != indices[0]), len(indices))
+    if times > 1 and list(indices) == np.repeat(indices[::times], times).tolist():
+        value = taken_along(b, op, value, axis, indices[::times])
+        dims = list(value.dims)
+        dims[axis] = (*dims[axis], Factor(times, 0))
+        return View(value.source, value.size, tuple(dims))
     if any(f.stride == BATCH for f in value.dims[axis]):
         raise UnsupportedLayerError(
             f"{op.where} takes single images out of the batch; export the model without that, or "
@@ -274,14 +328,26 @@ def taken_along(b: Builder, op: Op, value: View, axis: int, indices: Sequence[in
 
 
 def _lines(b: Builder, op: Op, value: View, letter: str, indices: Sequence[int]) -> View:
-    """Some rows or columns, at even distances."""
+    """Some rows or columns, at even distances, forwards or backwards."""
     size = value.size["CHW".index(letter)]
     step = indices[1] - indices[0] if len(indices) > 1 else 1
-    if step < 1 or list(indices) != list(range(indices[0], indices[-1] + 1, step)):
-        raise UnsupportedLayerError(
-            f"{op.where} puts rows or columns in another order, which no layer of the accelerator "
-            "can do; turn the picture before or after the network instead"
-        )
+    if step == 0 or list(indices) != list(
+        range(indices[0], indices[-1] + (1 if step > 0 else -1), step)
+    ):
+        breaks = [i for i in range(1, len(indices)) if indices[i] != indices[i - 1] + 1]
+        if len(breaks) >= _MAX_RUNS:
+            raise UnsupportedLayerError(
+                f"{op.where} puts rows or columns in an order of their own; they can be taken at "
+                f"even distances, forwards or backwards, or in up to {_MAX_RUNS} pieces"
+            )
+        axis = (value.axes() or "").index(letter)
+        pieces = [indices[i:j] for i, j in zip([0, *breaks], [*breaks, len(indices)])]
+        parts = [taken_along(b, op, value, axis, piece) for piece in pieces]
+        return concat(b, replace(op, attrs={"axis": axis}), parts)
+    if step < 0:
+        turned = Axis(size, len(indices), Fraction(indices[0]), Fraction(step), nearest="floor")
+        found = [turned if name == letter else None for name in value.axes() or ""]
+        return _interpolated(b, op, value, found)
     last = indices[-1] + 1
     if indices[0] or last < size:
         value = b.cut(op, value, {letter: (indices[0], size - last)})
@@ -310,6 +376,44 @@ def _gather(b: Builder, op: Op, inputs: Inputs) -> View:
     if indices.ndim:
         return taken
     return View(taken.source, taken.size, taken.dims[:axis] + taken.dims[axis + 1 :])
+
+
+def _gather_nd(b: Builder, op: Op, inputs: Inputs) -> View:
+    """By constant indices that are a grid: samples of the first dimensions, one after the other.
+
+    So PyTorch writes an indexing by several lists.
+    """
+    value = b.settled(op, data(op, inputs, 0))
+    indices = constant(op, inputs, 1, "indices")
+    count = indices.shape[-1] if indices.ndim else 0
+    lists = []
+    if indices.ndim == count + 1 and indices.size and count <= len(value.dims):
+        for i in range(count):
+            one = np.moveaxis(indices[..., i], i, 0)
+            lists.append(one.reshape(len(one), -1)[:, 0])
+    grid = np.stack(np.meshgrid(*lists, indexing="ij"), axis=-1) if lists else None
+    if grid is None or op.attrs.get("batch_dims", 0) or not np.array_equal(grid, indices):
+        raise UnsupportedLayerError(
+            f"{op.where} takes single values from many places; take whole rows, columns or "
+            "channels, with Gather or Slice"
+        )
+    for axis, taken in enumerate(lists):
+        size = value.shape[axis]
+        if np.any(taken < -size) or np.any(taken >= size):
+            raise ModelError(f"{op.where}: its indices reach outside {b.shape_text(value)}")
+        value = taken_along(b, op, value, axis, [int(i) % size for i in taken])
+    return value
+
+
+def _compress(b: Builder, op: Op, inputs: Inputs) -> View:
+    """The samples of a dimension for which a list that is known says yes."""
+    value = b.settled(op, data(op, inputs, 0))
+    chosen = np.flatnonzero(constant(op, inputs, 1, "condition"))
+    rank = len(value.dims)
+    axis = int(op.attrs.get("axis", rank))
+    if not -rank <= axis < rank or not len(chosen) or chosen[-1] >= value.shape[axis]:
+        raise ModelError(f"{op.where}: its axis or its condition does not fit")
+    return taken_along(b, op, value, axis % rank, [int(i) for i in chosen])
 
 
 def _split(b: Builder, op: Op, inputs: Inputs) -> list[View]:
@@ -434,15 +538,18 @@ OPERATORS: dict[str, Operator] = {
     ),
     "SpaceToDepth": Operator(_space_to_depth, "a strided convolution by ones"),
     "Slice": Operator(_slice, "part of the rows or columns, or every n-th of them: a layer of "
-                      "ones; channels in any order, as Gather"),
+                      "ones; backwards: by the processor; channels in any order, as Gather"),
     "Gather": Operator(_gather, "channels by constant indices: the layer before gives them in that "
                        "order, otherwise a layer of ones; rows and columns as Slice"),
+    "Compress": Operator(_compress, "as Gather, by a condition that is known"),
+    "GatherND": Operator(_gather_nd, "as Gather, along several dimensions"),
     "Split": Operator(_split, "as Gather"),
     "Tile": Operator(_tile, "repeating each pixel, as frameworks write nearest upsampling"),
     "Expand": Operator(_expand, "as Tile"),
     "Pad": Operator(_pad, "zeros around rows and columns: joined to the convolution after it, "
                     "otherwise a layer of its own; another constant as zeros between two affines; "
-                    "reflect and edge: by the processor, between two runs of the accelerator"),
+                    "around channels: as Concat; reflect, edge and wrap: by the processor, between "
+                    "two runs of the accelerator"),
     "Resize": Operator(_resize, "what repeats every pixel a whole number of times: folded into "
                        "the convolution after it; what takes every n-th: a strided convolution of "
                        "ones; linear and cubic: by the processor, between two runs"),

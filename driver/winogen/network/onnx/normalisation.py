@@ -156,6 +156,9 @@ class Written:
     """A normalisation in several nodes: of the value ``entry``, over ``axes`` of it.
 
     ``total`` says that squares are added up instead of averaged; ``scale`` and ``shift`` follow.
+    ``factors`` are the values that the mean square is multiplied by (1) or divided by (-1): PyTorch
+    makes a variance of n - 1 degrees of freedom so. ``moved`` are the mean and the root, where
+    they are reshaped or expanded on their way to the value.
     """
 
     entry: str
@@ -166,10 +169,33 @@ class Written:
     nodes: tuple[Op, ...]
     scale: NDArray[Any] | None = None
     shift: NDArray[Any] | None = None
+    factors: tuple[tuple[str, int], ...] = ()
+    moved: tuple[str, ...] = ()
+
+    def gain(self, values: Mapping[str, Any]) -> float | None:
+        """The factor of the mean square, given all that is computed.
+
+        None if it is no number, or statistics do not have the shape of theirs after reshapes.
+        """
+        entry = values[self.entry]
+        rank = len(entry.dims)
+        over = {a % rank for a in self.axes} if self.axes else set(range(1, rank))
+        kept = tuple(1 if a in over else n for a, n in enumerate(entry.shape))
+        for name in self.moved:
+            value = values.get(name)
+            if not isinstance(value, View) or value.shape not in (kept, entry.shape):
+                return None
+        product = 1.0
+        for name, power in self.factors:
+            value = values.get(name)
+            if not isinstance(value, np.ndarray) or value.size != 1 or not float(value) > 0:
+                return None
+            product *= float(value) ** power
+        return product
 
 
-def written_out(b: Builder, op: Op, found: Written, value: Any) -> View:
-    """The layer for a normalisation that is written out."""
+def written_out(b: Builder, op: Op, found: Written, value: Any, gain: float = 1.0) -> View:
+    """The layer for a normalisation that is written out; ``gain`` is that of its mean square."""
     if not isinstance(value, View):
         raise UnsupportedLayerError(f"{op.where} normalises a constant; simplify the model first")
     value = b.settled(op, value)
@@ -177,7 +203,10 @@ def written_out(b: Builder, op: Op, found: Written, value: Any) -> View:
     axes = {a % rank for a in found.axes} if found.axes else set(range(1, rank))
     count = math.prod(value.shape[a] for a in axes)
     epsilon = found.epsilon / count if found.total else found.epsilon
-    out = _over(b, op, value, axes, found.centred, epsilon)
+    out = _over(b, op, value, axes, found.centred, epsilon / gain)
+    if gain != 1:
+        ones = np.ones(out.size[0])
+        out = affine(b, op, out, ones / math.sqrt(gain), 0 * ones)
     if found.scale is not None and found.shift is not None:
         return _scaled(b, op, out, found.scale, found.shift)
     if not found.total:
@@ -232,6 +261,10 @@ class _Finder:
             nodes: list[Op] = []
             variance = self._root(factor, end.type == "Mul", nodes)
             found = variance and self._of(top, variance, nodes)
+            if found and any(op.type in ("Reshape", "Expand") for op in found.nodes):
+                centre = self._made.get(top)
+                off = centre.inputs[1:] if found.centred and centre is not None else ()
+                return replace(found, moved=(factor, *off))
             if found:
                 return found
         return None
@@ -263,10 +296,12 @@ class _Finder:
             gain, root = self._gain(k)
             if gain is not None and root != k:
                 nodes.append(self._made[k])
-            variance = self._root(root, True, nodes)
-            found = variance and self._of(x, variance, nodes, mean)
+            inside: list[Op] = []
+            variance = self._root(root, True, inside)
+            found = variance and self._of(x, variance, [*nodes, *inside], mean)
             if found and gain is not None:
-                return replace(found, scale=gain, shift=shift)
+                moved = any(op.type in ("Reshape", "Expand") for op in inside)
+                return replace(found, scale=gain, shift=shift, moved=(k,) if moved else ())
         return None
 
     def _plain(self, name: str, nodes: list[Op]) -> Op | None:
@@ -306,9 +341,17 @@ class _Finder:
             return None
         return Written(top, axes, False, 0.0, True, (*nodes, op))
 
+    def _past(self, name: str, nodes: list[Op]) -> Op | None:
+        """What makes a value, past what reshapes and expands it, which ``nodes`` gets."""
+        op = self._made.get(name)
+        while op is not None and op.type in ("Reshape", "Expand", "Identity"):
+            nodes.append(op)
+            op = self._made.get(op.inputs[0])
+        return op
+
     def _root(self, name: str, reciprocal: bool, nodes: list[Op]) -> str | None:
         """What a value is the square root of, or the reciprocal of that."""
-        op = self._made.get(name)
+        op = self._past(name, nodes)
         if op is None:
             return None
         nodes.append(op)
@@ -328,20 +371,56 @@ class _Finder:
     ) -> Written | None:
         """The normalisation of a value by its variance; ``mean`` is taken off elsewhere."""
         epsilon = 0.0
-        op = self._made.get(variance)
+        op = self._past(variance, nodes)
         if op is not None and op.type == "Add":
             numbers = [self._number(i) for i in op.inputs]
             if (numbers[0] is None) == (numbers[1] is None):
                 return None
             nodes.append(op)
             epsilon = next(n for n in numbers if n is not None)
-            op = self._made.get(op.inputs[0 if numbers[0] is None else 1])
+            variance = op.inputs[0 if numbers[0] is None else 1]
+        factors: list[tuple[str, int]] = []
+        op = self._unscaled(variance, factors, nodes)
         if op is None or op.type not in ("ReduceMean", "ReduceSum", "ReduceSumSquare"):
             return None
         axes = self._axes(op)
-        if axes is None or not op.attrs.get("keepdims", 1):
+        # Dimensions that are dropped, and put back by a reshape.
+        put_back = any(n.type == "Reshape" for n in nodes)
+        if axes is None or not (op.attrs.get("keepdims", 1) or put_back):
             return None
         nodes.append(op)
+        found = self._of_square(top, op, axes, nodes, mean)
+        return found and replace(found, epsilon=epsilon, factors=tuple(factors))
+
+    def _unscaled(
+        self, name: str, factors: list[tuple[str, int]], nodes: list[Op], depth: int = 6
+    ) -> Op | None:
+        """The mean that a value is, but for what it is multiplied and divided by."""
+        op = self._made.get(name)
+        if op is None or not depth or op.type.startswith("Reduce"):
+            return op
+        ways: list[tuple[int, tuple[tuple[str, int], ...]]] = []
+        if op.type in ("Identity", "Reshape", "Expand"):
+            ways = [(0, ())]
+        elif op.type == "Div":
+            ways = [(0, ((op.inputs[1], -1),))]
+        elif op.type == "Mul":
+            ways = [(i, ((op.inputs[1 - i], 1),)) for i in (0, 1)]
+        for index, more in ways:
+            inside: list[Op] = [op]
+            rest: list[tuple[str, int]] = list(more)
+            found = self._unscaled(op.inputs[index], rest, inside, depth - 1)
+            if found is not None and found.type in ("ReduceMean", "ReduceSum"):
+                factors += rest
+                nodes += inside
+                return found
+        return None
+
+    def _of_square(
+        self, top: str, op: Op, axes: tuple[int, ...], nodes: list[Op], mean: Op | None
+    ) -> Written | None:
+        """The normalisation of a value by the mean of squares that a node makes."""
+        epsilon = 0.0
         inner = op.inputs[0]
         if op.type != "ReduceSumSquare":
             square = self._made.get(inner)
@@ -365,19 +444,36 @@ class _Finder:
         first, second = self._mean_of(inner, axes), self._mean_of(top, axes)
         if first is None or second is None or first.inputs[0] != second.inputs[0]:
             return None
-        inside = (*nodes, self._made[inner], self._made[top], first, second)
-        return Written(first.inputs[0], axes, True, epsilon, total, inside)
+        moved: list[Op] = []
+        self._past(self._made[top].inputs[1], moved)
+        inside = (*nodes, *moved, self._made[inner], self._made[top], first, second)
+        entry = self._made[top].inputs[0]
+        if entry != first.inputs[0]:  # the statistics of (N, C, H W)
+            if len(axes) != 1 or axes[0] not in (2, -1):
+                return None
+            axes = (2, 3)
+        return Written(entry, axes, True, epsilon, total, inside)
 
     def _mean_of(self, name: str, axes: tuple[int, ...]) -> Op | None:
         """The mean over ``axes`` that a value has been taken off: x - mean(x)."""
         op = self._made.get(name)
         if op is None or op.type != "Sub":
             return None
-        mean = self._plain(op.inputs[1], [])
-        if mean is None or mean.type != "ReduceMean" or mean.inputs[0] != op.inputs[0]:
+        moved: list[Op] = []
+        mean = self._past(op.inputs[1], moved)
+        if mean is None or mean.type != "ReduceMean":
             return None
-        alike = self._axes(mean) == axes and mean.attrs.get("keepdims", 1)
+        if op.inputs[0] not in (mean.inputs[0], self._flattened(mean.inputs[0])):
+            return None
+        put_back = any(n.type == "Reshape" for n in moved)
+        alike = self._axes(mean) == axes and (mean.attrs.get("keepdims", 1) or put_back)
         return mean if alike else None
+
+    def _flattened(self, name: str) -> str | None:
+        """What (N, C, H W) is a reshape of."""
+        op = self._made.get(name)
+        shape = self._constants.get(op.inputs[1]) if op and op.type == "Reshape" else None
+        return op.inputs[0] if op and shape is not None and np.size(shape) == 3 else None
 
     def _is_square(self, op: Op) -> bool:
         if op.type == "Mul":

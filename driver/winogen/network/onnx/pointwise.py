@@ -204,22 +204,27 @@ def _clip(b: Builder, op: Op, inputs: Inputs) -> View:
 
 
 def _extreme(b: Builder, op: Op, inputs: Inputs) -> View:
-    if len(inputs) == 1:
-        return data(op, inputs, 0)
-    views = [i for i in inputs if isinstance(i, View)]
-    if len(inputs) == len(views) == 2:
-        found = _leaky_extreme(b, op, [b.settled(op, v) for v in views])
-        if found is not None:
-            return found
-    if len(inputs) != 2 or len(views) != 1:
-        raise UnsupportedLayerError(
-            f"{op.where} of several activations is not supported, only of one and a constant; use "
-            "ReLU, LeakyReLU or Clip"
-        )
-    index = 0 if isinstance(inputs[1], View) else 1
-    bound = _scalar(op, inputs, index, "bound", 0.0)
-    bounds = (bound, math.inf) if op.type == "Max" else (-math.inf, bound)
-    return clamp(b, op, b.settled(op, views[0]), *bounds)
+    """Max and Min of any number of activations and constants."""
+    first, *views = (b.settled(op, i) for i in inputs if isinstance(i, View))
+    for view in views:
+        first = _leaky_extreme(b, op, [first, view]) or _extreme_of_two(b, op, first, view)
+    for index, item in enumerate(inputs):
+        if not isinstance(item, View):
+            bound = _scalar(op, inputs, index, "bound", 0.0)
+            bounds = (bound, math.inf) if op.type == "Max" else (-math.inf, bound)
+            first = clamp(b, op, first, *bounds)
+    return first
+
+
+def _extreme_of_two(b: Builder, op: Op, left: View, right: View) -> View:
+    """``right + relu(left - right)``, or ``left - relu(left - right)``: sums of the array's."""
+    minus = -np.ones(right.size[0])
+    difference = add(b, op, [left, affine(b, op, right, minus, 0 * minus)])
+    above = difference.follow(b.add(op, "relu", difference.source))
+    if op.type == "Max":
+        return add(b, op, [right, above])
+    minus = -np.ones(above.size[0])
+    return add(b, op, [left, affine(b, op, above, minus, 0 * minus)])
 
 
 def _leaky_extreme(b: Builder, op: Op, views: Sequence[View]) -> View | None:
@@ -288,8 +293,7 @@ def with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: b
             return _over_pixels(b, op, value, array, first)
     if op.type == "Div" and not first:
         value = applied(b, op, value, Function.of("Reciprocal", {}))
-        value, values = with_channels(b, op, value, array, "its constant")
-        return affine(b, op, value, values, np.zeros_like(values))
+        return with_constant(b, replace(op, type="Mul"), value, array, first)
     try:
         value, values = with_channels(b, op, value, array, "its constant")
         return affine(b, op, value, *_scale_shift(op, values, first))
@@ -306,8 +310,10 @@ def with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: b
             shape = node.attrs["shape"]
             made = b.add(op, "linear", *node.inputs, weight=weight, bias=bias, shape=shape)
             return value.follow(made)
-        if np.ptp(scale):
-            raise
+        if np.ptp(scale):  # Mul or Div: nothing is added
+            alike = bool(np.all(scale == scale[:1]))
+            factor = b.constant(op, scale[:1] if alike else scale, value.source)
+            return value.follow(b.add(op, "multiply", value.source, factor))
         ones = np.full(value.size[0], scale.flat[0])
         value = affine(b, op, value, ones, 0 * ones)
         return value.follow(b.add(op, "add", value.source, b.constant(op, shift, value.source)))
@@ -369,7 +375,7 @@ def _arithmetic(b: Builder, op: Op, inputs: Inputs) -> View:
     return with_constant(b, op, view, array, isinstance(left, View))
 
 
-def _channels_first(value: View) -> tuple[int, ...]:
+def channels_first(value: View) -> tuple[int, ...]:
     """The order of a view's four dimensions in which it is (N, C, H, W)."""
     letters = value.axes() or ""
     found = [letters.find(letter) for letter in "NCHW"]
@@ -386,7 +392,7 @@ def product(b: Builder, op: Op, left: View, right: View) -> View:
     _shapes(b, op, [left, right])
     if len(left.dims) == len(right.dims) == 4:
         wide = max((left, right), key=lambda v: math.prod(v.shape))
-        order = _channels_first(wide)
+        order = channels_first(wide)
         names = [b.image(op, v.transpose(order)) for v in (left, right)]
         made = b.image_view(b.add(op, "multiply", *names))
         return made.transpose([order.index(i) for i in range(4)])
@@ -478,7 +484,8 @@ def _negate(b: Builder, op: Op, inputs: Inputs) -> View:
     return affine(b, op, value, -ones, 0 * ones)
 
 
-def _concat(b: Builder, op: Op, inputs: Inputs) -> View:
+def concat(b: Builder, op: Op, inputs: Inputs) -> View:
+    """Activations and constants joined along a dimension."""
     first = next(b.settled(op, i) for i in inputs if isinstance(i, View))
     rank = len(first.dims)
     axis = int(op.attrs["axis"])
@@ -506,10 +513,18 @@ def _joined(b: Builder, op: Op, views: list[View], axis: int) -> View:
         for v in views
     )
     if not whole:
+        images = [v for v in views if not v.is_vector]
+        last = channels_first(images[0]) == (0, 3, 1, 2) if images else True
+        if rank == 4 and axis == 3 and last:
+            turned = _joined(b, op, [v.transpose((0, 3, 1, 2)) for v in views], 1)
+            return turned.transpose((0, 2, 3, 1))
+        lines = _joined_lines(b, op, views, axis)
+        if lines is not None:
+            return lines
         if rank != 4 or axis != 1:
             raise UnsupportedLayerError(
-                f"{op.where} joins along axis {axis} of {b.shape_text(first)}, which is not the "
-                "channels; only channels can be joined"
+                f"{op.where} joins along axis {axis} of {b.shape_text(first)}, which is no image's "
+                "channels, rows or columns; join before the reshape, or after it"
             )
         names = [b.image(op, v) for v in views]
         views = [b.image_view(n) for n in names]
@@ -528,6 +543,32 @@ def _joined(b: Builder, op: Op, views: list[View], axis: int) -> View:
     dims = list(first.dims)
     dims[axis] = plain.dims[1]
     return View(source, plain.size, tuple(dims))
+
+
+def _joined_lines(b: Builder, op: Op, views: Sequence[View], axis: int) -> View | None:
+    """Images joined along rows or columns: each with zeros in the place of the others, and added.
+
+    None if the dimension is neither.
+    """
+    if len(views[0].dims) == 3 and axis == 2:  # a signal is an image of one row
+        wide = [View(v.source, v.size, (*v.dims[:2], (), v.dims[2])) for v in views]
+        made = _joined_lines(b, op, wide, 3)
+        return made and View(made.source, made.size, (*made.dims[:2], made.dims[3]))
+    if len(views[0].dims) != 4:
+        return None
+    order = channels_first(views[0])
+    at = order.index(axis)
+    if at not in (2, 3) or len({v.shape[:axis] + v.shape[axis + 1 :] for v in views}) > 1:
+        return None
+    images = [b.image_view(b.image(op, v.transpose(order))) for v in views]
+    total, before, placed = sum(v.shape[at] for v in images), 0, []
+    for view in images:
+        after = total - before - view.shape[at]
+        pads = (before, after, 0, 0) if at == 2 else (0, 0, before, after)
+        placed.append(b.settled(op, View(view.source, view.size, view.dims, pads)))
+        before += view.shape[at]
+    made = add(b, op, placed)
+    return made.transpose([order.index(i) for i in range(4)])
 
 
 def _is_channels(view: View, axis: int) -> bool:
@@ -595,12 +636,13 @@ def _cast(b: Builder, op: Op, inputs: Inputs) -> View:
     floats = isinstance(like, View) or op.attrs.get("to") in FLOAT_TYPES
     if isinstance(like, np.ndarray):
         floats = np.issubdtype(like.dtype, np.floating)
-    if not floats:
+    view = data(op, inputs, 0)
+    if not floats and view.source not in b.whole:
         raise UnsupportedLayerError(
             f"{op.where} makes integers of an activation, which is not supported; end the network "
             "before it (onnx.utils.extract_model), winogen itself writes pictures of whole pixels"
         )
-    return data(op, inputs, 0)
+    return view
 
 
 OPERATORS: dict[str, Operator] = {
@@ -613,7 +655,7 @@ OPERATORS: dict[str, Operator] = {
     "HardSigmoid": Operator(_hard_sigmoid, "an affine and a clamp"),
     "Clip": Operator(_clip, "constant bounds; folded into the layer before"),
     "Max": Operator(_extreme, "of an activation and a constant: a clamp; of x and s * x: a leaky "
-                    "ReLU"),
+                    "ReLU; of two activations: b + relu(a - b)"),
     "Min": Operator(_extreme, "as Max"),
     "BatchNormalization": Operator(_batchnorm, "on its stored statistics; folded into the weights"),
     **{
@@ -626,14 +668,15 @@ OPERATORS: dict[str, Operator] = {
                     "by a layer; two activations of one shape are a residual sum"),
     "Sub": Operator(_arithmetic, "as Add"),
     "Mul": Operator(_arithmetic, "by a constant (scalar, or one a channel; any after a linear "
-                    "layer): folded; of two activations: by the processor, between two runs of "
-                    "the accelerator"),
+                    "layer): folded; by another constant, or of two activations: by the "
+                    "processor, between two runs of the accelerator"),
     "Div": Operator(_arithmetic, "as Mul"),
     "Neg": Operator(_negate, "folded"),
     "Sum": Operator(_sum, "as Add, of any number"),
     "Mean": Operator(_sum, "as Add, of any number"),
-    "Concat": Operator(_concat, "of activations, or of them and constants, along the channels; "
-                       "constants before a linear layer are its bias"),
+    "Concat": Operator(concat, "of activations, or of them and constants, along the channels; "
+                       "constants before a linear layer are its bias; of activations along rows "
+                       "or columns: a sum of what zeros surround"),
     "Identity": Operator(_same, "nothing"),
     "Where": Operator(_chosen, "nothing, by a condition that is known"),
     "Dropout": Operator(_dropout, "nothing (evaluation mode only)"),

@@ -225,9 +225,14 @@ def _check_names(graph: onnx.GraphProto) -> None:
 def _one(infos: list[Any], what: str) -> Any:
     if len(infos) != 1:
         names = ", ".join(f"'{shown(i.name)}'" for i in infos[:5]) or "none"
+        way_out = "export the generator alone"
+        if what == "output" and infos:
+            way_out = (
+                "export a model that returns the picture alone, or cut the file down to it with "
+                f"onnx.utils.extract_model (output_names=['{shown(infos[0].name)}'], for one)"
+            )
         raise UnsupportedLayerError(
-            f"the model has {len(infos)} {what}s ({names}); winogen needs exactly one: export the "
-            "generator alone, and join several inputs to one before it"
+            f"the model has {len(infos)} {what}s ({names}); winogen needs exactly one: {way_out}"
         )
     return infos[0]
 
@@ -247,9 +252,9 @@ def _looked_up(name: str, ops: list[Op]) -> bool:
     """Whether an input of integers is an index somewhere: a label."""
     names = {name}
     for op in ops:
-        if op.type not in ("Gather", "OneHot") and names.intersection(op.inputs):
+        if op.type not in ("Gather", "OneHot", "Equal") and names.intersection(op.inputs):
             names.update(op.outputs)
-        if op.type in ("Gather", "OneHot") and names.intersection(op.inputs[:2]):
+        if op.type in ("Gather", "OneHot", "Equal") and names.intersection(op.inputs[:2]):
             return True
     return False
 

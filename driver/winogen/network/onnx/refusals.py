@@ -54,10 +54,8 @@ _REFUSALS: dict[str, str] = {
         (
             "ArgMax",
             "ArgMin",
-            "Compress",
             "Equal",
             "GatherElements",
-            "GatherND",
             "Greater",
             "GreaterOrEqual",
             "Less",
@@ -75,7 +73,6 @@ _REFUSALS: dict[str, str] = {
             "ReduceL2",
             "ReduceLogSum",
             "ReduceLogSumExp",
-            "ReduceMin",
             "ReduceProd",
             "ReduceSumSquare",
         ),

@@ -71,6 +71,74 @@ def test_instance_norm(opset):
     assert same(net, x)[1] == "normalise"
 
 
+@pytest.mark.parametrize("how", ["shape", "constants"])
+def test_a_variance_of_one_degree_less(how):
+    """``torch.var`` in both of PyTorch's exporters, as UGATIT and style transfer normalise."""
+    net = Net(opset=18)
+    x = conv(net)
+    axes = ints(net, 2, 3)
+    centred = net.node("Sub", x, net.node("ReduceMean", x, axes, keepdims=1))
+    square = net.node("Mul", centred, centred)
+    if how == "shape":
+        variance = net.node("ReduceMean", square, axes, keepdims=1)
+        sizes = net.node("Gather", net.node("Shape", x), ints(net, 2, 3))
+        count = net.node("Cast", net.node("ReduceProd", sizes, keepdims=0), to=1)
+        variance = net.node("Mul", variance, count)
+        variance = net.node("Div", variance, net.node("Sub", count, net.const(1.0)))
+        top = net.node("Sub", x, net.node("ReduceMean", x, axes, keepdims=1))
+    else:
+        variance = net.node("ReduceMean", square, axes, keepdims=0)
+        variance = net.node("Mul", variance, net.const(30.0))
+        variance = net.node("Div", variance, net.const(29.0))
+        variance = net.node("Reshape", variance, ints(net, 0, 4, 1, 1))
+        top = centred
+    x = net.node("Div", top, net.node("Sqrt", net.node("Add", variance, net.const(0.01))))
+    assert same(net, x) == ["conv", "normalise", "batchnorm"]
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+def test_statistics_of_all_pixels_in_one_dimension(expanded):
+    """AdaIN's ``calc_mean_std``: of (N, C, H W), reshaped to a pixel, and expanded."""
+    net = Net(opset=18)
+    x = conv(net)
+    flat = net.node("Reshape", x, ints(net, 0, 4, -1))
+    mean = net.node("ReduceMean", flat, ints(net, 2), keepdims=0)
+    centred = net.node("Sub", flat, net.node("ReduceMean", flat, ints(net, 2), keepdims=1))
+    variance = net.node("ReduceMean", net.node("Mul", centred, centred), ints(net, 2), keepdims=0)
+    variance = net.node("Div", net.node("Mul", variance, net.const(30.0)), net.const(29.0))
+    root = net.node("Sqrt", net.node("Add", variance, net.const(0.01)))
+    mean, root = (net.node("Reshape", v, ints(net, 0, 4, 1, 1)) for v in (mean, root))
+    if expanded:
+        shape = net.node("Shape", x)
+        mean, root = (net.node("Expand", v, shape) for v in (mean, root))
+    x = net.node("Div", net.node("Sub", x, mean), root)
+    assert same(net, x) == ["conv", "normalise", "batchnorm"]
+
+
+def test_statistics_that_are_put_elsewhere():
+    """Of the channels, put beside the columns: no normalisation, and the same values."""
+    net = Net(opset=18)
+    x = conv(net)
+    centred = net.node("Sub", x, net.node("ReduceMean", x, ints(net, 2, 3), keepdims=1))
+    variance = net.node("ReduceMean", net.node("Mul", centred, centred), ints(net, 2, 3),
+                        keepdims=0)  # fmt: skip
+    root = net.node("Sqrt", net.node("Add", variance, net.const(0.1)))
+    root = net.node("Reshape", root, ints(net, 0, 1, 1, 4))
+    x = net.node("Div", centred, root)
+    assert "normalise" not in same(net, x, (4, 6, 4))
+
+
+@pytest.mark.parametrize("axes", [[2], [1], [-1]])
+@pytest.mark.parametrize("keep", [0, 1])
+def test_averages_where_all_pixels_are_one_dimension(axes, keep):
+    net = Net(opset=18)
+    flat = net.node("Reshape", conv(net), ints(net, 0, 4, -1))
+    x = net.node("ReduceMean", flat, ints(net, *axes), keepdims=keep)
+    size = (0, 4, 1, 1) if axes != [1] else (0, 1, 6, 5)
+    x = net.node("Reshape", x, ints(net, *size))
+    same(net, conv(net, x, size[1]))
+
+
 def test_instance_norm_of_the_input():
     net = Net()
     x = net.node("InstanceNormalization", "z", net.weight(4), net.weight(4))
@@ -348,10 +416,68 @@ def test_quotients():
     same(net, net.node("Div", net.const([[[1]], [[2]], [[-3]], [[4]]]), below))
 
 
-def test_products_that_cannot_run():
+@pytest.mark.parametrize("shape", [(1, 1, 6, 5), (1, 4, 6, 5), (6, 1)])
+@pytest.mark.parametrize("op", ["Mul", "Div"])
+def test_factors_that_differ_from_pixel_to_pixel(op, shape):
+    """A vignette: by the processor, with an image that the accelerator always gives."""
     net = Net()
-    x = net.node("Mul", conv(net), net.const(np.arange(1, 31).reshape(1, 1, 6, 5)))
-    assert "differs from pixel to pixel" in refused(net, x)
+    factors = net.const(np.linspace(0.5, 2, int(np.prod(shape))).reshape(shape))
+    made = same(net, net.node(op, conv(net), factors))
+    assert made[-1] == "multiply"
+    net = Net()
+    above = net.const(np.linspace(0.5, 2, int(np.prod(shape))).reshape(shape))
+    same(net, net.node("Div", above, net.node("Exp", conv(net))))
+
+
+# The larger of two, and of channels
+
+
+@pytest.mark.parametrize("op", ["Max", "Min"])
+def test_the_larger_of_two_activations(op):
+    net = Net()
+    made = same(net, net.node(op, conv(net), conv(net)))
+    assert not set(made) & {"multiply", "maxpool"}  # the accelerator's
+    net = Net()
+    one = net.node("GlobalAveragePool", conv(net))
+    three = [conv(net), net.const(0.1), conv(net), conv(net, cout=4)]
+    same(net, net.node(op, *three))
+    net = Net()
+    same(net, net.node(op, conv(net), one := net.node("GlobalAveragePool", conv(net))))
+    assert one
+
+
+@examples(40)
+@given(st.data())
+def test_the_largest_over_any_dimensions(data):
+    """CBAM takes that of the channels, for each pixel."""
+    net = Net(opset=data.draw(st.sampled_from((13, 18))))
+    op = data.draw(st.sampled_from(("ReduceMax", "ReduceMin")))
+    axes = data.draw(st.sets(st.integers(1, 3), min_size=1).map(sorted))
+    x = conv(net)
+    if data.draw(st.booleans()):  # channels last
+        x = net.node("Transpose", x, perm=[0, 2, 3, 1])
+    attrs: dict[str, Any] = {"keepdims": 1}
+    if net.opset < 18:
+        x = net.node(op, x, axes=axes, **attrs)
+    else:
+        x = net.node(op, x, ints(net, *axes), **attrs)
+    assert "maxpool" in same(net, net.node("Mul", x, net.const(2.0)))
+
+
+def test_the_largest_without_its_dimension():
+    net = Net(opset=18)
+    x = net.node("ReduceMax", conv(net), ints(net, 1), keepdims=0)
+    same(net, conv(net, net.node("Unsqueeze", x, ints(net, 1)), 1))
+    net = Net(opset=18)
+    x = net.node("Reshape", conv(net), ints(net, 0, 2, 2, 6, 5))
+    x = net.node("ReduceMax", x, ints(net, 2), keepdims=0)  # maxout
+    same(net, x)
+    net = Net(opset=18)
+    x = net.node("ReduceMax", conv(net), ints(net, 0), keepdims=1)
+    assert "over the images of the batch" in refused(net, x)
+
+
+def test_products_that_cannot_run():
     net = Net()
     x = net.node("Mul", conv(net), net.node("MaxPool", conv(net), kernel_shape=[2, 2]))
     assert "both must have one shape" in refused(net, x)
@@ -393,7 +519,7 @@ def test_edges_of_a_pixel():
 
 def test_paddings_that_cannot_run():
     for mode, pads, said, kind in (
-        ("wrap", [0, 0, 1, 1, 0, 0, 1, 1], "pads with wrap; use constant", UnsupportedLayerError),
+        ("other", [0, 0, 1, 1, 0, 0, 1, 1], "pads with other; use", UnsupportedLayerError),
         ("reflect", [0, 0, 6, 0, 0, 0, 0, 0], "cannot be mirrored", ModelError),
         ("reflect", [0, 1, 0, 0, 0, 0, 0, 0], "pads", UnsupportedLayerError),
     ):
@@ -520,6 +646,37 @@ def test_max_pool(data):
     attrs["ceil_mode"] = data.draw(st.integers(0, 1))
     net = Net(opset=data.draw(st.sampled_from((11, 12, 17, 22))))
     assert same(net, net.node("MaxPool", conv(net), **attrs), (4, 7, 6))[-1] == "maxpool"
+
+
+@examples(60)
+@given(st.data())
+def test_average_pool(data):
+    """What windows have of the image is averaged; with count_include_pad, zeros around it too."""
+    kernel = [data.draw(st.integers(1, 4)) for _ in "HW"]
+    strides = [data.draw(st.integers(1, min(k, 3))) for k in kernel]
+    attrs: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
+    mode = data.draw(st.sampled_from(("", "SAME_UPPER", "SAME_LOWER", "VALID")))
+    if mode:
+        attrs["auto_pad"] = mode
+    else:
+        attrs["pads"] = [data.draw(st.integers(0, k - 1)) for k in kernel * 2]
+        attrs["count_include_pad"] = data.draw(st.integers(0, 1))
+    net = Net(opset=data.draw(st.sampled_from((11, 12, 17, 22))))
+    made = same(net, net.node("AveragePool", conv(net), **attrs), (4, 7, 6))
+    assert made[-1] == "avgpool" or attrs.get("count_include_pad") or made[-1] == "conv"
+
+
+@pytest.mark.parametrize("kernel", [[2, 2], [3, 3]])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 0, 0]])
+def test_average_pool_of_windows_beyond_the_image(kernel, pads):
+    net = Net(opset=19)
+    x = net.node("AveragePool", conv(net), kernel_shape=kernel, strides=[2, 2], pads=pads,
+                 ceil_mode=1)  # fmt: skip
+    same(net, x, (4, 7, 6))
+    net = Net(opset=19)
+    x = net.node("AveragePool", conv(net), kernel_shape=[3, 3], strides=[2, 2],
+                 pads=[1, 1, 0, 0], ceil_mode=1, count_include_pad=1)  # fmt: skip
+    assert "counts padding, but not what ceil_mode adds" in refused(net, x)
 
 
 def test_the_largest_of_all():

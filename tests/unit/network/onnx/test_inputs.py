@@ -66,6 +66,11 @@ def conditional(kind: int = INT64, shape: Any = ("n",), lookup: str = "Gather") 
     if lookup == "Gather":
         e = net.node("Gather", net.weight(CLASSES, 4), "label")
         width = 4
+    elif lookup == "Equal":  # F.one_hot by PyTorch's newer exporter
+        e = net.node("Unsqueeze", "label", net.const([-1], np.int64))
+        e = net.node("Equal", e, net.const(np.arange(CLASSES), np.int64))
+        e = net.node("Cast", net.node("Cast", e, to=TensorProto.INT64), to=TensorProto.FLOAT)
+        width = CLASSES
     else:
         e = net.node("OneHot", "label", net.const(CLASSES, np.int64), net.const([0, 1]))
         width = CLASSES
@@ -82,7 +87,12 @@ def conditional(kind: int = INT64, shape: Any = ("n",), lookup: str = "Gather") 
 @pytest.mark.parametrize("shape", [("n",), ("n", 1)])
 @pytest.mark.parametrize(
     ("kind", "lookup"),
-    [(INT64, "Gather"), (INT64, "OneHot"), (INT32, "Gather")],  # onnxruntime has no other OneHot
+    [
+        (INT64, "Gather"),
+        (INT64, "OneHot"),
+        (INT64, "Equal"),
+        (INT32, "Gather"),
+    ],  # onnxruntime has no other OneHot
 )
 def test_labels(kind, shape, lookup):
     dtype = np.int64 if kind == INT64 else np.int32
@@ -92,6 +102,36 @@ def test_labels(kind, shape, lookup):
     assert (z.kind, z.channels) == ("latent", 6)
     assert (label_part.kind, label_part.channels) == ("label", CLASSES)
     assert label_part.classes == ("cat", "dog", "bird", "fish", "frog")
+
+
+@pytest.mark.parametrize("picture", [False, True])
+def test_a_plane_of_a_label_beside_an_image_channels_last(picture):
+    """How Keras's conditional generators begin, from latents or from a picture."""
+    net = Net()
+    plane = net.node("Gather", net.weight(CLASSES, 20), "label")
+    plane = net.node("Reshape", plane, net.const([-1, 4, 5, 1], np.int64))
+    x, inputs = "x", {"x": (FLOAT, ["n", 4, 5, 3]), "label": (INT64, ["n"])}
+    if not picture:
+        inputs["x"] = (FLOAT, ["n", 6])
+        x = net.node("Relu", net.node("Gemm", "x", net.weight(6, 60)))
+        x = net.node("Reshape", x, net.const([-1, 4, 5, 3], np.int64))
+    x = net.node("Concat", x, plane, axis=3)
+    x = net.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = net.node("Conv", x, net.weight(2, 4, 3, 3), pads=[1] * 4)
+    made = model(net, net.node("Tanh", x), inputs)
+    label = np.array([3, 0, 4])
+    if not picture:
+        graph = same(made, {"x": latents(), "label": label})
+        assert "add" not in [node.op for node in graph.nodes]  # a joint of channels
+        return
+    graph = imported(made)
+    assert [(p.kind, p.channels) for p in graph.input.parts] == [("image", 3), ("label", CLASSES)]
+    pictures = np.random.default_rng(2).random((3, 4, 5, 3)).astype(np.float32)
+    session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    (wanted,) = session.run(None, {"x": pictures, "label": label})
+    named = {"x": pictures.transpose(0, 3, 1, 2), "label": label}
+    got = reference.run(graph, join_inputs(graph.input, named))
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -266,8 +266,6 @@ def test_values_of_a_flattened_image():
         ("Gather", [[0, 9]], {"axis": 1}, "reach outside"),
         ("Slice", [[0], [3], [1], [0]], {}, "a step must not be 0"),
         ("Split", [[2, 2]], {"axis": 1, "outputs": 2}, "do not make up the 3 samples"),
-        ("Slice", [[-1], [-99], [2], [-1]], {}, "turn the picture"),
-        ("Gather", [[0, 2, 3]], {"axis": 2}, "turn the picture"),
         ("Gather", [[0]], {"axis": 0}, "with a batch of 1"),
         ("Gather", [[[0]]], {"axis": 1}, "use a list of them"),
     ],
@@ -318,9 +316,7 @@ def test_an_average_of_a_vector():
     same(net.model(net.node("Gemm", x, net.weight(1, 6)), ["n", 5], out_rank=2), (5,))
 
 
-@pytest.mark.parametrize(
-    "op", ["ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceLogSumExp"]
-)
+@pytest.mark.parametrize("op", ["ReduceL1", "ReduceL2", "ReduceProd", "ReduceLogSumExp"])
 def test_other_reductions_say_what_to_use(op):
     net = Net(opset=18)
     x = net.node(op, "z", ints(net, 2, 3), keepdims=1)
@@ -334,8 +330,6 @@ def test_the_largest_of_an_image(keep):
     x = x if keep else net.node("Unsqueeze", x, ints(net, 2, 3))
     x = net.node("Conv", x, net.weight(3, 2, 1, 1))
     assert ops(same(net.model(x, ["n", 2, 5, 6]), (2, 5, 6))) == ["maxpool", "conv"]
-    x = net.node("ReduceMax", "z", ints(net, 1), keepdims=1)
-    assert "only" in refused(net.model(x, ["n", 2, 5, 6]))
 
 
 def test_an_average_over_the_batch_is_refused():
@@ -649,7 +643,7 @@ def test_constants_added_to_every_pixel(bits):
 
 def test_a_constant_joined_where_there_are_no_channels():
     net = Net()
-    x = net.node("Concat", "z", net.const(np.zeros((1, 3, 1, 6))), axis=2)
+    x = net.node("Concat", "z", net.const(np.ones((1, 3, 1, 6))), axis=2)
     assert "only channels" in refused(net.model(net.node("Relu", x), [1, 3, 5, 6]))
 
 
