@@ -147,7 +147,7 @@ def _normalise(attrs: dict[str, Any], inputs: list[Tensor], params: dict[str, Te
 
 def _pad(attrs: dict[str, Any], inputs: list[Tensor], params: dict[str, Tensor]) -> Tensor:
     top, bottom, left, right = attrs["edges"]
-    mode = {"reflect": "reflect", "edge": "replicate"}[attrs["mode"]]
+    mode = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}[attrs["mode"]]
     return functional.pad(inputs[0], (left, right, top, bottom), mode=mode)
 
 
@@ -155,6 +155,19 @@ def _maxpool(attrs: dict[str, Any], inputs: list[Tensor], params: dict[str, Tens
     top, bottom, left, right = attrs["pad"]
     around = functional.pad(inputs[0], (left, right, top, bottom), value=-torch.inf)
     return functional.max_pool2d(around, attrs["kernel"], attrs["stride"])
+
+
+def _avgpool(attrs: dict[str, Any], inputs: list[Tensor], params: dict[str, Tensor]) -> Tensor:
+    top, bottom, left, right = attrs["pad"]
+    x = inputs[0]
+    there = torch.ones_like(x[:1, :1])
+    sums, counts = (
+        functional.avg_pool2d(
+            functional.pad(v, (left, right, top, bottom)), attrs["kernel"], attrs["stride"]
+        )
+        for v in (x, there)
+    )
+    return sums / counts
 
 
 def _resample(attrs: dict[str, Any], inputs: list[Tensor], params: dict[str, Tensor]) -> Tensor:
@@ -205,6 +218,7 @@ _APPLY: dict[str, Callable[[dict[str, Any], list[Tensor], dict[str, Tensor]], Te
     "normalise": _normalise,
     "pad": _pad,
     "maxpool": _maxpool,
+    "avgpool": _avgpool,
     "resample": _resample,
     "rearrange": _rearrange,
     "upsample": _upsample,

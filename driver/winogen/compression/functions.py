@@ -65,10 +65,14 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Erf": lambda a, x: torch.erf(x),
     "Exp": lambda a, x: torch.exp(x),
     "Gelu": lambda a, x: functional.gelu(x, approximate=str(a.get("approximate", "none"))),
+    "Greater": lambda a, x, y: (x > y).to(x.dtype),
+    "GreaterOrEqual": lambda a, x, y: (x >= y).to(x.dtype),
     "HardSigmoid": lambda a, x: torch.clamp(a.get("alpha", 0.2) * x + a.get("beta", 0.5), 0, 1),
     "HardSwish": lambda a, x: x * torch.clamp(x / 6 + 0.5, 0, 1),
     "Identity": lambda a, x: x,
     "LeakyRelu": lambda a, x: torch.where(x < 0, a.get("alpha", 0.01) * x, x),
+    "Less": lambda a, x, y: (x < y).to(x.dtype),
+    "LessOrEqual": lambda a, x, y: (x <= y).to(x.dtype),
     "Log": lambda a, x: torch.log(x),
     "Max": _largest,
     "Min": _least,
@@ -90,6 +94,7 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Sum": lambda a, *values: _fold(torch.add, values),
     "Swish": lambda a, x: x * torch.sigmoid(a.get("alpha", 1.0) * x),
     "Tanh": lambda a, x: torch.tanh(x),
+    "Where": lambda a, which, x, y: torch.where(which != 0, x, y),
     "ThresholdedRelu": lambda a, x: torch.where(x > a.get("alpha", 1.0), x, torch.zeros_like(x)),
 }
 

@@ -20,7 +20,7 @@ from winogen.network.graph import POINTWISE, Graph, Node
 #: Layers keep a multiple of so many channels: the lanes of a word.
 LANES = 8
 _DENSE = ("conv", "deconv", "linear")
-_PASSING = (*POINTWISE, "normalise", "upsample", "pad", "maxpool", "resample")
+_PASSING = (*POINTWISE, "normalise", "upsample", "pad", "maxpool", "avgpool", "resample")
 Indices = NDArray[np.int64]
 
 

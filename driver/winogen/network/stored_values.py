@@ -196,6 +196,7 @@ ATTRIBUTES: dict[str, dict[str, Reader]] = {
     "normalise": {"groups": whole, "centred": truth, "eps": number},
     "pad": {"mode": one_of(*PAD_MODES), "edges": _EDGES},
     "maxpool": {"kernel": _PAIR, "stride": _PAIR, "pad": _EDGES},
+    "avgpool": {"kernel": _PAIR, "stride": _PAIR, "pad": _EDGES},
     "rearrange": {"factors": several(several(_factor), 3)},
     "resample": {"axes": several(_axis, 2)},
 }

@@ -14,9 +14,9 @@ from support.places import SHARED_WEIGHTS
 from support.shared_models import FOLDERS, shared_model
 from support.strategies import examples, graphs
 from winogen.common.errors import UnsupportedLayerError
-from winogen.network import reference
+from winogen.network import reference, stored_values
 from winogen.network.functions import ELEMENTWISE, Function
-from winogen.network.graph import Graph, Node
+from winogen.network.graph import OPERATIONS, Graph, Node
 from winogen.network.load import load_network
 from winogen.network.zoo import load_model, model_names
 from winogen.program.formats import sample_inputs
@@ -25,11 +25,13 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
-from winogen.compression import functions
+from winogen.compression import bridge, functions
 from winogen.compression.bridge import GraphModule
 
 #: Of the largest value of the output, and of 1.
 TOLERANCE = 1e-5
+#: Operations without attributes.
+ALONE = ("multiply", "add", "concat", "relu", "prelu", "tanh", "sigmoid")
 #: Too large for every run.
 LARGE = ("artgan", "artgan-deconv", "gp-gan")
 
@@ -83,8 +85,11 @@ def test_random_networks(graph: Graph) -> None:
 @pytest.mark.parametrize("operator", sorted(ELEMENTWISE))
 def test_every_function_and_its_gradient(operator: str) -> None:
     more = {"Clip": (-0.3, 0.6), "Pow": (3.0,), "Cast": ()}.get(operator, ())
-    if operator in ("Add", "Div", "Max", "Min", "Mul", "Sub", "Sum"):
+    pairs = ("Add", "Div", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mul")
+    if operator in (*pairs, "Sub", "Sum"):
         more = (0.7,)
+    if operator == "Where":
+        more = (0.7, -0.2)
     function = Function.of(operator, {}, *more)
     x = np.linspace(0.05, 2.5, 40) * np.where(np.arange(40) % 2, 1, -1) + 0.013
     if operator in ("Log", "Sqrt"):
@@ -92,10 +97,18 @@ def test_every_function_and_its_gradient(operator: str) -> None:
     given = torch.from_numpy(x).requires_grad_()
     y = functions.apply(function, given)
     np.testing.assert_allclose(y.detach().numpy(), function(x), rtol=1e-9, atol=1e-9)
+    if not y.requires_grad:  # what only compares has none
+        assert operator in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where")
+        return
     y.sum().backward()
     step = 1e-6
     slope = (function(x + step) - function(x - step)) / (2 * step)
     np.testing.assert_allclose(given.grad.numpy(), slope, rtol=1e-4, atol=1e-4)
+
+
+def test_every_operation_is_there() -> None:
+    assert set(bridge._APPLY) == set(OPERATIONS) == {*stored_values.ATTRIBUTES, *ALONE}
+    assert set(functions._OPERATORS) == set(ELEMENTWISE)
 
 
 def test_parameters_come_back() -> None:
