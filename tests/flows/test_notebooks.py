@@ -35,6 +35,7 @@ PICTURES = {
     "03_profile": 4,
     "04_your_own_generator": 1,
     "05_super_resolution": 2,
+    "06_fit_your_board": 3,
 }
 
 

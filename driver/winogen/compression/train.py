@@ -36,6 +36,8 @@ VALIDATED, VALIDATIONS, _LEAST_BETWEEN = 128, 40, 20
 _PRUNED_BY, _SHARED_FROM = 0.35, 0.5
 #: Rates where weights are good from the start, and where they have to be found anew.
 _GENTLE, _FAST = 2e-3, 1e-2
+#: Of the rate, once values are shared: weights that jump from one to another learn nothing.
+_SHARED_RATE = 0.1
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
 #: Seeds of what is drawn: each step has its own, far from those of calibration and judgement.
@@ -154,6 +156,7 @@ class Distiller:
         warm = min(1.0, (self._since() + 1) / 100)
         part = self._part(share)
         falling = 0.02 + 0.98 * (1 + math.cos(math.pi * part)) / 2
+        falling *= _SHARED_RATE if self._shared else 1
         for group in self._optimiser.param_groups:
             group["lr"] = group["size"] * self._rate * warm * falling
         drawn = sample_inputs(
