@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network import filters
-from winogen.network.onnx.build import Builder
+from winogen.network.onnx.build import Builder, Spread
 from winogen.network.onnx.operators import Handler, Inputs, Operator, data, weights
 from winogen.network.onnx.pointwise import per_channel
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.view import BATCH, Factor, View
+from winogen.network.onnx.view import BATCH, Edges, Factor, View
 
 Pair = tuple[int, int]
 #: Of the attributes kernel_shape, strides, pads and the like.
@@ -167,11 +167,28 @@ def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
         pad = (*rows, *columns)
     dense, bias = _dense(op, weight, group), _bias(op, inputs, weight.shape[0])
     source = value.source
+    spread = b.spread_from(source)
+    if spread is not None and stride == (1, 1):
+        return _enlarging(b, op, spread, dense, pad, bias)
     if not any(pad):  # then a plane of one value adds the same everywhere
         source, dense, bias = _without_planes(b, op, source, dense, bias)
     parts: dict[str, Any] = {"weight": dense, "kernel": kernel}
     parts |= {"stride": stride, "pad": pad, **bias}
     return b.image_view(b.add(op, "conv", source, **parts))
+
+
+def _enlarging(
+    b: Builder, op: Op, spread: Spread, weight: NDArray, pad: Edges, bias: dict[str, NDArray]
+) -> View:
+    """A convolution of what has zeros between its pixels: a transposed one of those pixels."""
+    crop: list[int] = []
+    for axis, kernel in enumerate(weight.shape[2:]):
+        step, before = spread.step[axis], spread.before[axis]
+        low, high = pad[2 * axis : 2 * axis + 2]
+        crop += [kernel - 1 - low - before, kernel - step - high + before]
+    scatter = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
+    parts: dict[str, Any] = {"weight": scatter, "kernel": weight.shape[2:], "stride": spread.step}
+    return b.image_view(b.add(op, "deconv", spread.source, **parts, crop=tuple(crop), **bias))
 
 
 def _without_planes(

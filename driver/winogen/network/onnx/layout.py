@@ -12,7 +12,7 @@ import numpy as np
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.build import Builder
-from winogen.network.onnx.convolution import lift, lower
+from winogen.network.onnx.convolution import Pair, lift, lower
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
 from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import Op
@@ -174,6 +174,10 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     if not math.isfinite(level):
         raise ModelError(f"{op.where} pads with {level}; use a number")
     both = {a: (pads[i], pads[i + len(axes)]) for i, a in enumerate(axes)}
+    if mode == "constant" and level == 0 and rank > 4:
+        spread = _zeros_between(b, op, value, both)
+        if spread is not None:
+            return spread
     names = value.axes()
     if names is None or "H" not in names or "W" not in names:
         value = b.image_view(b.image(op, value))  # a single row or column has no dimension to pad
@@ -196,6 +200,40 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     if level:
         return affine(b, op, b.settled(op, padded), same, level * same)
     return b.settled(op, padded) if 1 in value.size[1:] else padded
+
+
+def _zeros_between(b: Builder, op: Op, value: View, pads: dict[int, Pair]) -> View | None:
+    """The view with zeros between rows or columns: they pad dimensions of 1 that follow those.
+
+    So upfirdn2d of StyleGAN2 and its kin enlarges. None if something else is padded.
+    """
+    channels, rows, columns = value.size
+    axes = {(Factor(rows, columns),): 0, (Factor(columns, 1),): 1}
+    steps, before = [1, 1], [0, 0]
+    added: dict[int, int] = {}
+    for axis, (low, high) in pads.items():
+        if low or high:
+            which = axes.get(value.dims[axis - 1]) if axis else None
+            if which is None or value.dims[axis] or min(low, high) < 0:
+                return None
+            added[axis] = which
+            steps[which], before[which] = 1 + low + high, low
+    others = [f for dim in value.dims if dim not in axes for f in dim]
+    if any(f.stride != BATCH and f.stride % (rows * columns) for f in others):
+        return None
+    source = b.spread(op, value.source, (steps[0], steps[1]), (before[0], before[1]))
+    size = (channels, rows * steps[0], columns * steps[1])
+    new = ((Factor(rows, steps[0] * size[2]),), (Factor(columns, steps[1]),))
+
+    def moved(factor: Factor) -> Factor:
+        if factor.stride == BATCH:
+            return factor
+        return Factor(factor.size, factor.stride // (rows * columns) * size[1] * size[2])
+
+    dims = [new[axes[d]] if d in axes else tuple(map(moved, d)) for d in value.dims]
+    for axis, which in added.items():
+        dims[axis] = (Factor(steps[which], (size[2], 1)[which]),)
+    return View(source, size, tuple(dims))
 
 
 def _mirrored(b: Builder, op: Op, value: View, mode: str, edges: Edges) -> View:
