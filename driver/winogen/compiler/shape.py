@@ -19,3 +19,9 @@ class ConvShape:
     pad: tuple[int, int]
     input_size: tuple[int, int]
     output_size: tuple[int, int]
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether every output is made from the one pixel at its place."""
+        alone = self.kernel == self.stride == (1, 1) and self.pad == (0, 0)
+        return alone and self.input_size == self.output_size

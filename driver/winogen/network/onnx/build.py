@@ -200,7 +200,7 @@ class Builder:
         return name
 
     def chosen(self, op: Op, value: View, offsets: NDArray[np.int64]) -> str:
-        """A vector of some values of the source of ``value``: a linear layer by ones, if need be."""
+        """A vector of some values of the source of ``value``: a layer of ones, if need be."""
         inputs = math.prod(value.size)
         if value.is_vector and np.array_equal(offsets, np.arange(inputs)):
             return value.source
