@@ -20,6 +20,8 @@ from winogen.network.onnx.view import BATCH, Edges, Factor, View
 Pair = tuple[int, int]
 #: Of the attributes kernel_shape, strides, pads and the like.
 MAX_GEOMETRY = 1 << 16
+#: Axes of what has its channels as the images of a batch.
+_CHANNELS_ALONE = ("B1HW", "C1HW")
 
 
 def _pair(op: Op, name: str, default: Pair, low: int) -> Pair:
@@ -149,6 +151,8 @@ def _split(total: int, mode: str) -> Pair:
 
 
 def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
+    if data(op, inputs, 0).axes() in _CHANNELS_ALONE:
+        return _conv_of_each_channel(b, op, inputs)
     value = _image(b, op, inputs)
     weight, group = _filter(op, inputs, value.size[0], transposed=False)
     kernel = (weight.shape[2], weight.shape[3])
@@ -175,6 +179,27 @@ def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
     parts: dict[str, Any] = {"weight": dense, "kernel": kernel}
     parts |= {"stride": stride, "pad": pad, **bias}
     return b.image_view(b.add(op, "conv", source, **parts))
+
+
+def _conv_of_each_channel(b: Builder, op: Op, inputs: Inputs) -> View:
+    """A convolution of channels that are the images of a batch: each by the same kernel.
+
+    So filters are written that treat all channels alike (upfirdn2d, blurs).
+    """
+    value = data(op, inputs, 0)
+    channels = value.size[0]
+    weight = weights(op, inputs, 1, "weight")
+    if weight.shape[:2] != (1, 1):
+        raise UnsupportedLayerError(
+            f"{op.where}: its input of shape {b.shape_text(value)} has the channels as images of "
+            "the batch, which only kernels of one channel can filter; leave them channels"
+        )
+    each: list[Any] = [replace(b.image_view(value.source), pads=value.pads)]
+    each += [None if w is None else np.repeat(w, channels, axis=0) for w in inputs[1:]]
+    grouped = replace(op, attrs={**op.attrs, "group": channels})
+    made = _conv(b, grouped, each)
+    batch, channel, rows, columns = made.dims
+    return View(made.source, made.size, (batch + channel, (), rows, columns))
 
 
 def _enlarging(
@@ -509,7 +534,8 @@ def _einsum(b: Builder, op: Op, inputs: Inputs) -> View:
 
 OPERATORS: dict[str, Operator] = {
     "Conv": Operator(_lifted(_conv), "1-D and 2-D, any kernel, stride, pads and "
-                     "auto_pad, groups and dilations"),
+                     "auto_pad, groups and dilations; of channels as images of a batch, all by one "
+                     "kernel"),
     "ConvTranspose": Operator(_lifted(_conv_transpose), "1-D and 2-D, any kernel, stride, pads, "
                               "auto_pad, output_padding and output_shape, groups and dilations"),
     "AveragePool": Operator(

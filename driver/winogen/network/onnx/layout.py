@@ -44,6 +44,8 @@ def axes_of(op: Op, inputs: Inputs, rank: int, index: int = 1) -> list[int] | No
 
 
 def _reshaped(b: Builder, op: Op, value: View, shape: Sequence[int]) -> View:
+    if tuple(shape) == value.shape:
+        return value
     value = b.settled(op, value)
     if math.prod(shape) != math.prod(value.shape):
         raise ModelError(
@@ -252,7 +254,7 @@ def _mirrored(b: Builder, op: Op, value: View, mode: str, edges: Edges) -> View:
 
 def _slice(b: Builder, op: Op, inputs: Inputs) -> View:
     """Part of the rows, columns or channels; of every sample, or of every n-th."""
-    value = b.settled(op, data(op, inputs, 0))
+    value = data(op, inputs, 0)
     rank = len(value.dims)
     starts, ends = (_integers(op, inputs, i, n) or [] for i, n in ((1, "starts"), (2, "ends")))
     axes = axes_of(op, inputs, rank, 3)
@@ -268,7 +270,8 @@ def _slice(b: Builder, op: Op, inputs: Inputs) -> View:
             taken = range(*slice(start, None, step).indices(value.shape[axis]))
         if not taken:
             raise ModelError(f"{op.where} takes nothing of {b.shape_text(value)}")
-        value = taken_along(b, op, value, axis, taken)
+        if len(taken) < value.shape[axis] or step < 0:
+            value = taken_along(b, op, b.settled(op, value), axis, taken)
     return value
 
 
@@ -479,8 +482,9 @@ OPERATORS: dict[str, Operator] = {
     "Tile": Operator(_tile, "repeating each pixel, as frameworks write nearest upsampling"),
     "Expand": Operator(_expand, "as Tile"),
     "Pad": Operator(_pad, "zeros around rows and columns: joined to the convolution after it, "
-                    "otherwise a layer of its own; another constant as zeros between two affines; "
-                    "reflect and edge: by the processor, between two runs of the accelerator"),
+                    "otherwise a layer of its own; zeros between them (upfirdn2d): a transposed "
+                    "convolution; another constant as zeros between two affines; reflect and "
+                    "edge: by the processor, between two runs of the accelerator"),
     "Resize": Operator(_resize, "what repeats every pixel a whole number of times: folded into "
                        "the convolution after it; what takes every n-th: a strided convolution of "
                        "ones; linear and cubic: by the processor, between two runs"),

@@ -695,6 +695,34 @@ def test_a_filter_of_what_has_zeros_between_is_one_layer(low, high, pads):
     near(graph, 8, 30)
 
 
+@pytest.mark.parametrize("batch", ["n", 1])
+@pytest.mark.parametrize("up", [1, 2])
+def test_a_filter_of_channels_as_images_of_a_batch(batch, up):
+    """As upfirdn2d of rosinality's StyleGAN2: (N * C, H, W, 1), which nothing is rearranged for."""
+    net = Net()
+    x = net.node("Conv", "z", net.weight(3, 3, 1, 1))
+    x = net.node("Reshape", x, net.const([-1, 4, 1, 5, 1, 1], np.int64))
+    x = net.node("Pad", x, net.const([0] * 8 + [up - 1, 0, up - 1, 0], np.int64))
+    x = net.node("Reshape", x, net.const([-1, 4 * up, 5 * up, 1], np.int64))
+    x = net.node("Pad", x, net.const([0, 2, 1, 0, 0, 1, 2, 0], np.int64))
+    ends, axes = net.const([9999, 9999], np.int64), net.const([1, 2], np.int64)
+    x = net.node("Slice", x, net.const([0, 0], np.int64), ends, axes)
+    x = net.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = net.node("Reshape", x, net.const([-1, 1, 4 * up + 3, 5 * up + 3], np.int64))
+    x = net.node("Conv", x, net.weight(1, 1, 4, 4), net.weight(1))
+    x = net.node("Reshape", x, net.const([-1, 3, 4 * up, 5 * up], np.int64))
+    graph = same(net.model(net.node("Relu", x), [batch, 3, 4, 5]), (3, 4, 5), 1)
+    assert ops(graph) == ["conv", "conv" if up == 1 else "deconv", "relu"]
+    near(graph, 8, 30)
+
+
+def test_channels_as_images_of_a_batch_have_one_kernel():
+    net = Net()
+    x = net.node("Reshape", "z", net.const([-1, 1, 4, 5], np.int64))
+    x = net.node("Conv", x, net.weight(2, 1, 3, 3))
+    assert "only kernels of one channel" in refused(net.model(x, ["n", 3, 4, 5]))
+
+
 def test_zeros_between_channels():
     net = Net()
     x = net.node("Reshape", "z", net.const([-1, 3, 1, 4, 5], np.int64))
