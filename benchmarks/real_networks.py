@@ -138,6 +138,7 @@ def pixels(graph: Graph, count: int) -> dict[str, NDArray]:
 _ZHU = "junyanz/pytorch-CycleGAN-and-pix2pix"
 _PIXELS = {"input_range": (0.0, 255.0)}
 _SIGNED = {"input_range": (-1.0, 1.0)}
+_LOG_MEL = {"input_range": (float(np.log(1e-5)), 2.0)}
 NETWORKS = {
     "cyclegan": Network(
         "CycleGAN, ResNet-9 generator", f"1703.10593, {_ZHU}", "ngf 16, 2 blocks, 32 x 32",
@@ -166,7 +167,7 @@ NETWORKS = {
     ),
     "hifigan": Network(
         "HiFi-GAN V3, a second", "2010.05646, jik876/hifi-gan", "64 channels, 8 frames", spectra,
-        calibrated=8,
+        _LOG_MEL, calibrated=8,
     ),
 }  # fmt: skip
 
