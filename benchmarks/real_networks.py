@@ -67,7 +67,7 @@ class Network:
     small: str
     inputs: Callable[[Graph, int], dict[str, NDArray[Any]]]
     options: Mapping[str, Any] = field(default_factory=dict)
-    calibrated: int = 2
+    calibrated: int = 1
 
 
 def photo(graph: Graph, count: int, low: float = 0.0, high: float = 1.0) -> dict[str, NDArray]:
@@ -154,11 +154,11 @@ NETWORKS = {
     ),
     "stylegan2": Network(
         "StyleGAN2, 64 x 64, 512 channels", "1912.04958, NVlabs/stylegan2-ada-pytorch",
-        "16 x 16, 32 channels, 2 mapping layers", latents,
+        "16 x 16, 32 channels, 2 mapping layers", latents, calibrated=2,
     ),
     "cdcgan": Network(
         "conditional DCGAN", "1411.1784, znxlwm/pytorch-MNIST-CelebA-cGAN-cDCGAN", "full size",
-        latents, calibrated=64,
+        latents, calibrated=32,
     ),
     "espcn": Network("ESPCN x3, luminance", "1609.05158", "48 x 48", photo),
     "edsr": Network(
@@ -167,7 +167,7 @@ NETWORKS = {
     ),
     "hifigan": Network(
         "HiFi-GAN V3, a second", "2010.05646, jik876/hifi-gan", "64 channels, 8 frames", spectra,
-        _LOG_MEL, calibrated=8,
+        _LOG_MEL, calibrated=4,
     ),
 }  # fmt: skip
 

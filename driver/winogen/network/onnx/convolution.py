@@ -195,7 +195,7 @@ def _conv_of_each_channel(b: Builder, op: Op, inputs: Inputs) -> View:
             "the batch, which only kernels of one channel can filter; leave them channels"
         )
     each: list[Any] = [replace(b.image_view(value.source), pads=value.pads)]
-    each += [None if w is None else np.repeat(w, channels, axis=0) for w in inputs[1:]]
+    each += [np.repeat(w, channels, axis=0) for w in (weight, *_bias(op, inputs, 1).values())]
     grouped = replace(op, attrs={**op.attrs, "group": channels})
     made = _conv(b, grouped, each)
     batch, channel, rows, columns = made.dims

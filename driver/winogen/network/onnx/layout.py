@@ -17,7 +17,7 @@ from winogen.network.onnx.operators import Inputs, Operator, constant, data
 from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.resize import Sampling, interpolations, samplings
-from winogen.network.onnx.view import BATCH, Edges, Factor, View
+from winogen.network.onnx.view import BATCH, Dim, Edges, Factor, View
 from winogen.network.sampling import PAD_MODES, Axis
 
 
@@ -210,7 +210,7 @@ def _zeros_between(b: Builder, op: Op, value: View, pads: dict[int, Pair]) -> Vi
     So upfirdn2d of StyleGAN2 and its kin enlarges. None if something else is padded.
     """
     channels, rows, columns = value.size
-    axes = {(Factor(rows, columns),): 0, (Factor(columns, 1),): 1}
+    axes: dict[Dim, int] = {(Factor(rows, columns),): 0, (Factor(columns, 1),): 1}
     steps, before = [1, 1], [0, 0]
     added: dict[int, int] = {}
     for axis, (low, high) in pads.items():
