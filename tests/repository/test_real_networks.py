@@ -33,7 +33,7 @@ def test_every_network_was_measured(script):
     assert list(found) == list(script.NETWORKS)
     for name, figures in found.items():
         assert figures["float_difference"] <= 1e-5, name
-        assert figures["int8"]["psnr"] > 25, name
+        assert figures["int8"]["psnr"] > 20, name
         assert figures["int16"]["psnr"] > figures["int8"]["psnr"] + 20, name
         assert set(figures["rtl"]) == {
             f"int{bits}_{device}_cycles" for bits in (8, 16) for device in ("emulator", "rtl")
