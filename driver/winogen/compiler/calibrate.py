@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from winogen.program.formats import as_batch, sample_inputs
 
 #: Inputs that the quality of a quantised network is measured on.
 CHECKED_INPUTS = 16
+#: Values of all layers together for the inputs that are drawn (2 GiB): fewer of large images.
+MAX_DRAWN = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,15 @@ def observe(
 ) -> Observed:
     """Run the float network for calibration; see :func:`quantise`.
 
-    Inputs to check with are drawn by the next seed; they are the first of ``inputs`` if given.
+    At most ``samples`` inputs are drawn, and fewer where the network's layers are large. Inputs to
+    check with are drawn by the next seed; they are the first of ``inputs`` if given.
     """
     drawn = inputs is None
     if inputs is None:
         if samples < 1:
             raise InputError(f"calibration needs at least one sample, not {samples}")
+        layers = sum(math.prod(shape) for shape in graph.shapes.values())
+        samples = min(samples, max(MAX_DRAWN // layers, 1))
         inputs = sample_inputs(graph.input, samples, seed)
     inputs = as_batch(graph.input, np.asarray(inputs, np.float32), "calibration inputs")
     if not len(inputs) or not np.all(np.isfinite(inputs)):

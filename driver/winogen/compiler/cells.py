@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from winogen.compiler.geometry import Tiling, chunks_of, output_span, row_pitch, view_span
+from winogen.compiler.geometry import Tiling, chunks_of, part_sizes, row_pitch
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import PackedLayer, PackedPass, StoredTable
 from winogen.compiler.sizes import ComputeShape, compute_of, compute_shape, sized
@@ -182,17 +182,11 @@ class Cells:
         """The parts of ``length`` tiles that an axis is cut into."""
         key = axis, length, shared
         if key not in self._axes:
-            layer, total = self.layer, self.layer.lowered.tiles[axis]
+            found = self._axes[key] = Counter()
             loaded = self._loaded(shared)
-            self._axes[key] = Counter(
-                (
-                    tiles,
-                    output_span(layer, axis, tile, tiles)[1],
-                    tuple(view_span(layer, p, axis, tile, tiles, shared)[1] for p in loaded),
-                )
-                for tile in range(0, total, length)
-                for tiles in [min(length, total - tile)]
-            )
+            for count, sizes in part_sizes(self.layer, loaded, axis, length, shared):
+                tiles, outputs, *samples = sizes
+                found[tiles, outputs, tuple(samples)] += count
         return self._axes[key]
 
     def _cell(self, tiling: Tiling, kind: _Kind) -> Cell:

@@ -36,6 +36,8 @@ from winogen.target.isa import Instruction
 
 #: Input pixels of a batch unless asked otherwise: large images keep the array busy alone.
 BATCH_PIXELS = 1 << 16
+#: Multiplies of a batch unless asked otherwise: so many take a tenth of a second and more.
+BATCH_MULTIPLIES = 1 << 34
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,10 @@ def compile_network(
     say = progress or (lambda _: None)
     board, window = options.target, options.window
     options.check_applies(graph)
-    largest = options.batch
-    if largest is None:
-        pixels = math.prod(window or graph.input.shape[1:])
-        largest = min(max(BATCH_PIXELS // pixels, 1), DEFAULT_BATCH)
     if window and window != graph.input.shape[1:]:
         graph = graph.resized(window)
         network = network.resized(graph)
+    largest = options.batch or _default_batch(network)
     say("packing weights")
     mode = Mode(options.mode)
     ends = fold_ends(network, board, mode, largest)
@@ -161,6 +160,18 @@ def compile_network(
             "keeps what was trained"
         )
     return Compiled(program, network, tuple(said))
+
+
+def _default_batch(network: QuantNetwork) -> int:
+    """How many images run at once where nobody asks for a number: fewer large ones."""
+    pixels = math.prod(network.input.shape[1:])
+    multiplies = sum(
+        useful_multiplies(layer.shape) * math.prod(layer.weight.shape[:2])
+        for layer in network.layers
+        if layer.operands is None
+    )
+    most = min(BATCH_PIXELS // pixels, BATCH_MULTIPLIES // max(multiplies, 1))
+    return min(max(most, 1), DEFAULT_BATCH)
 
 
 def unfit_layers(network: QuantNetwork, board: Board, mode: str | Mode) -> list[str]:

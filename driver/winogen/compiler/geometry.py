@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from winogen.compiler.pack import PackedLayer, PackedPass
 
@@ -92,6 +95,34 @@ def view_span(
     available = -(-(size - spec.phase[axis]) // spec.step[axis])
     first = min(max(start + low, 0), max(available, 0))
     return first, max(min(stop, available) - first, 0), start + spec.origin[axis] - first
+
+
+def part_sizes(
+    layer: PackedLayer, loaded: Sequence[PackedPass], axis: int, length: int, shared: bool
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """What an axis in parts of ``length`` tiles is cut into: how many parts, and their sizes.
+
+    Sizes are tiles, outputs (:func:`output_span`) and the samples that each pass needs
+    (:func:`view_span`). Neighbours that are alike are told once: an axis can have thousands.
+    """
+    lowered, shape = layer.lowered, layer.layer.shape
+    total = lowered.tiles[axis]
+    tile = np.arange(0, total, length)
+    tiles = np.minimum(length, total - tile)
+    scale = lowered.tile * lowered.stride[axis]
+    sizes = [tiles, np.minimum(shape.output_size[axis] - tile * scale, tiles * scale)]
+    for packed_pass in loaded:
+        spec = packed_pass.spec
+        low, high = lowered.reach(spec, axis, shared)
+        start = tile * lowered.tile
+        available = -(-(shape.input_size[axis] - spec.phase[axis]) // spec.step[axis])
+        first = np.clip(start + low, 0, max(available, 0))
+        stop = np.minimum(start + (tiles - 1) * lowered.tile + high + 1, available)
+        sizes.append(np.maximum(stop - first, 0))
+    table = np.stack(sizes, axis=1)
+    begins = np.flatnonzero(np.any(table[1:] != table[:-1], axis=1)) + 1
+    for begin, end in itertools.pairwise([0, *begins.tolist(), len(table)]):
+        yield end - begin, tuple(table[begin].tolist())
 
 
 def region_of(

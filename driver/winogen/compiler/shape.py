@@ -34,3 +34,9 @@ class ConvShape:
             else:
                 after.append(max((out - 1) * s + k - n - pad, 0))
         return self.pad[0], after[0], self.pad[1], after[1]
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether every output is made from the one pixel at its place."""
+        alone = self.kernel == self.stride == (1, 1) and self.pad == (0, 0)
+        return alone and self.input_size == self.output_size

@@ -104,6 +104,8 @@ def adapt(graph: Graph, options: NetworkOptions) -> Graph:
         if spec.kind != "image":
             raise InputError(f"network {graph.name} takes latents: leave --input-range out")
         spec = replace(spec, range=_ascending(options.input_range, "--input-range"))
+        if not spec.parts:  # a signal, which is taken for normal values else
+            spec = replace(spec, distribution="uniform")
     if options.latents is not None:
         if spec.kind != "latent":
             raise InputError(f"network {graph.name} takes images: leave --latents out")

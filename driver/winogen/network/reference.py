@@ -6,7 +6,7 @@ plain integer (transposed) convolution, exact below 2**53, that everything else 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,15 @@ def conv2d(
     ``pad`` is (top, bottom, left, right), not negative. Returns (N, cout, H', W').
     """
     cout, _, kh, kw = weight.shape
-    taps = np.ascontiguousarray(weight.transpose(2, 3, 1, 0), x.dtype)  # BLAS wants them dense
+    taps = _taps(weight.transpose(2, 3, 1, 0), x.dtype)
     x = np.pad(x.transpose(0, 2, 3, 1), ((0, 0), pad[:2], pad[2:], (0, 0)))
     n, rows, columns, cin = x.shape
     sy, sx = stride
     oh, ow = (rows - kh) // sy + 1, (columns - kw) // sx + 1
     out = np.zeros((n * oh * ow, cout), x.dtype)
-    for ky in range(kh):
-        for kx in range(kw):
-            view = x[:, ky : ky + sy * (oh - 1) + 1 : sy, kx : kx + sx * (ow - 1) + 1 : sx]
-            out += view.reshape(-1, cin) @ taps[ky, kx]
+    for ky, kx, tap in taps:
+        view = x[:, ky : ky + sy * (oh - 1) + 1 : sy, kx : kx + sx * (ow - 1) + 1 : sx]
+        out += _times(view.reshape(-1, cin), tap)
     return out.reshape(n, oh, ow, cout).transpose(0, 3, 1, 2)
 
 
@@ -47,21 +46,38 @@ def deconv2d(
     """
     n, cin, rows, columns = x.shape
     _, cout, kh, kw = weight.shape
-    taps = np.ascontiguousarray(weight.transpose(2, 3, 0, 1), x.dtype)
+    taps = _taps(weight.transpose(2, 3, 0, 1), x.dtype)
     sy, sx = stride
     full = np.zeros((n, (rows - 1) * sy + kh, (columns - 1) * sx + kw, cout), x.dtype)
     flat = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).reshape(-1, cin)
-    for ky in range(kh):
-        for kx in range(kw):
-            part = flat @ taps[ky, kx]
-            full[:, ky : ky + sy * (rows - 1) + 1 : sy, kx : kx + sx * (columns - 1) + 1 : sx] += (
-                part.reshape(n, rows, columns, cout)
-            )
+    for ky, kx, tap in taps:
+        part = _times(flat, tap).reshape(n, rows, columns, cout)
+        full[:, ky : ky + sy * (rows - 1) + 1 : sy, kx : kx + sx * (columns - 1) + 1 : sx] += part
     grow = [(max(-a, 0), max(-b, 0)) for a, b in ((crop[0], crop[1]), (crop[2], crop[3]))]
     full = np.pad(full, ((0, 0), *grow, (0, 0)))
     top, bottom, left, right = (max(c, 0) for c in crop)
     full = full[:, top : full.shape[1] - bottom, left : full.shape[2] - right]
     return full.transpose(0, 3, 1, 2)
+
+
+def _taps(weight: Array, dtype: np.dtype) -> Iterator[tuple[int, int, Array]]:
+    """Row, column and matrix (cin, cout) of each tap of a weight (kh, kw, cin, cout).
+
+    What is zero is left out: taps between those of a dilated kernel, and all but the diagonal,
+    (channels,), where every channel is filtered by itself.
+    """
+    cin, cout = weight.shape[2:]
+    used = np.count_nonzero(weight, axis=(2, 3))
+    diagonal = np.count_nonzero(np.diagonal(weight, axis1=2, axis2=3))
+    alone = cin == cout > 1 and diagonal == used.sum()
+    for ky, kx in zip(*np.nonzero(used)):
+        tap = np.diagonal(weight[ky, kx]) if alone else weight[ky, kx]
+        yield int(ky), int(kx), np.ascontiguousarray(tap, dtype)  # BLAS wants them dense
+
+
+def _times(values: Array, tap: Array) -> Array:
+    """Values (n, cin) times a tap's matrix, or its diagonal."""
+    return values * tap if tap.ndim == 1 else values @ tap
 
 
 def run(

@@ -91,7 +91,10 @@ def beyond_bounds(
             "standard normal distribution, or from -1 to 1 and say --latents uniform"
         )
     if not bounded:
-        return f"{part} the {high:g} that normal inputs reach: {reach}"
+        return (
+            f"{part} the {high:g} that normal inputs reach: {reach}; scale them, or compile with "
+            "--input-range and the least and the greatest that there are"
+        )
     return (
         f"{part} the network's input range of {low:g} to {high:g}: {reach}; scale them, or compile "
         "with --input-range and what black and white are"

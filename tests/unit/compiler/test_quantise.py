@@ -14,6 +14,7 @@ from support.random_graphs import GraphBuilder, random_graph
 from support.shared_models import shared_model
 from support.strategies import SEEDS, examples, graphs
 from winogen.common.errors import InputError, QuantisationError
+from winogen.compiler import calibrate
 from winogen.compiler.calibrate import Calibration, observe
 from winogen.compiler.integers import integer_activations, run_integer, run_layer
 from winogen.compiler.quantise import quantise, quantise_observed
@@ -573,6 +574,19 @@ def test_inputs_of_another_shape_are_refused(shape):
 
 
 # --- report, inputs, formats ---------------------------------------------------------------------
+
+
+def test_fewer_inputs_are_drawn_where_they_would_not_fit_into_memory(monkeypatch):
+    b = GraphBuilder(0, (3, 8, 8))
+    b.conv(4, 3)
+    graph = b.graph("one layer")
+    monkeypatch.setattr(calibrate, "MAX_DRAWN", 5 * (3 + 4) * 64)
+    for samples, drawn in ((64, 5), (2, 2)):
+        observed = observe(graph, samples=samples)
+        assert {len(v) for v in observed.values.values()} == {drawn}
+        assert len(observed.checked) == drawn
+    monkeypatch.setattr(calibrate, "MAX_DRAWN", 1)
+    assert len(observe(graph).checked) == 1
 
 
 @pytest.mark.parametrize("data_width", [8, 16])

@@ -17,12 +17,12 @@ from support.random_networks import random_network
 from support.strategies import drawn, examples, networks
 from support.tilings import best_cycles, lone_cycles
 from winogen.common.errors import ScheduleError
-from winogen.compiler import tiling
+from winogen.compiler import compile, tiling
 from winogen.compiler.compile import batch_sizes, compile_graph
 from winogen.compiler.estimate import Estimate
-from winogen.compiler.geometry import Tiling
+from winogen.compiler.geometry import Tiling, output_span, part_sizes, view_span
 from winogen.compiler.lower import Mode, lower, useful_multiplies, zero_padded_multiplies
-from winogen.compiler.pack import PackedNetwork, pack_network
+from winogen.compiler.pack import PackedLayer, PackedNetwork, pack_network
 from winogen.compiler.places import place_tensors
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantNetwork
@@ -134,6 +134,33 @@ def test_the_zoo(model, bits, board="pynq-z2"):
     for batch in (1, 16):
         check_stream(schedule(packed(model, board, bits), target, batch),
                      packed(model, board, bits), target)  # fmt: skip
+
+
+def test_fewer_images_at_once_of_a_network_with_much_work(monkeypatch):
+    layers = compile_graph(zoo.load_model("digits"), "tiny").program.layers
+    work = sum(layer.useful for layer in layers)
+    for images, batches in ((16, [1, 2, 4, 8, 16]), (3, [1, 2, 3]), (0.5, [1])):
+        monkeypatch.setattr(compile, "BATCH_MULTIPLIES", int(images * work))
+        program = compile_graph(zoo.load_model("digits"), "tiny").program
+        assert [s.batch for s in program.streams] == batches
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("seed", RANDOM[:6])
+def test_the_parts_of_an_axis_are_those_of_its_tile_groups(seed, shared):
+    for layer in packed(seed, "tiny", 8).layers:
+        if not isinstance(layer, PackedLayer):
+            continue
+        passes = [p for g in layer.groups for p in g.passes]
+        for axis, total in enumerate(layer.lowered.tiles):
+            for length in range(1, total + 1):
+                wanted = []
+                for tile in range(0, total, length):
+                    tiles = min(length, total - tile)
+                    spans = [view_span(layer, p, axis, tile, tiles, shared)[1] for p in passes]
+                    wanted.append((tiles, output_span(layer, axis, tile, tiles)[1], *spans))
+                parts = part_sizes(layer, passes, axis, length, shared)
+                assert [sizes for count, sizes in parts for _ in range(count)] == wanted
 
 
 def test_digits_on_every_board_in_every_batch():

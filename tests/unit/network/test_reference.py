@@ -51,24 +51,35 @@ def layers(draw: st.DrawFn, transposed: bool):
     return size, kernel, stride, tuple(edges), tuple(out), draw(st.integers(0, 2**32 - 1))
 
 
-@examples(150)
-@given(layers(transposed=False), st.integers(1, 3), st.integers(1, 3))
-def test_conv2d_equals_the_loops(layer, cin, cout):
+#: Which weights are left as they are, the others being zero.
+USED = st.sampled_from(["all", "diagonal", "some"])
+
+
+def kernels(rng: np.random.Generator, first: int, second: int, kernel: tuple, used: str):
+    w = rng.integers(-99, 99, (first, second, *kernel))
+    if used == "diagonal":
+        w *= np.eye(first, second, dtype=int)[:, :, None, None]
+    return w * rng.integers(0, 2, kernel) if used == "some" else w
+
+
+@examples(200)
+@given(layers(transposed=False), st.integers(1, 3), st.integers(1, 3), USED)
+def test_conv2d_equals_the_loops(layer, cin, cout, used):
     size, kernel, stride, pad, out, seed = layer
     rng = np.random.default_rng(seed)
-    x, w = rng.integers(-99, 99, (2, cin, *size)), rng.integers(-99, 99, (cout, cin, *kernel))
+    x, w = rng.integers(-99, 99, (2, cin, *size)), kernels(rng, cout, cin, kernel, used)
     got = reference.conv2d(x.astype(float), w.astype(float), stride, pad)
     wanted = [naive.conv(one, w, stride, (pad[0], pad[2]), out) for one in x]
     assert got.dtype == np.float64
     assert np.array_equal(got, wanted)
 
 
-@examples(150)
-@given(layers(transposed=True), st.integers(1, 3), st.integers(1, 3))
-def test_deconv2d_equals_the_loops(layer, cin, cout):
+@examples(200)
+@given(layers(transposed=True), st.integers(1, 3), st.integers(1, 3), USED)
+def test_deconv2d_equals_the_loops(layer, cin, cout, used):
     size, kernel, stride, crop, out, seed = layer
     rng = np.random.default_rng(seed)
-    x, w = rng.integers(-99, 99, (2, cin, *size)), rng.integers(-99, 99, (cin, cout, *kernel))
+    x, w = rng.integers(-99, 99, (2, cin, *size)), kernels(rng, cin, cout, kernel, used)
     got = reference.deconv2d(x.astype(float), w.astype(float), stride, crop)
     wanted = [naive.deconv(one, w, stride, (crop[0], crop[2]), out) for one in x]
     assert got.dtype == np.float64

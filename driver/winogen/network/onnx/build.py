@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,20 @@ from winogen.network.onnx.view import BATCH, Factor, View
 
 #: Most pixels that one pixel becomes in a layer where they are not in steps.
 MAX_BLOCK = 64
+#: Most pixels that a linear layer makes of a vector: they are one tile, in one memory of the chip.
+MAX_LINEAR = 1024
 #: Longest chain of pointwise layers through which an order is handed back to where data are made.
 MAX_REORDERED = 16
 #: Pointwise layers that treat every value alike, whatever its channel.
 _UNIFORM = ("relu", "leaky_relu", "clamp", "tanh", "sigmoid", "function")
+
+
+class Spread(NamedTuple):
+    """A value with its rows and columns ``step`` apart, after ``before`` zeros."""
+
+    source: str
+    step: tuple[int, int]
+    before: tuple[int, int]
 
 
 @dataclass
@@ -48,6 +58,10 @@ class Builder:
     _known: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     #: Values picked from another one: its name, and the channel there of each channel.
     _picked: dict[str, tuple[str, NDArray[np.int64]]] = field(default_factory=dict)
+    #: The first number of the input, where a layer has taken it.
+    _first: str = ""
+    #: Values with zeros between their pixels: what they are spread from.
+    _spread: dict[str, Spread] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._sizes[Graph.INPUT_NAME] = self.input_size
@@ -81,6 +95,9 @@ class Builder:
     def _add(
         self, label: str, kind: str, inputs: tuple[str, ...], parts: dict[str, Any], where: str
     ) -> str:
+        shape = parts.get("shape", ())
+        if math.prod(shape[1:]) > MAX_LINEAR and self._sizes[inputs[0]][1:] == (1, 1):
+            return self._large_linear(label, inputs, parts, where)
         with np.errstate(over="ignore"):  # what overflows is refused as infinity
             params = {
                 k: v.astype(np.float32) for k, v in parts.items() if isinstance(v, np.ndarray)
@@ -94,6 +111,18 @@ class Builder:
         self._nodes[node.name] = node
         self._sizes[node.name] = size
         return node.name
+
+    def _large_linear(
+        self, label: str, inputs: tuple[str, ...], parts: dict[str, Any], where: str
+    ) -> str:
+        """A linear layer to a large image: to a vector, which the processor lays out."""
+        shape = parts["shape"]
+        flat = self._add(
+            label, "linear", inputs, {**parts, "shape": (math.prod(shape), 1, 1)}, where
+        )
+        wide = view.image_dims(shape, 1)[1:]
+        factors = tuple(tuple((f.size, f.stride) for f in dim) for dim in wide)
+        return self._add(label, "rearrange", (flat,), {"factors": factors}, where)
 
     def _unique(self, label: str) -> str:
         name, n = label, 1
@@ -173,8 +202,10 @@ class Builder:
         return name
 
     def chosen(self, op: Op, value: View, offsets: NDArray[np.int64]) -> str:
-        """A vector of some values of the source of ``value``: a linear layer by ones."""
+        """A vector of some values of the source of ``value``: a layer of ones, if need be."""
         inputs = math.prod(value.size)
+        if value.is_vector and np.array_equal(offsets, np.arange(inputs)):
+            return value.source
         self.check_sparse(op, inputs * len(offsets))
         weight = np.zeros((len(offsets), inputs), np.float32)
         weight[np.arange(len(offsets)), offsets] = 1
@@ -203,13 +234,18 @@ class Builder:
                 op, "conv", like, weight=weight, bias=values[:, 0, 0], kernel=(1, 1),
                 stride=(1, 1), pad=(0, 0, 0, 0),
             )  # fmt: skip
-        else:
-            source = self._one_pixel(op)
-            inputs = self._sizes[source][0]
-            self.check_sparse(op, count * inputs)
+        elif len(values) > 1 and np.all(values == values[:1]):  # noise, that all channels share
+            one = self.constant(op, values[:1], like)
+            weight = np.ones((len(values), 1, 1, 1), np.float32)
             name = self.add(
-                op, "linear", source, weight=np.zeros((count, inputs), np.float32),
-                bias=values.ravel(), shape=values.shape,
+                op, "conv", one, weight=weight, kernel=(1, 1), stride=(1, 1), pad=(0, 0, 0, 0)
+            )
+        else:
+            weight = np.zeros((count, 1), np.float32)
+            self.check_sparse(op, count)
+            name = self.add(
+                op, "linear", self._one_value(op), weight=weight, bias=values.ravel(),
+                shape=values.shape,
             )  # fmt: skip
         self._constants[key] = name
         self._known[name] = values
@@ -219,17 +255,19 @@ class Builder:
         """What a value always is (C, H, W), or None if it depends on the input."""
         return self._known.get(name)
 
-    def _one_pixel(self, op: Op) -> str:
-        """A vector of few values, whatever they are: the input, or a pixel of it."""
+    def _one_value(self, op: Op) -> str:
+        """A vector of one number, whatever it is: the first of the input."""
         channels, rows, columns = self.input_size
-        if (rows, columns) == (1, 1):
+        if self.input_size == (1, 1, 1):
             return Graph.INPUT_NAME
-        weight = np.zeros((channels, 1, 1, 1), np.float32)
-        weight[0] = 1
-        return self.add(
-            op, "deconv", Graph.INPUT_NAME, weight=weight, kernel=(1, 1), stride=(1, 1),
-            crop=(0, rows - 1, 0, columns - 1),
-        )  # fmt: skip
+        if not self._first:
+            weight = np.zeros((channels, 1, 1, 1), np.float32)
+            weight[0] = 1
+            self._first = self.add(
+                op, "deconv", Graph.INPUT_NAME, weight=weight, kernel=(1, 1), stride=(1, 1),
+                crop=(0, rows - 1, 0, columns - 1),
+            )  # fmt: skip
+        return self._first
 
     def stand_in(self, size: Shape) -> View:
         """An image of this size in the place of what could not be made; the graph is not used."""
@@ -257,6 +295,22 @@ class Builder:
         if 1 in value.size[1:]:
             return self.image_view(source)
         return value.follow(source, self._sizes[source])
+
+    def spread(self, op: Op, source: str, step: tuple[int, int], before: tuple[int, int]) -> str:
+        """The value with its rows and columns ``step`` apart, after ``before`` zeros.
+
+        A transposed convolution of one tap; convolutions that read it take it in.
+        """
+        weight = self.diagonal(op, self._sizes[source][0], (1, 1), 1.0)
+        edges = [(-n, n + 1 - s) for s, n in zip(step, before)]
+        crop = (*edges[0], *edges[1])
+        name = self.add(op, "deconv", source, weight=weight, kernel=(1, 1), stride=step, crop=crop)
+        self._spread[name] = Spread(source, step, before)
+        return name
+
+    def spread_from(self, name: str) -> Spread | None:
+        """What a value with zeros between its pixels was made from by :meth:`spread`."""
+        return self._spread.get(name)
 
     def diagonal(
         self, op: Op, channels: int, kernel: tuple[int, int], value: float

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network import filters
-from winogen.network.onnx.build import Builder
+from winogen.network.onnx.build import Builder, Spread
 from winogen.network.onnx.operators import Handler, Inputs, Operator, data, weights
 from winogen.network.onnx.pointwise import per_channel
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.view import BATCH, Factor, View
+from winogen.network.onnx.view import BATCH, Edges, Factor, View
 
 Pair = tuple[int, int]
 #: Of the attributes kernel_shape, strides, pads and the like.
 MAX_GEOMETRY = 1 << 16
+#: Axes of what has its channels as the images of a batch.
+_CHANNELS_ALONE = ("B1HW", "C1HW")
 
 
 def _pair(op: Op, name: str, default: Pair, low: int) -> Pair:
@@ -149,6 +151,8 @@ def _split(total: int, mode: str) -> Pair:
 
 
 def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
+    if data(op, inputs, 0).axes() in _CHANNELS_ALONE:
+        return _conv_of_each_channel(b, op, inputs)
     value = _image(b, op, inputs)
     weight, group = _filter(op, inputs, value.size[0], transposed=False)
     kernel = (weight.shape[2], weight.shape[3])
@@ -167,11 +171,49 @@ def _conv(b: Builder, op: Op, inputs: Inputs) -> View:
         pad = (*rows, *columns)
     dense, bias = _dense(op, weight, group), _bias(op, inputs, weight.shape[0])
     source = value.source
+    spread = b.spread_from(source)
+    if spread is not None and stride == (1, 1):
+        return _enlarging(b, op, spread, dense, pad, bias)
     if not any(pad):  # then a plane of one value adds the same everywhere
         source, dense, bias = _without_planes(b, op, source, dense, bias)
     parts: dict[str, Any] = {"weight": dense, "kernel": kernel}
     parts |= {"stride": stride, "pad": pad, **bias}
     return b.image_view(b.add(op, "conv", source, **parts))
+
+
+def _conv_of_each_channel(b: Builder, op: Op, inputs: Inputs) -> View:
+    """A convolution of channels that are the images of a batch: each by the same kernel.
+
+    So filters are written that treat all channels alike (upfirdn2d, blurs).
+    """
+    value = data(op, inputs, 0)
+    channels = value.size[0]
+    weight = weights(op, inputs, 1, "weight")
+    if weight.shape[:2] != (1, 1):
+        raise UnsupportedLayerError(
+            f"{op.where}: its input of shape {b.shape_text(value)} has the channels as images of "
+            "the batch, which only kernels of one channel can filter; leave them channels"
+        )
+    each: list[Any] = [replace(b.image_view(value.source), pads=value.pads)]
+    each += [np.repeat(w, channels, axis=0) for w in (weight, *_bias(op, inputs, 1).values())]
+    grouped = replace(op, attrs={**op.attrs, "group": channels})
+    made = _conv(b, grouped, each)
+    batch, channel, rows, columns = made.dims
+    return View(made.source, made.size, (batch + channel, (), rows, columns))
+
+
+def _enlarging(
+    b: Builder, op: Op, spread: Spread, weight: NDArray, pad: Edges, bias: dict[str, NDArray]
+) -> View:
+    """A convolution of what has zeros between its pixels: a transposed one of those pixels."""
+    crop: list[int] = []
+    for axis, kernel in enumerate(weight.shape[2:]):
+        step, before = spread.step[axis], spread.before[axis]
+        low, high = pad[2 * axis : 2 * axis + 2]
+        crop += [kernel - 1 - low - before, kernel - step - high + before]
+    scatter = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
+    parts: dict[str, Any] = {"weight": scatter, "kernel": weight.shape[2:], "stride": spread.step}
+    return b.image_view(b.add(op, "deconv", spread.source, **parts, crop=tuple(crop), **bias))
 
 
 def _without_planes(
@@ -504,7 +546,8 @@ def _einsum(b: Builder, op: Op, inputs: Inputs) -> View:
 
 OPERATORS: dict[str, Operator] = {
     "Conv": Operator(_lifted(_conv), "1-D and 2-D, any kernel, stride, pads and "
-                     "auto_pad, groups and dilations"),
+                     "auto_pad, groups and dilations; of channels as images of a batch, all by one "
+                     "kernel"),
     "ConvTranspose": Operator(_lifted(_conv_transpose), "1-D and 2-D, any kernel, stride, pads, "
                               "auto_pad, output_padding and output_shape, groups and dilations"),
     "AveragePool": Operator(

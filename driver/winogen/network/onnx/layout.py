@@ -12,12 +12,12 @@ import numpy as np
 
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.build import Builder
-from winogen.network.onnx.convolution import lift, lower
+from winogen.network.onnx.convolution import Pair, lift, lower
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
 from winogen.network.onnx.pointwise import affine, concat
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.resize import Sampling, interpolations, samplings
-from winogen.network.onnx.view import BATCH, Edges, Factor, View
+from winogen.network.onnx.view import BATCH, Dim, Edges, Factor, View
 from winogen.network.sampling import PAD_MODES, Axis
 
 #: Pieces, at most, into which rows or columns are taken apart to be joined in another order.
@@ -47,6 +47,8 @@ def axes_of(op: Op, inputs: Inputs, rank: int, index: int = 1) -> list[int] | No
 
 
 def _reshaped(b: Builder, op: Op, value: View, shape: Sequence[int]) -> View:
+    if tuple(shape) == value.shape:
+        return value
     value = b.settled(op, value)
     if math.prod(shape) != math.prod(value.shape):
         raise ModelError(
@@ -177,9 +179,10 @@ def _pad(b: Builder, op: Op, inputs: Inputs) -> View:
     if not math.isfinite(level):
         raise ModelError(f"{op.where} pads with {level}; use a number")
     both = {a: (pads[i], pads[i + len(axes)]) for i, a in enumerate(axes)}
-    spread = _zeros_between(b, op, value, both) if mode == "constant" and not level else None
-    if spread is not None:
-        return spread
+    if mode == "constant" and level == 0 and rank > 4:
+        spread = _zeros_between(b, op, value, both)
+        if spread is not None:
+            return spread
     names = value.axes()
     if names is None or "H" not in names or "W" not in names:
         value = b.image_view(b.image(op, value))  # a single row or column has no dimension to pad
@@ -223,27 +226,38 @@ def _more_channels(
     return concat(b, replace(op, attrs={"axis": axis}), parts)
 
 
-def _zeros_between(
-    b: Builder, op: Op, value: View, both: dict[int, tuple[int, int]]
-) -> View | None:
-    """Zeros beside every row and column, as a tensor of which each is a dimension says it.
+def _zeros_between(b: Builder, op: Op, value: View, pads: dict[int, Pair]) -> View | None:
+    """The view with zeros between rows or columns: they pad dimensions of 1 that follow those.
 
-    So StyleGAN2 inserts zeros: (N, C, H, 1, W, 1) is padded to (N, C, H, 2, W, 2). It is a
-    transposed convolution of a single tap. None for what is padded otherwise.
+    So upfirdn2d of StyleGAN2 and its kin enlarges. None if something else is padded.
     """
-    if len(value.dims) != 6 or (value.axes() or "") != "NCH1W1":
+    channels, rows, columns = value.size
+    axes: dict[Dim, int] = {(Factor(rows, columns),): 0, (Factor(columns, 1),): 1}
+    steps, before = [1, 1], [0, 0]
+    added: dict[int, int] = {}
+    for axis, (low, high) in pads.items():
+        if low or high:
+            which = axes.get(value.dims[axis - 1]) if axis else None
+            if which is None or value.dims[axis] or min(low, high) < 0:
+                return None
+            added[axis] = which
+            steps[which], before[which] = 1 + low + high, low
+    others = [f for dim in value.dims if dim not in axes for f in dim]
+    if any(f.stride != BATCH and f.stride % (rows * columns) for f in others):
         return None
-    if any(any(p) and (a not in (3, 5) or min(p) < 0) for a, p in both.items()):
-        return None
-    (top, bottom), (left, right) = (both.get(a, (0, 0)) for a in (3, 5))
-    stride = (1 + top + bottom, 1 + left + right)
-    eye = b.diagonal(op, value.size[0], (1, 1), 1.0)
-    source = b.add(
-        op, "deconv", value.source, weight=eye, kernel=(1, 1), stride=stride,
-        crop=(-top, -bottom, -left, -right),
-    )  # fmt: skip
-    n, c, rows, columns = value.shape[0], *value.size
-    return b.image_view(source).reshape((n, c, rows, stride[0], columns, stride[1]))
+    source = b.spread(op, value.source, (steps[0], steps[1]), (before[0], before[1]))
+    size = (channels, rows * steps[0], columns * steps[1])
+    new = ((Factor(rows, steps[0] * size[2]),), (Factor(columns, steps[1]),))
+
+    def moved(factor: Factor) -> Factor:
+        if factor.stride == BATCH:
+            return factor
+        return Factor(factor.size, factor.stride // (rows * columns) * size[1] * size[2])
+
+    dims = [new[axes[d]] if d in axes else tuple(map(moved, d)) for d in value.dims]
+    for axis, which in added.items():
+        dims[axis] = (Factor(steps[which], (size[2], 1)[which]),)
+    return View(source, size, tuple(dims))
 
 
 def _mirrored(b: Builder, op: Op, value: View, mode: str, edges: Edges) -> View:
@@ -262,7 +276,7 @@ def _mirrored(b: Builder, op: Op, value: View, mode: str, edges: Edges) -> View:
 
 def _slice(b: Builder, op: Op, inputs: Inputs) -> View:
     """Part of the rows, columns or channels; of every sample, or of every n-th."""
-    value = b.settled(op, data(op, inputs, 0))
+    value = data(op, inputs, 0)
     rank = len(value.dims)
     starts, ends = (_integers(op, inputs, i, n) or [] for i, n in ((1, "starts"), (2, "ends")))
     axes = axes_of(op, inputs, rank, 3)
@@ -278,7 +292,8 @@ def _slice(b: Builder, op: Op, inputs: Inputs) -> View:
             taken = range(*slice(start, None, step).indices(value.shape[axis]))
         if not taken:
             raise ModelError(f"{op.where} takes nothing of {b.shape_text(value)}")
-        value = taken_along(b, op, value, axis, taken)
+        if len(taken) < value.shape[axis] or step < 0:
+            value = taken_along(b, op, b.settled(op, value), axis, taken)
     return value
 
 
@@ -547,9 +562,10 @@ OPERATORS: dict[str, Operator] = {
     "Tile": Operator(_tile, "repeating each pixel, as frameworks write nearest upsampling"),
     "Expand": Operator(_expand, "as Tile"),
     "Pad": Operator(_pad, "zeros around rows and columns: joined to the convolution after it, "
-                    "otherwise a layer of its own; another constant as zeros between two affines; "
-                    "around channels: as Concat; reflect, edge and wrap: by the processor, between "
-                    "two runs of the accelerator"),
+                    "otherwise a layer of its own; zeros between them (upfirdn2d): a transposed "
+                    "convolution; another constant as zeros between two affines; around channels: "
+                    "as Concat; reflect, edge and wrap: by the processor, between two runs of the "
+                    "accelerator"),
     "Resize": Operator(_resize, "what repeats every pixel a whole number of times: folded into "
                        "the convolution after it; what takes every n-th: a strided convolution of "
                        "ones; linear and cubic: by the processor, between two runs"),

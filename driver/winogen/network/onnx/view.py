@@ -65,7 +65,10 @@ class View:
         return self.size[1:] == (1, 1)
 
     def axes(self) -> str | None:
-        """For each dimension N, C, H, W or 1, such as ``NHWC``; None if one is not a whole axis."""
+        """For each dimension N, C, H, W or 1, such as ``NHWC``; None if one is not a whole axis.
+
+        B is the batch and the channels in one: each channel is an image of its own.
+        """
         channels, rows, columns = self.size
         names = {
             (): "1",
@@ -77,6 +80,8 @@ class View:
         for dim in self.dims:
             if len(dim) == 1 and dim[0].stride == BATCH:
                 found += "N"
+            elif len(dim) == 2 and dim[0].stride == BATCH and names.get(dim[1:]) == "C":
+                found += "B"
             elif dim in names:
                 found += names[dim]
             else:
@@ -93,7 +98,8 @@ class View:
         own = dict(zip("CHW", image_dims(size, 1)[1:]))
         axes = self.axes()
         assert axes is not None
-        return View(source, size, tuple(own.get(a, d) for a, d in zip(axes, self.dims)))
+        dims = [(d[0], *own["C"]) if a == "B" else own.get(a, d) for a, d in zip(axes, self.dims)]
+        return View(source, size, tuple(dims))
 
     def transpose(self, order: Sequence[int]) -> View:
         """The view with its dimensions in another order."""

@@ -19,8 +19,10 @@ from winogen.compiler.compile import compile_graph  # noqa: E402
 from winogen.network import reference  # noqa: E402
 from winogen.network.graph import Graph  # noqa: E402
 from winogen.network.onnx import import_onnx  # noqa: E402
+from winogen.network.options import NetworkOptions, adapt  # noqa: E402
 from winogen.program.file import Program  # noqa: E402
 from winogen.program.inputs import join_inputs, with_labels  # noqa: E402
+from winogen.quality.inputs import read_calibration  # noqa: E402
 from winogen.runtime.generator import Generator  # noqa: E402
 
 CLASSES = 5
@@ -267,3 +269,18 @@ def test_group_norm_as_tensorflow_writes_it():
     graph = imported(made)
     assert [n.op for n in graph.nodes].count("normalise") == 1
     np.testing.assert_allclose(reference.run(graph, z), session.run(None, {"z": z})[0], atol=1e-4)
+
+
+def test_spectra_of_a_range():
+    """A vocoder takes logarithms, of which half are below -4.5: the range is to be said."""
+    net = Net()
+    x = net.node("Conv", "z", net.weight(1, 4, 3), pads=[1, 1])
+    graph = import_onnx(net.model(x, ["n", 4, 9]).SerializeToString(), name="net")
+    mel = np.random.default_rng(0).uniform(-11.5, 2, (2, 4, 1, 9)).astype(np.float32)
+    with pytest.raises(InputError, match="compile with --input-range"):
+        read_calibration(mel, graph)
+    ranged = adapt(graph, NetworkOptions(input_range=(-11.6, 2.0)))
+    assert np.array_equal(read_calibration(mel, ranged), mel)
+    network = compile_graph(ranged, "pynq-z2", inputs=mel).network
+    q = network.quantise_input(mel)
+    assert np.abs(network.input_format.dequantise(q) - mel).max() < 0.06

@@ -641,6 +641,90 @@ def test_constants_added_to_every_pixel(bits):
     near(graph, bits, 25 if bits == 8 else 50)
 
 
+def test_noise_of_many_channels_and_latents():
+    """As StyleGAN2's, which all channels share: it takes no weight for each latent and value."""
+    net = Net()
+    noise = net.const(net.rng.normal(0, 0.5, (1, 1, 64, 48)))
+    x = net.node("ConvTranspose", "z", net.weight(400, 16, 4, 3))
+    x = net.node("Resize", x, "", net.const([1, 1, 16, 16]), mode="nearest")
+    graph = same(net.model(net.node("Add", x, noise), ["n", 400, 1, 1]), (400, 1, 1))
+    linear = next(n for n in graph.nodes if n.op == "linear")
+    assert linear.params["weight"].size == 64 * 48
+    near(graph, 8, 30)
+
+
+# Zeros between pixels
+
+
+def upfirdn(net: Net, x: str, shape: tuple[int, int, int], low: int, high: int) -> str:
+    """Zeros after (or before) every row and column, as upfirdn2d of StyleGAN2 inserts them."""
+    channels, rows, columns = shape
+    apart = net.const([-1, channels, rows, 1, columns, 1], np.int64)
+    pads = net.const([0, 0, 0, low, 0, low, 0, 0, 0, high, 0, high], np.int64)
+    x = net.node("Pad", net.node("Reshape", x, apart), pads)
+    step = 1 + low + high
+    return net.node("Reshape", x, net.const([-1, channels, rows * step, columns * step], np.int64))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 0), (1, 2)])
+def test_zeros_between_pixels(low, high):
+    net = Net()
+    x = net.node("Conv", "z", net.weight(2, 3, 1, 1))
+    x = upfirdn(net, x, (2, 4, 3), low, high)
+    graph = same(net.model(net.node("Relu", x), ["n", 3, 4, 3]), (3, 4, 3))
+    assert ops(graph) == ["conv", "deconv", "relu"]
+    near(graph, 8, 30)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 2)])
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (2, 1, 1, 2)])
+def test_a_filter_of_what_has_zeros_between_is_one_layer(low, high, pads):
+    net = Net()
+    x = upfirdn(net, "z", (3, 4, 5), low, high)
+    apart = net.const([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
+    x = net.node("Pad", x, apart)
+    x = net.node("Conv", x, net.weight(3, 1, 4, 3), net.weight(3), group=3)
+    graph = same(net.model(x, ["n", 3, 4, 5]), (3, 4, 5))
+    assert ops(graph) == ["deconv"]
+    near(graph, 8, 30)
+
+
+@pytest.mark.parametrize("batch", ["n", 1])
+@pytest.mark.parametrize("up", [1, 2])
+def test_a_filter_of_channels_as_images_of_a_batch(batch, up):
+    """As upfirdn2d of rosinality's StyleGAN2: (N * C, H, W, 1), which nothing is rearranged for."""
+    net = Net()
+    x = net.node("Conv", "z", net.weight(3, 3, 1, 1))
+    x = net.node("Reshape", x, net.const([-1, 4, 1, 5, 1, 1], np.int64))
+    x = net.node("Pad", x, net.const([0] * 8 + [up - 1, 0, up - 1, 0], np.int64))
+    x = net.node("Reshape", x, net.const([-1, 4 * up, 5 * up, 1], np.int64))
+    x = net.node("Pad", x, net.const([0, 2, 1, 0, 0, 1, 2, 0], np.int64))
+    ends, axes = net.const([9999, 9999], np.int64), net.const([1, 2], np.int64)
+    x = net.node("Slice", x, net.const([0, 0], np.int64), ends, axes)
+    x = net.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = net.node("Reshape", x, net.const([-1, 1, 4 * up + 3, 5 * up + 3], np.int64))
+    x = net.node("Conv", x, net.weight(1, 1, 4, 4), net.weight(1))
+    x = net.node("Reshape", x, net.const([-1, 3, 4 * up, 5 * up], np.int64))
+    graph = same(net.model(net.node("Relu", x), [batch, 3, 4, 5]), (3, 4, 5), 1)
+    assert ops(graph) == ["conv", "conv" if up == 1 else "deconv", "relu"]
+    near(graph, 8, 30)
+
+
+def test_channels_as_images_of_a_batch_have_one_kernel():
+    net = Net()
+    x = net.node("Reshape", "z", net.const([-1, 1, 4, 5], np.int64))
+    x = net.node("Conv", x, net.weight(2, 1, 3, 3))
+    assert "only kernels of one channel" in refused(net.model(x, ["n", 3, 4, 5]))
+
+
+def test_zeros_between_channels():
+    net = Net()
+    x = net.node("Reshape", "z", net.const([-1, 3, 1, 4, 5], np.int64))
+    x = net.node("Pad", x, net.const([0, 0, 0, 0, 0, 0, 0, 1, 0, 0], np.int64))
+    x = net.node("Reshape", x, net.const([-1, 6, 4, 5], np.int64))
+    assert "pads the batch, or the channels" in refused(net.model(x, ["n", 3, 4, 5]))
+
+
 def test_a_constant_joined_where_there_are_no_channels():
     net = Net()
     x = net.node("Concat", "z", net.const(np.ones((1, 3, 1, 6))), axis=2)
