@@ -12,6 +12,7 @@ from support.strategies import examples, networks
 from winogen.common.errors import InputError
 from winogen.compilation.job import Job
 from winogen.compiler.options import CompileOptions
+from winogen.compression import width
 from winogen.compression.narrow import is_depthwise, narrowed
 from winogen.compression.width import at_width, fitting_width, images_per_second
 from winogen.network import reference
@@ -108,18 +109,19 @@ def test_depthwise_layers_follow_what_they_read() -> None:
 
 
 def job(name: str) -> Job:
-    options = CompileOptions(board="pynq-z2", batch=4).with_board()
+    options = CompileOptions(board="pynq-z2", batch=2).with_board()
     return Job(load_model(name), options, None)
 
 
-def test_a_network_is_as_wide_as_its_speed_allows() -> None:
+def test_a_network_is_as_wide_as_its_speed_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(width, "STEPS", 8)
     of = job("dcgan-4x4")
     goal = 1.5 * images_per_second(of, of.graph)
     said: list[str] = []
     share = fitting_width(of, goal, said.append)
     assert 0.3 < share < 1
     assert images_per_second(of, at_width(of, share)) >= goal
-    assert images_per_second(of, at_width(of, share + 1 / 32)) < goal
+    assert images_per_second(of, at_width(of, share + 1 / 8)) < goal
     assert said[0] == "predicting 100% of the channels"
 
 
