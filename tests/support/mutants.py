@@ -33,6 +33,12 @@ SOFT = "tests/devices/test_soft_errors.py"
 FILE = "tests/unit/program/test_file.py"
 WEIGHTS = "tests/unit/program/test_weights_file.py"
 STORED = "tests/unit/network/test_stored.py"
+BRIDGE = "tests/unit/compression/test_bridge.py"
+HOLDING = "tests/unit/compression/test_holding.py"
+STUDENT = "tests/unit/compression/test_student.py"
+TRAIN = "tests/unit/compression/test_train.py"
+NARROW = "tests/unit/compression/test_narrow.py"
+BUDGET = "tests/unit/compression/test_plan.py"
 LOWER = "tests/unit/compiler/test_lower.py"
 QUANTISE = "tests/unit/compiler/test_quantise.py"
 WAITING = "tests/unit/runtime/test_waiting.py"
@@ -1320,6 +1326,67 @@ PYTHON = (
         "onnx: older models take other samples", "onnx/read.py",
         "_resize_as_before(proto)\n", "\n",
         (f"{HOST_ONNX}::test_interpolation_before_it_was_told_how",),
+    ),
+    # Compression
+    Mutant(
+        "compression: a crop is taken from the other edge", "compression/bridge.py",
+        "(-left, -right, -top, -bottom)", "(-right, -left, -bottom, -top)", (BRIDGE,),
+    ),
+    Mutant(
+        "compression: weights round down", "compression/holding.py",
+        "through(torch.floor(x + 0.5), x)", "through(torch.floor(x), x)", (STUDENT,),
+    ),
+    Mutant(
+        "compression: pruned weights come back once they are shared", "compression/holding.py",
+        "through(values[nearest], values[nearest] + units) * self.kept.to(like)",
+        "through(values[nearest], values[nearest] + units)", (HOLDING,),
+    ),
+    Mutant(
+        "compression: zeros that no layer has take bits", "compression/holding.py",
+        "counts[values == 0] -= found.numel() - self.present", "pass", (HOLDING,),
+    ),
+    Mutant(
+        "compression: negative sums have the slope of positive ones", "compression/student.py",
+        "factor = torch.where(below, negative, positive)", "factor = positive", (STUDENT,),
+    ),
+    Mutant(
+        "compression: what is clamped has a gradient", "compression/student.py",
+        "passed = grads[0] * within", "passed = grads[0] * 1.0",
+        ("tests/unit/compression/test_requantised.py",),
+    ),
+    Mutant(
+        "compression: a batch-norm behind an activation is not taken off", "compression/rebuild.py",
+        "weight = trained.weight / scale.reshape(-1, 1, 1, 1)", "weight = trained.weight",
+        (STUDENT,),
+    ),
+    Mutant(
+        "compression: a checkpoint begins at its step again", "compression/train.py",
+        'self._optimiser.load_state_dict(state["optimiser"])', "pass", (TRAIN,),
+    ),
+    Mutant(
+        "compression: the last step is taken, not the best", "compression/train.py",
+        "self._student.load_state_dict(self._best[1])", "pass", (TRAIN,),
+    ),
+    Mutant(
+        "compression: a run ended early is not pruned", "compression/train.py",
+        "        if not self._is_held():  # it was ended early\n            self._prune(0)",
+        "        if not self._is_held():  # it was ended early\n            pass", (TRAIN,),
+    ),
+    Mutant(
+        "compression: the price of a bit is too low", "compression/plan.py",
+        "low, high = (low, price) if", "low, high = (price, high) if", (BUDGET,),
+    ),
+    Mutant(
+        "compression: channels that meet in a sum go apart", "compression/narrow.py",
+        "self._joined[self._root(b)] = self._root(a)", "pass", (NARROW,),
+    ),
+    Mutant(
+        "compression: trained scales are calibrated again", "compiler/scales.py",
+        "if trained and block.scale is not None:", "if False:", (STUDENT,),
+    ),
+    Mutant(
+        "compression: trained biases are corrected again", "compiler/quantise.py",
+        "if operands is None and not trained:", "if operands is None:", (STUDENT,),
     ),
 )  # fmt: skip
 
