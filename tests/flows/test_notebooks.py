@@ -37,6 +37,8 @@ PICTURES = {
     "05_super_resolution": 2,
     "06_fit_your_board": 3,
 }
+#: Those that train.
+TRAINING = ("06_fit_your_board.ipynb",)
 
 
 def execute(notebook: nbformat.NotebookNode, monkeypatch, tmp_path, **variables: str) -> None:
@@ -133,6 +135,8 @@ def test_pynq_delivers_all_of_them(board, lookup, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_on_the_emulated_device(name, monkeypatch, tmp_path):
+    if name in TRAINING:
+        pytest.importorskip("torch", reason="training needs the package torch")
     notebook = run(name, monkeypatch, tmp_path, WINOGEN_DEVICE="emulator")
     assert text(notebook).startswith("emulator, as board pynq-z2")
     check_pictures(notebook, PICTURES[Path(name).stem])
