@@ -12,6 +12,7 @@ import pytest
 from support.command_line import refuse, run
 from winogen.cli.main import main
 from winogen.network.load import load_network
+from winogen.program.file import Program
 
 SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
 
@@ -126,6 +127,26 @@ def test_a_goal_in_decibels(fitting, capsys, tmp_path) -> None:
     result = json.loads(capsys.readouterr().out)
     assert result["psnr"] > 24.5
     assert result["weight_bits"] < 5
+
+
+def test_fewer_channels(fitting, capsys, tmp_path) -> None:
+    """With pruned weights too; the program takes fewer cycles than the whole network's."""
+    out = tmp_path / "d.wg"
+    text = run(capsys, "fit", "digits", "--width", "0.5", "--keep", "0.5", "-o", out, *SMALL)
+    assert "50% of the channels" in text
+    run(capsys, "compile", "digits", "--batch", "2", "-o", tmp_path / "whole.wg")
+    narrow, whole = (Program.load(p) for p in (out, tmp_path / "whole.wg"))
+    assert [layer.output[0] for layer in narrow.layers] == [48, 32, 16, 1]
+    assert narrow.streams[-1].cycles < 0.7 * whole.streams[-1].cycles
+    assert narrow.output_shape == whole.output_shape
+
+
+def test_images_a_second(fitting, capsys, tmp_path) -> None:
+    """What is fast enough stays whole; what cannot be reached is said before any training."""
+    out = tmp_path / "d.wg"
+    assert "of the channels" not in run(capsys, "fit", "digits", "--fps", "10", "-o", out, *SMALL)
+    goal = ("--fps", "1e6", "-o", tmp_path / "e.wg")
+    assert "cannot be reached on pynq-z2" in refuse(capsys, tmp_path, "fit", "digits", *goal)
 
 
 def test_without_torch_it_is_one_sentence(tmp_path) -> None:
