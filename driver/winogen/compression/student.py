@@ -177,9 +177,10 @@ class Layer(nn.Module):
         self.holding: Holding | None = None
         self.bias: nn.Parameter | None = None
         if levels is not None:
-            self.holding = Holding(block.weight, levels)
+            steps = quantise_weight(block, entering, BITS, self._own())[1]
+            self.holding = Holding(block.weight, levels, steps)
             # The compiler's, which gives back what rounding takes off on average.
-            unit = entering * quantise_weight(block, entering, BITS)[1]
+            unit = entering * steps
             bias = layer.bias * unit.reshape((-1,) + (1,) * (layer.bias.ndim - 1))
             self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
 
@@ -193,6 +194,10 @@ class Layer(nn.Module):
         acc = acc + bridge.spread(bias, acc.shape[2:])
         return self._requantised(acc, unit, scales)
 
+    def _own(self) -> NDArray[np.float64] | None:
+        """The steps of the weights of a network that was trained in integers before."""
+        return self.block.weight_scale if self._graph.trained_bits == BITS else None
+
     def target(self, scales: Scales) -> Target:
         """What the sums become."""
         return self._fixed or Target(scales.number(self.block.name), BITS)
@@ -204,7 +209,7 @@ class Layer(nn.Module):
         block = self.block
         entering = scales(block.sources[0])
         if self.holding is None or self.bias is None:
-            held, scale = quantise_weight(block, float(entering.detach()), BITS)
+            held, scale = quantise_weight(block, float(entering.detach()), BITS, self._own())
             weight = torch.tensor(held, dtype=dtype, device=device)
             unit = entering * torch.tensor(scale, device=device)
             real = torch.tensor(block.bias, device=device)
