@@ -23,7 +23,7 @@ from winogen.compression.plan import Sensitivity, sensitivity
 from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import BITS, Student
 from winogen.compression.teaching import Lesson, decibels
-from winogen.compression.train import Distiller, Trained, Training
+from winogen.compression.train import Distiller, Trained, Training, steps_of
 from winogen.compression.width import at_width, fitting_width
 from winogen.network.graph import Graph
 
@@ -123,7 +123,7 @@ def fit(
         job = replace(job, graph=at_width(job, width))
         observed = job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
-    training = _training(observed, options)
+    training = _training(observed, options, checkpoint)
     lessons = _Lessons(observed, teacher, options, training, checkpoint, say)
     recipe, trained = lessons.trained()
     say("compiling", 0, 0, "")
@@ -143,7 +143,7 @@ def fit(
     )
 
 
-def _training(observed: Observed, options: FitOptions) -> Training:
+def _training(observed: Observed, options: FitOptions, checkpoint: Path | None) -> Training:
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
@@ -157,7 +157,9 @@ def _training(observed: Observed, options: FitOptions) -> Training:
         return training
     seconds = 60 * options.minutes
     until = time.monotonic() + seconds
-    if options.steps is None:
+    if options.steps is None and checkpoint is not None and checkpoint.exists():
+        training = replace(training, steps=steps_of(checkpoint))  # that were measured then
+    elif options.steps is None:
         steps = _USED * seconds / _seconds_a_step(observed, training)
         if options.psnr is not None:  # trials, and maybe a second training
             steps /= 2 + len(_RUNGS) / _TRIAL
@@ -241,6 +243,8 @@ class _Lessons:
             if trained.best >= goal:
                 return recipe, trained
             best = trained.best
+        if self.checkpoint is not None:  # another goal is another training
+            self.checkpoint.unlink(missing_ok=True)
         raise InputError(
             f"{goal:g} dB cannot be kept: with plain 8-bit weights training reaches {best:.1f}; "
             "ask for less, train longer, or compile with --bits 16"

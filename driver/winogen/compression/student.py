@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from winogen.common.errors import QuantisationError
 from winogen.compiler.between import host_operands
 from winogen.compiler.block import Block
 from winogen.compiler.calibrate import Observed
@@ -229,7 +230,10 @@ class Layer(nn.Module):
         step = scales(self.block.name) if target.table is None else target.step
         ratio = unit / step
         slope = torch.tensor(self.block.slope, device=acc.device)
-        constants = requantise_block(self.block, ratio.detach().cpu().numpy(), target)
+        try:
+            constants = requantise_block(self.block, ratio.detach().cpu().numpy(), target)
+        except ValueError as error:
+            raise QuantisationError(f"training of layer '{self.block.label}': {error}") from None
         power = np.ldexp(1.0, -constants.shift.astype(np.intc))
         positive = through(column(constants.positive * power), bridge.column(ratio).to(acc.dtype))
         negative = through(

@@ -12,7 +12,8 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, QuantisationError
 from winogen.common.files import write_atomically
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
+from winogen.compression.limits import MAX_STEPS
 from winogen.compression.recipe import LEVELS, Recipe
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
@@ -134,6 +136,11 @@ class Distiller:
         saved = time.monotonic()
         if self._step == 0:
             self._validate()
+            if not math.isfinite(self._curve[0][1]):
+                raise InputError(
+                    f"network {self._graph.name} gives infinite values or NaN for inputs that are "
+                    "drawn: it cannot be learnt from"
+                )
         while self._step < training.steps:
             self.step()
             if self._step % every == 0 or self._step == training.steps:
@@ -168,8 +175,21 @@ class Distiller:
         loss = torch.mean((self._student(x) - wanted) ** 2) / self._peak**2
         self._optimiser.zero_grad()
         loss.backward()
+        self._check(loss)
         self._optimiser.step()
         self._step += 1
+
+    def _check(self, loss: Tensor) -> None:
+        """Raise QuantisationError before what is not finite gets into the weights."""
+        wrong = [] if bool(torch.isfinite(loss)) else ["its outputs"]
+        for name, values in self._student.named_parameters():
+            if values.grad is not None and not bool(torch.isfinite(values.grad).all()):
+                wrong.append(f"the gradient of {name}")
+        if wrong:
+            raise QuantisationError(
+                f"training of network {self._graph.name} comes to an end at step {self._step:,}: "
+                f"{wrong[0]} got infinite or NaN; another --seed or fewer --steps may avoid it"
+            )
 
     def _since(self) -> int:
         """Steps since the optimiser was made."""
@@ -246,6 +266,8 @@ class Distiller:
             if self._recipe.shares and not self._shared:
                 self._share()
             self._validate()
+        elif self._curve[-1][0] != self._step:  # since when they may just have been shared
+            self._validate()
         assert self._best is not None
         self._student.load_state_dict(self._best[1])
         return self._best[0]
@@ -270,6 +292,7 @@ class Distiller:
         torch.save(
             {
                 "key": self._key(),
+                "steps": self._training.steps,
                 "step": self._step,
                 "pruned": self._pruned,
                 "shared": self._shared,
@@ -283,7 +306,7 @@ class Distiller:
         write_atomically(path, stream.getvalue())
 
     def _resume(self, path: Path) -> None:
-        try:
+        with _damage_told(path):
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state["key"] != self._key():
                 raise InputError(
@@ -300,13 +323,28 @@ class Distiller:
             self._optimiser.load_state_dict(state["optimiser"])
             self._step, self._best = int(state["step"]), state["best"]
             self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
-        except InputError:
-            raise
-        except Exception as error:  # whatever torch makes of a damaged file
-            raise InputError(
-                f"cannot go on from the checkpoint {path}: it is damaged "
-                f"({type(error).__name__}); remove it to begin anew"
-            ) from None
+
+
+def steps_of(checkpoint: Path) -> int:
+    """The steps of the training that a checkpoint is of; InputError where it is none."""
+    with _damage_told(checkpoint):
+        steps = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["steps"])
+        if not 0 < steps <= MAX_STEPS:
+            raise ValueError(steps)
+        return steps
+
+
+@contextmanager
+def _damage_told(checkpoint: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # whatever torch makes of a damaged file
+        raise InputError(
+            f"cannot go on from the checkpoint {checkpoint}: it is damaged, or of another version "
+            f"of winogen ({type(error).__name__}); remove it to begin anew"
+        ) from None
 
 
 def _size(values: Tensor) -> float:

@@ -83,6 +83,32 @@ def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> N
     assert whole.read_bytes() == out.read_bytes()
 
 
+def test_an_interrupted_fit_of_so_many_minutes_goes_on(
+    fitting, capsys, tmp_path, monkeypatch
+) -> None:
+    """With the steps that were measured first, however fast the machine is now."""
+    fit, train = fitting
+    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    command = ["fit", "digits", "--minutes", "5", "-o", str(tmp_path / "d.wg"), *SMALL[2:]]
+    run_whole = train.Distiller.run
+
+    def stopped(self, checkpoint=None, progress=None):
+        def stop(done: int, note: str) -> None:
+            if done == 2:
+                raise KeyboardInterrupt
+
+        return run_whole(self, checkpoint, stop)
+
+    monkeypatch.setattr(train.Distiller, "run", stopped)
+    monkeypatch.setattr(fit, "_seconds_a_step", lambda *_: 60.0)
+    assert main(command) == 130
+    assert "interrupted" in capsys.readouterr().err
+    monkeypatch.setattr(train.Distiller, "run", run_whole)
+    monkeypatch.setattr(fit, "_seconds_a_step", lambda *_: 1.0)
+    assert "after 4 steps" in run(capsys, *command)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -111,7 +137,9 @@ def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path) -> None
     assert "name another file with -o" in text
 
 
-def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path) -> None:
+def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch) -> None:
+    """Nothing is left that another goal, or a longer training, would be refused for."""
+    monkeypatch.setattr(fitting[1], "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     text = refuse(
         capsys, tmp_path, "fit", "digits", "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL
     )
