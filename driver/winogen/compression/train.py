@@ -25,15 +25,15 @@ from winogen.common.errors import InputError, QuantisationError
 from winogen.common.files import write_atomically
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
+from winogen.compression.inputs import Source
 from winogen.compression.limits import MAX_STEPS
 from winogen.compression.recipe import LEVELS, Recipe
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
 from winogen.network.graph import Graph
-from winogen.program.formats import sample_inputs
 
-#: Inputs that the best step is chosen by, how many times in a run, and not after fewer steps.
-VALIDATED, VALIDATIONS, _LEAST_BETWEEN = 128, 40, 20
+#: How many times in a run the best step is looked for, and not after fewer steps.
+VALIDATIONS, _LEAST_BETWEEN = 40, 20
 #: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
 _PRUNED_BY, _SHARED_FROM = 0.35, 0.5
 #: Rates where weights are good from the start, and where they have to be found anew.
@@ -42,8 +42,8 @@ _GENTLE, _FAST = 2e-3, 1e-2
 _SHARED_RATE = 0.1
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
-#: Seeds of what is drawn: each step has its own, far from those of calibration and judgement.
-_STEP_SEED, _VALIDATION_SEED = 1 << 32, 1 << 60
+#: Seeds of what is drawn: each step has its own, far from those of calibration.
+_STEP_SEED = 1 << 32
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
@@ -90,7 +90,8 @@ class Trained:
 class Distiller:
     """One training run: what was observed becomes a student that is held by a recipe.
 
-    It learns from ``teacher``, or from its own float network.
+    It learns from ``teacher``, or from its own float network, what that makes of the inputs of
+    ``source``, or of drawn ones.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Distiller:
         recipe: Recipe,
         training: Training,
         teacher: Graph | None = None,
+        source: Source | None = None,
     ):
         torch.manual_seed(training.seed)
         self._recipe = recipe
@@ -107,7 +109,8 @@ class Distiller:
         self._device = torch.device(training.device)
         self._taught_by = teacher or observed.graph
         self._teacher = GraphModule(self._taught_by).eval().to(self._device)
-        self._peak = peak_of(self._taught_by)
+        self._source = source or Source(self._graph)
+        self._peak = peak_of(self._taught_by, self._source)
         self._student = Student(observed, LEVELS[recipe.bits])
         self._worth = worth_of(observed)
         self._student.to(self._device)
@@ -117,7 +120,7 @@ class Distiller:
         self._step = 0
         self._curve: list[tuple[int, float]] = []
         self._best: tuple[float, dict[str, Tensor]] | None = None
-        self._lesson = Lesson.draw(self._taught_by, VALIDATED, _VALIDATION_SEED)
+        self._lesson = Lesson.of(self._taught_by, self._source.choosing(), self._peak)
 
     def run(
         self,
@@ -138,8 +141,8 @@ class Distiller:
             self._validate()
             if not math.isfinite(self._curve[0][1]):
                 raise InputError(
-                    f"network {self._graph.name} gives infinite values or NaN for inputs that are "
-                    "drawn: it cannot be learnt from"
+                    f"network {self._graph.name} gives infinite values or NaN for inputs that "
+                    "it is to learn from: it cannot be learnt from"
                 )
         while self._step < training.steps:
             self.step()
@@ -166,9 +169,7 @@ class Distiller:
         falling *= _SHARED_RATE if self._shared else 1
         for group in self._optimiser.param_groups:
             group["lr"] = group["size"] * self._rate * warm * falling
-        drawn = sample_inputs(
-            self._graph.input, training.batch, _STEP_SEED * (training.seed + 1) + self._step
-        )
+        drawn = self._source.draw(training.batch, _STEP_SEED * (training.seed + 1) + self._step)
         x = torch.from_numpy(drawn).to(self._device)
         with torch.no_grad():
             wanted = self._teacher(x)
@@ -280,7 +281,7 @@ class Distiller:
         for name in ("until", "device"):
             told.pop(name)
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        digest.update(repr(self._recipe).encode())
+        digest.update(repr(self._recipe).encode() + self._source.digest())
         for node in (*self._graph.nodes, *self._taught_by.nodes):
             digest.update(repr((node.name, node.op, node.inputs)).encode())
             for name, value in sorted(node.params.items()):
