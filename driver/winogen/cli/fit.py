@@ -16,7 +16,7 @@ from winogen.common.errors import InputError
 from winogen.common.files import check_writable
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
-from winogen.compression.options import FitOptions
+from winogen.compression.options import FitOptions, check_compilation
 from winogen.network.stored import save_network
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     if Path(arguments.model).resolve() == network.resolve():
         raise InputError(f"{network} is what is to be fitted: name another file with -o")
     fitting = _library()
-    job = prepare(arguments.model, compile_options(arguments).with_board())
+    compilation = compile_options(arguments).with_board()
+    check_compilation(compilation)
+    job = prepare(arguments.model, compilation)
     if checkpoint.exists():
         print(f"going on from {checkpoint}")
     with Progress(f"fitting {job.graph.name}") as progress:
@@ -83,6 +85,11 @@ def _fit(arguments: argparse.Namespace) -> None:
         print(
             f"the weights take {fitted.weight_bytes:,} bytes, more than the {options.bytes:,} that "
             "were asked for: training has changed them; ask for a little less"
+        )
+    if options.psnr is not None and fitted.after < options.psnr:
+        print(
+            f"that is less than the {options.psnr:g} dB that were asked for, which it reached on "
+            "the inputs that the best step is chosen by: ask for a little more"
         )
     for remark in fitted.compilation.remarks:
         print(remark)

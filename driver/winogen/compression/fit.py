@@ -19,10 +19,10 @@ from winogen.compilation.job import Job
 from winogen.compiler.calibrate import Observed
 from winogen.compression.inputs import Source
 from winogen.compression.limits import SMALL
-from winogen.compression.options import FitOptions
+from winogen.compression.options import FitOptions, check_compilation
 from winogen.compression.plan import Sensitivity, sensitivity
 from winogen.compression.recipe import Held, Recipe
-from winogen.compression.student import BITS, Student
+from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of
 from winogen.compression.train import Distiller, Trained, Training, steps_of
 from winogen.compression.width import at_width, fitting_width
@@ -79,7 +79,7 @@ class Fitted:
     @property
     def bits(self) -> float:
         """Bits a weight in the program file, of all that there were before pruning."""
-        return 8 * self.weight_bytes / self.weights
+        return 8 * self.weight_bytes / max(self.weights, 1)
 
 
 def fit(
@@ -101,11 +101,7 @@ def fit(
     UnsupportedLayerError, QuantisationError, ScheduleError : as :func:`compile_job` does
     """
     say = progress or (lambda what, done, of, note: None)
-    if job.options.data_width != BITS:
-        raise InputError(
-            f"networks are trained in integers of {BITS} bits: leave --bits out; at 16 bits plain "
-            "winogen compile loses next to nothing"
-        )
+    check_compilation(job.options)
     source = Source(job.graph, job.inputs)
     say("calibrating", 0, 0, "")
     observed = job.observe()

@@ -76,6 +76,8 @@ class Sensitivity:
                 f"{100 * (1 - _KEPT[-1]):.0f}% of them pruned and {MAX_SHARED} shared values they "
                 f"take {least / 8:,.0f}; ask for more bytes, or for a narrower network"
             )
+        if self.plain_bits <= bits:
+            return Recipe()
         low, high = 0.0, 1.0
         while self._bits(self._at(high)) > bits:
             high *= 4

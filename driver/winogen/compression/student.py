@@ -34,6 +34,7 @@ from winogen.compiler.scales import meeting
 from winogen.compiler.shape import ConvShape
 from winogen.compression import bridge, functions
 from winogen.compression.holding import Holding, round_half_up, through
+from winogen.compression.limits import BITS
 from winogen.compression.rebuild import Trained, rebuild
 from winogen.network.graph import Graph
 from winogen.program.formats import TensorFormat, input_bits
@@ -41,8 +42,6 @@ from winogen.program.host_layers import HostLayer
 from winogen.target import numerics
 from winogen.target.numerics import int_range
 
-#: Data width of the networks that are trained in integers.
-BITS = 8
 #: Operations whose weights are trained.
 _TRAINED = ("conv", "deconv", "linear")
 

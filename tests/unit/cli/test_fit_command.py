@@ -122,6 +122,8 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
         (("--minutes", "nan"), "--minutes must be positive"),
         (("--psnr", "nan"), "--psnr must be 1 to 120"),
         (("--bits", "16"), "leave --bits out"),
+        (("--percentile", "auto"), "leave --percentile out"),
+        (("--headroom", "1.5"), "leave --headroom out"),
         (("--bytes", "50"), "cannot be held in"),
         (("-o", "x.bin"), "must end in .wg"),
     ],
@@ -169,3 +171,22 @@ def test_without_torch_it_is_one_sentence(tmp_path) -> None:
         "'winogen[compress]' (what comes of it runs without)\n"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_goal_that_was_reached_on_other_inputs_is_told(
+    fitting, capsys, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(fitting[0], "decibels", lambda error: 24.0)
+    text = run(
+        capsys,
+        "fit",
+        "digits",
+        "--psnr",
+        "25",
+        "-o",
+        tmp_path / "d.wg",
+        "--steps",
+        "16",
+        *SMALL[2:],
+    )
+    assert "that is less than the 25 dB that were asked for" in text
