@@ -13,6 +13,7 @@ from hypothesis import given
 
 from support.host_networks import many, random_host_graph, side_by_side
 from support.onnx_families import FILES
+from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
 from support.shared_models import FOLDERS, shared_model
 from support.strategies import examples, networks
@@ -190,6 +191,18 @@ def test_other_widths_are_calibrated_anew_and_say_so() -> None:
 def test_what_was_trained_can_be_trained_again() -> None:
     first = check(load_model("digits"))
     check(first.graph(), seed=2)
+
+
+def test_fitted_networks_take_images_of_other_sizes_as_before() -> None:
+    """Where a stride of 2 leaves a row over, and where it does not."""
+    b = GraphBuilder(3, (2, 16, 16), "image")
+    b.conv(8, 3, 2, (1, 1, 1, 1))
+    b.add("relu")
+    b.deconv(2, 4, 2, (1, 1, 1, 1))
+    graph = b.graph(output_range=(-1.0, 1.0))
+    fitted = check(graph).graph()
+    for size in ((16, 16), (17, 17), (15, 18)):
+        assert fitted.resized(size).output_shape == graph.resized(size).output_shape
 
 
 def as_compiled(graph: Graph, inputs: np.ndarray) -> np.ndarray:
