@@ -199,6 +199,11 @@ class _Lessons:
             held = Held(options.keep or 1.0, options.share)
             layers = dict(Student(self.observed).holdings())
             large = {label: held for label, x in layers.items() if x.present >= SMALL}
+            if held != Held() and not large:
+                raise InputError(
+                    f"network {self.observed.graph.name} has no layer of {SMALL:,} weights or "
+                    "more, which are those that are pruned and shared: leave --keep and --share out"
+                )
             recipe = Recipe(options.weight_bits or 8, large if held != Held() else {})
         return recipe, self._train(recipe, self.training, "training", self.checkpoint)
 

@@ -86,6 +86,13 @@ def test_training_sees_nothing_but_given_inputs(
     assert np.isin(found, pictures).all()
 
 
+@pytest.mark.parametrize("way", [{"keep": 0.5}, {"share": 8}])
+def test_a_way_without_a_layer_for_it_is_told(way: dict) -> None:
+    job = Job(of_pictures(), CompileOptions(board="pynq-z2").with_board(), None)
+    with pytest.raises(InputError, match="no layer of 4,096 weights or more"):
+        fit_module.fit(job, FitOptions(steps=1, device="cpu", **way))
+
+
 def test_other_pictures_are_another_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
