@@ -59,7 +59,7 @@ class Holding(nn.Module):
         if levels < 127:
             step = _best_step(weight, step, levels)
         if compiled is not None:
-            reached = largest < (levels + 0.5) * compiled
+            reached = (largest > 0) & (largest < (levels + 0.5) * compiled)
             step = np.where(reached, compiled, np.maximum(step, compiled))
         self.step = nn.Parameter(torch.tensor(np.log(step), dtype=torch.float32))
         present = torch.tensor(weight != 0, dtype=torch.float32)

@@ -32,6 +32,7 @@ from winogen.compiler.quantise import (
 from winogen.compiler.quantised import QuantLayer
 from winogen.compiler.scales import meeting
 from winogen.compiler.shape import ConvShape
+from winogen.compiler.sums import SUM_BITS
 from winogen.compression import bridge, functions
 from winogen.compression.holding import Holding, round_half_up, through
 from winogen.compression.limits import BITS
@@ -42,6 +43,8 @@ from winogen.program.host_layers import HostLayer
 from winogen.target import numerics
 from winogen.target.numerics import int_range
 
+#: How many times a layer's largest bias its sums have room for.
+_ROOM = 64
 #: Operations whose weights are trained.
 _TRAINED = ("conv", "deconv", "linear")
 
@@ -178,10 +181,11 @@ class Layer(nn.Module):
         self.bias: nn.Parameter | None = None
         if levels is not None:
             steps = quantise_weight(block, entering, BITS, self._own())[1]
-            self.holding = Holding(block.weight, levels, steps)
             # The compiler's, which gives back what rounding takes off on average.
             unit = entering * steps
             bias = layer.bias * unit.reshape((-1,) + (1,) * (layer.bias.ndim - 1))
+            least = _least_step(block, bias, entering)
+            self.holding = Holding(block.weight, levels, np.maximum(steps, least))
             self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
 
     def forward(self, values: dict[str, Tensor], scales: Scales, dtype: torch.dtype) -> Tensor:
@@ -301,6 +305,15 @@ class Layer(nn.Module):
                 real.cpu().numpy(),
                 steps.cpu().numpy(),
             )
+
+
+def _least_step(block: Block, bias: NDArray[np.float64], entering: float) -> float:
+    """The least step of weights with which a channel's sums have room for any bias of the layer.
+
+    A channel with next to no weights has next to no step, but its bias is trained as all others.
+    """
+    size = max(float(np.abs(bias).max()), float(np.sqrt(np.mean(np.square(block.weight)))))
+    return _ROOM * size / (entering * 2.0 ** SUM_BITS[BITS])
 
 
 class _Requantised(torch.autograd.Function):

@@ -224,6 +224,21 @@ def test_a_fitted_networks_student_begins_as_its_program(levels: int) -> None:
     assert np.mean(np.abs(given - as_compiled(fitted, x)) > 1e-4) < 0.01
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-12])
+def test_channels_with_next_to_no_weights_learn_a_bias(size: float) -> None:
+    """As large as any of the layer, and the compiler has room for it."""
+    b = GraphBuilder(3, (8, 4, 4))
+    b.conv(8, 1)
+    graph = b.graph()
+    graph.nodes[0].params["weight"][2] *= np.float32(size)
+    graph.nodes[0].params["bias"][2] = 0
+    student = Student(observe(graph, samples=8))
+    bias = student.parts()[0].bias
+    with torch.no_grad():
+        bias[2] = 4 * bias.abs().max()
+    compile_graph(student.graph(), "pynq-z2")
+
+
 def test_large_biases_beside_tiny_weights_are_held() -> None:
     """As by the compiler, which gives such a channel coarse steps."""
     graph = load_model("digits")
