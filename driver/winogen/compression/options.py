@@ -72,7 +72,7 @@ class FitOptions(Options):
     )
     steps: int | None = option(
         group="training",
-        help="steps to train; the same number and seed give the same bytes on one machine",
+        help="steps to train; the same number and seed give the same bytes on one machine's CPU",
         default="2000, or as many as --minutes allow",
         parse=int,
     )

@@ -139,6 +139,16 @@ def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path) -> None
     assert "name another file with -o" in text
 
 
+def test_arrays_of_somebody_are_not_written_over(fitting, capsys, tmp_path) -> None:
+    latents = tmp_path / "d.npz"
+    np.savez(latents, z=np.zeros((8, 64), np.float32))
+    before = latents.read_bytes()
+    assert main(["fit", "digits", "--calib", str(latents), "-o", str(tmp_path / "d.wg")]) == 2
+    assert "is no network that was fitted" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["d.npz"]
+    assert latents.read_bytes() == before
+
+
 def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch) -> None:
     """Nothing is left that another goal, or a longer training, would be refused for."""
     monkeypatch.setattr(fitting[1], "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
