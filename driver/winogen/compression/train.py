@@ -293,7 +293,7 @@ class Distiller:
         torch.save(
             {
                 "key": self._key(),
-                "steps": self._training.steps,
+                "asked": self._training.steps,
                 "step": self._step,
                 "pruned": self._pruned,
                 "shared": self._shared,
@@ -329,7 +329,8 @@ class Distiller:
 def steps_of(checkpoint: Path) -> int:
     """The steps of the training that a checkpoint is of; InputError where it is none."""
     with _damage_told(checkpoint):
-        steps = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["steps"])
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        steps = int(state["asked"])
         if not 0 < steps <= MAX_STEPS:
             raise ValueError(steps)
         return steps
