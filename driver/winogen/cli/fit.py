@@ -16,7 +16,8 @@ from winogen.common.errors import InputError
 from winogen.common.files import check_writable
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
-from winogen.compression.options import FitOptions
+from winogen.compression.options import FitOptions, check_compilation
+from winogen.network.kinds import NETWORK, weights_kind
 from winogen.network.stored import save_network
 
 if TYPE_CHECKING:
@@ -31,15 +32,16 @@ def add(commands: Any) -> None:
         help="train a network to fit its board, without training data",
         description="Train a network in the accelerator's integers to do as it does in floating "
         "point: with better 8-bit weights, or with fewer, shared or 4-bit ones. It is its own "
-        "teacher, for latents (or pictures) that are drawn. Writes a program, and beside it the "
-        "trained network (.npz), which winogen compile takes. Needs pip install "
-        "'winogen[compress]'.",
+        "teacher, for latents (or pictures) that are drawn, or for those of --calib. Writes a "
+        "program, and beside it the trained network (.npz), which winogen compile takes. Needs "
+        "pip install 'winogen[compress]'.",
         epilog=examples(
             ("winogen fit digits", "better 8-bit weights, digits-fitted.wg"),
             ("winogen fit netG.onnx --bytes 250000 -o small.wg", "weights of 250 kB"),
             ("winogen fit netG.onnx --fps 60", "narrower layers, 60 images a second"),
             ("winogen fit netG.onnx --psnr 36 --minutes 30 -o small.wg", "as small as 36 dB allow"),
             ("winogen fit digits --keep 0.4 --share 16", "60% pruned, 16 shared values a layer"),
+            ("winogen fit net.onnx --calib photos/", "learns from your pictures"),
             ("winogen fit digits --weight-bits 4", "trained 4-bit weights"),
         ),
     )
@@ -69,8 +71,14 @@ def _fit(arguments: argparse.Namespace) -> None:
         check_writable(path)
     if Path(arguments.model).resolve() == network.resolve():
         raise InputError(f"{network} is what is to be fitted: name another file with -o")
+    if network.exists() and weights_kind(network) != NETWORK:
+        raise InputError(
+            f"{network} is there, and is no network that was fitted: name another file with -o"
+        )
     fitting = _library()
-    job = prepare(arguments.model, compile_options(arguments).with_board())
+    compilation = compile_options(arguments).with_board()
+    check_compilation(compilation)
+    job = prepare(arguments.model, compilation)
     if checkpoint.exists():
         print(f"going on from {checkpoint}")
     with Progress(f"fitting {job.graph.name}") as progress:
@@ -83,6 +91,11 @@ def _fit(arguments: argparse.Namespace) -> None:
         print(
             f"the weights take {fitted.weight_bytes:,} bytes, more than the {options.bytes:,} that "
             "were asked for: training has changed them; ask for a little less"
+        )
+    if options.psnr is not None and fitted.after < options.psnr:
+        print(
+            f"that is less than the {options.psnr:g} dB that were asked for, which it reached on "
+            "the inputs that the best step is chosen by: ask for a little more"
         )
     for remark in fitted.compilation.remarks:
         print(remark)

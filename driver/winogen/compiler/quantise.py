@@ -27,6 +27,8 @@ from winogen.program.formats import TensorFormat, input_bits
 from winogen.target import numerics
 from winogen.target.numerics import Requantiser, int_range
 
+#: More than any sum may be: larger biases are refused as this is.
+_LARGEST_BIAS = float(1 << 48)
 #: Real half range of the pre-activation of each tabulated function, for 8 and 16 bits: beyond
 #: it the function is within half a step of its limit (8 bits), or a few steps (16 bits).
 TABLE_RANGE = {("tanh", 8): 4.0, ("sigmoid", 8): 8.0, ("tanh", 16): 8.0, ("sigmoid", 16): 16.0}
@@ -100,7 +102,9 @@ def _quantise_block(
     if operands is None and not trained:  # training has seen to what rounding takes off
         missing = _mean_error(observed, block, weight, scale, formats, data_width)
         bias = bias + missing.reshape(column)
-    bias = np.floor(bias / unit.reshape(column) + 0.5).astype(np.int64)
+    with np.errstate(over="ignore"):  # what is too large for a sum is told below
+        bias = np.floor(bias / unit.reshape(column) + 0.5)
+    bias = np.clip(bias, -_LARGEST_BIAS, _LARGEST_BIAS).astype(np.int64)
     where = f"layer '{block.label}' of model {graph.name}"
     if operands is None:
         check_sums(where, block.shape, block.diagonal, weight, bias, data_width)
@@ -252,7 +256,9 @@ def quantise_weight(
 
 def _whole_steps(block: Block, scale: NDArray[np.float64], top: int) -> NDArray[np.int64]:
     shaped = scale.reshape((1, -1, 1, 1) if block.diagonal else (-1, 1, 1, 1))
-    return np.clip(np.floor(block.weight / shaped + 0.5), -top, top).astype(np.int64)
+    with np.errstate(over="ignore"):  # what is beyond all steps is the last of them
+        weight = np.floor(block.weight / shaped + 0.5)
+    return np.clip(weight, -top, top).astype(np.int64)
 
 
 def _mean_error(

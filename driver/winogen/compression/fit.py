@@ -17,20 +17,18 @@ from winogen.common.errors import InputError
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.calibrate import Observed
+from winogen.compression.inputs import Source
 from winogen.compression.limits import SMALL
-from winogen.compression.options import FitOptions
+from winogen.compression.options import FitOptions, check_compilation
 from winogen.compression.plan import Sensitivity, sensitivity
 from winogen.compression.recipe import Held, Recipe
-from winogen.compression.student import BITS, Student
-from winogen.compression.teaching import Lesson, decibels
-from winogen.compression.train import Distiller, Trained, Training
+from winogen.compression.student import Student
+from winogen.compression.teaching import Lesson, decibels, peak_of
+from winogen.compression.train import Distiller, Trained, Training, steps_of
 from winogen.compression.width import at_width, fitting_width
 from winogen.network.graph import Graph
 
 STEPS, EXAMPLES = 2000, 32
-#: Inputs that a fitted network is judged on, which nothing else has seen.
-JUDGED = 256
-_JUDGE_SEED = 1 << 61
 #: Sizes that are tried for a goal in dB, in bits a weight, and what share of the steps each gets.
 _RUNGS = (5.0, 4.0, 3.2, 2.5, 2.0, 1.5, 1.1)
 _TRIAL = 8
@@ -81,7 +79,7 @@ class Fitted:
     @property
     def bits(self) -> float:
         """Bits a weight in the program file, of all that there were before pruning."""
-        return 8 * self.weight_bytes / self.weights
+        return 8 * self.weight_bytes / max(self.weights, 1)
 
 
 def fit(
@@ -103,17 +101,14 @@ def fit(
     UnsupportedLayerError, QuantisationError, ScheduleError : as :func:`compile_job` does
     """
     say = progress or (lambda what, done, of, note: None)
-    if job.options.data_width != BITS:
-        raise InputError(
-            f"networks are trained in integers of {BITS} bits: leave --bits out; at 16 bits plain "
-            "winogen compile loses next to nothing"
-        )
+    check_compilation(job.options)
+    source = Source(job.graph, job.inputs)
     say("calibrating", 0, 0, "")
     observed = job.observe()
     student = Student(observed)
     if not any(True for _ in student.holdings()):
         raise InputError(f"network {job.graph.name} has no layer with weights to train")
-    judge = Lesson.draw(job.graph, JUDGED, _JUDGE_SEED)
+    judge = Lesson.of(job.graph, source.judging(), peak_of(job.graph, source))
     before = decibels(judge.error(student))
     teacher, width = None, options.width or 1.0
     if options.fps is not None:
@@ -123,8 +118,8 @@ def fit(
         job = replace(job, graph=at_width(job, width))
         observed = job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
-    training = _training(observed, options)
-    lessons = _Lessons(observed, teacher, options, training, checkpoint, say)
+    training = _training(observed, options, source, checkpoint)
+    lessons = _Lessons(observed, teacher, source, options, training, checkpoint, say)
     recipe, trained = lessons.trained()
     say("compiling", 0, 0, "")
     after = Student(replace(job, graph=trained.graph).observe())
@@ -143,7 +138,9 @@ def fit(
     )
 
 
-def _training(observed: Observed, options: FitOptions) -> Training:
+def _training(
+    observed: Observed, options: FitOptions, source: Source, checkpoint: Path | None
+) -> Training:
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
@@ -157,17 +154,21 @@ def _training(observed: Observed, options: FitOptions) -> Training:
         return training
     seconds = 60 * options.minutes
     until = time.monotonic() + seconds
-    if options.steps is None:
-        steps = _USED * seconds / _seconds_a_step(observed, training)
+    if options.steps is None and checkpoint is not None and checkpoint.exists():
+        training = replace(training, steps=steps_of(checkpoint))  # that were measured then
+    elif options.steps is None:
+        steps = _USED * seconds / _seconds_a_step(observed, training, source)
         if options.psnr is not None:  # trials, and maybe a second training
             steps /= 2 + len(_RUNGS) / _TRIAL
         training = replace(training, steps=max(int(steps), 1))
     return replace(training, until=until)
 
 
-def _seconds_a_step(observed: Observed, training: Training, count: int = 3) -> float:
+def _seconds_a_step(
+    observed: Observed, training: Training, source: Source, count: int = 3
+) -> float:
     """Measured on some steps that are thrown away, the first of them not counted."""
-    distiller = Distiller(observed, Recipe(), replace(training, steps=count + 1))
+    distiller = Distiller(observed, Recipe(), replace(training, steps=count + 1), source=source)
     distiller.step()
     start = time.monotonic()
     for _ in range(count):
@@ -181,6 +182,7 @@ class _Lessons:
 
     observed: Observed
     teacher: Graph | None
+    source: Source
     options: FitOptions
     training: Training
     checkpoint: Path | None
@@ -197,20 +199,28 @@ class _Lessons:
             held = Held(options.keep or 1.0, options.share)
             layers = dict(Student(self.observed).holdings())
             large = {label: held for label, x in layers.items() if x.present >= SMALL}
+            if held != Held() and not large:
+                raise InputError(
+                    f"network {self.observed.graph.name} has no layer of {SMALL:,} weights or "
+                    "more, which are those that are pruned and shared: leave --keep and --share out"
+                )
             recipe = Recipe(options.weight_bits or 8, large if held != Held() else {})
         return recipe, self._train(recipe, self.training, "training", self.checkpoint)
 
     def _train(
         self, recipe: Recipe, training: Training, what: str, checkpoint: Path | None
     ) -> Trained:
-        distiller = Distiller(self.observed, recipe, training, self.teacher)
+        distiller = Distiller(self.observed, recipe, training, self.teacher, self.source)
         return distiller.run(
             checkpoint, lambda done, note: self.say(what, done, training.steps, note)
         )
 
     def _sensitivity(self) -> Sensitivity:
         return sensitivity(
-            self.observed, self.teacher, lambda done, of: self.say("trying layers", done, of, "")
+            self.observed,
+            self.teacher,
+            lambda done, of: self.say("trying layers", done, of, ""),
+            self.source,
         )
 
     def _for_psnr(self, goal: float) -> tuple[Recipe, Trained]:
@@ -241,6 +251,8 @@ class _Lessons:
             if trained.best >= goal:
                 return recipe, trained
             best = trained.best
+        if self.checkpoint is not None:  # another goal is another training
+            self.checkpoint.unlink(missing_ok=True)
         raise InputError(
             f"{goal:g} dB cannot be kept: with plain 8-bit weights training reaches {best:.1f}; "
             "ask for less, train longer, or compile with --bits 16"

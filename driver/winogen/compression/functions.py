@@ -102,6 +102,9 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
 def apply(function: Function, x: Tensor) -> Tensor:
     """A function's values with their gradient; 0 where it has none, as the float reference has."""
     results: list[Tensor] = []
+    if x.requires_grad:
+        x = x.view_as(x)
+        x.register_hook(lambda slope: torch.nan_to_num(slope, posinf=0.0, neginf=0.0))
     for step in function.steps:
         values = [
             _tensor(x, i) if isinstance(i, float) else x if i == ARGUMENT else results[i]

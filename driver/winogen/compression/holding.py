@@ -38,11 +38,19 @@ class Holding(nn.Module):
     step : logarithm of the real value of one integer, (cout,)
     kept : 1 where there is a weight, 0 where it was pruned or never was
     levels : the largest integer
+
+    ``compiled`` are the steps that the compiler takes. Training begins with them, but with coarser
+    ones where ``levels`` of them do not reach the largest weight.
     """
 
     kept: Tensor
 
-    def __init__(self, weight: NDArray[np.float64], levels: int):
+    def __init__(
+        self,
+        weight: NDArray[np.float64],
+        levels: int,
+        compiled: NDArray[np.float64] | None = None,
+    ):
         super().__init__()
         self.levels = levels
         self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float32))
@@ -50,6 +58,9 @@ class Holding(nn.Module):
         step = np.where(largest > 0, largest, 1.0) / levels
         if levels < 127:
             step = _best_step(weight, step, levels)
+        if compiled is not None:
+            reached = (largest > 0) & (largest < (levels + 0.5) * compiled)
+            step = np.where(reached, compiled, np.maximum(step, compiled))
         self.step = nn.Parameter(torch.tensor(np.log(step), dtype=torch.float32))
         present = torch.tensor(weight != 0, dtype=torch.float32)
         self.register_buffer("kept", present)

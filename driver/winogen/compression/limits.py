@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+#: Data width of the networks that are trained in integers.
+BITS = 8
 #: The most values that a layer can share: what four bits tell apart.
 MAX_SHARED = 16
 #: Layers with fewer weights are left as they are: they are a small part of all.

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from winogen.common.errors import InputError
 from winogen.common.options import Options, option
-from winogen.compression.limits import MAX_SHARED, MAX_STEPS
+from winogen.compiler.options import CompileOptions
+from winogen.compression.limits import BITS, MAX_SHARED, MAX_STEPS
+
+#: Options of a compilation that choose what training finds by itself.
+_FOUND = ("percentile", "headroom")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +72,7 @@ class FitOptions(Options):
     )
     steps: int | None = option(
         group="training",
-        help="steps to train; the same number and seed give the same bytes on one machine",
+        help="steps to train; the same number and seed give the same bytes on one machine's CPU",
         default="2000, or as many as --minutes allow",
         parse=int,
     )
@@ -133,3 +137,18 @@ class FitOptions(Options):
             raise InputError("--fps finds out the width: leave one out")
         if self.minutes is not None and not 0 < self.minutes < 1e5:
             raise InputError(f"--minutes must be positive, not {self.minutes}")
+
+
+def check_compilation(options: CompileOptions) -> None:
+    """Raise InputError for an option of the compiler that fitting has no use for."""
+    if options.data_width != BITS:
+        raise InputError(
+            f"networks are trained in integers of {BITS} bits: leave --bits out; at 16 bits plain "
+            "winogen compile loses next to nothing"
+        )
+    for name in _FOUND:
+        if getattr(options, name) is not None:
+            raise InputError(
+                f"fitting finds the ranges of the activations itself: leave "
+                f"{options.described[name].flag} out"
+            )

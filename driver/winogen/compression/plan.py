@@ -15,10 +15,11 @@ import torch
 
 from winogen.common.errors import InputError
 from winogen.compiler.calibrate import Observed
+from winogen.compression.inputs import Source
 from winogen.compression.limits import MAX_SHARED, SMALL
 from winogen.compression.recipe import LEVELS, Held, Recipe
 from winogen.compression.student import Student
-from winogen.compression.teaching import Lesson, worth_of
+from winogen.compression.teaching import Lesson, peak_of, worth_of
 from winogen.network.graph import Graph
 
 #: The ways that are tried.
@@ -75,6 +76,8 @@ class Sensitivity:
                 f"{100 * (1 - _KEPT[-1]):.0f}% of them pruned and {MAX_SHARED} shared values they "
                 f"take {least / 8:,.0f}; ask for more bytes, or for a narrower network"
             )
+        if self.plain_bits <= bits:
+            return Recipe()
         low, high = 0.0, 1.0
         while self._bits(self._at(high)) > bits:
             high *= 4
@@ -100,13 +103,17 @@ def sensitivity(
     observed: Observed,
     teacher: Graph | None = None,
     progress: Callable[[int, int], None] | None = None,
+    source: Source | None = None,
 ) -> Sensitivity:
     """Try every way with every layer; ``progress`` is called with those done, and all.
 
-    ``teacher`` is the network that errors are against, if not the observed one.
+    ``teacher`` is the network that errors are against, if not the observed one; ``source`` has the
+    inputs, if they are not drawn.
     """
     student = Student(observed, LEVELS[8])
-    lesson = Lesson.draw(teacher or observed.graph, _INPUTS, _PLAN_SEED)
+    taught_by, source = teacher or observed.graph, source or Source(observed.graph)
+    peak = peak_of(taught_by, source)
+    lesson = Lesson.of(taught_by, source.draw(_INPUTS, _PLAN_SEED), peak)
     worth = worth_of(observed)
     ways = [Held(kept, shared) for shared in _SHARED for kept in _KEPT]
     layers = [(label, holding) for label, holding in student.holdings()]

@@ -94,12 +94,15 @@ def _convolution(node: Node, block: Block, trained: Trained, after: Sequence[Nod
     weight = trained.weight / scale.reshape(-1, 1, 1, 1)
     bias = (trained.bias - shift.reshape(column)) / scale.reshape(column)
     shape = block.shape
+    op, edges = ("deconv", "crop") if shape.transposed else ("conv", "pad")
     attrs: dict[str, Any] = {"kernel": shape.kernel, "stride": shape.stride}
-    attrs["crop" if shape.transposed else "pad"] = shape.edges()
+    own = node.op == op and all(node.attrs[name] == value for name, value in attrs.items())
+    # The layer's own hold for images of other sizes too, where a stride leaves other samples over.
+    attrs[edges] = node.attrs[edges] if own else shape.edges()
     params: dict[str, Any] = {
         "weight": weight.swapaxes(0, 1) if shape.transposed else weight,
         "bias": bias,
         "weight_scale": trained.steps / np.abs(scale),
     }
     params = {name: np.ascontiguousarray(value) for name, value in params.items()}
-    return replace(node, op="deconv" if shape.transposed else "conv", attrs=attrs, params=params)
+    return replace(node, op=op, attrs=attrs, params=params)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from winogen.common.errors import QuantisationError
 from winogen.compiler.between import host_operands
 from winogen.compiler.block import Block
 from winogen.compiler.calibrate import Observed
@@ -31,8 +32,10 @@ from winogen.compiler.quantise import (
 from winogen.compiler.quantised import QuantLayer
 from winogen.compiler.scales import meeting
 from winogen.compiler.shape import ConvShape
+from winogen.compiler.sums import SUM_BITS
 from winogen.compression import bridge, functions
 from winogen.compression.holding import Holding, round_half_up, through
+from winogen.compression.limits import BITS
 from winogen.compression.rebuild import Trained, rebuild
 from winogen.network.graph import Graph
 from winogen.program.formats import TensorFormat, input_bits
@@ -40,8 +43,8 @@ from winogen.program.host_layers import HostLayer
 from winogen.target import numerics
 from winogen.target.numerics import int_range
 
-#: Data width of the networks that are trained in integers.
-BITS = 8
+#: How many times a layer's largest bias its sums have room for.
+_ROOM = 64
 #: Operations whose weights are trained.
 _TRAINED = ("conv", "deconv", "linear")
 
@@ -177,10 +180,12 @@ class Layer(nn.Module):
         self.holding: Holding | None = None
         self.bias: nn.Parameter | None = None
         if levels is not None:
-            self.holding = Holding(block.weight, levels)
+            steps = quantise_weight(block, entering, BITS, self._own())[1]
             # The compiler's, which gives back what rounding takes off on average.
-            unit = entering * quantise_weight(block, entering, BITS)[1]
+            unit = entering * steps
             bias = layer.bias * unit.reshape((-1,) + (1,) * (layer.bias.ndim - 1))
+            least = _least_step(block, bias, entering)
+            self.holding = Holding(block.weight, levels, np.maximum(steps, least))
             self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
 
     def forward(self, values: dict[str, Tensor], scales: Scales, dtype: torch.dtype) -> Tensor:
@@ -193,6 +198,10 @@ class Layer(nn.Module):
         acc = acc + bridge.spread(bias, acc.shape[2:])
         return self._requantised(acc, unit, scales)
 
+    def _own(self) -> NDArray[np.float64] | None:
+        """The steps of the weights of a network that was trained in integers before."""
+        return self.block.weight_scale if self._graph.trained_bits == BITS else None
+
     def target(self, scales: Scales) -> Target:
         """What the sums become."""
         return self._fixed or Target(scales.number(self.block.name), BITS)
@@ -204,7 +213,7 @@ class Layer(nn.Module):
         block = self.block
         entering = scales(block.sources[0])
         if self.holding is None or self.bias is None:
-            held, scale = quantise_weight(block, float(entering.detach()), BITS)
+            held, scale = quantise_weight(block, float(entering.detach()), BITS, self._own())
             weight = torch.tensor(held, dtype=dtype, device=device)
             unit = entering * torch.tensor(scale, device=device)
             real = torch.tensor(block.bias, device=device)
@@ -224,7 +233,10 @@ class Layer(nn.Module):
         step = scales(self.block.name) if target.table is None else target.step
         ratio = unit / step
         slope = torch.tensor(self.block.slope, device=acc.device)
-        constants = requantise_block(self.block, ratio.detach().cpu().numpy(), target)
+        try:
+            constants = requantise_block(self.block, ratio.detach().cpu().numpy(), target)
+        except ValueError as error:
+            raise QuantisationError(f"training of layer '{self.block.label}': {error}") from None
         power = np.ldexp(1.0, -constants.shift.astype(np.intc))
         positive = through(column(constants.positive * power), bridge.column(ratio).to(acc.dtype))
         negative = through(
@@ -293,6 +305,15 @@ class Layer(nn.Module):
                 real.cpu().numpy(),
                 steps.cpu().numpy(),
             )
+
+
+def _least_step(block: Block, bias: NDArray[np.float64], entering: float) -> float:
+    """The least step of weights with which a channel's sums have room for any bias of the layer.
+
+    A channel with next to no weights has next to no step, but its bias is trained as all others.
+    """
+    size = max(float(np.abs(bias).max()), float(np.sqrt(np.mean(np.square(block.weight)))))
+    return _ROOM * size / (entering * 2.0 ** SUM_BITS[BITS])
 
 
 class _Requantised(torch.autograd.Function):

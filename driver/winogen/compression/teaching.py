@@ -7,24 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
+from winogen.compression.inputs import Source
 from winogen.network import reference
 from winogen.network.graph import Graph
-from winogen.program.formats import sample_inputs
 
 #: Inputs that pass through a network at once where nothing is learnt.
 AT_ONCE = 64
 
 
-def peak_of(graph: Graph) -> float:
+def peak_of(graph: Graph, source: Source | None = None) -> float:
     """The range of black to white, or of some float values where the output is no image."""
     if graph.output_range is not None:
         low, high = graph.output_range
         return high - low
-    values = reference.run(graph, sample_inputs(graph.input, 8, 0))
+    values = reference.run(graph, (source or Source(graph)).draw(8, 0))
     return float(values.max() - values.min()) or 1.0
 
 
@@ -49,11 +50,16 @@ class Lesson:
     @classmethod
     def draw(cls, graph: Graph, count: int, seed: int) -> Lesson:
         """Inputs that are drawn by ``seed``, and what the network makes of them in float."""
-        inputs = torch.from_numpy(sample_inputs(graph.input, count, seed))
+        return cls.of(graph, Source(graph).draw(count, seed), peak_of(graph))
+
+    @classmethod
+    def of(cls, graph: Graph, x: NDArray[np.float32], peak: float) -> Lesson:
+        """These inputs, and what the network makes of them in float."""
+        inputs = torch.from_numpy(x)
         teacher = GraphModule(graph)
         with torch.no_grad():
             wanted = torch.cat([teacher(part) for part in inputs.split(AT_ONCE)])
-        return cls(inputs, wanted, peak_of(graph))
+        return cls(inputs, wanted, peak)
 
     def error(self, student: nn.Module, device: torch.device | None = None) -> float:
         """Mean square of what the student makes otherwise, of the range."""

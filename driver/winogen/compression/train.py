@@ -12,7 +12,8 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, QuantisationError
 from winogen.common.files import write_atomically
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
+from winogen.compression.inputs import Source
+from winogen.compression.limits import MAX_STEPS
 from winogen.compression.recipe import LEVELS, Recipe
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
 from winogen.network.graph import Graph
-from winogen.program.formats import sample_inputs
 
-#: Inputs that the best step is chosen by, how many times in a run, and not after fewer steps.
-VALIDATED, VALIDATIONS, _LEAST_BETWEEN = 128, 40, 20
+#: How many times in a run the best step is looked for, and not after fewer steps.
+VALIDATIONS, _LEAST_BETWEEN = 40, 20
 #: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
 _PRUNED_BY, _SHARED_FROM = 0.35, 0.5
 #: Rates where weights are good from the start, and where they have to be found anew.
@@ -40,8 +42,8 @@ _GENTLE, _FAST = 2e-3, 1e-2
 _SHARED_RATE = 0.1
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
-#: Seeds of what is drawn: each step has its own, far from those of calibration and judgement.
-_STEP_SEED, _VALIDATION_SEED = 1 << 32, 1 << 60
+#: Seeds of what is drawn: each step has its own, far from those of calibration.
+_STEP_SEED = 1 << 32
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
@@ -88,7 +90,8 @@ class Trained:
 class Distiller:
     """One training run: what was observed becomes a student that is held by a recipe.
 
-    It learns from ``teacher``, or from its own float network.
+    It learns from ``teacher``, or from its own float network, what that makes of the inputs of
+    ``source``, or of drawn ones.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Distiller:
         recipe: Recipe,
         training: Training,
         teacher: Graph | None = None,
+        source: Source | None = None,
     ):
         torch.manual_seed(training.seed)
         self._recipe = recipe
@@ -105,7 +109,8 @@ class Distiller:
         self._device = torch.device(training.device)
         self._taught_by = teacher or observed.graph
         self._teacher = GraphModule(self._taught_by).eval().to(self._device)
-        self._peak = peak_of(self._taught_by)
+        self._source = source or Source(self._graph)
+        self._peak = peak_of(self._taught_by, self._source)
         self._student = Student(observed, LEVELS[recipe.bits])
         self._worth = worth_of(observed)
         self._student.to(self._device)
@@ -115,7 +120,7 @@ class Distiller:
         self._step = 0
         self._curve: list[tuple[int, float]] = []
         self._best: tuple[float, dict[str, Tensor]] | None = None
-        self._lesson = Lesson.draw(self._taught_by, VALIDATED, _VALIDATION_SEED)
+        self._lesson = Lesson.of(self._taught_by, self._source.choosing(), self._peak)
 
     def run(
         self,
@@ -134,6 +139,11 @@ class Distiller:
         saved = time.monotonic()
         if self._step == 0:
             self._validate()
+            if not math.isfinite(self._curve[0][1]):
+                raise InputError(
+                    f"network {self._graph.name} gives infinite values or NaN for inputs that "
+                    "it is to learn from: it cannot be learnt from"
+                )
         while self._step < training.steps:
             self.step()
             if self._step % every == 0 or self._step == training.steps:
@@ -159,17 +169,28 @@ class Distiller:
         falling *= _SHARED_RATE if self._shared else 1
         for group in self._optimiser.param_groups:
             group["lr"] = group["size"] * self._rate * warm * falling
-        drawn = sample_inputs(
-            self._graph.input, training.batch, _STEP_SEED * (training.seed + 1) + self._step
-        )
+        drawn = self._source.draw(training.batch, _STEP_SEED * (training.seed + 1) + self._step)
         x = torch.from_numpy(drawn).to(self._device)
         with torch.no_grad():
             wanted = self._teacher(x)
         loss = torch.mean((self._student(x) - wanted) ** 2) / self._peak**2
         self._optimiser.zero_grad()
         loss.backward()
+        self._check(loss)
         self._optimiser.step()
         self._step += 1
+
+    def _check(self, loss: Tensor) -> None:
+        """Raise QuantisationError before what is not finite gets into the weights."""
+        wrong = [] if bool(torch.isfinite(loss)) else ["its outputs"]
+        for name, values in self._student.named_parameters():
+            if values.grad is not None and not bool(torch.isfinite(values.grad).all()):
+                wrong.append(f"the gradient of {name}")
+        if wrong:
+            raise QuantisationError(
+                f"training of network {self._graph.name} comes to an end at step {self._step:,}: "
+                f"{wrong[0]} got infinite or NaN; another --seed or fewer --steps may avoid it"
+            )
 
     def _since(self) -> int:
         """Steps since the optimiser was made."""
@@ -246,6 +267,8 @@ class Distiller:
             if self._recipe.shares and not self._shared:
                 self._share()
             self._validate()
+        elif self._curve[-1][0] != self._step:  # since when they may just have been shared
+            self._validate()
         assert self._best is not None
         self._student.load_state_dict(self._best[1])
         return self._best[0]
@@ -258,7 +281,7 @@ class Distiller:
         for name in ("until", "device"):
             told.pop(name)
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        digest.update(repr(self._recipe).encode())
+        digest.update(repr(self._recipe).encode() + self._source.digest())
         for node in (*self._graph.nodes, *self._taught_by.nodes):
             digest.update(repr((node.name, node.op, node.inputs)).encode())
             for name, value in sorted(node.params.items()):
@@ -270,6 +293,7 @@ class Distiller:
         torch.save(
             {
                 "key": self._key(),
+                "asked": self._training.steps,
                 "step": self._step,
                 "pruned": self._pruned,
                 "shared": self._shared,
@@ -283,7 +307,7 @@ class Distiller:
         write_atomically(path, stream.getvalue())
 
     def _resume(self, path: Path) -> None:
-        try:
+        with _damage_told(path):
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state["key"] != self._key():
                 raise InputError(
@@ -300,13 +324,29 @@ class Distiller:
             self._optimiser.load_state_dict(state["optimiser"])
             self._step, self._best = int(state["step"]), state["best"]
             self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
-        except InputError:
-            raise
-        except Exception as error:  # whatever torch makes of a damaged file
-            raise InputError(
-                f"cannot go on from the checkpoint {path}: it is damaged "
-                f"({type(error).__name__}); remove it to begin anew"
-            ) from None
+
+
+def steps_of(checkpoint: Path) -> int:
+    """The steps of the training that a checkpoint is of; InputError where it is none."""
+    with _damage_told(checkpoint):
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        steps = int(state["asked"])
+        if not 0 < steps <= MAX_STEPS:
+            raise ValueError(steps)
+        return steps
+
+
+@contextmanager
+def _damage_told(checkpoint: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # whatever torch makes of a damaged file
+        raise InputError(
+            f"cannot go on from the checkpoint {checkpoint}: it is damaged, or of another version "
+            f"of winogen ({type(error).__name__}); remove it to begin anew"
+        ) from None
 
 
 def _size(values: Tensor) -> float:

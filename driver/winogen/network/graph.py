@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 #: Most values of one layer's output; a 3840 x 2160 image in 56 channels has 464 million.
 MAX_VALUES = 1 << 29
+#: Real values of one step that a network can have been trained with: far more than any has.
+_LEAST_SCALE, _MOST_SCALE = 1e-100, 1e100
 
 #: How far from a size that a network refuses one is looked for that it takes.
 MAX_STEP = 128
@@ -284,7 +286,7 @@ def check_alone(node: Node, model: str) -> None:
         )
     _check_params(node, where)
     for name in ("scale", "reach"):
-        if not 0 < node.attrs.get(name, 1.0) < math.inf:
+        if not _LEAST_SCALE <= node.attrs.get(name, 1.0) <= _MOST_SCALE:
             raise ModelError(f"{where}: a {name} of {node.attrs[name]} is not possible")
 
 
@@ -309,8 +311,10 @@ def _check_params(node: Node, where: str) -> None:
             raise ModelError(f"{where}: its {name} has dtype {value.dtype}, expected a float type")
         if not np.all(np.isfinite(value)):
             raise ModelError(f"{where}: its {name} holds NaN or infinity")
-        if name == "weight_scale" and np.any(value <= 0):
-            raise ModelError(f"{where}: its weight_scale is not positive")
+        if name == "weight_scale" and np.any((value < _LEAST_SCALE) | (value > _MOST_SCALE)):
+            raise ModelError(
+                f"{where}: its weight_scale is not from {_LEAST_SCALE:g} to {_MOST_SCALE:g}"
+            )
 
 
 def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:

@@ -84,6 +84,32 @@ def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> N
     assert whole.read_bytes() == out.read_bytes()
 
 
+def test_an_interrupted_fit_of_so_many_minutes_goes_on(
+    fitting, capsys, tmp_path, monkeypatch
+) -> None:
+    """With the steps that were measured first, however fast the machine is now."""
+    fit, train = fitting
+    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    command = ["fit", "digits", "--minutes", "5", "-o", str(tmp_path / "d.wg"), *SMALL[2:]]
+    run_whole = train.Distiller.run
+
+    def stopped(self, checkpoint=None, progress=None):
+        def stop(done: int, note: str) -> None:
+            if done == 2:
+                raise KeyboardInterrupt
+
+        return run_whole(self, checkpoint, stop)
+
+    monkeypatch.setattr(train.Distiller, "run", stopped)
+    monkeypatch.setattr(fit, "_seconds_a_step", lambda *_: 60.0)
+    assert main(command) == 130
+    assert "interrupted" in capsys.readouterr().err
+    monkeypatch.setattr(train.Distiller, "run", run_whole)
+    monkeypatch.setattr(fit, "_seconds_a_step", lambda *_: 1.0)
+    assert "after 4 steps" in run(capsys, *command)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -97,6 +123,8 @@ def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> N
         (("--minutes", "nan"), "--minutes must be positive"),
         (("--psnr", "nan"), "--psnr must be 1 to 120"),
         (("--bits", "16"), "leave --bits out"),
+        (("--percentile", "auto"), "leave --percentile out"),
+        (("--headroom", "1.5"), "leave --headroom out"),
         (("--bytes", "50"), "cannot be held in"),
         (("-o", "x.bin"), "must end in .wg"),
     ],
@@ -112,7 +140,19 @@ def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path) -> None
     assert "name another file with -o" in text
 
 
-def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path) -> None:
+def test_arrays_of_somebody_are_not_written_over(fitting, capsys, tmp_path) -> None:
+    latents = tmp_path / "d.npz"
+    np.savez(latents, z=np.zeros((8, 64), np.float32))
+    before = latents.read_bytes()
+    assert main(["fit", "digits", "--calib", str(latents), "-o", str(tmp_path / "d.wg")]) == 2
+    assert "is no network that was fitted" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["d.npz"]
+    assert latents.read_bytes() == before
+
+
+def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch) -> None:
+    """Nothing is left that another goal, or a longer training, would be refused for."""
+    monkeypatch.setattr(fitting[1], "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     text = refuse(
         capsys, tmp_path, "fit", "digits", "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL
     )
@@ -162,3 +202,22 @@ def test_without_torch_it_is_one_sentence(tmp_path) -> None:
         "'winogen[compress]' (what comes of it runs without)\n"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_goal_that_was_reached_on_other_inputs_is_told(
+    fitting, capsys, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(fitting[0], "decibels", lambda error: 24.0)
+    text = run(
+        capsys,
+        "fit",
+        "digits",
+        "--psnr",
+        "25",
+        "-o",
+        tmp_path / "d.wg",
+        "--steps",
+        "16",
+        *SMALL[2:],
+    )
+    assert "that is less than the 25 dB that were asked for" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -688,3 +689,15 @@ def test_psnr():
     assert psnr(a, a + 0.1, 1.0) == pytest.approx(20)
     assert psnr(a, a + 0.1, 2.0) == pytest.approx(20 + 20 * math.log10(2))
     assert psnr(a, a + 0.1, 0.0) == -math.inf
+
+
+@pytest.mark.parametrize("bias", [1e30, -1e30, 3e38])
+def test_biases_beyond_all_integers_are_told(bias: float) -> None:
+    b = start()
+    b.conv(4, 1)
+    b.nodes[-1].params["bias"][1] = bias
+    b.nodes[-1].params["weight_scale"] = np.full(4, 1e-20)
+    b.nodes[-1].attrs["scale"] = 1e-20
+    graph = replace(b.graph(), trained_bits=8)
+    with pytest.raises(QuantisationError, match="its sums can reach"):
+        quantise(graph)

@@ -106,6 +106,12 @@ def test_every_function_and_its_gradient(operator: str) -> None:
     np.testing.assert_allclose(given.grad.numpy(), slope, rtol=1e-4, atol=1e-4)
 
 
+def test_where_a_function_has_no_slope_it_is_0() -> None:
+    x = torch.tensor([-1.0, 0.0, 4.0], dtype=torch.float64, requires_grad=True)
+    functions.apply(Function.of("Sqrt", {}), x).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0.0, 0.0, 0.25]
+
+
 def test_every_operation_is_there() -> None:
     assert set(bridge._APPLY) == set(OPERATIONS) == {*stored_values.ATTRIBUTES, *ALONE}
     assert set(functions._OPERATORS) == set(ELEMENTWISE)

@@ -14,7 +14,7 @@ from winogen.network.zoo import load_model
 pytest.importorskip("torch", reason="training needs the package torch")
 
 from winogen.compression.plan import Choice, Sensitivity, sensitivity
-from winogen.compression.recipe import Held
+from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import Student
 
 
@@ -45,6 +45,11 @@ def test_every_way_is_measured(found: Sensitivity) -> None:
             assert fewer.error > 0.8 * more.error
         if len(choices) > 1:
             assert choices[-1].error > 5 * choices[0].error
+
+
+def test_weights_that_fit_as_they_are_are_left_alone(found: Sensitivity) -> None:
+    for bits in (found.plain_bits, 1e15):
+        assert found.plan(bits) == Recipe()
 
 
 def test_a_larger_budget_errs_less(found: Sensitivity) -> None:

@@ -13,13 +13,14 @@ from hypothesis import given
 
 from support.host_networks import many, random_host_graph, side_by_side
 from support.onnx_families import FILES
+from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
 from support.shared_models import FOLDERS, shared_model
 from support.strategies import examples, networks
 from winogen.common.errors import UnsupportedLayerError
 from winogen.compiler.calibrate import observe
 from winogen.compiler.compile import compile_graph
-from winogen.compiler.integers import integer_activations
+from winogen.compiler.integers import integer_activations, run_integer
 from winogen.compiler.quantise import quantise
 from winogen.network.graph import Graph
 from winogen.network.load import load_network
@@ -190,3 +191,58 @@ def test_other_widths_are_calibrated_anew_and_say_so() -> None:
 def test_what_was_trained_can_be_trained_again() -> None:
     first = check(load_model("digits"))
     check(first.graph(), seed=2)
+
+
+def test_fitted_networks_take_images_of_other_sizes_as_before() -> None:
+    """Where a stride of 2 leaves a row over, and where it does not."""
+    b = GraphBuilder(3, (2, 16, 16), "image")
+    b.conv(8, 3, 2, (1, 1, 1, 1))
+    b.add("relu")
+    b.deconv(2, 4, 2, (1, 1, 1, 1))
+    graph = b.graph(output_range=(-1.0, 1.0))
+    fitted = check(graph).graph()
+    for size in ((16, 16), (17, 17), (15, 18)):
+        assert fitted.resized(size).output_shape == graph.resized(size).output_shape
+
+
+def as_compiled(graph: Graph, inputs: np.ndarray) -> np.ndarray:
+    """Real outputs of the program's integers."""
+    network = quantise(graph, data_width=8)
+    given = network.input_format.quantise(inputs, 8)
+    return network.output_format.dequantise(run_integer(network, given))
+
+
+@pytest.mark.parametrize("levels", [127, 7])
+def test_a_fitted_networks_student_begins_as_its_program(levels: int) -> None:
+    """With weights and biases that are whole steps of what was trained before."""
+    fitted = student_of(load_model("digits"), levels, 1).exactly().graph()
+    x = sample_inputs(fitted.input, 8, 3)
+    student = Student(observe(fitted), levels)
+    with torch.no_grad():
+        given = student.exactly()(torch.from_numpy(x)).numpy()
+    # A step's logarithm is kept in float32: few sums round otherwise.
+    assert np.mean(np.abs(given - as_compiled(fitted, x)) > 1e-4) < 0.01
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-12])
+def test_channels_with_next_to_no_weights_learn_a_bias(size: float) -> None:
+    """As large as any of the layer, and the compiler has room for it."""
+    b = GraphBuilder(3, (8, 4, 4))
+    b.conv(8, 1)
+    graph = b.graph()
+    graph.nodes[0].params["weight"][2] *= np.float32(size)
+    graph.nodes[0].params["bias"][2] = 0
+    student = Student(observe(graph, samples=8))
+    bias = student.parts()[0].bias
+    with torch.no_grad():
+        bias[2] = 4 * bias.abs().max()
+    compile_graph(student.graph(), "pynq-z2")
+
+
+def test_large_biases_beside_tiny_weights_are_held() -> None:
+    """As by the compiler, which gives such a channel coarse steps."""
+    graph = load_model("digits")
+    first = next(n for n in graph.nodes if "weight" in n.params)
+    first.params["weight"] *= np.float32(1e-9)
+    student = Student(observe(graph, samples=8))
+    compile_graph(student.graph(), "pynq-z2")

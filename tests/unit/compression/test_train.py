@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from support.random_graphs import GraphBuilder
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, QuantisationError
 from winogen.compiler.calibrate import Observed, observe
 from winogen.network.graph import Graph
 from winogen.network.stored import save_network
 
 pytest.importorskip("torch", reason="training needs the package torch")
+
+import torch
 
 from winogen.compression import train as training_module
 from winogen.compression.recipe import Held, Recipe
@@ -136,6 +139,36 @@ def test_the_time_ends_a_run(observed: Observed) -> None:
     for node in trained.graph.nodes:
         if node.name in LAYERS:
             assert np.count_nonzero(node.params["weight"]) <= 0.5 * node.params["weight"].size + 1
+
+
+def test_time_that_ends_just_after_values_are_shared(
+    observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When nothing that is held as it is to be has been measured yet."""
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(training_module, "time", clock)
+
+    def over(done: int, note: str) -> None:
+        clock.now = float(done)
+
+    short = Training(steps=100, batch=2, until=51.5)
+    trained = Distiller(observed, SHARED, short).run(progress=over)
+    assert trained.steps == 52
+    assert trained.psnr[-1] == (52, trained.best)
+    for node in trained.graph.nodes:
+        if node.name in LAYERS:
+            assert np.count_nonzero(node.params["weight"]) <= 0.5 * node.params["weight"].size + 1
+
+
+def test_training_that_explodes_is_told(observed: Observed) -> None:
+    run = Distiller(observed, PRUNED, SHORT)
+    run.step()
+    _, holding = next(run._student.holdings())
+    holding.weight.register_hook(lambda slope: slope * float("nan"))
+    before = holding.weight.detach().clone()
+    with pytest.raises(QuantisationError, match="at step 1: the gradient of"):
+        run.run()
+    assert torch.equal(holding.weight, before)
 
 
 def test_training_betters_what_pruning_spoils(observed: Observed) -> None:

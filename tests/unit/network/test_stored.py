@@ -341,7 +341,10 @@ def test_values_that_are_wrong(small, tmp_path):
         text = refusal(written(tmp_path / "x.npz", {**found, "0.weight.npy": npy(wrong)}))
         assert said in text
         assert "a/1" in text or "0.weight" in text
-    for wrong in (np.zeros(4), -np.ones(4), np.full(4, np.inf), np.ones(3)):
+    for wrong in (
+        np.zeros(4), -np.ones(4), np.full(4, np.inf), np.full(4, 1e-320), np.full(4, 1e300),
+        np.ones(3),
+    ):  # fmt: skip
         text = refusal(written(tmp_path / "x.npz", {**found, "0.weight_scale.npy": npy(wrong)}))
         assert "weight_scale" in text
         assert "a/1" in text
