@@ -1369,8 +1369,8 @@ PYTHON = (
     ),
     Mutant(
         "compression: a run ended early is not pruned", "compression/train.py",
-        "        if not self._is_held():  # it was ended early\n            self._prune(0)",
-        "        if not self._is_held():  # it was ended early\n            pass", (TRAIN,),
+        "self._prune(0)\n            if self._recipe.shares and",
+        "if self._recipe.shares and", (TRAIN,),
     ),
     Mutant(
         "compression: the price of a bit is too low", "compression/plan.py",

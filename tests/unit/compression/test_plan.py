@@ -64,6 +64,7 @@ def test_a_larger_budget_errs_less(found: Sensitivity) -> None:
             )
         )
     assert errors == sorted(errors, reverse=True)
+    assert errors[0] > 3 * errors[-1]  # each makes use of its budget
     assert (
         found.plan(2 * found.plain_bits).layers == {}
         or bits(found, found.plan(2 * found.plain_bits).layers) <= 2 * found.plain_bits
