@@ -205,6 +205,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     ]
     for way, chosen in WAYS.items():
         lines.append(f"- *{way}*: {chosen.about if chosen else 'as compiled, without training'}")
+    lines += ["", "![Bits a weight against PSNR](../images/compression.png)"]
     for name in NETWORKS:
         if name not in results:
             continue
