@@ -139,7 +139,7 @@ def test_the_readme_names_what_the_notebooks_need():
                 text = "".join(cell["source"])
                 imported |= set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.M))
     imported -= {"winogen", "pynq", "numpy", "PIL", "yaml", *sys.stdlib_module_names}
-    assert imported == {"matplotlib", "onnx"}
+    assert imported == {"matplotlib", "onnx", "torch"}
     assert imported | {"jupyterlab"} <= named
 
 

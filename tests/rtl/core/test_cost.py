@@ -99,7 +99,7 @@ def check(board: str, graphs: list[Graph], batch: int = 2) -> None:
 def test_small_networks(board):
     assert not misses(board, compile_graph(small_graph(), BOARDS[board], batch=2))
     # A few of each: hundreds are in test_many_networks.
-    check(board, [random_network(seed) for seed in range(2 if board == "pynq-z2" else 5)])
+    check(board, [random_network(seed) for seed in range(1 if board == "pynq-z2" else 5)])
 
 
 @pytest.mark.parametrize("board", ["pynq-z2", "tiny"])

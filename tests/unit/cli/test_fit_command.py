@@ -19,7 +19,8 @@ SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
 
 @pytest.fixture
 def fitting():
-    pytest.importorskip("torch", reason="training needs the package torch")
+    torch = pytest.importorskip("torch", reason="training needs the package torch")
+    torch.set_num_threads(1)  # others run beside it
     from winogen.compression import fit, train
 
     return fit, train
@@ -204,6 +205,7 @@ def test_without_torch_it_is_one_sentence(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_goal_that_was_reached_on_other_inputs_is_told(
     fitting, capsys, tmp_path, monkeypatch
 ) -> None:

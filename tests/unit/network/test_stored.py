@@ -91,7 +91,7 @@ def saved(graph: Graph, folder: Path) -> Path:
 # Round trip
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", [n for n in model_names() if n != "gp-gan"])  # 100 MB
 def test_networks_of_the_zoo(name, tmp_path):
     graph = load_model(name)
     assert alike(graph, load_stored(saved(graph, tmp_path)))

@@ -158,7 +158,9 @@ def test_a_pruned_network_takes_what_its_entropy_says(pruned):
     assert header["weights"] == program.stored.header()
 
 
-@pytest.mark.parametrize(("name", "bits"), [("digits", 8), ("digits", 16), ("fsrcnn-x2", 8)])
+@pytest.mark.parametrize(("name", "bits"), [
+    ("digits", 8), ("digits", 16), pytest.param("fsrcnn-x2", 8, marks=pytest.mark.long),
+])  # fmt: skip
 def test_other_networks_take_no_more_than_raw(name, bits):
     program = compile_graph(load_model(name), "pynq-z2", bits=bits, batch=1).program
     plain = replace(program, pieces=())
