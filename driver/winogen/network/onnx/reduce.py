@@ -57,6 +57,11 @@ def _reduce(b: Builder, op: Op, inputs: Inputs) -> View:
     source = b.add(
         op, "conv", value.source, weight=taps, kernel=kernel, stride=(1, 1), pad=(0, 0, 0, 0)
     )
+    return _left(b, source, names, axes, keep)
+
+
+def _left(b: Builder, source: str, names: str, axes: list[int], keep: bool) -> View:
+    """What is left of dimensions ``names`` once those of ``axes`` are reduced to one sample."""
     plain = dict(zip("NCHW", b.image_view(source).dims))
     dims = tuple(
         () if i in axes else plain.get(name, ())
@@ -133,13 +138,7 @@ def _largest_over(b: Builder, op: Op, value: View, axes: list[int]) -> View:
             source = b.add(
                 op, "maxpool", value.source, kernel=kernel, stride=(1, 1), pad=(0, 0, 0, 0)
             )
-        plain = dict(zip("NCHW", b.image_view(source).dims))
-        dims = tuple(
-            () if i in axes else plain.get(name, ())
-            for i, name in enumerate(names)
-            if keep or i not in axes
-        )
-        return View(source, b.size(source), dims)
+        return _left(b, source, names, axes, keep)
     # What is reduced becomes rows; of what stays, the first dimension becomes channels.
     shape = [1 if i in axes else n for i, n in enumerate(value.shape)]
     batch = b.image_view(value.source).dims[0]
