@@ -189,6 +189,19 @@ def compile_network(
     return Compiled(program, network, tuple(said))
 
 
+def predicted_cycles(
+    network: QuantNetwork, options: CompileOptions, batches: Sequence[int]
+) -> list[int]:
+    """Cycles that a network without exits takes for batches of these sizes, the largest last.
+
+    They are those of its program. Raises ScheduleError, naming the layer that does not fit.
+    """
+    board, mode = options.target, Mode(options.mode)
+    ends = fold_ends(network, board, mode, batches[-1])
+    packed = pack_network(ends.network, board.core, mode)
+    return [_stream(packed, board, size).cycles for size in batches]
+
+
 def _check_heads(packed: PackedNetwork) -> None:
     """Raise ScheduleError for a layer of an exit alone that the processor would compute."""
     whole = packed.numbers[-1] if packed.numbers else range(len(packed.layers))
