@@ -91,11 +91,17 @@ class QuantNetwork:
         check_exit(self.name, number, len(self.outputs))
         if not self.exits:
             return self
-        wanted = {self.outputs[number - 1]}
+        whole, wanted = self._needed(self.layers[-1].name), self._needed(self.outputs[number - 1])
+        layers = [x for x in self.layers if x.name in wanted]
+        layers.sort(key=lambda x: x.name not in whole)  # and else in their order
+        return replace(self, layers=layers, exits=())
+
+    def _needed(self, name: str) -> set[str]:
+        wanted = {name}
         for layer in reversed(self.layers):
             if layer.name in wanted:
                 wanted.update(layer.sources)
-        return replace(self, layers=[x for x in self.layers if x.name in wanted], exits=())
+        return wanted
 
     def without_exits(self) -> QuantNetwork:
         """The whole network by itself."""

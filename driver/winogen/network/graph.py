@@ -193,17 +193,25 @@ class Graph:
     def at_exit(self, number: int) -> Graph:
         """The layers that an exit needs: a network by itself, whose output that is.
 
-        Exits count from 1, the shallowest; the last is the whole network. Raises InputError for
-        another number.
+        Exits count from 1, the shallowest; the last is the whole network, whose layers come first
+        in every exit. Raises InputError for another number.
         """
         check_exit(self.name, number, len(self.outputs))
         if not self.exits:
             return self
-        wanted = {self.outputs[number - 1]}
+        whole = self._needed(self.output_name)
+        wanted = self._needed(self.outputs[number - 1])
+        nodes = [n for n in self.nodes if n.name in wanted]
+        nodes.sort(key=lambda n: n.name not in whole)  # and else in their order
+        return replace(self, nodes=nodes, exits=())
+
+    def _needed(self, name: str) -> set[str]:
+        """The names of a layer and of all that it is made of."""
+        wanted = {name}
         for node in reversed(self.nodes):
             if node.name in wanted:
                 wanted.update(node.inputs)
-        return replace(self, nodes=[n for n in self.nodes if n.name in wanted], exits=())
+        return wanted
 
     def without_exits(self) -> Graph:
         """The whole network by itself."""

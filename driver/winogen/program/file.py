@@ -133,7 +133,7 @@ class Program:
         return replace(
             self,
             layers=tuple(everything[n] for n in own.layers),
-            streams=own.streams,
+            streams=tuple(replace(stream, exit=0) for stream in own.streams),
             output_format=own.output_format,
             shuffle=own.shuffle,
             locality=own.locality,

@@ -114,7 +114,8 @@ class Runner:
         self.program = program
         #: What runs to each exit, by the number that its streams have.
         self._views = {0: program.at_exit(program.exit_count)}
-        self._views |= {n: program.at_exit(n) for n in range(1, program.exit_count)}
+        for number, own in enumerate(program.exits, 1):
+            self._views[number] = replace(program.at_exit(number), streams=own.streams)
         lease = opened.core.lease
         assert lease is not None  # open_device gave it
         self.session = lease.session
