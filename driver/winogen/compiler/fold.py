@@ -50,7 +50,8 @@ class _Folder:
         alias = {node: block.name for block in self._order for node in block.nodes}
         for block in self._order:
             block.sources = tuple(alias.get(s, s) for s in block.sources)
-        return self._order
+        # Layers of an exit may have come between those of the last block, which nothing reads.
+        return sorted(self._order, key=lambda block: block.name == self._graph.output_name)
 
     def _add(self, node: Node) -> None:
         if node.op == "concat" and node.name not in self._graph.outputs:
