@@ -28,7 +28,7 @@ def test_the_whole_network_is_what_it_is_without(board, bits) -> None:
     assert program.weights.startswith(plain.weights)
     assert program.at_exit(3).layers == plain.layers
     # What is new are the heads' weights, parameters and tables: none of the others again.
-    heads = [n for n in range(len(program.layers), len(program.layers) + len(program.heads))]
+    heads = list(range(len(program.layers), len(program.layers) + len(program.heads)))
     assert {p.layer for p in program.pieces if p.offset >= len(plain.weights)} <= set(heads)
     assert {p.layer for p in program.pieces if p.offset < len(plain.weights)} <= set(
         range(len(program.layers))

@@ -87,7 +87,7 @@ def test_exits_that_are_none(exits, why) -> None:
 def test_an_exit_of_another_size() -> None:
     graph = with_exits()
     nodes = [n for n in graph.nodes if n.name not in graph.exits]
-    with pytest.raises(ModelError, match="is not as large as the network's|there is no such layer"):
+    with pytest.raises(ModelError, match="there is no such layer"):
         replace(graph, nodes=nodes)
     last = graph.nodes[-1]
     early = replace(last, name="early", inputs=(graph.nodes[0].name,), attrs={}, op="tanh")
