@@ -123,5 +123,5 @@ def test_compiled_again_it_is_the_same(capsys, tmp_path) -> None:
     run(capsys, "compile", out.with_suffix(".npz"), *build, "-o", again)
     assert again.read_bytes() == out.read_bytes()
     assert Program.load(out).exit_count == 3
-    text = refuse(capsys, tmp_path, "fit", network, "--exits", "70,x", "-o", out, *build)
-    assert "'70,x' is no list of percentages" in text
+    text = refuse(capsys, tmp_path, "fit", network, "--exits", "70,45", "-o", out, *build)
+    assert "--exits takes 1 to 8 different percentages" in text

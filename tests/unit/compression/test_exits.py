@@ -56,6 +56,9 @@ def in_integers() -> Graph:
 def test_every_exit_is_its_integers(exits_only) -> None:
     graph = in_integers() if exits_only else with_exits()
     student = Student(observe(graph, samples=4), exits_only=exits_only)
+    if exits_only:
+        assert {label for label, _ in student.holdings()} == {"exit1.1", "exit1.2", "exit2.1"}
+        assert len(student.scales.steps) == 1  # of what is between the layers of the first
     rng = np.random.default_rng(0)
     with torch.no_grad():
         for layer in student.parts():
