@@ -83,7 +83,9 @@ WAYS: dict[str, Way | None] = {
     "2 bits": Way("pruned and shared by sensitivity, 2 bits a weight", {}, 2.0),
     "1.5 bits": Way("pruned and shared by sensitivity, 1.5 bits a weight", {}, 1.5),
     "narrow": Way("half the cycles: the channels that matter most", {}, None, True),
-}
+    "exits": Way("8-bit weights, trained, with exits at 45 and 70 % of the cycles",
+                 {"exits": (45, 70)}),
+}  # fmt: skip
 
 
 def source(name: str) -> str:
@@ -146,15 +148,28 @@ def measure(name: str, way: str, minutes: float) -> dict[str, Any]:
             fitted = fit(job, options, None, say)
         program, steps = fitted.compilation.program, fitted.steps
     trained = time.monotonic() - start
+    exits = [
+        {**judged(job.graph, own, name), **predicted(own)}
+        for own in map(program.at_exit, range(1, program.exit_count))
+    ]
     return {
         **judged(job.graph, program, name),
         "weight_bytes": program.stored.weight_bytes,
         "bits": round(8 * program.stored.weight_bytes / weights_of(job.graph), 2),
-        "cycles_1": program.streams[0].cycles,
-        "cycles_n": round(program.streams[-1].cycles / program.streams[-1].batch),
-        "batch": program.streams[-1].batch,
+        **predicted(program),
         "steps": steps,
         "minutes": round(trained / 60, 1),
+        **({"exits": exits} if exits else {}),
+    }
+
+
+def predicted(program: Program) -> dict[str, int]:
+    """Cycles of one image alone, and of one in the largest batches."""
+    first, last = program.streams[0], program.streams[-1]
+    return {
+        "cycles_1": first.cycles,
+        "cycles_n": round(last.cycles / last.batch),
+        "batch": last.batch,
     }
 
 
@@ -220,7 +235,31 @@ def page(results: dict[str, dict[str, Any]]) -> str:
             row = results[name].get(way)
             if row is not None:
                 lines.append("| " + " | ".join(_cells(way, row, judge)) + " |")
+        lines += exits_table(results[name].get("exits"))
     return "\n".join(lines) + "\n"
+
+
+def exits_table(row: dict[str, Any] | None) -> list[str]:
+    """Every exit of a network, with its share of the cycles."""
+    if row is None:
+        return []
+    judge = "judge" in row
+    header = ["exit", "PSNR dB", "SSIM", "cycles, one image", "share", "in batches", "share"]
+    header += ["judge is sure, rarest digit"] if judge else []
+    lines = ["", "Its exits, of which the last is the whole network:", ""]
+    lines += ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
+    for number, own in enumerate([*row["exits"], row], 1):
+        cells = [
+            str(number),
+            f"{own['psnr']:.1f}",
+            "-" if own["ssim"] is None else f"{own['ssim']:.3f}",
+            f"{own['cycles_1']:,}",
+            f"{100 * own['cycles_1'] / row['cycles_1']:.0f} %",
+            f"{own['cycles_n']:,}",
+            f"{100 * own['cycles_n'] / row['cycles_n']:.0f} %",
+        ]
+        lines.append("| " + " | ".join(cells + ([own["judge"]] if judge else [])) + " |")
+    return lines
 
 
 def _cells(way: str, row: dict[str, Any], judge: bool) -> Iterator[str]:

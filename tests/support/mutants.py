@@ -292,8 +292,34 @@ PYTHON = (
     ),
     Mutant(
         "ends: a program may say any fold", "compiler/ends.py",
-        "if shuffle not in spread:\n            return None", "",
+        "if own not in spread:\n                return None", "",
         (f"{ENDS}::test_folds_that_are_not_the_networks",),
+    ),
+    Mutant(
+        "exits: the last block is not the network's", "compiler/fold.py",
+        "return sorted(self._order, key=lambda block: block.name == self._graph.output_name)",
+        "return self._order",
+        ("tests/unit/compiler/test_exits.py::test_an_exit_does_not_end_at_the_processor",),
+    ),
+    Mutant(
+        "exits: not checked on loading", "program/file.py",
+        "_check_whole(program.at_exit(number))", "pass",
+        ("tests/unit/program/test_exits.py::test_what_is_wrong",),
+    ),
+    Mutant(
+        "exits: the shallowest in time", "program/deadline.py",
+        "range(exits, 0, -1)", "range(1, exits + 1)",
+        ("tests/unit/program/test_deadline.py::test_the_deepest_in_time",),
+    ),
+    Mutant(
+        "exits: one buffer for the streams of all", "runtime/runner.py",
+        'name = f"stream-{stream.name}"', 'name = f"stream-{stream.batch}"',
+        ("tests/unit/runtime/test_exits.py::test_each_call_picks_one",),
+    ),
+    Mutant(
+        "exits: the whole network is trained with them", "compression/student.py",
+        "trained = trained and block.name not in kept", "",
+        ("tests/unit/compression/test_exits.py::test_every_exit_is_its_integers",),
     ),
     Mutant(
         "quantise: a huge bias leaves no room for products", "compiler/quantise.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ def add(commands: Any) -> None:
             ("winogen fit digits --keep 0.4 --share 16", "60% pruned, 16 shared values a layer"),
             ("winogen fit net.onnx --calib photos/", "learns from your pictures"),
             ("winogen fit digits --weight-bits 4", "trained 4-bit weights"),
+            ("winogen fit digits --exits 45,70", "and run --exit 1 with 45% of the cycles"),
         ),
     )
     fit.add_argument(
@@ -108,6 +110,18 @@ def _fit(arguments: argparse.Namespace) -> None:
         "steps": fitted.steps,
         "psnr_before": fitted.before,
         "psnr": fitted.after,
+        "exits": [
+            {
+                "tap": x.head.tap,
+                "strides": list(x.head.strides),
+                "widths": list(x.head.widths),
+                "asked": x.asked,
+                "share_alone": x.alone,
+                "share_batched": x.batched,
+                "psnr": psnr,
+            }
+            for x, psnr in zip(fitted.exits, fitted.exits_after)
+        ],
         "weights": fitted.weights,
         "weight_bytes": fitted.weight_bytes,
         "weight_bits": fitted.bits,
@@ -140,8 +154,23 @@ def _said(fitted: Fitted) -> str:
         f"to the float network: {fitted.after:.1f} dB after {fitted.steps:,} steps{early}, "
         f"{fitted.before:.1f} dB as compiled without training\n{narrower}"
         f"{fitted.weights:,} weights in {fitted.weight_bytes:,} bytes of the program file, "
-        f"{fitted.bits:.2f} bits each"
+        f"{fitted.bits:.2f} bits each" + "".join(_said_of_exits(fitted))
     )
+
+
+def _said_of_exits(fitted: Fitted) -> Iterator[str]:
+    """A line for every exit: how good, and how much of the cycles it takes."""
+    for number, (own, psnr) in enumerate(zip(fitted.exits, fitted.exits_after), 1):
+        yield (
+            f"\nexit {number}: {psnr:.1f} dB, after layer '{own.head.tap}': "
+            f"{100 * own.alone:.0f}% of the cycles for one image, {100 * own.batched:.0f}% in "
+            "batches"
+        )
+        if own.share > own.asked:
+            yield (
+                f"; no layer and head of this network come closer to the {100 * own.asked:g}% "
+                "that were asked for"
+            )
 
 
 class _Shown:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from winogen.cli.exits import add_exit, described_exits, exits_table
 from winogen.cli.objects import add_json, described
 from winogen.cli.options import option_parser
 from winogen.cli.parser import examples
@@ -51,6 +52,7 @@ def add(commands: Any) -> None:
     )
     disasm.add_argument("program", type=Path, help="program file (.wg)")
     disasm.add_argument("--batch", type=int, help="which stream (default: the smallest)")
+    add_exit(disasm, deadline=False)
     disasm.set_defaults(command=_disasm)
 
 
@@ -69,7 +71,7 @@ def _models(options: argparse.Namespace) -> None:
 
 def _info(options: argparse.Namespace) -> None:
     program = load_or_compile(options)
-    options.result = {"program": described(program)}
+    options.result = {"program": described(program), "exits": described_exits(program)}
     c, h, w = program.input_shape
     oc, oh, ow = program.output_shape
     print(f"network   {program.name}, int{program.data_width}")
@@ -108,6 +110,9 @@ def _info(options: argparse.Namespace) -> None:
               "accelerator/s", "images/s", "overlapped/s"]  # fmt: skip
     print(table(header, rows, left=0))
     print()
+    if program.exits:
+        print(exits_table(program))
+        print()
     print(cost_table(program, program.streams[-1]))
     print(cost_summary(program, program.streams[-1]))
 
@@ -125,6 +130,7 @@ def _disasm(options: argparse.Namespace) -> None:
     from winogen.target.disasm import disassemble
 
     program = load_program(options.program)
+    program = program.at_exit(program.exit_count if options.exit is None else options.exit)
     streams = {s.batch: s for s in program.streams}
     batch = min(streams) if options.batch is None else options.batch
     if batch not in streams:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from winogen.cli.checks import check_options
+from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
 from winogen.cli.options import compile_options
 from winogen.cli.outputs import check_own, default_output, name_of
@@ -135,7 +136,8 @@ def run_pictures(options: argparse.Namespace) -> int:
 
     chosen: list[tuple[int, int] | None] = []
     _choose_size(options, jobs)
-    program = load_or_compile(options, window)
+    whole = load_or_compile(options, window)
+    program = whole.at_exit(whole.exit_count if options.exit is None else options.exit)
     check_takes_pictures(program.name, program.input, program.output_shape[0], program.output_range)
     space = colours_of(program, options.colour)
     beside = beside_picture(program.input, options.label, seed=0)
@@ -149,6 +151,9 @@ def run_pictures(options: argparse.Namespace) -> int:
     fits = [_fit(job, program, options.fit) for job in jobs]
     channels = picture_channels(program.input)
     apart = 3 if (space, channels) == ("rgb", 1) else 1  # colours, of pictures that have them
+    windows = [apart * _windows(job, program, fit) for job, fit in zip(jobs, fits)]
+    number = chosen_exit(options, whole, max(windows, default=1))  # each picture is to be in time
+    program = whole.at_exit(number)
     windows = [apart * _windows(job, program, fit) for job, fit in zip(jobs, fits)]
     with (
         Generator(
@@ -193,7 +198,7 @@ def run_pictures(options: argparse.Namespace) -> int:
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
-    print(f"colours: {colour.told(space, channels)}")
+    print(f"colours: {colour.told(space, channels)}{told_of_exit(number, whole.exit_count)}")
     for job, count, (width, height), fit in written:
         seconds = _seconds(program, count)
         print(
@@ -204,6 +209,7 @@ def run_pictures(options: argparse.Namespace) -> int:
     options.result = {
         "device": options.device,
         "program": program.name,
+        "exit": number,
         "board": program.board.name,
         "colour": space,
         "outputs": [

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from winogen.cli.checks import add_checks, check_options
 from winogen.cli.device import add_device, choose_device
+from winogen.cli.exits import add_exit, check_exit_options, chosen_exit, told_of_exit
 from winogen.cli.objects import add_json, predicted
 from winogen.cli.options import option_parser
 from winogen.cli.outputs import default_output, name_of
@@ -51,6 +52,8 @@ def add(commands: Any) -> None:
             ("winogen run fsrcnn-x2 --input photos -o large", "every picture of a folder"),
             ("winogen run cgan.onnx --label 3 7", "threes and sevens of a conditional network"),
             ("winogen run digits --profile --trace t.json", "where the time went"),
+            ("winogen run small.wg --exit 1", "faster, of a network fitted with --exits"),
+            ("winogen run small.wg -n 1 --deadline-ms 2", "the best exit that is in time"),
         ),
     )
     run.add_argument(
@@ -96,6 +99,7 @@ def add(commands: Any) -> None:
         "than half, is padded, and what is left resized)",
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
+    add_exit(run, deadline=True)
     add_device(run)
     add_waits(run)
     add_checks(run)
@@ -120,6 +124,7 @@ def _run(options: argparse.Namespace) -> int:
     from winogen.runtime.generator import Generator
 
     choose_device(options, compiled=options.model.endswith(".wg"))
+    check_exit_options(options)
     if options.input and options.input.suffix not in (".npy", ".npz"):
         from winogen.cli.pictures import run_pictures
 
@@ -153,6 +158,8 @@ def _run(options: argparse.Namespace) -> int:
     inputs = _read_inputs(options.input) if options.input else None
 
     def check(network: Graph | Program) -> None:
+        if options.exit is not None:
+            network.at_exit(options.exit)
         drawn = inputs is None and options.number is options.seed is None
         if network.input.kind == "image" and drawn:
             raise InputError(
@@ -184,14 +191,17 @@ def _run(options: argparse.Namespace) -> int:
             z = join_inputs(program.input, z)
         if options.label:
             z = with_labels(program.input, z, options.label)
+        number = chosen_exit(options, program, len(z))
         with Progress("generating", len(z)) as progress:
             profile = None
             if options.profile or options.trace:
                 out, profile = generator.generate(
-                    z, as_float=as_float, progress=progress.update, profile=True
+                    z, as_float=as_float, progress=progress.update, exit=number, profile=True
                 )
             else:
-                out = generator.generate(z, as_float=as_float, progress=progress.update, count=True)
+                out = generator.generate(
+                    z, as_float=as_float, progress=progress.update, count=True, exit=number
+                )
         if generator.unchecked:
             generator.check()
         counters = generator.counters()
@@ -204,10 +214,12 @@ def _run(options: argparse.Namespace) -> int:
                 "them to a .npy file"
             )
         write_atomically(options.output, encode_png(sheet(out), options.scale))
+    exits, program = program.exit_count, program.at_exit(number)
     stream = program.streams[-1]
     options.result = {
         "device": options.device,
         "program": program.name,
+        "exit": number,
         "board": program.board.name,
         "outputs": [{"output": str(options.output), "shape": list(out.shape)}],
         "left_out": [],
@@ -221,7 +233,7 @@ def _run(options: argparse.Namespace) -> int:
     print(cost_summary(program, stream))
     print(
         f"wrote {options.output}: {len(out)} x {'x'.join(map(str, out.shape[1:]))} "
-        f"from the {options.device}"
+        f"from the {options.device}{told_of_exit(number, exits)}"
     )
     if options.trace:
         print(f"wrote {options.trace}: open it at https://ui.perfetto.dev")

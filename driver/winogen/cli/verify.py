@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from winogen.cli.checks import add_checks, check_options
 from winogen.cli.device import add_device, choose_device
+from winogen.cli.exits import add_exit
 from winogen.cli.job import prepare
 from winogen.cli.objects import add_json, judged, measured
 from winogen.cli.options import compile_options, given, option_parser, refuse
@@ -73,6 +74,7 @@ def add(commands: Any) -> None:
         metavar="PATH",
         help="inputs to use instead: a .npy or .npz file, or a folder of images",
     )
+    add_exit(verify, deadline=False)
     add_device(verify)
     add_waits(verify)
     add_checks(verify)
@@ -97,6 +99,7 @@ def _verify(options: argparse.Namespace) -> int:
     if images and graph.input.shape[1:] != program.input_shape[1:]:
         graph = graph.resized(program.input_shape[1:])  # the program is for windows
     check_layers(program, graph)
+    program.at_exit(program.exit_count if options.exit is None else options.exit)
     x = _inputs(options, graph)
     with Progress(f"verifying {program.name}") as progress:
         progress.stage("running the float network")
@@ -109,6 +112,7 @@ def _verify(options: argparse.Namespace) -> int:
             x,
             options.device,
             mode=Mode(job.options.mode),
+            exit=options.exit,
             overlay=options.overlay,
             **wait_options(options),
             **check_options(options),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,14 @@ from winogen.common.errors import InputError, ScheduleError
 from winogen.compiler.ends import fold_ends
 from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
 from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
-from winogen.compiler.pack import PackedHost, PackedLayer, PackedNetwork, pack_each, pack_network
+from winogen.compiler.pack import (
+    PackedHost,
+    PackedLayer,
+    PackedNetwork,
+    in_order,
+    pack_each,
+    pack_network,
+)
 from winogen.compiler.pairs import remarks
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
@@ -26,6 +33,7 @@ from winogen.cost.simulate import simulate
 from winogen.network.graph import Graph
 from winogen.network.locality import locality
 from winogen.network.options import adapt
+from winogen.program.exits import Exit
 from winogen.program.file import Program
 from winogen.program.memory_plan import MemoryPlan, plan
 from winogen.program.parts import HOST, LayerInfo, StreamInfo
@@ -106,28 +114,39 @@ def compile_network(
     if window and window != graph.input.shape[1:]:
         graph = graph.resized(window)
         network = network.resized(graph)
-    largest = options.batch or _default_batch(network)
+    largest = options.batch or _default_batch(network.without_exits())
     say("packing weights")
     mode = Mode(options.mode)
     ends = fold_ends(network, board, mode, largest)
     packed = pack_network(ends.network, board.core, mode)
+    _check_heads(packed)
     if not any(isinstance(p, PackedLayer) for p in packed.layers):
         raise ScheduleError(
             f"network '{graph.name}' has no layer for the accelerator: the processor would compute "
             "all of it; run it with a library that is made for that"
         )
-    streams: list[StreamInfo] = []
+    parts = [packed.at_exit(number + 1) for number in range(len(network.outputs))]
+    streams: list[list[StreamInfo]] = [[] for _ in parts]
     for size in batch_sizes(largest):
         say(f"scheduling batch {size}")
-        stream = _stream(packed, board, size)
-        memory = plan(len(packed.segment), [*streams, stream])
+        made = [_stream(part, board, size) for part in parts]
+        memory = plan(len(packed.segment), [s for own in (*streams, made) for s in own])
         if not memory.fits(board.contiguous_mib):
             if size == 1 or options.batch is not None:
                 raise ScheduleError(_does_not_fit(graph, board, size, memory))
             break
-        streams.append(stream)
+        for own, stream in zip(streams, made):
+            own.append(stream)
     channels = {Graph.INPUT_NAME: ends.network.input.shape[0]}
     channels.update({layer.name: layer.channels for layer in ends.network.layers})
+    layers = in_order(network)[0]
+    infos = [
+        _layer_info(p, layer, [channels[s] for s in layer.sources], board.core.ci_lanes)
+        if isinstance(p, PackedLayer)
+        else _host_info(layer)
+        for p, layer in zip(packed.layers, layers)
+    ]
+    whole = len(parts[-1].layers)
     program = Program(
         graph.name,
         board,
@@ -136,20 +155,28 @@ def compile_network(
         network.layers[-1].output_shape,
         network.output_format,
         graph.output_range,
-        tuple(
-            _layer_info(p, layer, [channels[s] for s in layer.sources], board.core.ci_lanes)
-            if isinstance(p, PackedLayer)
-            else _host_info(layer)
-            for p, layer in zip(packed.layers, network.layers)
-        ),
-        tuple(streams),
+        tuple(infos[:whole]),
+        tuple(streams[-1]),
         packed.segment,
-        locality(graph),
+        locality(graph.without_exits()),
         ends.unfold,
         ends.shuffle,
         {n: p.host for n, p in enumerate(packed.layers) if isinstance(p, PackedHost)},
         packed.pieces(),
         sum(node.params["weight"].size for node in graph.nodes if "weight" in node.params),
+        tuple(infos[whole:]),
+        tuple(
+            Exit(
+                numbers,
+                tuple(replace(stream, exit=number + 1) for stream in own),
+                network.at_exit(number + 1).output_format,
+                shuffle,
+                locality(graph.at_exit(number + 1)),
+            )
+            for number, (numbers, own, shuffle) in enumerate(
+                zip(packed.numbers, streams, ends.exits)
+            )
+        ),
     )
     engine = [p for p in packed.layers if isinstance(p, PackedLayer)]
     said = [r for p in engine for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]
@@ -160,6 +187,30 @@ def compile_network(
             "keeps what was trained"
         )
     return Compiled(program, network, tuple(said))
+
+
+def predicted_cycles(
+    network: QuantNetwork, options: CompileOptions, batches: Sequence[int]
+) -> list[int]:
+    """Cycles that a network without exits takes for batches of these sizes, the largest last.
+
+    They are those of its program. Raises ScheduleError, naming the layer that does not fit.
+    """
+    board, mode = options.target, Mode(options.mode)
+    ends = fold_ends(network, board, mode, batches[-1])
+    packed = pack_network(ends.network, board.core, mode)
+    return [_stream(packed, board, size).cycles for size in batches]
+
+
+def _check_heads(packed: PackedNetwork) -> None:
+    """Raise ScheduleError for a layer of an exit alone that the processor would compute."""
+    whole = packed.numbers[-1] if packed.numbers else range(len(packed.layers))
+    for layer in packed.layers[len(whole) :]:
+        if isinstance(layer, PackedHost):
+            raise ScheduleError(
+                f"layer '{layer.layer.label}' is of an exit alone, and one for the processor: an "
+                "exit ends in convolutions, or in layers that the whole network has too"
+            )
 
 
 def _default_batch(network: QuantNetwork) -> int:

@@ -14,7 +14,7 @@ takes for the numbers that it moves and the bytes that it copies.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -50,11 +50,18 @@ class Ends:
     network : with folded layers where that is faster; its input has the shape that they see
     unfold : of the input, or None
     shuffle : of the output
+    exits : of each exit's output
     """
 
     network: QuantNetwork
     unfold: Unfold | None = None
     shuffle: DepthToSpace = PLAIN
+    exits: tuple[DepthToSpace, ...] = ()
+
+    def at_exit(self, number: int) -> Ends:
+        """Those of an exit; see ``Graph.at_exit``."""
+        own = (*self.exits, self.shuffle)[number - 1]
+        return Ends(self.network.at_exit(number), self.unfold, own)
 
 
 def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> Ends:
@@ -63,11 +70,11 @@ def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> En
     Only in mode AUTO: the others are there to be compared as they are.
     """
     if mode is not Mode.AUTO:
-        return Ends(network)
+        return Ends(network, exits=(PLAIN,) * len(network.exits))
     layers, spec = list(network.layers), network.input
     channels = {Graph.INPUT_NAME: spec.shape[0], **{x.name: x.channels for x in layers}}
     cost = _Cost(network, board, batch)
-    unfold, shuffle = None, PLAIN
+    unfold = None
     last = len(layers) - 1
     readers = [i for i, x in enumerate(layers) if Graph.INPUT_NAME in x.sources]
     layer = layers[readers[0]]
@@ -79,30 +86,45 @@ def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> En
             cycles = cost.of(folded, seen[:1], seen, seen)
             if cycles < best:
                 best, unfold, layers[readers[0]] = cycles, candidate, folded
-    layer = layers[last]
-    if layer.operands is None and not any(layer.name in x.sources for x in layers):
-        sources, image = tuple(channels[s] for s in layer.sources), layer.output_shape
-        best = cost.of(layer, sources, image, image)
-        for block, folded in output_folds(layer, board.core.co_lanes):
-            cycles = cost.of(folded, sources, image, folded.output_shape)
-            if cycles < best:
-                best, shuffle, layers[last] = cycles, block, folded
+    shuffles = []
+    for name in network.outputs:
+        number = next(i for i, x in enumerate(layers) if x.name == name)
+        layer, shuffle = layers[number], PLAIN
+        if layer.operands is None and not any(layer.name in x.sources for x in layers):
+            sources, image = tuple(channels[s] for s in layer.sources), layer.output_shape
+            best = cost.of(layer, sources, image, image)
+            for block, folded in output_folds(layer, board.core.co_lanes):
+                cycles = cost.of(folded, sources, image, folded.output_shape)
+                if cycles < best:
+                    best, shuffle, layers[number] = cycles, block, folded
+        shuffles.append(shuffle)
     if unfold is not None:
         spec = replace(spec, shape=unfold.shape(spec.shape))
-    return Ends(replace(network, input=spec, layers=layers), unfold, shuffle)
+    *exits, shuffle = shuffles
+    return Ends(replace(network, input=spec, layers=layers), unfold, shuffle, tuple(exits))
 
 
 def folded_as(
-    network: QuantNetwork, unfold: Unfold | None, shuffle: DepthToSpace, lanes: int
+    network: QuantNetwork,
+    unfold: Unfold | None,
+    shuffle: DepthToSpace,
+    lanes: int,
+    exits: Sequence[DepthToSpace] = (),
 ) -> QuantNetwork | None:
-    """The network with the folds that a program says it has; None where it has no such fold."""
+    """The network with the folds that a program says it has; None where it has no such fold.
+
+    ``exits`` are the folds of the exits' outputs, as many as the network has.
+    """
     layers, spec = list(network.layers), network.input
-    last = layers[-1]
-    if shuffle != PLAIN:
-        spread = dict(output_folds(last, lanes))
-        if shuffle not in spread:
-            return None
-        layers[-1] = spread[shuffle]
+    if len(exits) != len(network.exits):
+        return None
+    for name, own in zip(network.outputs, (*exits, shuffle)):
+        number = next(i for i, x in enumerate(layers) if x.name == name)
+        if own != PLAIN:
+            spread = dict(output_folds(layers[number], lanes))
+            if own not in spread:
+                return None
+            layers[number] = spread[own]
     if unfold is not None:
         first = next(i for i, x in enumerate(layers) if Graph.INPUT_NAME in x.sources)
         seen = dict(input_folds(layers[first], spec.shape, lanes))

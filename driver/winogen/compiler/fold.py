@@ -21,7 +21,7 @@ from winogen.network.graph import POINTWISE, Graph, Node
 
 
 def fold(graph: Graph) -> list[Block]:
-    """Blocks of the graph in execution order; the last one produces the output.
+    """Blocks of the graph in execution order; the last one produces the output, others its exits.
 
     Raises UnsupportedLayerError, naming every layer that cannot run on the accelerator.
     """
@@ -50,10 +50,11 @@ class _Folder:
         alias = {node: block.name for block in self._order for node in block.nodes}
         for block in self._order:
             block.sources = tuple(alias.get(s, s) for s in block.sources)
-        return self._order
+        # Layers of an exit may have come between those of the last block, which nothing reads.
+        return sorted(self._order, key=lambda block: block.name == self._graph.output_name)
 
     def _add(self, node: Node) -> None:
-        if node.op == "concat" and node.name != self._graph.output_name:
+        if node.op == "concat" and node.name not in self._graph.outputs:
             self._parts[node.name] = tuple(p for i in node.inputs for p in self._parts[i])
         elif node.op == "upsample" and self._joins_its_readers(node):
             self._upsampled[node.name] = node

@@ -52,11 +52,13 @@ def outline(graph: Graph, blocks: Sequence[Block], data_width: int) -> Outline:
             if block.step is not None:
                 trained_format(block, block.step, data_width)
             number = len(layers)
-            layer = _layer(graph, block, unit, data_width, number, last=block is blocks[-1])
+            layer = _layer(graph, block, unit, data_width, number, last=block.name in graph.outputs)
             layers.append(_unlike(layer, number))
         except QuantisationError as error:
             problems.append(str(error))
-    network = QuantNetwork(graph.name, data_width, graph.input, unit, graph.output_range, layers)
+    network = QuantNetwork(
+        graph.name, data_width, graph.input, unit, graph.output_range, layers, graph.exits
+    )
     return Outline(network, tuple(problems))
 
 

@@ -158,10 +158,22 @@ class PackedHost:
 
 @dataclass
 class PackedNetwork:
-    """All layers and the bytes of the weight segment."""
+    """All layers and the bytes of the weight segment.
+
+    Of a network with exits, the layers of the whole network come first, then those that only exits
+    have. ``numbers`` are those of the layers of every exit, the last of which is the whole network;
+    empty where that is the only one.
+    """
 
     layers: list[PackedLayer | PackedHost] = field(default_factory=list)
     segment: bytes = b""
+    numbers: tuple[tuple[int, ...], ...] = ()
+
+    def at_exit(self, number: int) -> PackedNetwork:
+        """The layers of an exit, with the weight segment of all; see ``Graph.at_exit``."""
+        if not self.numbers:
+            return self
+        return PackedNetwork([self.layers[n] for n in self.numbers[number - 1]], self.segment)
 
     def pieces(self) -> tuple[WeightPiece, ...]:
         """Where in the segment weights lie, in order; identical ones share a place."""
@@ -183,8 +195,9 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
     """
     writer = SegmentWriter()
     shapes = _shapes(network)
-    packed = PackedNetwork()
-    for layer in network.layers:
+    layers, numbers = in_order(network)
+    packed = PackedNetwork(numbers=numbers if network.exits else ())
+    for layer in layers:
         sources = [shapes[s] for s in layer.sources]
         counts = tuple(s[0] for s in sources)
         if layer.operands is not None:
@@ -193,6 +206,19 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
             packed.layers.append(_pack_named(network.name, layer, counts, core, mode, writer))
     packed.segment = writer.tobytes()
     return packed
+
+
+def in_order(network: QuantNetwork) -> tuple[list[QuantLayer], tuple[tuple[int, ...], ...]]:
+    """Layers as they are packed, and the numbers of those of every exit.
+
+    Those of the whole network come first: its program is what it would be without exits.
+    """
+    whole = network.without_exits().layers
+    kept = {layer.name for layer in whole}
+    layers = [*whole, *(x for x in network.layers if x.name not in kept)]
+    number = {layer.name: n for n, layer in enumerate(layers)}
+    exits = (network.at_exit(n + 1) for n in range(len(network.outputs)))
+    return layers, tuple(tuple(sorted(number[x.name] for x in e.layers)) for e in exits)
 
 
 def pack_each(

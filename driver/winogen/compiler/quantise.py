@@ -79,6 +79,7 @@ def quantise_observed(
         formats[Graph.INPUT_NAME],
         graph.output_range,
         layers,
+        graph.exits,
     )
 
 
@@ -151,13 +152,14 @@ class Target:
 
 def target_of(observed: Observed, block: Block, out: TensorFormat, data_width: int) -> Target:
     """The target of a block whose output has the format ``out``."""
-    bounds = image_bounds(observed.graph, block) if block is observed.blocks[-1] else None
+    graph = observed.graph
+    bounds = image_bounds(graph, block) if block.name in graph.outputs else None
     if not block.function and bounds is None:
         return Target(out.scale, data_width)
     half_range = TABLE_RANGE.get((block.function or "", data_width))
     if block.curve:
         assert block.entering is not None
-        own = block.reach if observed.graph.trained_bits == data_width else None
+        own = block.reach if graph.trained_bits == data_width else None
         half_range = own or reach_of(observed.values[block.entering])
     half_range = half_range or _power_of_two_above(bounds)
     step = half_range / (1 << (numerics.PREACTIVATION_BITS - 1))

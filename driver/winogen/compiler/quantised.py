@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from winogen.compiler.fold import fold
 from winogen.compiler.shape import ConvShape
 from winogen.compiler.sums import check_sums
-from winogen.network.graph import Graph, InputSpec
+from winogen.network.graph import Graph, InputSpec, check_exit
 from winogen.program.formats import TensorFormat, as_batch, input_bits
 from winogen.program.host_layers import HostLayer, Operands
 from winogen.target.numerics import Requantiser
@@ -67,7 +67,11 @@ class QuantLayer:
 
 @dataclass
 class QuantNetwork:
-    """A network in integers; ``integers.run_integer`` says what it computes, bit for bit."""
+    """A network in integers; ``integers.run_integer`` says what it computes, bit for bit.
+
+    ``exits`` are layers that give the output early, as :class:`winogen.network.graph.Graph` has
+    them.
+    """
 
     name: str
     data_width: int
@@ -75,6 +79,33 @@ class QuantNetwork:
     input_format: TensorFormat
     output_range: tuple[float, float] | None
     layers: list[QuantLayer]
+    exits: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all layers that give the output: the exits, and the last layer."""
+        return (*self.exits, self.layers[-1].name)
+
+    def at_exit(self, number: int) -> QuantNetwork:
+        """The layers that an exit needs, as a network by itself; see ``Graph.at_exit``."""
+        check_exit(self.name, number, len(self.outputs))
+        if not self.exits:
+            return self
+        whole, wanted = self._needed(self.layers[-1].name), self._needed(self.outputs[number - 1])
+        layers = [x for x in self.layers if x.name in wanted]
+        layers.sort(key=lambda x: x.name not in whole)  # and else in their order
+        return replace(self, layers=layers, exits=())
+
+    def _needed(self, name: str) -> set[str]:
+        wanted = {name}
+        for layer in reversed(self.layers):
+            if layer.name in wanted:
+                wanted.update(layer.sources)
+        return wanted
+
+    def without_exits(self) -> QuantNetwork:
+        """The whole network by itself."""
+        return self.at_exit(len(self.outputs))
 
     @property
     def output_format(self) -> TensorFormat:

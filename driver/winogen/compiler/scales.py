@@ -53,7 +53,9 @@ def choose_formats(
             scale = max(formats[s].scale for s in group)
             for source in group:
                 formats[source] = TensorFormat(scale)
-    formats[blocks[-1].name] = _output_format(graph, blocks[-1], formats, data_width)
+    for block in blocks:
+        if block.name in graph.outputs:
+            formats[block.name] = _output_format(graph, block, formats, data_width)
     return formats
 
 

@@ -17,8 +17,10 @@ from winogen.common.errors import InputError
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.calibrate import Observed
+from winogen.compression.exits import ExitTrainer, seconds_of
+from winogen.compression.heads import Chosen, choose_heads, with_heads
 from winogen.compression.inputs import Source
-from winogen.compression.limits import SMALL
+from winogen.compression.limits import BITS, SMALL
 from winogen.compression.options import FitOptions, check_compilation
 from winogen.compression.plan import Sensitivity, sensitivity
 from winogen.compression.recipe import Held, Recipe
@@ -36,6 +38,8 @@ _TRIAL = 8
 _GAIN = 1.0
 #: Of the minutes, for training itself: the rest is measuring.
 _USED = 0.85
+#: Of the minutes, for exits.
+_FOR_EXITS = 0.5
 #: Entropy is what a perfect code would take; the file's takes a little more.
 _CODED = 0.97
 
@@ -58,6 +62,8 @@ class Fitted:
     weights : how many there are before any is pruned
     width : share of the channels
     curve : dB by step, on inputs that were not trained on
+    exits : those that were asked for, the shallowest first, with the cycles of their streams
+    exits_after : dB of each as ``after``
     """
 
     graph: Graph
@@ -70,6 +76,8 @@ class Fitted:
     weights: int
     width: float
     curve: tuple[tuple[int, float], ...]
+    exits: tuple[Chosen, ...] = ()
+    exits_after: tuple[float, ...] = ()
 
     @property
     def weight_bytes(self) -> int:
@@ -102,6 +110,12 @@ def fit(
     """
     say = progress or (lambda what, done, of, note: None)
     check_compilation(job.options)
+    if job.graph.exits and not options.exits:
+        raise InputError(
+            f"network {job.graph.name} has exits, which would not fit what training makes of it: "
+            "ask for new ones with --exits, or compile it as it is"
+        )
+    job = replace(job, graph=job.graph.without_exits())
     source = Source(job.graph, job.inputs)
     say("calibrating", 0, 0, "")
     observed = job.observe()
@@ -118,29 +132,75 @@ def fit(
         job = replace(job, graph=at_width(job, width))
         observed = job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
-    training = _training(observed, options, source, checkpoint)
+    exits: list[Chosen] = []
+    if options.exits:
+        shares = [percent / 100 for percent in options.exits]
+        exits = choose_heads(job, shares, lambda note: say(note, 0, 0, ""))
+        heads = _weights(with_heads(job.graph, [x.head for x in exits])) - _weights(job.graph)
+        options, weights = _without(options, heads), weights + heads
+    part = 1 - _FOR_EXITS if exits else 1.0
+    training = _training(observed, options, source, checkpoint, part)
     lessons = _Lessons(observed, teacher, source, options, training, checkpoint, say)
     recipe, trained = lessons.trained()
+    graph = trained.graph
+    if exits:
+        graph = with_heads(graph, [x.head for x in exits], training.seed)
+        taught_by = teacher or job.graph
+        bits = options.weight_bits or BITS
+        trainer = ExitTrainer(replace(job, graph=graph), taught_by, source, judge.peak, bits)
+        known = options.steps is not None or options.minutes is None
+        graph = trainer.train(
+            replace(training, steps=training.steps if known else 0, until=None),
+            None if options.minutes is None else 60 * _FOR_EXITS * options.minutes,
+            say,
+        )
     say("compiling", 0, 0, "")
-    after = Student(replace(job, graph=trained.graph).observe())
-    compilation = compile_job(replace(job, graph=trained.graph))
+    after = Student(replace(job, graph=graph).observe())
+    compilation = compile_job(replace(job, graph=graph))
+    *exits_after, whole_after = map(decibels, judge.errors(after))
     return Fitted(
-        trained.graph,
+        graph,
         compilation,
         recipe,
         trained.steps,
         training.steps,
         before,
-        decibels(judge.error(after)),
+        whole_after,
         weights,
         width,
         trained.psnr,
+        tuple(x.of(compilation.program, n) for n, x in enumerate(exits, 1)),
+        tuple(exits_after),
     )
 
 
+def _weights(graph: Graph) -> int:
+    return sum(node.params["weight"].size for node in graph.nodes if "weight" in node.params)
+
+
+def _without(options: FitOptions, heads: int) -> FitOptions:
+    """The options for the network without its exits, whose heads have so many weights.
+
+    They take a byte each at most of what all weights may take.
+    """
+    if options.bytes is None:
+        return options
+    if options.bytes <= heads:
+        raise InputError(
+            f"the exits' own weights take {heads:,} bytes of the {options.bytes:,} that all may "
+            "take: ask for more bytes, for fewer exits, or for smaller ones"
+        )
+    return replace(options, bytes=options.bytes - heads)
+
+
 def _training(
-    observed: Observed, options: FitOptions, source: Source, checkpoint: Path | None
+    observed: Observed,
+    options: FitOptions,
+    source: Source,
+    checkpoint: Path | None,
+    part: float = 1.0,
 ) -> Training:
+    """The training, which has this part of the minutes."""
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
@@ -152,7 +212,7 @@ def _training(
     )
     if options.minutes is None:
         return training
-    seconds = 60 * options.minutes
+    seconds = 60 * part * options.minutes
     until = time.monotonic() + seconds
     if options.steps is None and checkpoint is not None and checkpoint.exists():
         training = replace(training, steps=steps_of(checkpoint))  # that were measured then
@@ -164,16 +224,9 @@ def _training(
     return replace(training, until=until)
 
 
-def _seconds_a_step(
-    observed: Observed, training: Training, source: Source, count: int = 3
-) -> float:
-    """Measured on some steps that are thrown away, the first of them not counted."""
-    distiller = Distiller(observed, Recipe(), replace(training, steps=count + 1), source=source)
-    distiller.step()
-    start = time.monotonic()
-    for _ in range(count):
-        distiller.step()
-    return (time.monotonic() - start) / count
+def _seconds_a_step(observed: Observed, training: Training, source: Source) -> float:
+    short = replace(training, steps=100)  # of which few are taken
+    return seconds_of(Distiller(observed, Recipe(), short, source=source).step)
 
 
 @dataclass(frozen=True)

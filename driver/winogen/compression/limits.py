@@ -10,3 +10,6 @@ MAX_SHARED = 16
 SMALL = 4096
 #: The most steps of a training: inputs are drawn by their number.
 MAX_STEPS = 1 << 30
+#: Exits that are trained at most, and the cycles of the whole network that each may take, in
+#: percent.
+MAX_EXITS, MIN_SHARE, MAX_SHARE = 8, 1, 99

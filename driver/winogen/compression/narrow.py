@@ -59,7 +59,8 @@ class _Groups:
         self._fix(self._parts[graph.INPUT_NAME])
         for node in graph.nodes:
             self._parts[node.name] = self._of(node, graph)
-        self._fix(self._parts[graph.output_name])
+        for name in graph.outputs:
+            self._fix(self._parts[name])
         roots = {self._root(group) for group in self.widths}
         self.fixed = {self._root(group) for group in self.fixed}
         self.widths = {group: self.widths[group] for group in sorted(roots)}

@@ -7,10 +7,25 @@ from dataclasses import dataclass
 from winogen.common.errors import InputError
 from winogen.common.options import Options, option
 from winogen.compiler.options import CompileOptions
-from winogen.compression.limits import BITS, MAX_SHARED, MAX_STEPS
+from winogen.compression.limits import (
+    BITS,
+    MAX_EXITS,
+    MAX_SHARE,
+    MAX_SHARED,
+    MAX_STEPS,
+    MIN_SHARE,
+)
 
 #: Options of a compilation that choose what training finds by itself.
 _FOUND = ("percentile", "headroom")
+
+
+def parse_shares(text: str) -> tuple[float, ...]:
+    """Shares in percent from text such as ``45,70``."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"'{text}' is no list of percentages, such as 45,70") from None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +84,14 @@ class FitOptions(Options):
         default="8",
         parse=int,
         choices=(8, 4),
+    )
+    exits: tuple[float, ...] | None = option(
+        group="exits",
+        help="exits before the network's end, which 'winogen run --exit' takes: each by the share "
+        "of the whole network's cycles that it may take, in percent and ascending, as 45,70",
+        default="none",
+        parse=parse_shares,
+        metavar="PERCENT,...",
     )
     steps: int | None = option(
         group="training",
@@ -129,6 +152,17 @@ class FitOptions(Options):
                 raise InputError(
                     f"{self.described[name].flag} must be {least:,} to {most:,}, not {value}"
                 )
+        if self.exits is not None:
+            shares = tuple(self.exits)
+            between = all(MIN_SHARE <= share <= MAX_SHARE for share in shares)
+            if not (0 < len(shares) <= MAX_EXITS and between) or list(shares) != sorted(
+                set(shares)
+            ):
+                raise InputError(
+                    f"--exits takes 1 to {MAX_EXITS} different percentages from {MIN_SHARE} to "
+                    f"{MAX_SHARE}, ascending, not {','.join(f'{share:g}' for share in shares)}"
+                )
+            object.__setattr__(self, "exits", shares)
         for name in ("keep", "width"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:

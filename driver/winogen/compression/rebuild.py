@@ -68,7 +68,7 @@ def rebuild(graph: Graph, blocks: Sequence[Block], trained: Sequence[Trained]) -
             if node.op == "function" and ends[node.name].reach is not None:
                 made.attrs["reach"] = ends[node.name].reach
         nodes.append(made)
-    return replace(graph, nodes=nodes)
+    return replace(graph, nodes=nodes, exits=tuple(gone.get(e, e) for e in graph.exits))
 
 
 def _at_once(after: Sequence[Node]) -> list[Node]:

@@ -8,7 +8,7 @@ the last bits of large sums are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -53,10 +53,11 @@ class Student(nn.Module):
     """A network in integers, to be trained.
 
     From inputs (N, C, H, W) to real outputs (N, C', H', W'). ``levels`` is the largest integer of a
-    weight: 127 for 8 bits, 7 for 4.
+    weight: 127 for 8 bits, 7 for 4. With ``exits_only`` what the whole network has stays as it is,
+    and only what exits have besides is trained.
     """
 
-    def __init__(self, observed: Observed, levels: int = 127):
+    def __init__(self, observed: Observed, levels: int = 127, exits_only: bool = False):
         super().__init__()
         graph = observed.graph
         network = quantise_observed(observed, BITS)
@@ -64,22 +65,27 @@ class Student(nn.Module):
         self.layers = nn.ModuleList()
         formats = {layer.name: layer.format for layer in network.layers}
         formats[Graph.INPUT_NAME] = network.input_format
-        self.scales = Scales(observed, formats)
+        kept = {node.name for node in graph.without_exits().nodes} if exits_only else set()
+        self.scales = Scales(observed, formats, kept)
         ops = {node.name: node.op for node in graph.nodes}
         for block, layer in zip(observed.blocks, network.layers):
             target = target_of(observed, block, layer.format, BITS)
             trained = ops[block.label] in _TRAINED and block.host is None and not block.diagonal
+            trained = trained and block.name not in kept
             entering = self.scales.number(block.sources[0])
-            self.layers.append(
-                Layer(graph, block, layer, entering, target, levels if trained else None)
-            )
+            made = Layer(graph, block, layer, entering, target, levels if trained else None)
+            made.is_kept = block.name in kept
+            self.layers.append(made)
         self._input = network.input_format
-        self._output = network.output_format
+        by_exit = enumerate(network.outputs, 1)
+        self._outputs = {name: network.at_exit(n).output_format for n, name in by_exit}
         self._dtype = torch.float32
 
     def exactly(self) -> Student:
         """Compute in float64 from now on: every integer is exact."""
         self._dtype = torch.float64
+        for layer in self.parts():
+            layer.forget()
         return self
 
     def holdings(self) -> Iterator[tuple[str, Holding]]:
@@ -94,9 +100,18 @@ class Student(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Real outputs of real inputs."""
-        name = self.parts()[-1].block.name
-        out = self.integers(x)[name]
-        return (out - self._output.zero_point) * self.scales(name).to(out.dtype)
+        return self.outputs(self.integers(x))[-1]
+
+    def outputs(self, integers: dict[str, Tensor]) -> list[Tensor]:
+        """Real outputs of every exit, the last of which is the whole network."""
+        return [
+            (integers[name] - form.zero_point) * self.scales(name).to(integers[name].dtype)
+            for name, form in self._outputs.items()
+        ]
+
+    def real(self, integers: dict[str, Tensor], name: str) -> Tensor:
+        """The real values of a layer's output that is no exit's."""
+        return integers[name] * self.scales(name).to(integers[name].dtype)
 
     def integers(self, x: Tensor) -> dict[str, Tensor]:
         """The integers of every layer's output, by name, as floats with gradients."""
@@ -115,9 +130,17 @@ class Student(nn.Module):
 
 
 class Scales(nn.Module):
-    """The real value of one step of every tensor: one parameter for all that meet in one sum."""
+    """The real value of one step of every tensor: one parameter for all that meet in one sum.
 
-    def __init__(self, observed: Observed, formats: dict[str, TensorFormat]):
+    Those of the tensors ``kept`` stay as they are.
+    """
+
+    def __init__(
+        self,
+        observed: Observed,
+        formats: dict[str, TensorFormat],
+        kept: Collection[str] = frozenset(),
+    ):
         super().__init__()
         group = {name: name for name in formats}
 
@@ -130,7 +153,7 @@ class Scales(nn.Module):
             for names in meeting(block):
                 for name in names[1:]:
                     group[root(name)] = root(names[0])
-        given = {Graph.INPUT_NAME, observed.blocks[-1].name}
+        given = {Graph.INPUT_NAME, *observed.graph.outputs, *(n for n in kept if n in formats)}
         given |= {b.name for b in observed.blocks if b.function or b.step is not None}
         fixed = {root(name) for name in given}
         self._root = {name: root(name) for name in formats}
@@ -176,6 +199,9 @@ class Layer(nn.Module):
         super().__init__()
         self._graph = graph
         self.block = block
+        #: Nothing of it changes: its constants are made once.
+        self.is_kept = False
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
         self._fixed = target if target.table is not None else None
         self.holding: Holding | None = None
         self.bias: nn.Parameter | None = None
@@ -193,10 +219,17 @@ class Layer(nn.Module):
         inputs = [values[s] for s in self.block.sources]
         if self.block.host is not None:
             return self._on_host(inputs, scales, dtype)
-        weight, unit, bias = self._constants(scales, inputs[0].device, dtype)
+        made = self._kept or self._constants(scales, inputs[0].device, dtype)
+        if self.is_kept:
+            self._kept = made
+        weight, unit, bias = made
         acc = _sums(self.block.shape, self.block.diagonal, inputs, weight)
         acc = acc + bridge.spread(bias, acc.shape[2:])
         return self._requantised(acc, unit, scales)
+
+    def forget(self) -> None:
+        """Make constants anew: of another type, or elsewhere."""
+        self._kept = None
 
     def _own(self) -> NDArray[np.float64] | None:
         """The steps of the weights of a network that was trained in integers before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
 from winogen.compression.inputs import Source
+from winogen.compression.student import Student
 from winogen.network import reference
 from winogen.network.graph import Graph
 
@@ -56,19 +58,30 @@ class Lesson:
     def of(cls, graph: Graph, x: NDArray[np.float32], peak: float) -> Lesson:
         """These inputs, and what the network makes of them in float."""
         inputs = torch.from_numpy(x)
-        teacher = GraphModule(graph)
+        teacher = GraphModule(graph.without_exits())
         with torch.no_grad():
             wanted = torch.cat([teacher(part) for part in inputs.split(AT_ONCE)])
         return cls(inputs, wanted, peak)
 
     def error(self, student: nn.Module, device: torch.device | None = None) -> float:
         """Mean square of what the student makes otherwise, of the range."""
-        total = 0.0
+        return self._errors(lambda x: [student(x)], device)[-1]
+
+    def errors(self, student: Student, device: torch.device | None = None) -> list[float]:
+        """The same of every exit of a student, the last of which is the whole network."""
+        return self._errors(lambda x: student.outputs(student.integers(x)), device)
+
+    def _errors(
+        self, run: Callable[[Tensor], list[Tensor]], device: torch.device | None
+    ) -> list[float]:
+        totals: list[float] = []
         with torch.no_grad():
             for x, wanted in zip(self.inputs.split(AT_ONCE), self.wanted.split(AT_ONCE)):
-                given = student(x if device is None else x.to(device)).cpu()
-                total += float(torch.sum((given - wanted).double() ** 2))
-        return total / (self.wanted.numel() * self.peak**2)
+                given = run(x if device is None else x.to(device))
+                totals = totals or [0.0] * len(given)
+                for number, out in enumerate(given):
+                    totals[number] += float(torch.sum((out.cpu() - wanted).double() ** 2))
+        return [total / (self.wanted.numel() * self.peak**2) for total in totals]
 
 
 def decibels(error: float) -> float:

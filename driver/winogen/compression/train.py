@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from winogen.compression.bridge import GraphModule
 from winogen.compression.inputs import Source
 from winogen.compression.limits import MAX_STEPS
 from winogen.compression.recipe import LEVELS, Recipe
+from winogen.compression.self_distillation import ExitLoss
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
 from winogen.network.graph import Graph
@@ -40,6 +42,8 @@ _PRUNED_BY, _SHARED_FROM = 0.35, 0.5
 _GENTLE, _FAST = 2e-3, 1e-2
 #: Of the rate, once values are shared: weights that jump from one to another learn nothing.
 _SHARED_RATE = 0.1
+#: What the regressors of exits' features are changed by at most, where weights are by their size.
+_REGRESSED = 0.3
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
 #: Seeds of what is drawn: each step has its own, far from those of calibration.
@@ -77,7 +81,7 @@ class Trained:
     ----------
     graph : the network with its weights and scales in integers
     steps : that were taken
-    best : dB of the network
+    best : dB of the network, or of its exits on average where only they were trained
     psnr : dB to the teacher on inputs that were not trained on, by training's step
     """
 
@@ -91,7 +95,8 @@ class Distiller:
     """One training run: what was observed becomes a student that is held by a recipe.
 
     It learns from ``teacher``, or from its own float network, what that makes of the inputs of
-    ``source``, or of drawn ones.
+    ``source``, or of drawn ones. With ``exits_only`` its exits learn, from the whole network too,
+    which stays as it is.
     """
 
     def __init__(
@@ -101,20 +106,23 @@ class Distiller:
         training: Training,
         teacher: Graph | None = None,
         source: Source | None = None,
+        exits_only: bool = False,
     ):
         torch.manual_seed(training.seed)
         self._recipe = recipe
         self._training = training
         self._graph = observed.graph
         self._device = torch.device(training.device)
-        self._taught_by = teacher or observed.graph
+        self._taught_by = teacher or observed.graph.without_exits()
         self._teacher = GraphModule(self._taught_by).eval().to(self._device)
         self._source = source or Source(self._graph)
         self._peak = peak_of(self._taught_by, self._source)
-        self._student = Student(observed, LEVELS[recipe.bits])
+        self._student = Student(observed, LEVELS[recipe.bits], exits_only)
         self._worth = worth_of(observed)
         self._student.to(self._device)
-        self._rate = training.rate or (_GENTLE if recipe.plain and teacher is None else _FAST)
+        self._exits = ExitLoss(self._graph, self._peak).to(self._device) if exits_only else None
+        gentle = recipe.plain and teacher is None and not exits_only
+        self._rate = training.rate or (_GENTLE if gentle else _FAST)
         self._pruned = self._shared = False
         self._optimiser = self._new_optimiser()
         self._step = 0
@@ -173,12 +181,20 @@ class Distiller:
         x = torch.from_numpy(drawn).to(self._device)
         with torch.no_grad():
             wanted = self._teacher(x)
-        loss = torch.mean((self._student(x) - wanted) ** 2) / self._peak**2
+        loss = self._loss(x, wanted)
         self._optimiser.zero_grad()
         loss.backward()
         self._check(loss)
         self._optimiser.step()
         self._step += 1
+
+    def _loss(self, x: Tensor, wanted: Tensor) -> Tensor:
+        """How far outputs are from those wanted; of exits, what self distillation has too."""
+        if self._exits is None:
+            return torch.mean((self._student(x) - wanted) ** 2) / self._peak**2
+        integers = self._student.integers(x)
+        outputs = self._student.outputs(integers)
+        return self._exits(outputs, partial(self._student.real, integers), wanted)
 
     def _check(self, loss: Tensor) -> None:
         """Raise QuantisationError before what is not finite gets into the weights."""
@@ -249,16 +265,25 @@ class Distiller:
             if holding.shared is not None:
                 groups.append({"params": [holding.shared], "size": _size(holding.shared)})
         groups.append({"params": list(self._student.scales.parameters()), "size": 0.3})
+        if self._exits is not None:
+            groups.append({"params": list(self._exits.parameters()), "size": _REGRESSED})
         groups = [g for g in groups if g["params"]]
         return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99))
 
     def _validate(self) -> None:
         """Measure, and keep the best of those whose weights are held as they are to be."""
-        psnr = decibels(self._lesson.error(self._student, self._device))
+        psnr = self._psnr()
         self._curve.append((self._step, psnr))
         if self._is_held() and (self._best is None or psnr > self._best[0]):
             state = self._student.state_dict()
             self._best = psnr, {k: v.detach().cpu().clone() for k, v in state.items()}
+
+    def _psnr(self) -> float:
+        """dB of the network, or of its exits on average where they are what is trained."""
+        if self._exits is None:
+            return decibels(self._lesson.error(self._student, self._device))
+        *exits, _ = self._lesson.errors(self._student, self._device)
+        return sum(map(decibels, exits)) / len(exits)
 
     def _finish(self) -> float:
         """Hold the weights as they are to be, at the best that was seen; gives its dB."""

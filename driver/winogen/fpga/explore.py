@@ -96,7 +96,7 @@ class Explorer:
     def __init__(self, board: Board, part: Part, graphs: Sequence[Graph], batch: int):
         self._board, self._part, self._batch = board, part, batch
         self._networks: list[QuantNetwork] = [
-            quantise(graph, board.core.data_width, samples=1) for graph in graphs
+            quantise(g.without_exits(), board.core.data_width, samples=1) for g in graphs
         ]
         self._tool = build_tool(board.name)
         self._folded: dict[tuple[int, int, int], list[Ends]] = {}

@@ -1,7 +1,8 @@
 """The network as the user knows it: named layers with float parameters and inferred shapes.
 
-A graph has one input and one output. Shapes are (channels, rows, columns) without the batch; a
-latent vector of n values is (n, 1, 1).
+A graph has one input and one output, and maybe exits: the same output, cheaper and not as good, of
+its first layers. Shapes are (channels, rows, columns) without the batch; a latent vector of n
+values is (n, 1, 1).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.common.errors import ModelError, UnsupportedLayerError
+from winogen.common.errors import InputError, ModelError, UnsupportedLayerError
 from winogen.common.problems import Problems
 from winogen.network.sampling import PAD_MODES, pooled_size
 
@@ -156,7 +157,8 @@ class Graph:
     ``output_range`` is the real range that stands for black to white, or None if the output is
     not an image. ``notes`` are what whoever reads the model in should tell its user.
     ``trained_bits`` is the data width that the network's own scales are for (see :class:`Node`),
-    None for a network that was trained in floating point.
+    None for a network that was trained in floating point. ``exits`` are the layers that give the
+    output early, the shallowest first; each has the shape of the last layer's, and is read by none.
     """
 
     name: str
@@ -166,6 +168,7 @@ class Graph:
     description: str = ""
     notes: tuple[str, ...] = ()
     trained_bits: int | None = None
+    exits: tuple[str, ...] = ()
 
     INPUT_NAME = "input"
 
@@ -181,6 +184,38 @@ class Graph:
     def output_shape(self) -> Shape:
         """Shape of the network's output."""
         return self.shapes[self.output_name]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all layers that give the output: the exits, and the last node."""
+        return (*self.exits, self.output_name)
+
+    def at_exit(self, number: int) -> Graph:
+        """The layers that an exit needs: a network by itself, whose output that is.
+
+        Exits count from 1, the shallowest; the last is the whole network, whose layers come first
+        in every exit. Raises InputError for another number.
+        """
+        check_exit(self.name, number, len(self.outputs))
+        if not self.exits:
+            return self
+        whole = self._needed(self.output_name)
+        wanted = self._needed(self.outputs[number - 1])
+        nodes = [n for n in self.nodes if n.name in wanted]
+        nodes.sort(key=lambda n: n.name not in whole)  # and else in their order
+        return replace(self, nodes=nodes, exits=())
+
+    def _needed(self, name: str) -> set[str]:
+        """The names of a layer and of all that it is made of."""
+        wanted = {name}
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        return wanted
+
+    def without_exits(self) -> Graph:
+        """The whole network by itself."""
+        return self.at_exit(len(self.outputs))
 
     def resized(self, size: tuple[int, int]) -> Graph:
         """These layers for an input of ``size`` (rows, columns).
@@ -252,14 +287,47 @@ class Graph:
                 lost.add(node.name)
         problems.tell()
         used = {name for node in self.nodes for name in node.inputs}
+        self._check_exits(shapes, used)
         for node in self.nodes[:-1]:
             with problems.gathered():
-                if node.name not in used:
+                if node.name not in used and node.name not in self.exits:
                     raise ModelError(
                         f"layer '{node.name}' of model {self.name} is used by no layer"
                     )
         problems.tell()
         return shapes
+
+    def _check_exits(self, shapes: dict[str, Shape], used: set[str]) -> None:
+        """Raise ModelError for exits that are none."""
+        output = self.nodes[-1].name
+        if len({*self.exits, output}) != len(self.exits) + 1:
+            raise ModelError(f"model {self.name}: two of its exits are one layer")
+        for name in self.exits:
+            where = f"exit '{name}' of model {self.name}"
+            if name not in shapes or name == self.INPUT_NAME:
+                raise ModelError(f"{where}: there is no such layer")
+            if name in used:
+                raise ModelError(f"{where}: another layer reads it; an exit is the end of its way")
+            if shapes[name] != shapes[output]:
+                raise ModelError(
+                    f"{where}: its output {shapes[name]} is not as large as the network's, "
+                    f"{shapes[output]}"
+                )
+
+
+def check_exit(name: str, number: int, count: int) -> None:
+    """Raise InputError where network ``name``, which has ``count`` exits, has no such one."""
+    whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    if not whole or not 1 <= number <= count:
+        if count == 1:
+            raise InputError(
+                f"network '{name}' has no exit {number!r}: its only one is 1, all of it; 'winogen "
+                "fit --exits' trains more"
+            )
+        raise InputError(
+            f"network '{name}' has no exit {number!r}: give 1, the shallowest, to {count}, which "
+            "is all of it"
+        )
 
 
 def wrong_size(

@@ -35,9 +35,11 @@ from winogen.network.graph import (
 )
 from winogen.network.kinds import NETWORK_MEMBER
 
-FORMAT = 1
+#: Of networks, and of those with exits, which older versions of winogen would lose.
+FORMAT, FORMAT_WITH_EXITS = 1, 2
 #: Bytes of the layers' JSON, far more than any network has.
 _MAX_TEXT = 1 << 24
+_PLAIN = {"format": FORMAT}
 _DTYPES = (np.dtype("<f4"), np.dtype("<f8"))
 #: The least that a zip file can say: equal networks give equal bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -105,7 +107,7 @@ def _parameters(op: str) -> list[str]:
 def _described(graph: Graph) -> dict[str, Any]:
     """All of a graph but the values of its parameters."""
     return {
-        "format": FORMAT,
+        **({"format": FORMAT_WITH_EXITS, "exits": graph.exits} if graph.exits else _PLAIN),
         "name": graph.name,
         "description": graph.description,
         "notes": graph.notes,
@@ -171,16 +173,16 @@ def _graph(arrays: dict[str, NDArray[Any]]) -> Graph:
     if header is None or header.dtype != np.uint8 or header.nbytes > _MAX_TEXT:
         raise ModelError(f"it has no layers ({NETWORK_MEMBER}) that can be read")
     described = json.loads(header.tobytes())
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
-        version = described.get("format") if isinstance(described, dict) else None
+    version = described.get("format") if isinstance(described, dict) else None
+    if type(version) is not int or version not in (FORMAT, FORMAT_WITH_EXITS):
         raise ModelError(
-            f"it has format {printable(repr(version))[:40]}, this winogen reads {FORMAT}; save the "
-            "network again"
+            f"it has format {printable(repr(version))[:40]}, this winogen reads {FORMAT} and "
+            f"{FORMAT_WITH_EXITS}; save the network again"
         )
-    _, name, description, notes, spec, output_range, trained_bits, nodes = values.members(
+    _, name, description, notes, spec, output_range, trained_bits, nodes, *exits = values.members(
         described,
         *("format", "name", "description", "notes", "input", "output_range", "trained_bits"),
-        "nodes",
+        *("nodes", "exits")[:version],
     )
     if not isinstance(nodes, list):
         raise values.refuse("a list of layers", nodes)
@@ -195,6 +197,7 @@ def _graph(arrays: dict[str, NDArray[Any]]) -> Graph:
         values.text(description),
         values.several(values.text)(notes),
         values.maybe(lambda v: values.whole(v, 2, 32))(trained_bits),
+        values.several(values.name)(exits[0]) if exits else (),
     )
 
 

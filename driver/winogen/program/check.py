@@ -24,16 +24,16 @@ def check_stream(stream: StreamInfo, core: CoreConfig, sizes: Mapping[Segment, i
     Raises ProgramError, which names the instruction.
     """
     if len(stream.stream) % INSTRUCTION_BYTES:
-        raise ProgramError(f"batch {stream.batch}: its stream ends within an instruction")
+        raise ProgramError(f"{stream}: its stream ends within an instruction")
     part = 4096 * INSTRUCTION_BYTES  # decoded instructions are large: a few thousand at a time
     for start in range(0, len(stream.stream), part):
         first = start // INSTRUCTION_BYTES
         try:
             decoded = isa.decode(stream.stream[start : start + part], first)
         except isa.BadOpcodeError as error:
-            raise ProgramError(f"batch {stream.batch}: {error}") from None
+            raise ProgramError(f"{stream}: {error}") from None
         for index, instruction in enumerate(decoded, first):
-            where = f"instruction {index} of batch {stream.batch}"
+            where = f"instruction {index} of {stream}"
             problem = descriptor_problem(instruction, core)
             if problem:
                 raise ProgramError(f"{where} is illegal: {problem}")

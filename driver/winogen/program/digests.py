@@ -69,8 +69,8 @@ class Digests(NamedTuple):
     Attributes
     ----------
     weights : of the weight segment, with its tables
-    streams : of the instructions, by batch size
+    streams : of the instructions, by the stream's name
     """
 
     weights: Digest
-    streams: Mapping[int, Digest]
+    streams: Mapping[str, Digest]

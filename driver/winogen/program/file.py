@@ -11,11 +11,12 @@ nothing in it that loading could execute.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,10 +28,11 @@ from winogen.common.errors import ProgramError, WinogenError, one_line
 from winogen.common.files import write_atomically
 from winogen.common.text import printable
 from winogen.network.colour import COLOURS
-from winogen.network.graph import InputPart, InputSpec, Shape
+from winogen.network.graph import InputPart, InputSpec, Shape, check_exit
 from winogen.network.locality import MAX_SCALE, AxisLocality, Locality
 from winogen.program.check import check_stream
 from winogen.program.digests import Digest, Digests
+from winogen.program.exits import Exit, pieces_of
 from winogen.program.formats import TensorFormat
 from winogen.program.host_file import (
     check_steps,
@@ -51,7 +53,10 @@ from winogen.target.isa import INSTRUCTION_BYTES
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
 
 MAGIC = b"WINOGEN1"
-FORMAT_VERSION = 5
+#: Of programs, and of those with exits, which older versions of winogen would not run to.
+FORMAT_VERSION, FORMAT_WITH_EXITS = 5, 6
+#: Exits of a program, far more than any network has.
+_MAX_EXITS = 64
 _DIGEST_BYTES = 32
 #: Cycles that a stream may be predicted to take: hours, where those of real networks take seconds.
 _MAX_CYCLES = 1 << 40
@@ -82,6 +87,8 @@ class Program:
     weights : the weight segment as it lies in memory: weights, parameters and tables
     pieces : the weights in it, in order
     weight_count : weights of the network as its author knows it, without what fills blocks up
+    heads : layers that only exits run
+    exits : by ascending depth; the whole network, which all else is about, comes after the last
     """
 
     name: str
@@ -100,6 +107,46 @@ class Program:
     host: Mapping[int, HostLayer] = field(default_factory=dict)
     pieces: tuple[WeightPiece, ...] = field(default=(), repr=False)
     weight_count: int = 0
+    heads: tuple[LayerInfo, ...] = ()
+    exits: tuple[Exit, ...] = ()
+
+    @property
+    def exit_count(self) -> int:
+        """How many exits there are, with the whole network, which is the last."""
+        return len(self.exits) + 1
+
+    def at_exit(self, number: int) -> Program:
+        """The program that runs as far as an exit, on the same weights.
+
+        Exits count from 1, the shallowest; the last is the whole network. Raises InputError for
+        another number.
+        """
+        check_exit(self.name, number, self.exit_count)
+        if not self.exits:
+            return self
+        everything = (*self.layers, *self.heads)
+        if number == self.exit_count:
+            layers = range(len(self.layers))
+            pieces = pieces_of(self.pieces, layers)
+            return replace(self, pieces=pieces, heads=(), exits=())
+        own = self.exits[number - 1]
+        return replace(
+            self,
+            layers=tuple(everything[n] for n in own.layers),
+            streams=tuple(replace(stream, exit=0) for stream in own.streams),
+            output_format=own.output_format,
+            shuffle=own.shuffle,
+            locality=own.locality,
+            host={at: self.host[n] for at, n in enumerate(own.layers) if n in self.host},
+            pieces=pieces_of(self.pieces, own.layers),
+            heads=(),
+            exits=(),
+        )
+
+    @property
+    def all_streams(self) -> tuple[StreamInfo, ...]:
+        """The streams of the whole network, then those of the exits."""
+        return (*self.streams, *(s for own in self.exits for s in own.streams))
 
     @property
     def core(self) -> CoreConfig:
@@ -134,7 +181,7 @@ class Program:
         it look right.
         """
         return Digests(
-            Digest.of(self.weights), {s.batch: Digest.of(s.stream) for s in self.streams}
+            Digest.of(self.weights), {s.name: Digest.of(s.stream) for s in self.all_streams}
         )
 
     @cached_property
@@ -168,29 +215,23 @@ class Program:
 
     def memory(self, batch: int | None = None) -> MemoryPlan:
         """The contiguous memory that the streams up to ``batch`` need (default: all)."""
-        streams = [s for s in self.streams if batch is None or s.batch <= batch]
+        streams = [s for s in self.all_streams if batch is None or s.batch <= batch]
         return plan(len(self.weights), streams)
 
     def tobytes(self) -> bytes:
         """The program file's contents; equal programs give equal bytes."""
         sections: list[bytes] = [self.stored.tobytes()]
-        streams = []
-        for stream in self.streams:
-            streams.append(
-                {
-                    "section": len(sections),
-                    "length": stream.length,
-                    "host": steps_to_header(stream.host),
-                    **{
-                        name: getattr(stream, name)
-                        for name in (
-                            "batch", "input_bytes", "output_bytes", "scratch_bytes", "cycles",
-                            "layer_cycles",
-                        )
-                    },
-                }
-            )  # fmt: skip
-            sections.append(zlib.compress(stream.stream, 6))
+        streams = _streams_to_header(self.streams, sections)
+        exits = [
+            {
+                "layers": own.layers,
+                "streams": _streams_to_header(own.streams, sections),
+                "output_format": asdict(own.output_format),
+                "shuffle": asdict(own.shuffle),
+                "locality": None if own.locality is None else asdict(own.locality),
+            }
+            for own in self.exits
+        ]
         host, constants = layers_to_header(self.host)
         if host:
             sections.append(zlib.compress(constants, 6))
@@ -215,6 +256,9 @@ class Program:
             "weight_count": self.weight_count,
             "sections": [len(s) for s in sections],
         }
+        if exits:
+            header["format"] = FORMAT_WITH_EXITS
+            header |= {"heads": [asdict(layer) for layer in self.heads], "exits": exits}
         text = json.dumps(header, sort_keys=True).encode()
         body = b"".join([MAGIC, _LENGTH.pack(len(text)), text, *sections])
         return body + hashlib.sha256(body).digest()
@@ -268,6 +312,30 @@ class Program:
             )
 
 
+def _streams_to_header(
+    streams: Sequence[StreamInfo], sections: list[bytes]
+) -> list[dict[str, Any]]:
+    """What a header says of streams, each of which becomes another section."""
+    found = []
+    for stream in streams:
+        found.append(
+            {
+                "section": len(sections),
+                "length": stream.length,
+                "host": steps_to_header(stream.host),
+                **{
+                    name: getattr(stream, name)
+                    for name in (
+                        "batch", "input_bytes", "output_bytes", "scratch_bytes", "cycles",
+                        "layer_cycles",
+                    )
+                },
+            }
+        )  # fmt: skip
+        sections.append(zlib.compress(stream.stream, 6))
+    return found
+
+
 def _split(data: bytes, source: str) -> tuple[dict[str, Any], list[bytes]]:
     """Header and sections of a program file, after every check that needs no understanding."""
     fixed = len(MAGIC) + _LENGTH.size
@@ -304,11 +372,12 @@ def _split(data: bytes, source: str) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
-    for name, known in (("format", FORMAT_VERSION), ("isa", isa.ISA_VERSION)):
-        if header[name] != known:
+    formats = (FORMAT_VERSION, FORMAT_WITH_EXITS)
+    for name, known in (("format", formats), ("isa", (isa.ISA_VERSION,))):
+        if header[name] not in known:
             raise ProgramError(
-                f"it has {name} version {header[name]}, this winogen reads {known}; compile it "
-                "again with this version"
+                f"it has {name} version {header[name]}, this winogen reads "
+                f"{' and '.join(map(str, known))}; compile it again with this version"
             )
     core = CoreConfig(**header["board"]["core"])
     platform = header["board"].get("platform")
@@ -316,7 +385,7 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     board = Board(**{**header["board"], "core": core, "platform": platform})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
-    streams = [_stream(info, sections, core) for info in header["streams"]]
+    streams = [_stream(info, sections, core, 0) for info in header["streams"]]
     spec = dict(header["input"])
     spec["shape"] = _shape(spec["shape"])
     spec["scale"] = None if spec["scale"] is None else _positive(spec["scale"])
@@ -326,21 +395,14 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         raise ProgramError("its input is of an unknown kind")
     if spec.get("colour") not in (None, *COLOURS):
         raise ProgramError("its input is of an unknown colour space")
-    layers = [
-        LayerInfo(
-            _name(layer["name"]),
-            _name(layer["kind"]),
-            _name(layer["mode"]),
-            _shape(layer["output"]),
-            *(whole(layer[n]) for n in ("multiplies", "useful", "zero_padded")),
-        )
-        for layer in header["layers"]
-    ]
+    layers = [_layer(layer) for layer in header["layers"]]
+    with_exits = header["format"] == FORMAT_WITH_EXITS
+    heads = [_layer(layer) for layer in header["heads"]] if with_exits else []
     weights, pieces = decode(
         header["weights"],
         sections[0],
         core.data_width,
-        len(layers),
+        len(layers) + len(heads),
         board.contiguous_mib << 20,
     )
     program = Program(
@@ -360,9 +422,25 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         _host(header, sections, layers, core.data_width),
         pieces,
         whole(header["weight_count"]),
+        tuple(heads),
+        _exits(header["exits"], sections, core, len(layers), heads) if with_exits else (),
     )
     if not program.streams or not program.layers:
         raise ProgramError("it holds no stream or no layer")
+    _check_whole(program)
+    for number, own in enumerate(program.exits, 1):
+        if [s.batch for s in own.streams] != [s.batch for s in program.streams]:
+            raise ProgramError(f"exit {number} is for other batches than the whole network")
+        try:
+            _check_whole(program.at_exit(number))
+        except ProgramError as error:
+            raise ProgramError(f"exit {number}: {error}") from None
+    return program
+
+
+def _check_whole(program: Program) -> None:
+    """Refuse a program, or what runs to one of its exits, whose parts do not fit each other."""
+    core = program.core
     _check_locality(program)
     batches = [s.batch for s in program.streams]
     if batches[0] != 1 or batches != sorted(set(batches)):
@@ -399,10 +477,50 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
             words = entry.batch * blocks * shape[1] * shape[2]
             if entry.batch < 1 or size != words * core.word_bytes:
                 raise ProgramError(f"the buffer sizes of batch {entry.batch} are wrong")
-    return program
 
 
-def _stream(info: dict[str, Any], sections: list[bytes], core: CoreConfig) -> StreamInfo:
+def _layer(layer: Any) -> LayerInfo:
+    return LayerInfo(
+        _name(layer["name"]),
+        _name(layer["kind"]),
+        _name(layer["mode"]),
+        _shape(layer["output"]),
+        *(whole(layer[n]) for n in ("multiplies", "useful", "zero_padded")),
+    )
+
+
+def _exits(
+    values: Any, sections: list[bytes], core: CoreConfig, layers: int, heads: list[LayerInfo]
+) -> tuple[Exit, ...]:
+    """The exits of a header; their layers are there, and every head is used."""
+    if not 0 < len(values) <= _MAX_EXITS:
+        raise ProgramError(f"{len(values)} exits are not possible")
+    count = layers + len(heads)
+    found = []
+    for number, value in enumerate(values, 1):
+        own = tuple(whole(n) for n in value["layers"])
+        if not own or own[-1] >= count or any(a >= b for a, b in itertools.pairwise(own)):
+            raise ProgramError(f"the layers of exit {number} are not there, or out of order")
+        if own[-1] < layers:
+            raise ProgramError(f"exit {number} ends within the whole network")
+        found.append(
+            Exit(
+                own,
+                tuple(_stream(info, sections, core, number) for info in value["streams"]),
+                _format(value["output_format"]),
+                DepthToSpace(_pair(value["shuffle"]["block"], _MAX_FOLD)),
+                _locality(value["locality"]),
+            )
+        )
+    used = {n for own in found for n in own.layers if n >= layers}
+    if len(used) != len(heads):
+        raise ProgramError("it has a layer that no exit runs, nor the whole network")
+    return tuple(found)
+
+
+def _stream(
+    info: dict[str, Any], sections: list[bytes], core: CoreConfig, number: int
+) -> StreamInfo:
     length, section = whole(info["length"]), whole(info["section"])
     if not 0 < length <= MAX_STREAM_LENGTH:
         raise ProgramError(f"a stream of {length} instructions is not possible")
@@ -418,6 +536,7 @@ def _stream(info: dict[str, Any], sections: list[bytes], core: CoreConfig) -> St
         whole(info["cycles"]),
         tuple(whole(c) for c in info["layer_cycles"]),
         steps_of_header(info["host"], core),
+        number,
     )
 
 

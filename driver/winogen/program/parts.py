@@ -60,7 +60,8 @@ class StreamInfo:
     """An instruction stream for one batch size, and the DRAM that it needs (bytes).
 
     ``layer_cycles`` are the predicted cycles from the end of the layer before; 0 for what the
-    processor computes, at the ``host`` steps.
+    processor computes, at the ``host`` steps. ``exit`` is the number of the exit that it runs to,
+    0 for the whole network.
     """
 
     batch: int
@@ -71,6 +72,16 @@ class StreamInfo:
     cycles: int
     layer_cycles: tuple[int, ...]
     host: tuple[HostStep, ...] = ()
+    exit: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from a program's other streams."""
+        return f"{self.batch}-exit-{self.exit}" if self.exit else f"{self.batch}"
+
+    def __str__(self) -> str:
+        """The stream in words."""
+        return f"batch {self.batch}" + (f" of exit {self.exit}" if self.exit else "")
 
     @property
     def length(self) -> int:

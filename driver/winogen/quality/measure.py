@@ -80,7 +80,7 @@ def measure_layer(
         exact,
         layer.format.scale,
         int_range(network.data_width),
-        network.output_range if layer is network.layers[-1] else None,
+        network.output_range if layer.name in network.outputs else None,
     )
 
 

@@ -157,6 +157,7 @@ def verify(
     device: str = "emulator",
     *,
     mode: Mode = Mode.AUTO,
+    exit: int | None = None,
     overlay: str | None = None,
     progress: Callable[[str], None] | None = None,
     **options: Any,
@@ -168,6 +169,7 @@ def verify(
     graph, network : the float network, and what it is quantised to with the options that the
         program is thought to have been compiled with (``mode`` too)
     x : inputs (N, C, H, W)
+    exit : which exit's layers are compared; default: the whole network's
     device, overlay, options : see :class:`winogen.runtime.generator.Generator`
     progress : called with the name of each stage
 
@@ -179,13 +181,10 @@ def verify(
     say = progress or (lambda _: None)
     check_layers(program, graph)
     say("packing")
-    folded = folded_as(network, program.unfold, program.shuffle, program.core.ci_lanes)
-    same = (
-        folded is not None
-        and pack_network(folded, program.core, mode).segment == program.weights
-        and (network.input_format, network.output_format, graph.output_range)
-        == (program.input_format, program.output_format, program.output_range)
-    )
+    same = _is_same(program, graph, network, mode)
+    number = program.exit_count if exit is None else exit
+    program, graph = program.at_exit(number), graph.at_exit(number)
+    network = network.at_exit(number)
     follower = traced(program)
 
     def run(name: str) -> list[NDArray[np.int64]]:
@@ -231,6 +230,21 @@ def verify(
     )
 
 
+def _is_same(program: Program, graph: Graph, network: QuantNetwork, mode: Mode) -> bool:
+    """Whether a program, with all of its exits, is what a network compiles to."""
+    shuffles = [own.shuffle for own in program.exits]
+    lanes = program.core.ci_lanes
+    folded = folded_as(network, program.unfold, program.shuffle, lanes, shuffles)
+    if folded is None or pack_network(folded, program.core, mode).segment != program.weights:
+        return False
+    exits = range(1, program.exit_count + 1)
+    ours = [program.at_exit(n).output_format for n in exits]
+    theirs = [network.at_exit(n).output_format for n in exits]
+    return (ours, program.input_format, program.output_range) == (
+        theirs, network.input_format, graph.output_range
+    )  # fmt: skip
+
+
 def _fitted(q: NDArray[np.int64], exact: NDArray) -> TensorFormat:
     """The scale with which integers come nearest to real values.
 
@@ -248,6 +262,16 @@ def check_layers(program: Program, graph: Graph) -> None:
             f"program '{program.name}' takes inputs {_by(program.input_shape)}, model "
             f"'{graph.name}' takes {_by(graph.input.shape)}: it is another network"
         )
+    if program.exit_count != len(graph.outputs):
+        raise InputError(
+            f"program '{program.name}' has {program.exit_count} exits, model '{graph.name}' has "
+            f"{len(graph.outputs)}: it is another network"
+        )
+    for number in range(1, program.exit_count + 1):
+        _check_exit(program.at_exit(number), graph.at_exit(number))
+
+
+def _check_exit(program: Program, graph: Graph) -> None:
     ours = [layer.output for layer in program.layers]
     theirs = [(block.channels, *block.shape.output_size) for block in fold(graph)]
     for number, (a, b) in enumerate(zip(ours, theirs)):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from winogen.common.errors import DeviceError, InputError
 from winogen.profiling.profile import Profile
+from winogen.program.deadline import exit_in_time, split
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.runtime.background import Background
@@ -23,7 +24,7 @@ from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.open import OpenDevice, open_device
 from winogen.runtime.runner import Job, Runner
 from winogen.runtime.waiting import check_waiting
-from winogen.runtime.windows import stitch
+from winogen.runtime.windows import image_spans, stitch
 from winogen.runtime.works import Work
 from winogen.target.board import Board, load_board
 
@@ -124,7 +125,9 @@ class Generator:
             check_answer=check_answer,
             check_repeat=check_repeat,
         )
-        self._codec = Codec(self.program)
+        exits = self.program.exit_count
+        self._codecs = {n: Codec(self.program.at_exit(n)) for n in range(1, exits + 1)}
+        self._codec = self._codecs[exits]
         self._background = Background(self._runner.check_open)
         self._counters: dict[str, int] | None = None
 
@@ -175,6 +178,8 @@ class Generator:
         as_float: bool = ...,
         progress: Callable[[int], None] | None = ...,
         count: bool = ...,
+        exit: int | None = ...,
+        deadline_ms: float | None = ...,
         profile: Literal[False] = ...,
     ) -> NDArray: ...
 
@@ -186,6 +191,8 @@ class Generator:
         as_float: bool = ...,
         progress: Callable[[int], None] | None = ...,
         count: bool = ...,
+        exit: int | None = ...,
+        deadline_ms: float | None = ...,
         profile: Literal[True],
     ) -> tuple[NDArray, Profile]: ...
 
@@ -196,6 +203,8 @@ class Generator:
         as_float: bool = False,
         progress: Callable[[int], None] | None = None,
         count: bool = False,
+        exit: int | None = None,
+        deadline_ms: float | None = None,
         profile: bool = False,
     ) -> NDArray | tuple[NDArray, Profile]:
         """Run the network on any number of inputs.
@@ -210,6 +219,9 @@ class Generator:
         as_float : return real values even if the output is an image
         progress : called with the number of inputs done so far; it may not use this generator
         count : read the hardware's counters after each run, for :meth:`counters`: 22 registers
+        exit : how far to run a network that was trained for it: from 1, the shallowest, to
+            ``program.exit_count``, the whole network, which is the default
+        deadline_ms : in place of it, how long all of this may take: :meth:`exit_in_time` has it
         profile : return where the time went too; a long stream runs several times for it
 
         Returns
@@ -219,18 +231,20 @@ class Generator:
 
         Raises
         ------
-        InputError : z has the wrong shape or dtype, or holds NaN or infinity. Inputs beyond what
-            the network expects are a WinogenWarning with their share
+        InputError : z has the wrong shape or dtype, or holds NaN or infinity; there is no such
+            exit, or none is in time. Inputs beyond what the network expects are a WinogenWarning
+            with their share
         DeviceError, DeviceTimeoutError : the device failed; it is reset and can be used again
         CorruptionError : weights, instructions, input or registers have changed on the device
             (``check_every``); nothing is returned, and the next call loads the program again
         """
         job = Job.of(_NEVER, count=count, profile=profile)
-        out = self._generate(job, z, as_float, progress)
+        out = self._generate(job, z, as_float, progress, exit, deadline_ms)
         if job.runs is None:
             return out
         measured = self._opened.traits.is_measured
-        return out, Profile(self.program, self.device.name, tuple(job.runs), measured)
+        program = self._runner.at_exit(self._chosen(exit, deadline_ms, len(out)))
+        return out, Profile(program, self.device.name, tuple(job.runs), measured)
 
     async def generate_async(
         self,
@@ -239,6 +253,8 @@ class Generator:
         as_float: bool = False,
         progress: Callable[[int], None] | None = None,
         count: bool = False,
+        exit: int | None = None,
+        deadline_ms: float | None = None,
     ) -> NDArray:
         """:meth:`generate` for coroutines: the event loop goes on while the device works.
 
@@ -249,7 +265,9 @@ class Generator:
         which it computes. ``progress`` is called in the event loop's thread.
         """
         return await self._background.call(
-            lambda stop, tell: self._generate(Job.of(stop, count=count), z, as_float, tell),
+            lambda stop, tell: self._generate(
+                Job.of(stop, count=count), z, as_float, tell, exit, deadline_ms
+            ),
             progress,
         )
 
@@ -260,6 +278,8 @@ class Generator:
         as_float: bool = False,
         progress: Callable[[int, int], None] | None = None,
         count: bool = False,
+        exit: int | None = None,
+        deadline_ms: float | None = None,
     ) -> NDArray:
         """Run the network on one image of any size, in windows of the compiled size.
 
@@ -270,7 +290,7 @@ class Generator:
         image : float array (C, H, W), at least as large as the compiled input
         as_float : return real values even if the output is an image
         progress : called with the number of windows done and of all windows
-        count : as for :meth:`generate`
+        count, exit, deadline_ms : as for :meth:`generate`; the deadline is for all windows
 
         Returns
         -------
@@ -281,7 +301,8 @@ class Generator:
         InputError : the image has the wrong shape, or the network sees its whole input
         DeviceError, DeviceTimeoutError, CorruptionError : as :meth:`generate`
         """
-        return self._apply(Job.of(_NEVER, count=count), image, as_float, progress)
+        job = Job.of(_NEVER, count=count)
+        return self._apply(job, image, as_float, progress, exit, deadline_ms)
 
     async def apply_async(
         self,
@@ -290,12 +311,26 @@ class Generator:
         as_float: bool = False,
         progress: Callable[[int, int], None] | None = None,
         count: bool = False,
+        exit: int | None = None,
+        deadline_ms: float | None = None,
     ) -> NDArray:
         """:meth:`apply` for coroutines, as :meth:`generate_async` is :meth:`generate`."""
         return await self._background.call(
-            lambda stop, tell: self._apply(Job.of(stop, count=count), image, as_float, tell),
+            lambda stop, tell: self._apply(
+                Job.of(stop, count=count), image, as_float, tell, exit, deadline_ms
+            ),
             progress,
         )
+
+    def exit_in_time(self, count: int, deadline_ms: float) -> int:
+        """The deepest exit that makes ``count`` images in ``deadline_ms``, as predicted.
+
+        The prediction is for the board of the program, at its clock, with the processor's part and
+        each batch by itself. Raises InputError, with the least time that there is, where even the
+        fastest exit takes longer.
+        """
+        exits = self.program.exit_count
+        return exit_in_time(self._runner.at_exit, exits, count, deadline_ms)
 
     def counters(self) -> dict[str, int]:
         """The hardware's counters, summed over the last :meth:`generate` or :meth:`apply`.
@@ -327,16 +362,27 @@ class Generator:
         """
         self._runner.reload(Job())
 
+    def _chosen(self, exit: int | None, deadline_ms: float | None, count: int) -> int:
+        """The exit that was asked for, or that is in time for ``count`` inputs."""
+        if deadline_ms is None:
+            return self.program.exit_count if exit is None else exit
+        if exit is not None:
+            raise InputError("a deadline chooses the exit: give an exit or a deadline")
+        return self.exit_in_time(count, deadline_ms)
+
     def _generate(
         self,
         job: Job,
         z: ArrayLike | Mapping[str, ArrayLike],
         as_float: bool,
         progress: Callable[[int], object] | None,
+        exit: int | None,
+        deadline_ms: float | None,
     ) -> NDArray:
         x = self._codec.checked(z)
+        number = self._chosen(exit, deadline_ms, len(x.values))
         made: list[NDArray] = []
-        self._run(job, iter((x,)), as_float, made.append, progress)
+        self._run(job, iter((x,)), number, as_float, made.append, progress)
         return made[0]
 
     def _apply(
@@ -345,29 +391,40 @@ class Generator:
         image: ArrayLike,
         as_float: bool,
         progress: Callable[[int, int], object] | None,
+        exit: int | None,
+        deadline_ms: float | None,
     ) -> NDArray:
-        checked = partial(self._codec.checked, warn=False)
+        windows = 1
+        if deadline_ms is not None:
+            rows, columns = image_spans(np.shape(image)[1:], self.program)
+            windows = len(rows) * len(columns)
+        number = self._chosen(exit, deadline_ms, windows)
+        program = self._runner.at_exit(number)
+        codec = self._codecs[number]
+        checked = partial(codec.checked, warn=False)
 
         def generate(windows: Iterator[NDArray], put: Callable[[NDArray], object]) -> None:
-            self._run(job, map(checked, windows), as_float, put)
+            self._run(job, map(checked, windows), number, as_float, put)
 
-        largest = self._runner.streams[-1].batch
-        out = stitch(image, self.program, largest, generate, progress)
-        self._codec.warn_of_range(np.asarray(image))  # once for all windows
+        out = stitch(image, program, program.streams[-1].batch, generate, progress)
+        codec.warn_of_range(np.asarray(image))  # once for all windows
         return out
 
     def _run(
         self,
         job: Job,
         batches: Iterator[Inputs],
+        number: int,
         as_float: bool,
         put: Callable[[NDArray], object],
         progress: Callable[[int], object] | None = None,
     ) -> None:
-        """Run the network on batches of any size; ``put`` gets the output of each."""
+        """Run the network to an exit, on batches of any size; ``put`` gets the output of each."""
+        program = self._runner.at_exit(number)
+        codec = self._codecs[number]
 
         def drain(out: NDArray, part: slice, data: NDArray[np.uint8]) -> None:
-            self._codec.decode_into(data, out[part])
+            codec.decode_into(data, out[part])
             if progress:
                 progress(part.stop)
             if part.stop == len(out):
@@ -376,11 +433,11 @@ class Generator:
         def works() -> Iterator[Work]:
             for x in batches:
                 count = len(x.values)
-                out = self._codec.room(count, as_float)
+                out = codec.room(count, as_float)
                 first = 0
-                for stream in self._runner.split(count):
+                for stream in split(count, program.streams):
                     part = slice(first, first + stream.batch)
-                    fill = partial(self._codec.encode_into, x.part(part))
+                    fill = partial(codec.encode_into, x.part(part))
                     yield Work(stream, fill, partial(drain, out, part))
                     first = part.stop
 

@@ -242,7 +242,7 @@ class Integrity:
     def _digest(self, name: str) -> Digest:
         if name == "weights":
             return self._program.digests.weights
-        return self._program.digests.streams[int(name[len(_STREAM) :])]
+        return self._program.digests.streams[name[len(_STREAM) :]]
 
     def _place(
         self, name: str, digest: Digest, held: NDArray, block: range, base: int
@@ -250,7 +250,9 @@ class Integrity:
         """What is wrong in a block of a constant buffer: part, words, bus address, offset."""
         what, part = "weights", "weights"
         if name != "weights":
-            what, part = f"instructions for batches of {name[len(_STREAM) :]}", "instructions"
+            stream, part = _stream(self._program, name), "instructions"
+            what = f"instructions for batches of {stream.batch}"
+            what += f" to exit {stream.exit}" if stream.exit else ""
         data = _data(self._program, name)
         offset = block.start
         where = f"in bytes {block.start} to {block.stop - 1}"
@@ -327,14 +329,18 @@ def _data(program: Program, name: str) -> bytes:
     """What a constant buffer must hold."""
     if name == "weights":
         return program.weights
-    batch = int(name[len(_STREAM) :])
-    return next(s.stream for s in program.streams if s.batch == batch)
+    return _stream(program, name).stream
+
+
+def _stream(program: Program, name: str) -> StreamInfo:
+    """The stream that a buffer has."""
+    return next(s for s in program.all_streams if name == f"{_STREAM}{s.name}")
 
 
 def _is_intact(program: Program) -> bool:
     digests = program.digests
     return digests.weights.wrong_block(program.weights) is None and not any(
-        digests.streams[s.batch].wrong_block(s.stream) for s in program.streams
+        digests.streams[s.name].wrong_block(s.stream) for s in program.all_streams
     )
 
 

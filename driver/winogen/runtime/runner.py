@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ContiguousMemoryError, DeviceError
+from winogen.network.graph import check_exit
 from winogen.profiling import trace
 from winogen.profiling.runs import Run, profile_run
 from winogen.program.check import check_stream
@@ -90,7 +91,8 @@ class Runner:
 
     Attributes
     ----------
-    streams : those for which the board has contiguous memory, by ascending batch, at least one
+    streams : those of the whole network for which the board has contiguous memory, by ascending
+        batch, at least one; each exit has as many
     buffers : what is in contiguous memory now
     session : who has turns on the device
     """
@@ -110,6 +112,10 @@ class Runner:
         check_repeat: bool = False,
     ):
         self.program = program
+        #: What runs to each exit, by the number that its streams have.
+        self._views = {0: program.at_exit(program.exit_count)}
+        for number, own in enumerate(program.exits, 1):
+            self._views[number] = replace(program.at_exit(number), streams=own.streams)
         lease = opened.core.lease
         assert lease is not None  # open_device gave it
         self.session = lease.session
@@ -119,8 +125,8 @@ class Runner:
         self._timeout = timeout
         self._closed = self._released = False
         self._slots = Slots(SLOTS)
-        self._deadlines: dict[int, Deadline] = {}
-        self._reach: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._deadlines: dict[str, Deadline] = {}
+        self._reach: dict[tuple[str, int], tuple[int, ...]] = {}
         host = host_costs(board)
         self._interrupt_seconds = host.interrupt_s if host and waiting == "auto" else 0.0
         try:
@@ -174,14 +180,14 @@ class Runner:
                 if not self._shared:
                     core.close()
 
-    def split(self, count: int) -> Iterator[StreamInfo]:
-        """Streams whose batches add up to ``count``, largest first, so no work is wasted."""
-        for stream in reversed(self.streams):
-            if not count:
-                return
-            while count >= stream.batch:
-                yield stream
-                count -= stream.batch
+    def at_exit(self, number: int) -> Program:
+        """The program that runs to an exit, with the streams that there is memory for.
+
+        Exits count from 1; the last is the whole network. InputError for another number.
+        """
+        check_exit(self.program.name, number, self.program.exit_count)
+        view = self._views.get(number, self._views[0])
+        return replace(view, streams=view.streams[: len(self.streams)])
 
     def run(self, works: Iterator[Work], job: Job) -> None:
         """Runs of a call; what is known of them goes to ``job``.
@@ -308,7 +314,7 @@ class Runner:
         memory = {Segment.INPUT: source, Segment.OUTPUT: target, Segment.SCRATCH: scratch}
         run = partial(self._run_parts, stream, code, bases, memory, job)
         if job.runs is not None:
-            job.runs.append(profile_run(self.program, stream, core, run))
+            job.runs.append(profile_run(self._views[stream.exit], stream, core, run))
             job.count(job.runs[-1].counters)
         elif job.counters is not None:
             run(after=lambda piece: job.count(core.counters()), meanwhile=meanwhile)
@@ -351,7 +357,7 @@ class Runner:
                 self._deadline(stream),
                 line=self._line if expected >= self._interrupt_seconds else None,
                 describe=lambda index, first=part.start: _describe(
-                    self.program, stream, first + index
+                    self._views[stream.exit], stream, first + index
                 ),
                 stop=partial(self._stopped, job),
                 expected=expected if self._opened.traits.turn_seconds is None else 0.0,
@@ -365,7 +371,7 @@ class Runner:
         # The target's segment too: what the device has written there must not be flushed away.
         for segment in {place.segment for place in step.places()}:
             memory[segment].invalidate()
-        layer = self.program.host[step.layer]
+        layer = self._views[stream.exit].host[step.layer]
         arrays = {segment: np.asarray(buffer) for segment, buffer in memory.items()}
         compute(step, layer, stream.batch, self.program.data_width, arrays)
         memory[step.target.segment].flush()
@@ -375,7 +381,7 @@ class Runner:
 
         Another thread may be allocating those of the other one: they are there in the next run.
         """
-        key = stream.batch, self.buffers.version
+        key = stream.name, self.buffers.version
         if key not in self._reach:
             inputs, outputs = self.buffers.slots()
             self._reach.clear()  # of buffers that are gone
@@ -428,7 +434,8 @@ class Runner:
         that was really allocated, which may grow afterwards and never shrinks, and about programs
         that were not loaded.
         """
-        name = f"stream-{stream.batch}"
+        name = f"stream-{stream.name}"
+        program = self._views[stream.exit]
         if name not in self.buffers:
             own = (Segment.WEIGHTS, Segment.SCRATCH)
             sizes = {s: self.buffers[s.name.lower()].nbytes for s in own}
@@ -436,8 +443,8 @@ class Runner:
             check_stream(stream, self.program.core, sizes)
             check_steps(
                 stream.host,
-                self.program.host,
-                [layer.output for layer in self.program.layers],
+                program.host,
+                [layer.output for layer in program.layers],
                 stream.batch,
                 stream.length,
                 self.program.core,
@@ -467,7 +474,7 @@ class Runner:
 
     def _longest(self, stream: StreamInfo) -> float:
         """Seconds that a run may keep other threads from the device: every piece has a deadline."""
-        numbers = sum(layer_conversions(self.program, stream).values())
+        numbers = sum(layer_conversions(self._views[stream.exit], stream).values())
         running = self._deadline(stream).seconds * max(len(stream.pieces()), 1)
         return running + numbers / _SLOW_NUMBERS + _AROUND_SECONDS
 
@@ -476,9 +483,9 @@ class Runner:
         return stream.cycles / (self.program.board.clock_mhz * 1e6)
 
     def _deadline(self, stream: StreamInfo) -> Deadline:
-        if stream.batch not in self._deadlines:
-            self._deadlines[stream.batch] = self._new_deadline(stream)
-        return self._deadlines[stream.batch]
+        if stream.name not in self._deadlines:
+            self._deadlines[stream.name] = self._new_deadline(stream)
+        return self._deadlines[stream.name]
 
     def _new_deadline(self, stream: StreamInfo) -> Deadline:
         if self._timeout is not None:

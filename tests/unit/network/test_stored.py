@@ -385,7 +385,7 @@ def changed(header: Any, where: tuple[Any, ...], value: Any) -> Any:
     (("input", "colour"), "mauve", "its input: expected one of rgb"),
     (("output_range",), [1, 1], "expected an ascending range"),
     (("trained_bits",), 64, "expected a whole number"),
-    (("format",), 2, "it has format 2, this winogen reads 1"),
+    (("format",), 3, "it has format 3, this winogen reads 1 and 2"),
     (("name",), "\x1b[31m", "expected a name"),
 ])  # fmt: skip
 def test_layers_that_are_wrong(where, value, said, small):

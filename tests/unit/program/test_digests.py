@@ -46,5 +46,5 @@ def test_those_of_a_file_are_taken_when_it_is_read():
     assert "digests" in vars(read)  # and not when somebody asks
     assert read.digests == program.digests
     assert read.digests.weights == Digest.of(program.weights)
-    assert read.digests.streams == {s.batch: Digest.of(s.stream) for s in program.streams}
+    assert read.digests.streams == {s.name: Digest.of(s.stream) for s in program.streams}
     assert read == program

@@ -1,0 +1,103 @@
+"""Exits of a network that is trained in integers: their heads are trained, and nothing else of it.
+
+In floating point first, where a head finds what it is for, then in the accelerator's integers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from winogen.compilation.job import Job
+from winogen.compression.inputs import Source
+from winogen.compression.limits import BITS
+from winogen.compression.recipe import Recipe
+from winogen.compression.self_distillation import HeadTrainer
+from winogen.compression.train import Distiller, Training
+from winogen.network.graph import Graph
+
+#: Steps of heads in floating point for each step in integers; and that are timed first.
+_FLOAT, _TIMED = 0.5, 3
+#: Of the time, for training itself: the rest is measuring.
+_USED = 0.85
+
+
+@dataclass(frozen=True)
+class ExitTrainer:
+    """What a network's exits are trained by.
+
+    Attributes
+    ----------
+    job : with heads, whose weights are drawn, on a network that is trained in integers
+    teacher : the float network
+    source : of the inputs
+    peak : the range that errors are of
+    bits : of the heads' weights
+    """
+
+    job: Job
+    teacher: Graph
+    source: Source
+    peak: float
+    bits: int = BITS
+
+    def train(
+        self,
+        training: Training,
+        seconds: float | None,
+        say: Callable[[str, int, int, str], None],
+    ) -> Graph:
+        """The network with trained exits; all else of it is as it was, bit for bit.
+
+        ``seconds`` bound it, and decide on the steps where ``training`` has none.
+        """
+        if seconds is not None:
+            until = time.monotonic() + seconds
+            if not training.steps:
+                steps = int(_USED * seconds / self._seconds_a_step(training))
+                training = replace(training, steps=max(steps, 1))
+            training = replace(training, until=until)
+        steps = max(int(_FLOAT * training.steps), 1)
+        graph = self._heads(training).run(
+            steps, lambda done: say("training heads", done, steps, ""), training.until
+        )
+        distiller = self._distiller(graph, training)
+        trained = distiller.run(
+            None, lambda done, note: say("training exits", done, training.steps, note)
+        )
+        found = {node.name: node for node in trained.graph.nodes}
+        found |= {node.name: node for node in graph.without_exits().nodes}
+        nodes = [found[node.name] for node in graph.nodes if node.name in found]
+        return replace(trained.graph, nodes=nodes)
+
+    def _heads(self, training: Training) -> HeadTrainer:
+        return HeadTrainer(
+            self.job.graph,
+            self.source,
+            training.batch,
+            self.peak,
+            training.seed,
+            training.device,
+            self.teacher,
+        )
+
+    def _distiller(self, graph: Graph, training: Training) -> Distiller:
+        observed = replace(self.job, graph=graph).observe()
+        recipe = Recipe(self.bits)
+        return Distiller(observed, recipe, training, self.teacher, self.source, exits_only=True)
+
+    def _seconds_a_step(self, training: Training) -> float:
+        """What a step takes, with its share of those in floating point before."""
+        distiller = self._distiller(self.job.graph, replace(training, steps=_TIMED + 1))
+        heads = self._heads(training)
+        return seconds_of(distiller.step) + _FLOAT * seconds_of(lambda: heads.step(0.0))
+
+
+def seconds_of(step: Callable[[], None]) -> float:
+    """What a step takes, measured on some that are thrown away, the first of them not counted."""
+    step()
+    start = time.monotonic()
+    for _ in range(_TIMED):
+        step()
+    return (time.monotonic() - start) / _TIMED
