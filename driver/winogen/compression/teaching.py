@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
@@ -61,7 +62,9 @@ class Lesson:
             wanted = torch.cat([teacher(part) for part in inputs.split(AT_ONCE)])
         return cls(inputs, wanted, peak)
 
-    def error(self, student: nn.Module, device: torch.device | None = None) -> float:
+    def error(
+        self, student: Callable[[Tensor], Tensor], device: torch.device | None = None
+    ) -> float:
         """Mean square of what the student makes otherwise, of the range."""
         total = 0.0
         with torch.no_grad():
