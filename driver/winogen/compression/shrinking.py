@@ -40,8 +40,8 @@ _RATE = 1e-2
 #: A sub-network counts by its error to this power less: between all the same and all alike in dB.
 _POWER = 0.5
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
-#: How many times in a run it is said how good the smallest is.
-_SAID = 40
+#: How many times in a run it is said how good both ends are, and not after fewer steps.
+_SAID, _LEAST_BETWEEN = 40, 20
 
 
 class Shrinker:
@@ -80,7 +80,7 @@ class Shrinker:
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
         training = self._training
-        every = max(training.steps // _SAID, 1)
+        every = max(training.steps // _SAID, _LEAST_BETWEEN)
         saved, note = time.monotonic(), ""
         while self._step < training.steps:
             self.step()

@@ -154,14 +154,6 @@ class Space:
         axis = self._depth_of.get(node)
         return axis is not None and self.axes[axis].values[setting[axis]] == 0
 
-    def check(self, setting: Sequence[int]) -> Setting:
-        """The setting; ValueError where it is none of this space."""
-        if len(setting) != len(self.axes) or any(
-            not 0 <= number < len(axis.values) for number, axis in zip(setting, self.axes)
-        ):
-            raise ValueError(f"{tuple(setting)} is no setting of {len(self.axes)} axes")
-        return tuple(setting)
-
     def described(self, setting: Setting) -> str:
         """A setting in words: what is there of each layer, the whole network's in brackets."""
         parts = []
