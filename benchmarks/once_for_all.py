@@ -10,9 +10,10 @@ not part of it (default: digits). Each is trained once for all. Then, for severa
 network is narrowed as ``winogen fit --width`` does, and the sub-network is searched that takes no
 more cycles of an image on the board (pynq-z2; the accelerator alone, in the largest batches). Both
 are trained for as many steps in integers; the narrowed ones also get their part of the training of
-all, in steps that take as long. ``--file`` is one that ``winogen fit NAME --once`` has written
-(with the same seed it is the same). What is found is written to once_for_all.yaml beside this
-file. It needs ``pip install -e '.[train]'``.
+all, in steps that take as long: a twelfth, as if four speeds were wanted on each of three boards.
+``--file`` is one that ``winogen fit NAME --once`` has written (with the same seed it is the same).
+What is found is written to once_for_all.yaml beside this file. It needs
+``pip install -e '.[train]'``.
 
 Quality is that of 1,000 latents that nothing else has seen, as the emulated device computes them,
 against the float network.
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,8 @@ NETWORKS = {"digits": None, "faces32": BESIDE / "dcgan_faces32_fletcher"}
 BOARD = "pynq-z2"
 JUDGED, _SEED = 1000, 1 << 61
 WIDTHS = (0.25, 0.375, 0.5, 0.75)
+#: How many networks the training of all is shared by: those of all widths for all boards.
+SHARED_BY = 12
 #: Boards that a search is timed for, and what is asked: so much faster than the whole network.
 BOARDS, FASTER = ("pynq-z2", "zcu104", "kc705"), 1.5
 
@@ -58,8 +62,16 @@ def job_of(name: str, board: str = BOARD) -> Job:
     return read_job(NETWORKS[name] or name, CompileOptions(board=board).with_board())
 
 
-def measure(name: str, once_steps: int, steps: int, seed: int, file: Path | None) -> dict[str, Any]:
-    """One network: the training of all, the searches, and all points."""
+def measure(
+    name: str,
+    once_steps: int,
+    steps: int,
+    seed: int,
+    file: Path | None,
+    widths: Sequence[float],
+    keep: Callable[[dict[str, Any]], None],
+) -> None:
+    """One network: the training of all, all points, the searches; ``keep`` what there is so far."""
     from winogen.compression.once import Choice, train_once
     from winogen.compression.once_file import load_once
 
@@ -79,22 +91,10 @@ def measure(name: str, once_steps: int, steps: int, seed: int, file: Path | None
         "uniform": [],
         "found": [],
     }
-    for board in BOARDS:
-        start = time.process_time()
-        other = Choice(once, job_of(name, board), seed)
-        whole = other.costs.exact(other.elastic.space.whole)
-        found = other.for_cycles(whole.cycles / whole.batch / FASTER)
-        result["searches"][board] = {
-            "seconds": round(time.process_time() - start, 1),
-            "judged": found.tried,
-            "layers": other.costs.counted[0],
-            "streams": other.costs.counted[1],
-        }
-        print(name, board, result["searches"][board], flush=True)
     choice = Choice(once, job, seed)
     options = FitOptions(steps=steps, seed=seed, device="cpu")
-    extra = trained / len(WIDTHS)
-    for width in WIDTHS:
+    extra = trained / SHARED_BY
+    for width in widths:
         uniform = narrowed(job, width, options, extra)
         program = uniform.pop("program")
         result["uniform"].append({"width": width, **uniform, **quality(job.graph, program)})
@@ -111,37 +111,54 @@ def measure(name: str, once_steps: int, steps: int, seed: int, file: Path | None
         }
         result["found"].append({**point, **quality(job.graph, program)})
         print(result["uniform"][-1], result["found"][-1], sep="\n", flush=True)
-    result["searched"] = [
-        [round(choice.costs.estimate(s).cycles / choice.costs.estimate(s).batch), round(dB, 2)]
-        for s, dB in sorted(choice.judged.items())
-    ]
-    return result
+        judged = ((choice.costs.estimate(s), dB) for s, dB in sorted(choice.judged.items()))
+        result["searched"] = [[round(c.cycles / c.batch), round(dB, 2)] for c, dB in judged]
+        keep(result)
+    for board in BOARDS:
+        start = time.process_time()
+        other = Choice(once, job_of(name, board), seed)
+        whole = other.costs.exact(other.elastic.space.whole)
+        found = other.for_cycles(whole.cycles / whole.batch / FASTER)
+        result["searches"][board] = {
+            "seconds": round(time.process_time() - start, 1),
+            "judged": found.tried,
+            "layers": other.costs.counted[0],
+            "streams": other.costs.counted[1],
+        }
+        print(name, board, result["searches"][board], flush=True)
+    keep(result)
 
 
-def seconds_a_step(job: Job, count: int = 20) -> float:
+def seconds_a_step(job: Job, count: int = 40) -> float:
     """What a step of the training of all takes a core: of a short one, all of whose stages pass."""
-    from winogen.compression.once import train_once
+    from winogen.compression.inputs import Source
+    from winogen.compression.once import elastic_of
+    from winogen.compression.shrinking import Shrinker
+    from winogen.compression.train import Training
 
-    start = time.process_time()
-    train_once(job, FitOptions(steps=1, device="cpu"))
-    base = time.process_time() - start
-    start = time.process_time()
-    train_once(job, FitOptions(steps=1 + count, device="cpu"))
-    return (time.process_time() - start - base) / count
+    source = Source(job.graph)
+    for steps in (4, count):  # the first are slower
+        elastic = elastic_of(job.graph, source.draw(32, 0))
+        shrinker = Shrinker(elastic, Training(steps), job.graph, source)
+        start = time.process_time()
+        shrinker.run()
+    return (time.process_time() - start) / count
 
 
 def narrowed(job: Job, width: float, options: FitOptions, extra: float) -> dict[str, Any]:
-    """A network of this width, trained for as many steps and ``extra`` seconds of a processor."""
+    """A network of this width, trained for as many steps and ``extra`` seconds of a core."""
     from winogen.compression.fit import fit
+    from winogen.compression.recipe import Recipe
+    from winogen.compression.train import Distiller, Training
 
     graph = at_width(job, width)
-    few = replace(options, steps=20)
-    start = time.process_time()
-    fit(job, few, student=graph)
-    base = time.process_time() - start
-    start = time.process_time()
-    fit(job, replace(options, steps=60), student=graph)
-    a_step = max(time.process_time() - start - base, 1e-3) / 40
+    observed = replace(job, graph=graph).observe()
+    for steps in (4, 40):  # the first are slower
+        distiller = Distiller(observed, Recipe(), Training(steps), teacher=job.graph)
+        start = time.process_time()
+        for _ in range(steps):
+            distiller.step()
+    a_step = (time.process_time() - start) / 40
     assert options.steps is not None
     more = replace(options, steps=options.steps + int(extra / a_step))
     start = time.process_time()
@@ -196,9 +213,10 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "each layer's channels (`winogen fit --width`); the *found* ones are searched among all "
         "sub-networks for at most as many cycles. Both are trained for as many steps in integers, "
         "and the narrow ones also get their part of the training of all, in steps that take as "
-        "long. Quality is that of 1,000 latents that nothing else has seen, as the emulated device "
-        "computes them, against the float network; cycles an image are those of the accelerator in "
-        f"the largest batches, predicted for {BOARD}.",
+        "long: a twelfth, as if four speeds were wanted on each of three boards. Quality is that "
+        "of 1,000 latents that nothing else has seen, as the emulated device computes them, "
+        "against the float network; cycles an image are those of the accelerator in the largest "
+        f"batches, predicted for {BOARD}.",
         "",
         "![Quality against images a second](../images/once-for-all.png)",
     ]
@@ -272,6 +290,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["digits"], choices=NETWORKS)
     parser.add_argument("--once", type=int, default=4000, metavar="STEPS")
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--widths", nargs="+", type=float, default=WIDTHS, metavar="SHARE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--file", type=Path, metavar="NAME.once")
     parser.add_argument("--page", action="store_true", help="print the page of the documentation")
@@ -291,8 +310,19 @@ def main() -> None:
         if folder is not None and not folder.is_dir():
             print(f"{name} is not in {BESIDE}: left out")
             continue
-        result = measure(name, arguments.once, arguments.steps, arguments.seed, arguments.file)
-        RESULTS.write_text(yaml.safe_dump({**read(), name: result}, sort_keys=False))
+
+        def keep(result: dict[str, Any], name: str = name) -> None:
+            RESULTS.write_text(yaml.safe_dump({**read(), name: result}, sort_keys=False))
+
+        measure(
+            name,
+            arguments.once,
+            arguments.steps,
+            arguments.seed,
+            arguments.file,
+            arguments.widths,
+            keep,
+        )
 
 
 if __name__ == "__main__":
