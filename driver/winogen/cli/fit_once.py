@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,10 +103,13 @@ def take(arguments: argparse.Namespace, options: FitOptions) -> None:
         assert options.fps is not None
         found = choice.for_speed(options.fps)
     space = once.elastic.space
-    print(
-        f"the best of {found.tried:,} networks that were judged, of {space.count:,}: "
-        f"{space.described(found.setting)}"
-    )
+    if found.setting == space.whole:
+        print("the whole network is fast enough")
+    else:
+        print(
+            f"the best of {found.tried:,} networks that were judged, of {space.count:,}: "
+            f"{space.described(found.setting)}"
+        )
     if files.checkpoint.exists():
         print(f"going on from {files.checkpoint}")
     with Progress(f"fitting {job.graph.name}") as progress:
@@ -137,7 +141,7 @@ def _show(arguments: argparse.Namespace, choice: Choice, front: list[Found], boa
         [
             f"{found.cost.fps:,.0f}",
             f"{found.cost.cycles / found.cost.batch:,.0f}",
-            f"{found.quality:.1f}",
+            f"{found.quality:.1f}" if math.isfinite(found.quality) else "-",
             space.described(found.setting),
         ]
         for found in front
@@ -153,7 +157,7 @@ def _show(arguments: argparse.Namespace, choice: Choice, front: list[Found], boa
             {
                 "fps": found.cost.fps,
                 "cycles": found.cost.cycles / found.cost.batch,
-                "psnr": found.quality,
+                "psnr": found.quality if math.isfinite(found.quality) else None,
                 "setting": space.described(found.setting),
             }
             for found in front

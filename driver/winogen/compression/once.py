@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from winogen.common.errors import InputError
 from winogen.compilation.job import Job
 from winogen.compression.cycles import Costs
@@ -173,14 +171,18 @@ class Choice:
         checkpoint: Path | None = None,
         progress: Progress | None = None,
     ) -> Fitted:
-        """What was found, trained a little more in the accelerator's integers, and compiled."""
+        """What was found, trained a little more in the accelerator's integers, and compiled.
+
+        The whole network is taken as it was, not with the weights that it shares.
+        """
         if options.width is not None:
             raise InputError("--width is what is searched: leave it out")
         if options.steps is None and options.minutes is None:
             options = replace(options, steps=AFTERWARDS)
-        with torch.no_grad():
-            graph = self.elastic.graph(found.setting)
-        return fit(self.job, replace(options, fps=None), checkpoint, progress, graph)
+        options = replace(options, fps=None)
+        if found.setting == self.elastic.space.whole:
+            return fit(self.job, options, checkpoint, progress)
+        return fit(self.job, options, checkpoint, progress, self.elastic.graph(found.setting))
 
 
 def _judged(graph: Graph) -> int:

@@ -9,6 +9,7 @@ on; of what was met, the best whose exact cost keeps the bound is taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ class Found:
     ----------
     setting : which
     cost : exactly
-    quality : dB to the whole network, by the shared weights
+    quality : dB to the whole network, by the shared weights; infinite of the whole itself
     tried : how many sub-networks were judged to find it
     """
 
@@ -98,8 +99,9 @@ class Search:
         Raises InputError, with the least cost that there is, where none does.
         """
         space, costs = self._space, self._costs
-        if bound(costs.exact(space.whole)) >= 1:
-            return self._found(space.whole)
+        whole = costs.exact(space.whole)
+        if bound(whole) >= 1:
+            return Found(space.whole, whole, math.inf, max(len(self._judged), 1))
         least = costs.exact(space.smallest)
         if bound(least) < 1:
             raise InputError(
@@ -132,7 +134,7 @@ class Search:
             first.append(self._within(self._random(random), keeps, random))
         for setting in first:
             self._judge(setting)
-        waited, best = 0, -np.inf
+        waited, best = 0, -math.inf
         for _ in range(_GENERATIONS):
             parents = sorted((s for s in self._judged if keeps(s)), key=self._order)[:_PARENTS]
             waited = 0 if self._judged[parents[0]] > best else waited + 1

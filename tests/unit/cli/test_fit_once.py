@@ -91,12 +91,23 @@ def test_what_there_is_for_a_board(once, capsys) -> None:
     assert main(["fit", str(once), *board, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["networks"] == 288
-    points = [(p["fps"], p["psnr"]) for p in result["front"]]
-    assert len(points) > 2
+    *smaller, whole = result["front"]
+    assert whole["psnr"] is None  # the network itself
+    points = [(p["fps"], p["psnr"]) for p in smaller]
+    assert len(points) > 1
     assert points == sorted(points, key=lambda p: (-p[0], p[1]))
     assert {p.name for p in once.parent.iterdir()} == before
     text = run(capsys, "fit", once, *board)
     assert "288 networks in one; the best for kc705" in text
+
+
+def test_what_is_fast_enough_stays_whole(once, capsys, tmp_path) -> None:
+    """And is trained from what it was, not from the weights that all share."""
+    taken, plain = tmp_path / "w.wg", tmp_path / "p.wg"
+    text = run(capsys, "fit", once, "--fps", "10", "--batch", "2", "-o", taken, *SMALL)
+    assert "the whole network is fast enough" in text
+    run(capsys, "fit", once.with_suffix(".npz"), "--batch", "2", "-o", plain, *SMALL)
+    assert taken.read_bytes() == plain.read_bytes()
 
 
 @pytest.mark.parametrize(
