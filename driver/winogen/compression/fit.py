@@ -95,11 +95,13 @@ def fit(
     options: FitOptions,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    student: Graph | None = None,
 ) -> Fitted:
     """Fit a job's network, and compile it.
 
     Parameters
     ----------
+    student : a smaller network that is trained to do as the job's does, and compiled in its place
     checkpoint : a file that the training is saved to, and goes on from if it is there
     progress : see :data:`Progress`
 
@@ -119,17 +121,21 @@ def fit(
     source = Source(job.graph, job.inputs)
     say("calibrating", 0, 0, "")
     observed = job.observe()
-    student = Student(observed)
-    if not any(True for _ in student.holdings()):
+    whole = Student(observed)
+    if not any(True for _ in whole.holdings()):
         raise InputError(f"network {job.graph.name} has no layer with weights to train")
     judge = Lesson.of(job.graph, source.judging(), peak_of(job.graph, source))
-    before = decibels(judge.error(student))
+    before = decibels(judge.error(whole))
     teacher, width = None, options.width or 1.0
-    if options.fps is not None:
+    if student is not None:
+        width = _channels(student) / _channels(job.graph)
+    elif options.fps is not None:
         width = fitting_width(job, options.fps, lambda note: say(note, 0, 0, ""))
-    if width < 1:
+    if student is None and width < 1:
+        student = at_width(job, width)
+    if student is not None:
         teacher = job.graph
-        job = replace(job, graph=at_width(job, width))
+        job = replace(job, graph=student)
         observed = job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
     exits: list[Chosen] = []
@@ -139,7 +145,12 @@ def fit(
         heads = _weights(with_heads(job.graph, [x.head for x in exits])) - _weights(job.graph)
         options, weights = _without(options, heads), weights + heads
     part = 1 - _FOR_EXITS if exits else 1.0
-    training = _training(observed, options, source, checkpoint, part)
+    training = training_of(
+        options,
+        checkpoint,
+        lambda training: _seconds_a_step(observed, training, source),
+        part=part,
+    )
     lessons = _Lessons(observed, teacher, source, options, training, checkpoint, say)
     recipe, trained = lessons.trained()
     graph = trained.graph
@@ -193,19 +204,31 @@ def _without(options: FitOptions, heads: int) -> FitOptions:
     return replace(options, bytes=options.bytes - heads)
 
 
-def _training(
-    observed: Observed,
+def _channels(graph: Graph) -> int:
+    """Channels of all layers with weights but the last."""
+    layers = [node for node in graph.nodes if "weight" in node.params]
+    return sum(graph.shapes[node.name][0] for node in layers[:-1]) or 1
+
+
+def training_of(
     options: FitOptions,
-    source: Source,
     checkpoint: Path | None,
+    seconds_a_step: Callable[[Training], float],
+    usual: int = STEPS,
     part: float = 1.0,
 ) -> Training:
-    """The training, which has this part of the minutes."""
+    """The training that options ask for; ``usual`` steps where they ask for none.
+
+    It has this ``part`` of the minutes.
+
+    Where minutes bound it, the steps that fit are found by ``seconds_a_step``, or are those of the
+    checkpoint if that is there. Raises InputError where torch does not have the device.
+    """
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
     training = Training(
-        options.steps or STEPS,
+        options.steps or usual,
         options.examples or EXAMPLES,
         seed=options.seed or 0,
         device=device,
@@ -217,7 +240,7 @@ def _training(
     if options.steps is None and checkpoint is not None and checkpoint.exists():
         training = replace(training, steps=steps_of(checkpoint))  # that were measured then
     elif options.steps is None:
-        steps = _USED * seconds / _seconds_a_step(observed, training, source)
+        steps = _USED * seconds / seconds_a_step(training)
         if options.psnr is not None:  # trials, and maybe a second training
             steps /= 2 + len(_RUNGS) / _TRIAL
         training = replace(training, steps=max(int(steps), 1))

@@ -30,17 +30,17 @@ def narrowed(graph: Graph, share: float, inputs: NDArray[np.float32]) -> Graph:
     ``inputs`` (N, C, H, W) tell how far channels vary. Layers of no more than 8 channels, and those
     whose channels are put in another order by their places, keep all of theirs.
     """
-    groups = _Groups(graph)
-    worth = _worth(graph, groups, inputs)
+    groups = Groups(graph)
+    worth = worth_of_channels(graph, groups, inputs)
     kept = {
         group: _best(worth[group], share) if group not in groups.fixed else np.arange(width)
         for group, width in groups.widths.items()
     }
-    nodes = [_cut(node, graph, groups, kept) for node in graph.nodes]
+    nodes = [cut(node, graph, groups, kept) for node in graph.nodes]
     return replace(graph, nodes=nodes, trained_bits=None)
 
 
-class _Groups:
+class Groups:
     """Which channels stay or go together.
 
     Attributes
@@ -48,9 +48,13 @@ class _Groups:
     parts : by value, the groups that its channels are, one after the other
     widths : channels of each group
     fixed : groups that keep all of theirs
+
+    Parameters
+    ----------
+    tied : pairs of values, of as many channels, that also stay or go together
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, tied: Sequence[tuple[str, str]] = ()):
         self.widths: dict[int, int] = {}
         self.fixed: set[int] = set()
         self._joined: dict[int, int] = {}
@@ -61,6 +65,8 @@ class _Groups:
             self._parts[node.name] = self._of(node, graph)
         for name in graph.outputs:
             self._fix(self._parts[name])
+        for first_value, second_value in tied:
+            self._join(self._parts[first_value], self._parts[second_value])
         roots = {self._root(group) for group in self.widths}
         self.fixed = {self._root(group) for group in self.fixed}
         self.widths = {group: self.widths[group] for group in sorted(roots)}
@@ -128,10 +134,10 @@ def is_depthwise(node: Node) -> bool:
     return alike and not np.any(weight[~np.eye(len(weight), dtype=bool)])
 
 
-def _worth(
-    graph: Graph, groups: _Groups, inputs: NDArray[np.float32]
+def worth_of_channels(
+    graph: Graph, groups: Groups, inputs: NDArray[np.float32]
 ) -> dict[int, NDArray[np.float64]]:
-    """How much every channel of every group matters."""
+    """How much every channel of every group matters, for inputs (N, C, H, W)."""
     deviations: dict[str, NDArray[np.float64]] = {}
 
     def keep(name: str, values: NDArray) -> None:
@@ -174,8 +180,8 @@ def _best(worth: NDArray[np.float64], share: float) -> Indices:
     return np.sort(order)
 
 
-def _cut(node: Node, graph: Graph, groups: _Groups, kept: dict[int, Indices]) -> Node:
-    """A layer with the channels that are kept."""
+def cut(node: Node, graph: Graph, groups: Groups, kept: dict[int, Indices]) -> Node:
+    """A layer with the channels of each group that are kept, in their order there."""
     made = groups.indices(node.name, kept)
     read = groups.indices(node.inputs[0], kept)
     attrs, params = dict(node.attrs), dict(node.params)

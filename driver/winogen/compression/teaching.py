@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
@@ -63,7 +63,9 @@ class Lesson:
             wanted = torch.cat([teacher(part) for part in inputs.split(AT_ONCE)])
         return cls(inputs, wanted, peak)
 
-    def error(self, student: nn.Module, device: torch.device | None = None) -> float:
+    def error(
+        self, student: Callable[[Tensor], Tensor], device: torch.device | None = None
+    ) -> float:
         """Mean square of what the student makes otherwise, of the range."""
         return self._errors(lambda x: [student(x)], device)[-1]
 

@@ -47,7 +47,7 @@ _REGRESSED = 0.3
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
 #: Seeds of what is drawn: each step has its own, far from those of calibration.
-_STEP_SEED = 1 << 32
+STEP_SEED = 1 << 32
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
@@ -177,7 +177,7 @@ class Distiller:
         falling *= _SHARED_RATE if self._shared else 1
         for group in self._optimiser.param_groups:
             group["lr"] = group["size"] * self._rate * warm * falling
-        drawn = self._source.draw(training.batch, _STEP_SEED * (training.seed + 1) + self._step)
+        drawn = self._source.draw(training.batch, STEP_SEED * (training.seed + 1) + self._step)
         x = torch.from_numpy(drawn).to(self._device)
         with torch.no_grad():
             wanted = self._teacher(x)
@@ -332,7 +332,7 @@ class Distiller:
         write_atomically(path, stream.getvalue())
 
     def _resume(self, path: Path) -> None:
-        with _damage_told(path):
+        with damage_told(path):
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state["key"] != self._key():
                 raise InputError(
@@ -353,7 +353,7 @@ class Distiller:
 
 def steps_of(checkpoint: Path) -> int:
     """The steps of the training that a checkpoint is of; InputError where it is none."""
-    with _damage_told(checkpoint):
+    with damage_told(checkpoint):
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         steps = int(state["asked"])
         if not 0 < steps <= MAX_STEPS:
@@ -362,7 +362,8 @@ def steps_of(checkpoint: Path) -> int:
 
 
 @contextmanager
-def _damage_told(checkpoint: Path) -> Iterator[None]:
+def damage_told(checkpoint: Path) -> Iterator[None]:
+    """InputError for whatever torch makes of a damaged checkpoint while it is read."""
     try:
         yield
     except InputError:

@@ -10,6 +10,8 @@ from winogen.network.torch_file import LEGACY_START
 TORCH, NUMPY, SAFETENSORS = "torch", "numpy", "safetensors"
 #: A network with its layers (:mod:`winogen.network.stored`), and what it is known by.
 NETWORK, NETWORK_MEMBER = "network", "network.json.npy"
+#: Many networks in one, trained once for all (``winogen fit --once``), and what it is known by.
+ONCE, ONCE_MEMBER = "once", "once.json.npy"
 
 _EXPORT = "export the network to ONNX and give the .onnx file"
 _KERAS = f"a Keras model; {_EXPORT} (model.export('net.onnx', format='onnx'), or tf2onnx)"
@@ -44,7 +46,7 @@ _SUFFIXES = {
 
 
 def weights_kind(path: Path) -> str | None:
-    """How the arrays of a file are stored: TORCH, NUMPY, SAFETENSORS or, with layers, NETWORK.
+    """How the arrays of a file are stored: TORCH, NUMPY, SAFETENSORS, with layers NETWORK or ONCE.
 
     None if it has none.
     """
@@ -65,6 +67,8 @@ def weights_kind(path: Path) -> str | None:
             return TORCH
         if NETWORK_MEMBER in names:
             return NETWORK
+        if ONCE_MEMBER in names:
+            return ONCE
         if names and all(name.endswith(".npy") for name in names):
             return NUMPY
     return None

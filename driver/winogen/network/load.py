@@ -12,7 +12,7 @@ from winogen.network import zoo
 from winogen.network.checkpoint import read_parameters
 from winogen.network.definition import Parameters, StoredParameters, load_definition
 from winogen.network.graph import Graph
-from winogen.network.kinds import NETWORK, foreign_kind, looks_like_onnx, weights_kind
+from winogen.network.kinds import NETWORK, ONCE, foreign_kind, looks_like_onnx, weights_kind
 from winogen.network.notes import tell
 from winogen.network.options import NetworkOptions, adapt
 from winogen.network.recognise import Recognised, recognise
@@ -83,6 +83,11 @@ def recognise_file(path: Path, options: NetworkOptions) -> Recognised:
     kind = weights_kind(path)
     if kind == NETWORK:
         raise InputError(f"{path} is a network, not weights alone: it has its layers")
+    if kind == ONCE:
+        raise InputError(
+            f"{path} is a network that was trained once for all: take one out of it with winogen "
+            f"fit {path} --fps F"
+        )
     if kind is None:
         known = foreign_kind(path) or (
             "no network; give the folder with its layers.yaml, an .onnx file, a network file, or "

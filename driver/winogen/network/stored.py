@@ -12,6 +12,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,7 @@ def save_network(graph: Graph, path: str | Path) -> None:
     float64, an attribute that its operation does not have), InputError if the file cannot be
     written.
     """
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for member, array in _arrays(graph).items():
-            info = zipfile.ZipInfo(f"{member}.npy", _DATE)
-            info.create_system, info.external_attr = 3, 0o644 << 16
-            archive.writestr(info, _npy(array))
-    write_atomically(Path(path), stream.getvalue())
+    write_arrays(network_arrays(graph), Path(path))
 
 
 def load_stored(path: str | Path) -> Graph:
@@ -69,8 +64,7 @@ def load_stored(path: str | Path) -> Graph:
     """
     path = Path(path)
     try:
-        arrays = _read(path)
-        return _graph(arrays)
+        return network_of(read_arrays(path))
     except ModelError as error:
         told = type(error)(f"network file {path}: {error}")
         told.problems = error.problems
@@ -82,7 +76,25 @@ def load_stored(path: str | Path) -> Graph:
 # Writing
 
 
-def _arrays(graph: Graph) -> dict[str, NDArray[Any]]:
+def write_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write arrays by name as a zip file of ``.npy`` members, whole or not at all.
+
+    Equal arrays give equal bytes. Raises InputError if the file cannot be written.
+    """
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for member, array in arrays.items():
+            info = zipfile.ZipInfo(f"{member}.npy", _DATE)
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            archive.writestr(info, _npy(array))
+    write_atomically(path, stream.getvalue())
+
+
+def network_arrays(graph: Graph) -> dict[str, NDArray[Any]]:
+    """A network as arrays by name, its layers as JSON among them; see :func:`network_of`.
+
+    Raises ModelError for a layer that cannot be stored.
+    """
     arrays: dict[str, NDArray[Any]] = {}
     for index, node in enumerate(graph.nodes):
         where = f"layer '{node.name}' of model {graph.name}"
@@ -137,8 +149,12 @@ def _npy(array: NDArray[Any]) -> bytes:
 # Reading
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a file, none of which is larger than the file."""
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a file that :func:`write_arrays` has written: float32, float64 or uint8.
+
+    Nothing is unpickled, and none is larger than the file. Raises ModelError, or any of
+    ``winogen.common.files.ARRAY_FILE_ERRORS`` for what is no such file.
+    """
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         found: dict[str, NDArray[Any]] = {}
@@ -168,7 +184,11 @@ def _array(data: bytes, name: str) -> NDArray[Any]:
     return np.frombuffer(data, dtype, offset=start).reshape(shape).copy()
 
 
-def _graph(arrays: dict[str, NDArray[Any]]) -> Graph:
+def network_of(arrays: dict[str, NDArray[Any]]) -> Graph:
+    """The network of :func:`network_arrays`, all of whose arrays are taken out of ``arrays``.
+
+    Raises ModelError, TypeError, ValueError or RecursionError for what is none.
+    """
     header = arrays.pop(NETWORK_MEMBER.removesuffix(".npy"), None)
     if header is None or header.dtype != np.uint8 or header.nbytes > _MAX_TEXT:
         raise ModelError(f"it has no layers ({NETWORK_MEMBER}) that can be read")
