@@ -40,7 +40,7 @@ _PRODUCTS, _LEAST_JUDGED, _MOST_JUDGED = 4e8, 8, 64
 #: Bounds that the front is searched with, from the slowest to the fastest.
 _RUNGS = 8
 #: What is asked of a network that is taken out, and not of the training of all.
-_GOALS = ("bytes", "fps", "psnr", "width", "keep", "share", "weight_bits")
+_GOALS = ("bytes", "fps", "psnr", "width", "keep", "share", "weight_bits", "exits")
 
 
 def elastic_of(graph: Graph, inputs: Inputs) -> Elastic:

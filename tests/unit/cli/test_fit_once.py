@@ -115,6 +115,7 @@ def test_what_is_fast_enough_stays_whole(once, capsys, tmp_path) -> None:
     [
         (("--fps", "100"), "--fps is for a network that is taken out"),
         (("--keep", "0.4"), "--keep is for a network that is taken out"),
+        (("--exits", "45"), "--exits is for a network that is taken out"),
         (("--board", "zcu104"), "--board is of a network that is taken out"),
         (("-o", "x.wg"), "must end in .once"),
     ],
