@@ -24,7 +24,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -40,6 +40,9 @@ from winogen.program.formats import sample_inputs
 from winogen.quality.measure import psnr
 from winogen.quality.ssim import ssim
 from winogen.runtime.generator import Generator
+
+if TYPE_CHECKING:
+    from winogen.compression.once_file import Once
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "once_for_all.yaml"
@@ -113,19 +116,28 @@ def measure(
         judged = ((choice.costs.estimate(s), dB) for s, dB in sorted(choice.judged.items()))
         result["searched"] = [[round(c.cycles / c.batch), round(dB, 2)] for c, dB in judged]
         keep(result)
+    result["searches"] = searches(name, once, seed)
+    keep(result)
+
+
+def searches(name: str, once: Once, seed: int) -> dict[str, dict[str, Any]]:
+    """What a search takes on each board, the first that it is made for."""
+    from winogen.compression.once import Choice
+
+    found = {}
     for board in BOARDS:
         start = time.process_time()
-        other = Choice(once, job_of(name, board), seed)
-        whole = other.costs.exact(other.elastic.space.whole)
-        found = other.for_cycles(whole.cycles / whole.batch / FASTER)
-        result["searches"][board] = {
+        choice = Choice(once, job_of(name, board), seed)
+        whole = choice.costs.exact(choice.elastic.space.whole)
+        tried = choice.for_cycles(whole.cycles / whole.batch / FASTER).tried
+        found[board] = {
             "seconds": round(time.process_time() - start, 1),
-            "judged": found.tried,
-            "layers": other.costs.counted[0],
-            "streams": other.costs.counted[1],
+            "judged": tried,
+            "layers": choice.costs.counted[0],
+            "streams": choice.costs.counted[1],
         }
-        print(name, board, result["searches"][board], flush=True)
-    keep(result)
+        print(name, board, found[board], flush=True)
+    return found
 
 
 def seconds_a_step(job: Job, count: int = 40) -> float:
@@ -199,7 +211,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "[told elsewhere](../use/fit.md#once-for-all). *Narrow* networks have the same share of "
         "each layer's channels (`winogen fit --width`); the *found* ones are searched among all "
         "sub-networks for at most as many cycles. Both are trained for as many steps in integers; "
-        "the training of all comes on top, once for all boards and speeds. Quality is that of "
+        "of those of the found ones a fifth went before, to see which weights to start from. The "
+        "training of all comes on top, once for all boards and speeds. Quality is that of "
         "1,000 latents that nothing else has seen, as the emulated device computes them, "
         "against the float network; cycles an image are those of the accelerator in the largest "
         f"batches, predicted for {BOARD}.",
