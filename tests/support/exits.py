@@ -29,7 +29,7 @@ def with_exits(seed: int = 0) -> Graph:
 
 def pictures_with_exits() -> Graph:
     """From picture to picture of twice its size, in windows; an exit looks less far."""
-    b = GraphBuilder(3, (1, 24, 24))
+    b = GraphBuilder(3, (1, 16, 16))
     b.conv(6)
     early = b.activation("relu")
     b.conv(6, 5)

@@ -70,15 +70,15 @@ def test_numbers_that_there_are_not(capsys, tmp_path, program) -> None:
 def test_pictures(capsys, tmp_path) -> None:
     network, picture = tmp_path / "p.npz", tmp_path / "a.png"
     save_network(pictures_with_exits(), network)
-    Image.fromarray(np.full((30, 26), 90, np.uint8)).save(picture)
-    common = ("--board", "tiny", "--window", "24x24", "--input", picture, "--colour", "grey")
+    Image.fromarray(np.full((20, 18), 90, np.uint8)).save(picture)
+    common = ("--board", "tiny", "--window", "16x16", "--input", picture, "--colour", "grey")
     outs = []
     for number, options in (("1", ("--exit", "1")), ("2", ("--deadline-ms", "100000"))):
         out = tmp_path / f"{number}.png"
         text = run(capsys, "run", network, *common, *options, "-o", out)
         assert f"exit {number} of 2" in text
         outs.append(np.asarray(Image.open(out)))
-    assert outs[0].shape == outs[1].shape == (60, 52)
+    assert outs[0].shape == outs[1].shape == (40, 36)
     assert not np.array_equal(*outs)
 
 

@@ -95,7 +95,7 @@ def test_a_profile_is_of_the_exit(generator) -> None:
 
 def test_windows() -> None:
     graph = pictures_with_exits()
-    image = np.random.default_rng(0).standard_normal((1, 40, 37)).astype(np.float32)
+    image = np.random.default_rng(0).standard_normal((1, 24, 21)).astype(np.float32)
     program = compile_graph(graph, named("tiny"), batch=2).program
     with Generator(program) as generator:
         found = {n: generator.apply(image, exit=n) for n in (1, 2)}
@@ -104,12 +104,10 @@ def test_windows() -> None:
             generator.apply(image, deadline_ms=1e-3)
         out = asyncio.run(generator.apply_async(image, exit=1))
     np.testing.assert_array_equal(out, found[1])
-    whole = compile_graph(graph.resized((40, 37)), named("tiny"), batch=1)
     for number in (1, 2):
         part = compile_graph(graph.at_exit(number), named("tiny"), batch=2).program
         with Generator(part) as alone:
             np.testing.assert_array_equal(alone.apply(image), found[number])
-    assert whole.program.exit_count == 2
 
 
 def test_what_has_changed_in_an_exits_stream_is_found() -> None:
