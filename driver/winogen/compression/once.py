@@ -70,7 +70,7 @@ def train_once(
     Parameters
     ----------
     checkpoint : a file that the training is saved to, and goes on from if it is there
-    progress : see :data:`winogen.compression.fit.Progress`
+    progress : told what is being done, how much of it, of how much, and how it goes
 
     Raises
     ------
