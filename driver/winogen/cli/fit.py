@@ -17,6 +17,7 @@ from winogen.common.files import check_writable
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
 from winogen.compression.options import FitOptions, check_compilation
+from winogen.compression.students import told
 from winogen.network.kinds import NETWORK, weights_kind
 from winogen.network.stored import save_network
 
@@ -39,6 +40,7 @@ def add(commands: Any) -> None:
             ("winogen fit digits", "better 8-bit weights, digits-fitted.wg"),
             ("winogen fit netG.onnx --bytes 250000 -o small.wg", "weights of 250 kB"),
             ("winogen fit netG.onnx --fps 60", "narrower layers, 60 images a second"),
+            ("winogen fit netG.onnx --blocks separable", "depthwise and 1x1 convolutions"),
             ("winogen fit netG.onnx --psnr 36 --minutes 30 -o small.wg", "as small as 36 dB allow"),
             ("winogen fit digits --keep 0.4 --share 16", "60% pruned, 16 shared values a layer"),
             ("winogen fit net.onnx --calib photos/", "learns from your pictures"),
@@ -67,7 +69,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     if output.suffix != ".wg":
         raise InputError(f"cannot write {output}: the name of a program must end in .wg")
     network, checkpoint = output.with_suffix(".npz"), output.with_suffix(".training")
-    for path in (output, network, checkpoint):
+    earlier = checkpoint.with_suffix(".pretraining")
+    for path in (output, network, checkpoint, earlier):
         check_writable(path)
     if Path(arguments.model).resolve() == network.resolve():
         raise InputError(f"{network} is what is to be fitted: name another file with -o")
@@ -79,13 +82,17 @@ def _fit(arguments: argparse.Namespace) -> None:
     compilation = compile_options(arguments).with_board()
     check_compilation(compilation)
     job = prepare(arguments.model, compilation)
-    if checkpoint.exists():
-        print(f"going on from {checkpoint}")
+    if options.blocks is not None:
+        print(told(job, options.blocks))
+    for path in (earlier, checkpoint):
+        if path.exists():
+            print(f"going on from {path}")
     with Progress(f"fitting {job.graph.name}") as progress:
         fitted = fitting(job, options, checkpoint, _Shown(progress))
     save_network(fitted.graph, network)
     fitted.compilation.program.save(output)
-    checkpoint.unlink(missing_ok=True)
+    for path in (earlier, checkpoint):
+        path.unlink(missing_ok=True)
     print(_said(fitted))
     if options.bytes is not None and fitted.weight_bytes > options.bytes:
         print(

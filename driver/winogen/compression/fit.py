@@ -21,11 +21,12 @@ from winogen.compression.inputs import Source
 from winogen.compression.limits import SMALL
 from winogen.compression.options import FitOptions, check_compilation
 from winogen.compression.plan import Sensitivity, sensitivity
+from winogen.compression.pretrain import Pretrainer, asked_of
 from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import Student
+from winogen.compression.students import chosen
 from winogen.compression.teaching import Lesson, decibels, peak_of
 from winogen.compression.train import Distiller, Trained, Training, steps_of
-from winogen.compression.width import at_width, fitting_width
 from winogen.network.graph import Graph
 
 STEPS, EXAMPLES = 2000, 32
@@ -36,6 +37,10 @@ _TRIAL = 8
 _GAIN = 1.0
 #: Of the minutes, for training itself: the rest is measuring.
 _USED = 0.85
+#: Steps that tell how long one takes.
+_MEASURED = 3
+#: Of a student's steps, or of its time, for training in floating point.
+_FLOAT = 0.67
 #: Entropy is what a perfect code would take; the file's takes a little more.
 _CODED = 0.97
 
@@ -105,20 +110,26 @@ def fit(
     source = Source(job.graph, job.inputs)
     say("calibrating", 0, 0, "")
     observed = job.observe()
-    student = Student(observed)
-    if not any(True for _ in student.holdings()):
+    compiled = Student(observed)
+    if not any(True for _ in compiled.holdings()):
         raise InputError(f"network {job.graph.name} has no layer with weights to train")
     judge = Lesson.of(job.graph, source.judging(), peak_of(job.graph, source))
-    before = decibels(judge.error(student))
-    teacher, width = None, options.width or 1.0
-    if options.fps is not None:
-        width = fitting_width(job, options.fps, lambda note: say(note, 0, 0, ""))
-    if width < 1:
-        teacher = job.graph
-        job = replace(job, graph=at_width(job, width))
-        observed = job.observe()
+    before = decibels(judge.error(compiled))
+    student = chosen(job, options, lambda note: say(note, 0, 0, ""))
+    teacher = None if student.graph is job.graph else job.graph
+    job = replace(job, graph=student.graph)
+    observed = observed if teacher is None else job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
-    training = _training(observed, options, source, checkpoint)
+    first, training = _trainings(observed, teacher, options, source, checkpoint)
+    taken, curve = 0, tuple[tuple[int, float], ...]()
+    if teacher is not None and first is not None:
+        pretrainer = Pretrainer(student.graph, teacher, first, source)
+        graph, taken, curve = pretrainer.run(
+            None if checkpoint is None else pretraining_of(checkpoint),
+            training.steps,
+            lambda done, note: say("training in floating point", done, first.steps, note),
+        )
+        observed = replace(job, graph=graph).observe()
     lessons = _Lessons(observed, teacher, source, options, training, checkpoint, say)
     recipe, trained = lessons.trained()
     say("compiling", 0, 0, "")
@@ -128,19 +139,29 @@ def fit(
         trained.graph,
         compilation,
         recipe,
-        trained.steps,
-        training.steps,
+        taken + trained.steps,
+        training.steps + (first.steps if first else 0),
         before,
         decibels(judge.error(after)),
         weights,
-        width,
-        trained.psnr,
+        student.width,
+        (*curve, *((taken + step, psnr) for step, psnr in trained.psnr)),
     )
 
 
-def _training(
-    observed: Observed, options: FitOptions, source: Source, checkpoint: Path | None
-) -> Training:
+def pretraining_of(checkpoint: Path) -> Path:
+    """Where what a student learned in floating point is kept beside a checkpoint."""
+    return checkpoint.with_suffix(".pretraining")
+
+
+def _trainings(
+    observed: Observed,
+    teacher: Graph | None,
+    options: FitOptions,
+    source: Source,
+    checkpoint: Path | None,
+) -> tuple[Training | None, Training]:
+    """The training in floating point, of students only, and that in integers."""
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
@@ -150,30 +171,57 @@ def _training(
         seed=options.seed or 0,
         device=device,
     )
-    if options.minutes is None:
-        return training
-    seconds = 60 * options.minutes
-    until = time.monotonic() + seconds
-    if options.steps is None and checkpoint is not None and checkpoint.exists():
-        training = replace(training, steps=steps_of(checkpoint))  # that were measured then
-    elif options.steps is None:
-        steps = _USED * seconds / _seconds_a_step(observed, training, source)
-        if options.psnr is not None:  # trials, and maybe a second training
-            steps /= 2 + len(_RUNGS) / _TRIAL
-        training = replace(training, steps=max(int(steps), 1))
-    return replace(training, until=until)
+    share = 0.0 if teacher is None else _FLOAT
+    floats = min(int(share * training.steps), training.steps - 1)
+    integers = training.steps - floats
+    now = time.monotonic()
+    until: float | None = None
+    then: float | None = None
+    if options.minutes is not None:
+        seconds = 60 * options.minutes
+        until, then = now + seconds, now + share * seconds
+        if options.steps is None:
+            floats, integers = _steps(observed, teacher, options, training, source, checkpoint)
+    first = replace(training, steps=floats, until=then) if floats else None
+    return first, replace(training, steps=integers, until=until)
 
 
-def _seconds_a_step(
-    observed: Observed, training: Training, source: Source, count: int = 3
-) -> float:
+def _steps(
+    observed: Observed,
+    teacher: Graph | None,
+    options: FitOptions,
+    training: Training,
+    source: Source,
+    checkpoint: Path | None,
+) -> tuple[int, int]:
+    """Steps in floating point and in integers for the minutes, or as measured before."""
+    assert options.minutes is not None
+    if checkpoint is not None:
+        earlier = pretraining_of(checkpoint)
+        if teacher is not None and earlier.exists():
+            return asked_of(earlier)
+        if teacher is None and checkpoint.exists():
+            return 0, steps_of(checkpoint)
+    seconds, share = _USED * 60 * options.minutes, 0.0 if teacher is None else _FLOAT
+    few = replace(training, steps=_MEASURED + 1)
+    integers = (
+        (1 - share) * seconds / _seconds_a_step(Distiller(observed, Recipe(), few, source=source))
+    )
+    if options.psnr is not None:  # trials, and maybe a second training
+        integers /= 2 + len(_RUNGS) / _TRIAL
+    if teacher is None:
+        return 0, max(int(integers), 1)
+    pretrainer = Pretrainer(observed.graph, teacher, few, source)
+    return max(int(share * seconds / _seconds_a_step(pretrainer)), 1), max(int(integers), 1)
+
+
+def _seconds_a_step(run: Distiller | Pretrainer) -> float:
     """Measured on some steps that are thrown away, the first of them not counted."""
-    distiller = Distiller(observed, Recipe(), replace(training, steps=count + 1), source=source)
-    distiller.step()
+    run.step()
     start = time.monotonic()
-    for _ in range(count):
-        distiller.step()
-    return (time.monotonic() - start) / count
+    for _ in range(_MEASURED):
+        run.step()
+    return (time.monotonic() - start) / _MEASURED
 
 
 @dataclass(frozen=True)

@@ -10,3 +10,5 @@ MAX_SHARED = 16
 SMALL = 4096
 #: The most steps of a training: inputs are drawn by their number.
 MAX_STEPS = 1 << 30
+#: Blocks that can stand for dense layers.
+BLOCKS = ("separable", "mobilenet", "shuffle")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from winogen.common.errors import InputError
 from winogen.common.options import Options, option
 from winogen.compiler.options import CompileOptions
-from winogen.compression.limits import BITS, MAX_SHARED, MAX_STEPS
+from winogen.compression.limits import BITS, BLOCKS, MAX_SHARED, MAX_STEPS
 
 #: Options of a compilation that choose what training finds by itself.
 _FOUND = ("percentile", "headroom")
@@ -48,6 +48,14 @@ class FitOptions(Options):
         default="1, or by --fps",
         parse=float,
         metavar="SHARE",
+    )
+    blocks: str | None = option(
+        group="weights",
+        help="cheaper blocks in the place of layers of several taps between 16 channels or more: "
+        "depthwise and 1x1 convolutions, MobileNetV2's inverted residuals, or ShuffleNet's units; "
+        "what they take on the board is told first",
+        default="dense layers stay",
+        choices=BLOCKS,
     )
     keep: float | None = option(
         group="weights",

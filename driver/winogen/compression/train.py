@@ -43,7 +43,7 @@ _SHARED_RATE = 0.1
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
 #: Seeds of what is drawn: each step has its own, far from those of calibration.
-_STEP_SEED = 1 << 32
+STEP_SEED = 1 << 32
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
@@ -114,7 +114,7 @@ class Distiller:
         self._student = Student(observed, LEVELS[recipe.bits])
         self._worth = worth_of(observed)
         self._student.to(self._device)
-        self._rate = training.rate or (_GENTLE if recipe.plain and teacher is None else _FAST)
+        self._rate = training.rate or (_GENTLE if recipe.plain else _FAST)
         self._pruned = self._shared = False
         self._optimiser = self._new_optimiser()
         self._step = 0
@@ -169,7 +169,7 @@ class Distiller:
         falling *= _SHARED_RATE if self._shared else 1
         for group in self._optimiser.param_groups:
             group["lr"] = group["size"] * self._rate * warm * falling
-        drawn = self._source.draw(training.batch, _STEP_SEED * (training.seed + 1) + self._step)
+        drawn = self._source.draw(training.batch, STEP_SEED * (training.seed + 1) + self._step)
         x = torch.from_numpy(drawn).to(self._device)
         with torch.no_grad():
             wanted = self._teacher(x)
@@ -242,12 +242,14 @@ class Distiller:
             holding, bias = layer.holding, layer.bias
             if holding is None or bias is None:
                 continue
-            size = _size(holding.weight)
+            size = root_mean_square(holding.weight)
             groups.append({"params": [holding.weight], "size": size})
-            groups.append({"params": [bias], "size": max(size, _size(bias))})
+            groups.append({"params": [bias], "size": max(size, root_mean_square(bias))})
             groups.append({"params": [holding.step], "size": 0.3})
             if holding.shared is not None:
-                groups.append({"params": [holding.shared], "size": _size(holding.shared)})
+                groups.append(
+                    {"params": [holding.shared], "size": root_mean_square(holding.shared)}
+                )
         groups.append({"params": list(self._student.scales.parameters()), "size": 0.3})
         groups = [g for g in groups if g["params"]]
         return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99))
@@ -282,10 +284,7 @@ class Distiller:
             told.pop(name)
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(repr(self._recipe).encode() + self._source.digest())
-        for node in (*self._graph.nodes, *self._taught_by.nodes):
-            digest.update(repr((node.name, node.op, node.inputs)).encode())
-            for name, value in sorted(node.params.items()):
-                digest.update(name.encode() + value.tobytes())
+        digest.update(described(self._graph) + described(self._taught_by))
         return digest.hexdigest()
 
     def _save(self, path: Path) -> None:
@@ -307,7 +306,7 @@ class Distiller:
         write_atomically(path, stream.getvalue())
 
     def _resume(self, path: Path) -> None:
-        with _damage_told(path):
+        with damage_told(path):
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state["key"] != self._key():
                 raise InputError(
@@ -328,7 +327,7 @@ class Distiller:
 
 def steps_of(checkpoint: Path) -> int:
     """The steps of the training that a checkpoint is of; InputError where it is none."""
-    with _damage_told(checkpoint):
+    with damage_told(checkpoint):
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         steps = int(state["asked"])
         if not 0 < steps <= MAX_STEPS:
@@ -336,8 +335,19 @@ def steps_of(checkpoint: Path) -> int:
         return steps
 
 
+def described(graph: Graph) -> bytes:
+    """What tells the layers and parameters of a network apart, as a digest."""
+    digest = hashlib.sha256()
+    for node in graph.nodes:
+        digest.update(repr((node.name, node.op, node.inputs)).encode())
+        for name, value in sorted(node.params.items()):
+            digest.update(name.encode() + value.tobytes())
+    return digest.digest()
+
+
 @contextmanager
-def _damage_told(checkpoint: Path) -> Iterator[None]:
+def damage_told(checkpoint: Path) -> Iterator[None]:
+    """Raise InputError for whatever torch makes of a damaged file."""
     try:
         yield
     except InputError:
@@ -349,6 +359,6 @@ def _damage_told(checkpoint: Path) -> Iterator[None]:
         ) from None
 
 
-def _size(values: Tensor) -> float:
+def root_mean_square(values: Tensor) -> float:
     """Root mean square, 1 where that is 0."""
     return float(values.detach().pow(2).mean().sqrt()) or 1.0

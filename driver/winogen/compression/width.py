@@ -11,6 +11,7 @@ from winogen.compiler.fold import fold
 from winogen.compiler.outline import outline
 from winogen.compression.narrow import narrowed
 from winogen.network.graph import Graph
+from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.program.speed import speed
 
@@ -28,10 +29,15 @@ def at_width(job: Job, share: float) -> Graph:
     return narrowed(job.graph, share, inputs[:_INPUTS])
 
 
+def program_of(job: Job, graph: Graph) -> Program:
+    """A program of the time and memory of this graph's, which computes nothing that is right."""
+    found = outline(graph, fold(graph), job.options.data_width)
+    return compile_network(graph, found.network, job.options).program
+
+
 def images_per_second(job: Job, graph: Graph) -> float:
     """As predicted for the job's board, with its processor, in the largest batches."""
-    found = outline(graph, fold(graph), job.options.data_width)
-    program = compile_network(graph, found.network, job.options).program
+    program = program_of(job, graph)
     return speed(program, program.streams[-1]).overlapped
 
 
