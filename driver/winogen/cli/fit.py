@@ -142,7 +142,7 @@ def _said(fitted: Fitted) -> str:
     early = (
         f" (the time was over before all {fitted.asked:,})" if fitted.steps < fitted.asked else ""
     )
-    narrower = f"{100 * fitted.width:.0f}% of the channels, " if fitted.width < 1 else ""
+    narrower = f"{100 * fitted.width:.0f}% of the cycles, " if fitted.width < 1 else ""
     return (
         f"to the float network: {fitted.after:.1f} dB after {fitted.steps:,} steps{early}, "
         f"{fitted.before:.1f} dB as compiled without training\n{narrower}"

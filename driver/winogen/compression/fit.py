@@ -24,9 +24,9 @@ from winogen.compression.plan import Sensitivity, sensitivity
 from winogen.compression.pretrain import Pretrainer, asked_of
 from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import Student
-from winogen.compression.students import chosen
 from winogen.compression.teaching import Lesson, decibels, peak_of
 from winogen.compression.train import Distiller, Trained, Training, steps_of
+from winogen.compression.widths import chosen
 from winogen.network.graph import Graph
 
 STEPS, EXAMPLES = 2000, 32
@@ -61,7 +61,7 @@ class Fitted:
     before, after : dB to the float network on inputs that it has not seen: of what the compiler
         makes of it by itself, and of what was trained
     weights : how many there are before any is pruned
-    width : share of the channels
+    width : share of the whole network's cycles that narrower layers leave; 1 if none is
     curve : dB by step, on inputs that were not trained on
     """
 
@@ -106,6 +106,7 @@ def fit(
     UnsupportedLayerError, QuantisationError, ScheduleError : as :func:`compile_job` does
     """
     say = progress or (lambda what, done, of, note: None)
+    start = time.monotonic()
     check_compilation(job.options)
     source = Source(job.graph, job.inputs)
     say("calibrating", 0, 0, "")
@@ -115,12 +116,15 @@ def fit(
         raise InputError(f"network {job.graph.name} has no layer with weights to train")
     judge = Lesson.of(job.graph, source.judging(), peak_of(job.graph, source))
     before = decibels(judge.error(compiled))
-    student = chosen(job, options, lambda note: say(note, 0, 0, ""))
+    training = _training(options)
+    student = chosen(job, options, training, source, lambda what, done, of: say(what, done, of, ""))
     teacher = None if student.graph is job.graph else job.graph
     job = replace(job, graph=student.graph)
     observed = observed if teacher is None else job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
-    first, training = _trainings(observed, teacher, options, source, checkpoint)
+    until = None if options.minutes is None else start + 60 * options.minutes
+    training = replace(training, until=until)
+    first, training = _stages(observed, teacher, options, training, source, checkpoint)
     taken, curve = 0, tuple[tuple[int, float], ...]()
     if teacher is not None and first is not None:
         pretrainer = Pretrainer(student.graph, teacher, first, source)
@@ -154,36 +158,34 @@ def pretraining_of(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".pretraining")
 
 
-def _trainings(
+def _training(options: FitOptions) -> Training:
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
+    steps, examples = options.steps or STEPS, options.examples or EXAMPLES
+    return Training(steps, examples, seed=options.seed or 0, device=device)
+
+
+def _stages(
     observed: Observed,
     teacher: Graph | None,
     options: FitOptions,
+    training: Training,
     source: Source,
     checkpoint: Path | None,
 ) -> tuple[Training | None, Training]:
     """The training in floating point, of students only, and that in integers."""
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
-    training = Training(
-        options.steps or STEPS,
-        options.examples or EXAMPLES,
-        seed=options.seed or 0,
-        device=device,
-    )
     share = 0.0 if teacher is None else _FLOAT
     floats = min(int(share * training.steps), training.steps - 1)
     integers = training.steps - floats
-    now = time.monotonic()
-    until: float | None = None
-    then: float | None = None
-    if options.minutes is not None:
-        seconds = 60 * options.minutes
-        until, then = now + seconds, now + share * seconds
+    then = None
+    if training.until is not None:
+        now = time.monotonic()
+        then = now + share * (training.until - now)
         if options.steps is None:
             floats, integers = _steps(observed, teacher, options, training, source, checkpoint)
     first = replace(training, steps=floats, until=then) if floats else None
-    return first, replace(training, steps=integers, until=until)
+    return first, replace(training, steps=integers)
 
 
 def _steps(
@@ -195,14 +197,15 @@ def _steps(
     checkpoint: Path | None,
 ) -> tuple[int, int]:
     """Steps in floating point and in integers for the minutes, or as measured before."""
-    assert options.minutes is not None
+    assert training.until is not None
     if checkpoint is not None:
         earlier = pretraining_of(checkpoint)
         if teacher is not None and earlier.exists():
             return asked_of(earlier)
         if teacher is None and checkpoint.exists():
             return 0, steps_of(checkpoint)
-    seconds, share = _USED * 60 * options.minutes, 0.0 if teacher is None else _FLOAT
+    seconds = _USED * (training.until - time.monotonic())
+    share = 0.0 if teacher is None else _FLOAT
     few = replace(training, steps=_MEASURED + 1)
     integers = (
         (1 - share) * seconds / _seconds_a_step(Distiller(observed, Recipe(), few, source=source))

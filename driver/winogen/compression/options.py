@@ -42,10 +42,17 @@ class FitOptions(Options):
         parse=float,
         metavar="P",
     )
+    faster: float | None = option(
+        group="goal",
+        help="how many times fewer cycles of the accelerator an image is to take, in the largest "
+        "batches; layers get narrower until it is reached",
+        parse=float,
+        metavar="N",
+    )
     width: float | None = option(
-        group="weights",
-        help="share of each layer's channels that stay, those that matter most",
-        default="1, or by --fps",
+        group="goal",
+        help="as fast as with this share of every layer's channels; which layers get narrower is "
+        "found out",
         parse=float,
         metavar="SHARE",
     )
@@ -126,6 +133,7 @@ class FitOptions(Options):
         for name, least, most in (
             ("bytes", 1, 1 << 40),
             ("fps", 1e-6, 1e9),
+            ("faster", 1, 1000),
             ("psnr", 1, 120),
             ("share", 2, MAX_SHARED),
             ("steps", 1, MAX_STEPS),
@@ -141,8 +149,9 @@ class FitOptions(Options):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
                 raise InputError(f"--{name} must be above 0 and at most 1, not {value}")
-        if self.fps is not None and self.width is not None:
-            raise InputError("--fps finds out the width: leave one out")
+        speeds = [f"--{n}" for n in ("fps", "faster", "width") if getattr(self, n) is not None]
+        if len(speeds) > 1:
+            raise InputError(f"{' and '.join(speeds)} say how fast it is to be: leave one out")
         if self.minutes is not None and not 0 < self.minutes < 1e5:
             raise InputError(f"--minutes must be positive, not {self.minutes}")
 

@@ -1,51 +1,14 @@
-"""Students: networks of other layers than their teacher's, chosen by the board's cycle model."""
+"""What students are made of, and what their layers cost on a board, by the cycle model."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from winogen.common.text import table
 from winogen.compilation.job import Job
 from winogen.compression.blocks import parts, replaced, with_blocks
 from winogen.compression.merging import merged
-from winogen.compression.options import FitOptions
-from winogen.compression.width import at_width, fitting_width, images_per_second, program_of
+from winogen.compression.width import program_of
 from winogen.network.graph import Graph
 from winogen.program.file import Program
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A student to train, or the network itself.
-
-    Attributes
-    ----------
-    graph : its layers, which begin with what can be taken from the teacher's
-    width : share of the channels
-    """
-
-    graph: Graph
-    width: float = 1.0
-
-
-def chosen(job: Job, options: FitOptions, say: Callable[[str], None]) -> Chosen:
-    """The student that the options ask for; the job's own graph where that does.
-
-    Raises InputError where the network has no layer for ``blocks``, or cannot be as fast as
-    ``fps``.
-    """
-    width = options.width or 1.0
-    if options.blocks is None and options.fps is None and width == 1:
-        return Chosen(job.graph)
-    if options.blocks is None and options.fps is not None:
-        say("predicting the whole network")
-        if images_per_second(job, job.graph) >= options.fps:
-            return Chosen(job.graph)
-    student = replace(job, graph=begun(job, options.blocks))
-    if options.fps is not None:
-        width = fitting_width(student, options.fps, say)
-    return Chosen(at_width(student, width) if width < 1 else student.graph, width)
 
 
 def begun(job: Job, blocks: str | None = None) -> Graph:
