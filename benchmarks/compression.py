@@ -115,8 +115,8 @@ def options_of(job: Job, way: Way, minutes: float) -> FitOptions:
     return FitOptions(**asked, device="cpu")
 
 
-def measure(name: str, way: str, minutes: float) -> dict[str, Any]:
-    """One way with one network."""
+def measure(name: str, way: str, minutes: float, keep: Path | None = None) -> dict[str, Any]:
+    """One way with one network; its program is kept in the folder ``keep``."""
     from winogen.compression.fit import fit
 
     job = job_of(name)
@@ -135,6 +135,9 @@ def measure(name: str, way: str, minutes: float) -> dict[str, Any]:
             fitted = fit(job, options, None, say)
         program, steps = fitted.compilation.program, fitted.steps
     trained = time.monotonic() - start
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        program.save(keep / f"{name}-{way.replace(' ', '-')}.wg")
     return {
         **judged(job.graph, program, name),
         "weight_bytes": program.stored.weight_bytes,
@@ -202,9 +205,9 @@ def costs_table(found: dict[str, dict[str, list[int]]]) -> Iterator[str]:
         "between them, and with blocks in the place of its inner layers as well, by the cycle "
         f"model of {BOARD} (`python benchmarks/compression.py --costs`). A dense transposed layer "
         "has few products for each value that it makes, and Winograd's saves half of them. "
-        "Separable layers win, the more the more channels there are. Inverted residuals lose: their "
-        "depthwise layer has one lane of eight at work, and their last 1x1 convolution all pixels "
-        "of the larger image. ShuffleNet's units have that too, in groups.",
+        "Separable layers win, the more the more channels there are. Inverted residuals lose: "
+        "their depthwise layer has one lane of eight at work, and their last 1x1 convolution all "
+        "pixels of the larger image. ShuffleNet's units have that too, in groups.",
         "",
         "| network | layers | one image | ratio | in batches | ratio |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -308,6 +311,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the programs there")
     parser.add_argument("--page", action="store_true", help="print the page of the documentation")
     parser.add_argument("--costs", action="store_true", help="predict what cheaper blocks take")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
@@ -329,7 +333,7 @@ def main() -> None:
             print(f"{name} is not here: left out")
             continue
         for way in arguments.ways:
-            row = measure(name, way, arguments.minutes)
+            row = measure(name, way, arguments.minutes, arguments.keep)
             results = read()  # others may have written meanwhile
             results.setdefault(name, {})[way] = row
             RESULTS.write_text(yaml.safe_dump(results, sort_keys=False))

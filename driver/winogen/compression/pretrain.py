@@ -77,6 +77,7 @@ class Pretrainer:
         }
         self._optimiser = self._new_optimiser()
         self._step = 0
+        self._done = False
         self._curve: list[tuple[int, float]] = []
         self._best: tuple[float, dict[str, Tensor]] | None = None
 
@@ -97,9 +98,9 @@ class Pretrainer:
         training = self._training
         every = max(training.steps // _VALIDATIONS, _LEAST_BETWEEN)
         saved = time.monotonic()
-        if self._step == 0:
+        if not self._curve:
             self._validate()
-        while self._step < training.steps:
+        while self._step < training.steps and not self._done:
             if training.until is not None and time.monotonic() > training.until:
                 break
             self.step()
@@ -113,6 +114,7 @@ class Pretrainer:
                 saved = now
         if self._curve[-1][0] != self._step:
             self._validate()
+        self._done = True  # also if the time is over: what follows has begun from here
         if checkpoint is not None:
             self._save(checkpoint, later)
         assert self._best is not None
@@ -221,6 +223,7 @@ class Pretrainer:
                 "asked": self._training.steps,
                 "later": later,
                 "step": self._step,
+                "done": self._done,
                 "curve": self._curve,
                 "student": self._student.state_dict(),
                 "regressors": self._regressors.state_dict(),
@@ -242,7 +245,8 @@ class Pretrainer:
             self._student.load_state_dict(state["student"])
             self._regressors.load_state_dict(state["regressors"])
             self._optimiser.load_state_dict(state["optimiser"])
-            self._step, self._best = int(state["step"]), state["best"]
+            self._step, self._done = int(state["step"]), bool(state["done"])
+            self._best = state["best"]
             self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
 
 

@@ -36,7 +36,7 @@ def told(job: Job, kind: str) -> str:
     batches = dict.fromkeys((before.streams[0].batch, before.streams[-1].batch))
     header, rows = ["layer"], []
     for batch in batches:
-        header += [f"dense, batch {batch}", kind]
+        header += [f"dense, batch {batch}", f"{kind}, batch {batch}"]
     worse = []
     for name in replaced(dense, kind):
         row = [name]
@@ -54,7 +54,11 @@ def told(job: Job, kind: str) -> str:
         lines.append(
             f"{kind} blocks cost more cycles on {job.options.target.name} than the dense layers "
             f"that they stand for: {', '.join(worse)}"
-            + ("" if totals[-1] < totals[-2] else "; the network gets slower, and --width faster")
+            + (
+                ""
+                if totals[-1] < totals[-2]
+                else "; the network gets slower (--faster makes it quicker)"
+            )
         )
     return "\n".join(lines)
 

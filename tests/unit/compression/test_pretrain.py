@@ -151,10 +151,13 @@ def test_training_that_explodes_is_told() -> None:
     run.step()
     next(run._student.parameters()).data.fill_(float("nan"))
     with pytest.raises(QuantisationError, match="at step 1: its outputs got infinite or NaN"):
-        run.run()
+        run.step()
 
 
-def test_time_ends_a_run() -> None:
-    graph, steps, curve = pretrainer(narrow(), replace(SHORT, steps=100_000, until=0.0)).run()
+def test_time_ends_a_run(tmp_path: Path) -> None:
+    """For good: what follows in integers has begun from there, and goes on from there."""
+    path = tmp_path / "checkpoint"
+    graph, steps, curve = pretrainer(narrow(), replace(SHORT, until=0.0)).run(path)
     assert steps == 0 and len(curve) == 1
     assert graph.shapes == narrow().shapes
+    assert pretrainer(narrow()).run(path)[1:] == (0, curve)
