@@ -41,7 +41,7 @@ from winogen.network.graph import Graph
 #: What a step changes weights by at most, as a share of their own size.
 _RATE = 1e-2
 #: What features count for beside pixels at the start; they fade out in the first half.
-_FEATURES = 0.01
+_FEATURES = 0.05
 _VALIDATIONS, _LEAST_BETWEEN = 20, 20
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 #: Bytes of the teacher's answers that are kept, and given again when all steps' have been taken.
