@@ -1,6 +1,7 @@
 """What each way to make a network fit its board is worth: bytes, quality, cycles.
 
     python benchmarks/compression.py [--networks NAME ...] [--ways WAY ...] [--minutes MINUTES]
+    python benchmarks/compression.py --costs
     python benchmarks/compression.py --page > docs/reference/compression.md
     python benchmarks/compression.py --plot docs/images/compression.png
 
@@ -12,6 +13,8 @@ written to compression.yaml beside this file, one entry for a network and a way.
 
 Quality is that of 1,000 latents (of pictures 100) that nothing else has seen, as the emulated
 device computes them, against the float network.
+
+``--costs`` predicts what cheaper blocks take, untrained, and writes block_costs.yaml.
 """
 
 from __future__ import annotations
@@ -32,12 +35,11 @@ from winogen.common.progress import Progress
 from winogen.common.text import table
 from winogen.compilation.compile import compile_job
 from winogen.compilation.job import Job, read_job
-from winogen.compiler.compile import compile_network
-from winogen.compiler.fold import fold
 from winogen.compiler.options import CompileOptions
-from winogen.compiler.outline import outline
+from winogen.compression.limits import BLOCKS
 from winogen.compression.options import FitOptions
-from winogen.compression.width import STEPS, at_width
+from winogen.compression.students import begun
+from winogen.compression.width import program_of
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.program.file import Program
@@ -48,6 +50,7 @@ from winogen.runtime.generator import Generator
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "compression.yaml"
+COSTS = HERE / "block_costs.yaml"
 BESIDE = HERE.parent.parent / "shared" / "weights"
 NETWORKS = ("digits", "fsrcnn-x2", "faces32", "anime64", "mnist28")
 FOLDERS = {
@@ -55,6 +58,8 @@ FOLDERS = {
     "anime64": "dcgan_anime64_keras",
     "mnist28": "dcgan_mnist28_ganjax",
 }
+#: Networks whose cheaper blocks are predicted.
+PREDICTED = ("digits", "faces32", "dcgan-4x4")
 BOARD = "pynq-z2"
 JUDGED = {"latent": 1000, "image": 100}
 _SEED = 1 << 61
@@ -67,7 +72,6 @@ class Way:
     about: str
     options: dict[str, Any]
     bits: float | None = None
-    faster: bool = False
 
 
 #: None: what the compiler makes of the network by itself.
@@ -82,10 +86,16 @@ WAYS: dict[str, Way | None] = {
     "2.5 bits": Way("pruned and shared by sensitivity, 2.5 bits a weight", {}, 2.5),
     "2 bits": Way("pruned and shared by sensitivity, 2 bits a weight", {}, 2.0),
     "1.5 bits": Way("pruned and shared by sensitivity, 1.5 bits a weight", {}, 1.5),
-    "narrow": Way("half the cycles: the channels that matter most", {}, None, True),
-    "exits": Way("8-bit weights, trained, with exits at 45 and 70 % of the cycles",
-                 {"exits": (45, 70)}),
-}  # fmt: skip
+    "narrow": Way("at most half the cycles in batches: fewer channels, by layer", {"faster": 2}),
+    "separable": Way(
+        "depthwise and 1x1 convolutions in the place of inner layers", {"blocks": "separable"}
+    ),
+    "mobilenet": Way("inverted residuals (MobileNetV2) in their place", {"blocks": "mobilenet"}),
+    "shuffle": Way("ShuffleNet's units in their place", {"blocks": "shuffle"}),
+    "exits": Way(
+        "8-bit weights, trained, with exits at 45 and 70 % of the cycles", {"exits": (45, 70)}
+    ),
+}
 
 
 def source(name: str) -> str:
@@ -105,31 +115,11 @@ def options_of(job: Job, way: Way, minutes: float) -> FitOptions:
         asked["minutes"] = minutes
     if way.bits is not None:
         asked["bytes"] = int(way.bits * weights_of(job.graph) / 8)
-    if way.faster:
-        asked["width"] = half_as_many_cycles(job)
     return FitOptions(**asked, device="cpu")
 
 
-def half_as_many_cycles(job: Job) -> float:
-    """The share of channels with which a run takes half the cycles."""
-
-    def cycles(graph: Graph) -> float:
-        found = outline(graph, fold(graph), 8)
-        stream = compile_network(graph, found.network, job.options).program.streams[-1]
-        return stream.cycles / stream.batch
-
-    goal = cycles(job.graph) / 2
-    low, high = 1, STEPS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (
-            (middle, high) if cycles(at_width(job, middle / STEPS)) <= goal else (low, middle)
-        )
-    return low / STEPS
-
-
-def measure(name: str, way: str, minutes: float) -> dict[str, Any]:
-    """One way with one network."""
+def measure(name: str, way: str, minutes: float, keep: Path | None = None) -> dict[str, Any]:
+    """One way with one network; its program is kept in the folder ``keep``."""
     from winogen.compression.fit import fit
 
     job = job_of(name)
@@ -152,6 +142,9 @@ def measure(name: str, way: str, minutes: float) -> dict[str, Any]:
         {**judged(job.graph, own, name), **predicted(own)}
         for own in map(program.at_exit, range(1, program.exit_count))
     ]
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        program.save(keep / f"{name}-{way.replace(' ', '-')}.wg")
     return {
         **judged(job.graph, program, name),
         "weight_bytes": program.stored.weight_bytes,
@@ -204,6 +197,45 @@ def sure(images: NDArray[np.float32]) -> str:
     return f"{100 * found['confident_share']:.1f} %, {100 * found['min_class_share']:.1f} %"
 
 
+def costs(name: str) -> dict[str, list[int]]:
+    """Cycles of an image, alone and in batches, of a network as it is and as students begin."""
+    job = job_of(name)
+    graphs = {"as it is": job.graph}
+    dense = begun(job)
+    if dense is not job.graph:
+        graphs["merged"] = dense
+    graphs.update((kind, begun(job, kind)) for kind in BLOCKS)
+    found = {}
+    for kind, graph in graphs.items():
+        streams = program_of(job, graph).streams
+        found[kind] = [round(s.cycles / s.batch) for s in (streams[0], streams[-1])]
+    return found
+
+
+def costs_table(found: dict[str, dict[str, list[int]]]) -> Iterator[str]:
+    """What cheaper blocks cost, as lines of the page."""
+    yield from (
+        "## Cheaper blocks",
+        "",
+        "Cycles an image of a network as it is, with its first layers merged where nothing bends "
+        "between them, and with blocks in the place of its inner layers as well, by the cycle "
+        f"model of {BOARD} (`python benchmarks/compression.py --costs`). A dense transposed layer "
+        "has few products for each value that it makes, and Winograd's saves half of them. "
+        "Separable layers win, the more the more channels there are. Inverted residuals lose: "
+        "their depthwise layer has one lane of eight at work, and their last 1x1 convolution all "
+        "pixels of the larger image. ShuffleNet's units have that too, in groups.",
+        "",
+        "| network | layers | one image | ratio | in batches | ratio |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    )
+    for name, rows in found.items():
+        for kind, (one, many) in rows.items():
+            first, last = rows["as it is"]
+            yield (
+                f"| {name} | {kind} | {one:,} | {one / first:.2f} | {many:,} | {many / last:.2f} |"
+            )
+
+
 def page(results: dict[str, dict[str, Any]]) -> str:
     """The page of the documentation."""
     lines = [
@@ -236,6 +268,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
             if row is not None:
                 lines.append("| " + " | ".join(_cells(way, row, judge)) + " |")
         lines += exits_table(results[name].get("exits"))
+    lines += ["", *costs_table(yaml.safe_load(COSTS.read_text()))]
     return "\n".join(lines) + "\n"
 
 
@@ -318,7 +351,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the programs there")
     parser.add_argument("--page", action="store_true", help="print the page of the documentation")
+    parser.add_argument("--costs", action="store_true", help="predict what cheaper blocks take")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     arguments = parser.parse_args()
     if arguments.page:
@@ -326,6 +361,9 @@ def main() -> None:
         return
     if arguments.plot:
         plot(read(), arguments.plot)
+        return
+    if arguments.costs:
+        COSTS.write_text(yaml.safe_dump({n: costs(n) for n in PREDICTED}, sort_keys=False))
         return
     import torch
 
@@ -335,7 +373,7 @@ def main() -> None:
             print(f"{name} is not here: left out")
             continue
         for way in arguments.ways:
-            row = measure(name, way, arguments.minutes)
+            row = measure(name, way, arguments.minutes, arguments.keep)
             results = read()  # others may have written meanwhile
             results.setdefault(name, {})[way] = row
             RESULTS.write_text(yaml.safe_dump(results, sort_keys=False))

@@ -42,3 +42,16 @@ def test_budgets_are_kept(script):
         for way, row in rows.items():
             if script.WAYS[way] is not None and script.WAYS[way].bits is not None:
                 assert row["bits"] <= script.WAYS[way].bits, (name, way)
+
+
+def test_narrow_networks_take_half_the_cycles(script):
+    for name, rows in script.read().items():
+        if "narrow" in rows:
+            assert rows["narrow"]["cycles_n"] <= rows["int8"]["cycles_n"] / 2 + 1, name
+
+
+def test_costs_of_blocks_are_those_of_the_compiler(script):
+    """Of one network: what is written down is what is predicted now."""
+    kept = script.yaml.safe_load(script.COSTS.read_text())
+    assert tuple(kept) == script.PREDICTED
+    assert script.costs("digits") == kept["digits"]

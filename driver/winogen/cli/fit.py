@@ -16,6 +16,7 @@ from winogen.cli.parser import examples
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
 from winogen.compression.options import FitOptions, check_compilation
+from winogen.compression.students import told
 from winogen.network.kinds import ONCE, weights_kind
 
 
@@ -36,6 +37,7 @@ def add(commands: Any) -> None:
             ("winogen fit digits", "better 8-bit weights, digits-fitted.wg"),
             ("winogen fit netG.onnx --bytes 250000 -o small.wg", "weights of 250 kB"),
             ("winogen fit netG.onnx --fps 60", "narrower layers, 60 images a second"),
+            ("winogen fit netG.onnx --blocks separable", "depthwise and 1x1 convolutions"),
             ("winogen fit netG.onnx --psnr 36 --minutes 30 -o small.wg", "as small as 36 dB allow"),
             ("winogen fit digits --keep 0.4 --share 16", "60% pruned, 16 shared values a layer"),
             ("winogen fit net.onnx --calib photos/", "learns from your pictures"),
@@ -82,8 +84,11 @@ def _fit(arguments: argparse.Namespace) -> None:
     compilation = compile_options(arguments).with_board()
     check_compilation(compilation)
     job = prepare(arguments.model, compilation)
-    if files.checkpoint.exists():
-        print(f"going on from {files.checkpoint}")
+    if options.blocks is not None:
+        print(told(job, options.blocks))
+    for path in (files.pretraining, files.checkpoint):
+        if path.exists():
+            print(f"going on from {path}")
     with Progress(f"fitting {job.graph.name}") as progress:
         fitted = fitting(job, options, files.checkpoint, Shown(progress))
     finish(arguments, files, options, fitted)

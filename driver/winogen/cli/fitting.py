@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Files:
-    """What a fit writes: a program, its network, and meanwhile a checkpoint.
+    """What a fit writes: a program, its network, and meanwhile checkpoints.
 
     Raises InputError for a name that is not possible, or where something of the user's lies.
     """
@@ -35,7 +35,7 @@ class Files:
     def __post_init__(self) -> None:
         if self.program.suffix != ".wg":
             raise InputError(f"cannot write {self.program}: the name of a program must end in .wg")
-        for path in (self.program, self.network, self.checkpoint):
+        for path in (self.program, self.network, self.checkpoint, self.pretraining):
             check_writable(path)
         if Path(self.model).resolve() == self.network.resolve():
             raise InputError(f"{self.network} is what is to be fitted: name another file with -o")
@@ -55,6 +55,11 @@ class Files:
         """A training that was interrupted."""
         return self.program.with_suffix(".training")
 
+    @property
+    def pretraining(self) -> Path:
+        """A student's training in floating point."""
+        return self.program.with_suffix(".pretraining")
+
 
 def finish(
     arguments: argparse.Namespace, files: Files, options: FitOptions, fitted: Fitted, **more: Any
@@ -62,7 +67,8 @@ def finish(
     """Write what was fitted and say how good it is; ``more`` is for machines."""
     save_network(fitted.graph, files.network)
     fitted.compilation.program.save(files.program)
-    files.checkpoint.unlink(missing_ok=True)
+    for path in (files.pretraining, files.checkpoint):
+        path.unlink(missing_ok=True)
     print(_said(fitted))
     if options.bytes is not None and fitted.weight_bytes > options.bytes:
         print(
@@ -127,7 +133,7 @@ def _said(fitted: Fitted) -> str:
     early = (
         f" (the time was over before all {fitted.asked:,})" if fitted.steps < fitted.asked else ""
     )
-    narrower = f"{100 * fitted.width:.0f}% of the channels, " if fitted.width < 1 else ""
+    narrower = f"{100 * fitted.width:.0f}% of the cycles, " if fitted.width < 1 else ""
     return (
         f"to the float network: {fitted.after:.1f} dB after {fitted.steps:,} steps{early}, "
         f"{fitted.before:.1f} dB as compiled without training\n{narrower}"

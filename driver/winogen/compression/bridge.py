@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from winogen.compression import functions
+from winogen.compression.narrow import is_depthwise
 from winogen.network import sampling
 from winogen.network.graph import Graph, Node
 
@@ -32,6 +33,7 @@ class GraphModule(nn.Module):
     def __init__(self, graph: Graph):
         super().__init__()
         self._graph = graph
+        self._alone = {node.name for node in graph.nodes if is_depthwise(node)}
         for number, node in enumerate(graph.nodes):
             for name, value in node.params.items():
                 tensor = torch.from_numpy(np.array(value, np.float32))
@@ -50,7 +52,9 @@ class GraphModule(nn.Module):
         values = {graph.INPUT_NAME: x}
         for number, node in enumerate(graph.nodes):
             params = {name: getattr(self, _key(number, name)) for name in node.params}
-            values[node.name] = apply(node, [values[i] for i in node.inputs], params)
+            inputs = [values[i] for i in node.inputs]
+            made = _by_channel if node.name in self._alone else apply
+            values[node.name] = made(node, inputs, params)
             if keep:
                 keep(node.name, values[node.name])
         return values[graph.output_name]
@@ -106,6 +110,17 @@ def spread(bias: Tensor, size: Sequence[int]) -> Tensor:
 def apply(node: Node, inputs: list[Tensor], params: dict[str, Tensor]) -> Tensor:
     """A node's output for its inputs (N, C, H, W)."""
     return _APPLY[node.op](node.attrs, inputs, params)
+
+
+def _by_channel(node: Node, inputs: list[Tensor], params: dict[str, Tensor]) -> Tensor:
+    """A depthwise layer's output: what its weight has between channels is 0, and stays so."""
+    weight, attrs = params["weight"], node.attrs
+    taps = weight.diagonal(dim1=0, dim2=1).permute(2, 0, 1)[:, None]
+    if node.op == "conv":
+        y = convolve(inputs[0], taps, attrs["stride"], attrs["pad"], len(taps))
+    else:
+        y = deconvolve(inputs[0], taps, attrs["stride"], attrs["crop"], len(taps))
+    return _with_bias(y, params)
 
 
 def _with_bias(y: Tensor, params: dict[str, Tensor]) -> Tensor:

@@ -14,13 +14,12 @@ from winogen.compression.inputs import Source
 from winogen.compression.limits import BITS
 from winogen.compression.recipe import Recipe
 from winogen.compression.self_distillation import HeadTrainer
+from winogen.compression.stages import USED, seconds_of
 from winogen.compression.train import Distiller, Training
 from winogen.network.graph import Graph
 
-#: Steps of heads in floating point for each step in integers; and that are timed first.
-_FLOAT, _TIMED = 0.5, 3
-#: Of the time, for training itself: the rest is measuring.
-_USED = 0.85
+#: Steps of heads in floating point for each step in integers.
+_FLOAT = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class ExitTrainer:
         if seconds is not None:
             until = time.monotonic() + seconds
             if not training.steps:
-                steps = int(_USED * seconds / self._seconds_a_step(training))
+                steps = int(USED * seconds / self._seconds_a_step(training))
                 training = replace(training, steps=max(steps, 1))
             training = replace(training, until=until)
         steps = max(int(_FLOAT * training.steps), 1)
@@ -89,15 +88,6 @@ class ExitTrainer:
 
     def _seconds_a_step(self, training: Training) -> float:
         """What a step takes, with its share of those in floating point before."""
-        distiller = self._distiller(self.job.graph, replace(training, steps=_TIMED + 1))
+        distiller = self._distiller(self.job.graph, replace(training, steps=100))
         heads = self._heads(training)
         return seconds_of(distiller.step) + _FLOAT * seconds_of(lambda: heads.step(0.0))
-
-
-def seconds_of(step: Callable[[], None]) -> float:
-    """What a step takes, measured on some that are thrown away, the first of them not counted."""
-    step()
-    start = time.monotonic()
-    for _ in range(_TIMED):
-        step()
-    return (time.monotonic() - start) / _TIMED

@@ -11,33 +11,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from winogen.common.errors import InputError
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.calibrate import Observed
-from winogen.compression.exits import ExitTrainer, seconds_of
-from winogen.compression.heads import Chosen, choose_heads, with_heads
+from winogen.compression.exits import ExitTrainer
+from winogen.compression.heads import ChosenHead, choose_heads, with_heads
 from winogen.compression.inputs import Source
 from winogen.compression.limits import BITS, SMALL
 from winogen.compression.options import FitOptions, check_compilation
 from winogen.compression.plan import Sensitivity, sensitivity
+from winogen.compression.pretrain import Pretrainer
 from winogen.compression.recipe import Held, Recipe
+from winogen.compression.stages import Stages, pretraining_of, unbounded
 from winogen.compression.student import Student
+from winogen.compression.students import cycles
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import Distiller, Trained, Training, steps_of
-from winogen.compression.width import at_width, fitting_width
+from winogen.compression.train import FAST, Distiller, Trained, Training
+from winogen.compression.widths import Chosen, chosen
 from winogen.network.graph import Graph
 
-STEPS, EXAMPLES = 2000, 32
 #: Sizes that are tried for a goal in dB, in bits a weight, and what share of the steps each gets.
 _RUNGS = (5.0, 4.0, 3.2, 2.5, 2.0, 1.5, 1.1)
 _TRIAL = 8
 #: What a whole training gains over a trial of that length, in dB; measured on few networks.
 _GAIN = 1.0
-#: Of the minutes, for training itself: the rest is measuring.
-_USED = 0.85
 #: Of the minutes, for exits.
 _FOR_EXITS = 0.5
 #: Entropy is what a perfect code would take; the file's takes a little more.
@@ -60,7 +58,7 @@ class Fitted:
     before, after : dB to the float network on inputs that it has not seen: of what the compiler
         makes of it by itself, and of what was trained
     weights : how many there are before any is pruned
-    width : share of the channels
+    width : share of the whole network's cycles that narrower layers leave; 1 if none is
     curve : dB by step, on inputs that were not trained on
     exits : those that were asked for, the shallowest first, with the cycles of their streams
     exits_after : dB of each as ``after``
@@ -76,7 +74,7 @@ class Fitted:
     weights: int
     width: float
     curve: tuple[tuple[int, float], ...]
-    exits: tuple[Chosen, ...] = ()
+    exits: tuple[ChosenHead, ...] = ()
     exits_after: tuple[float, ...] = ()
 
     @property
@@ -111,6 +109,7 @@ def fit(
     UnsupportedLayerError, QuantisationError, ScheduleError : as :func:`compile_job` does
     """
     say = progress or (lambda what, done, of, note: None)
+    start = time.monotonic()
     check_compilation(job.options)
     if job.graph.exits and not options.exits:
         raise InputError(
@@ -126,36 +125,43 @@ def fit(
         raise InputError(f"network {job.graph.name} has no layer with weights to train")
     judge = Lesson.of(job.graph, source.judging(), peak_of(job.graph, source))
     before = decibels(judge.error(whole))
-    teacher, width = None, options.width or 1.0
-    if student is not None:
-        width = _channels(student) / _channels(job.graph)
-    elif options.fps is not None:
-        width = fitting_width(job, options.fps, lambda note: say(note, 0, 0, ""))
-    if student is None and width < 1:
-        student = at_width(job, width)
-    if student is not None:
-        teacher = job.graph
-        job = replace(job, graph=student)
-        observed = job.observe()
+    training = unbounded(options)
+    if student is None:
+        found = chosen(job, options, training, source, lambda what, n, of: say(what, n, of, ""))
+    else:
+        found = Chosen(student, cycles(job, student) / cycles(job, job.graph))
+        training = replace(training, rate=FAST)
+    teacher = None if found.graph is job.graph else job.graph
+    job = replace(job, graph=found.graph)
+    observed = observed if teacher is None else job.observe()
     weights = sum(holding.present for _, holding in Student(observed).holdings())
-    exits: list[Chosen] = []
+    heads: list[ChosenHead] = []
     if options.exits:
         shares = [percent / 100 for percent in options.exits]
-        exits = choose_heads(job, shares, lambda note: say(note, 0, 0, ""))
-        heads = _weights(with_heads(job.graph, [x.head for x in exits])) - _weights(job.graph)
-        options, weights = _without(options, heads), weights + heads
-    part = 1 - _FOR_EXITS if exits else 1.0
-    training = training_of(
-        options,
-        checkpoint,
-        lambda training: _seconds_a_step(observed, training, source),
-        part=part,
-    )
-    lessons = _Lessons(observed, teacher, source, options, training, checkpoint, say)
+        heads = choose_heads(job, shares, lambda note: say(note, 0, 0, ""))
+        own = _weights(with_heads(job.graph, [x.head for x in heads])) - _weights(job.graph)
+        options, weights = _without(options, own), weights + own
+    if options.minutes is not None:
+        part = 1 - _FOR_EXITS if heads else 1.0
+        training = replace(training, until=start + 60 * part * options.minutes)
+    pretrained = teacher if student is None else None  # what is given has been trained
+    sparing = 1.0 if options.psnr is None else 2 + len(_RUNGS) / _TRIAL  # trials, maybe two
+    stages = Stages(observed, pretrained, source, options, checkpoint, sparing)
+    first, then = stages.of(training)
+    taken, curve = 0, tuple[tuple[int, float], ...]()
+    if pretrained is not None and first is not None:
+        pretrainer = Pretrainer(job.graph, pretrained, first, source)
+        graph, taken, curve = pretrainer.run(
+            None if checkpoint is None else pretraining_of(checkpoint),
+            then.steps,
+            lambda done, note: say("training in floating point", done, first.steps, note),
+        )
+        observed = replace(job, graph=graph).observe()
+    lessons = _Lessons(observed, teacher, source, options, then, checkpoint, say)
     recipe, trained = lessons.trained()
     graph = trained.graph
-    if exits:
-        graph = with_heads(graph, [x.head for x in exits], training.seed)
+    if heads:
+        graph = with_heads(graph, [x.head for x in heads], training.seed)
         taught_by = teacher or job.graph
         bits = options.weight_bits or BITS
         trainer = ExitTrainer(replace(job, graph=graph), taught_by, source, judge.peak, bits)
@@ -173,14 +179,14 @@ def fit(
         graph,
         compilation,
         recipe,
-        trained.steps,
-        training.steps,
+        taken + trained.steps,
+        then.steps + (first.steps if first else 0),
         before,
         whole_after,
         weights,
-        width,
-        trained.psnr,
-        tuple(x.of(compilation.program, n) for n, x in enumerate(exits, 1)),
+        found.width,
+        (*curve, *((taken + step, psnr) for step, psnr in trained.psnr)),
+        tuple(x.of(compilation.program, n) for n, x in enumerate(heads, 1)),
         tuple(exits_after),
     )
 
@@ -202,54 +208,6 @@ def _without(options: FitOptions, heads: int) -> FitOptions:
             "take: ask for more bytes, for fewer exits, or for smaller ones"
         )
     return replace(options, bytes=options.bytes - heads)
-
-
-def _channels(graph: Graph) -> int:
-    """Channels of all layers with weights but the last."""
-    layers = [node for node in graph.nodes if "weight" in node.params]
-    return sum(graph.shapes[node.name][0] for node in layers[:-1]) or 1
-
-
-def training_of(
-    options: FitOptions,
-    checkpoint: Path | None,
-    seconds_a_step: Callable[[Training], float],
-    usual: int = STEPS,
-    part: float = 1.0,
-) -> Training:
-    """The training that options ask for; ``usual`` steps where they ask for none.
-
-    It has this ``part`` of the minutes.
-
-    Where minutes bound it, the steps that fit are found by ``seconds_a_step``, or are those of the
-    checkpoint if that is there. Raises InputError where torch does not have the device.
-    """
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
-    training = Training(
-        options.steps or usual,
-        options.examples or EXAMPLES,
-        seed=options.seed or 0,
-        device=device,
-    )
-    if options.minutes is None:
-        return training
-    seconds = 60 * part * options.minutes
-    until = time.monotonic() + seconds
-    if options.steps is None and checkpoint is not None and checkpoint.exists():
-        training = replace(training, steps=steps_of(checkpoint))  # that were measured then
-    elif options.steps is None:
-        steps = _USED * seconds / seconds_a_step(training)
-        if options.psnr is not None:  # trials, and maybe a second training
-            steps /= 2 + len(_RUNGS) / _TRIAL
-        training = replace(training, steps=max(int(steps), 1))
-    return replace(training, until=until)
-
-
-def _seconds_a_step(observed: Observed, training: Training, source: Source) -> float:
-    short = replace(training, steps=100)  # of which few are taken
-    return seconds_of(Distiller(observed, Recipe(), short, source=source).step)
 
 
 @dataclass(frozen=True)

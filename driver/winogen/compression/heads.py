@@ -49,7 +49,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenHead:
     """A head that was chosen for an exit.
 
     Attributes
@@ -70,7 +70,7 @@ class Chosen:
         """The larger of both."""
         return max(self.alone, self.batched)
 
-    def of(self, program: Program, number: int) -> Chosen:
+    def of(self, program: Program, number: int) -> ChosenHead:
         """The same with the shares of a program, of which it is exit ``number``."""
         own = program.at_exit(number).streams
         alone, batched = (own[n].cycles / program.streams[n].cycles for n in (0, -1))
@@ -131,7 +131,7 @@ def taps(graph: Graph) -> list[str]:
 
 def choose_heads(
     job: Job, shares: Sequence[float], say: Callable[[str], None] = lambda _: None
-) -> list[Chosen]:
+) -> list[ChosenHead]:
     """A head for each exit of a network without exits, by the cycle model of the job's board.
 
     Of those with which one image alone and one in the largest batches take no more than the
@@ -152,7 +152,7 @@ def choose_heads(
     say("predicting exits")
     measure = _Cycles(job)
     before = {tap: measure.before(tap) for tap in found}
-    chosen: list[Chosen] = []
+    chosen: list[ChosenHead] = []
     for share in shares:
         room = [tap for tap in found if before[tap] < _BEFORE * share] or found[:1]
         heads = [head for tap in room[-_TAPS:] for head in candidates(graph, tap)]
@@ -160,7 +160,7 @@ def choose_heads(
         # The first that fits multiplies most; how fast the others are matters if none does.
         fits = next((h for h in heads if max(measure.of(h)) <= share), None)
         found_head = fits or min(heads, key=lambda head: max(measure.of(head)))
-        best = Chosen(found_head, share, *measure.of(found_head))
+        best = ChosenHead(found_head, share, *measure.of(found_head))
         if best.share == float("inf"):
             raise InputError(
                 f"network {graph.name}: no head of an exit fits {job.options.target.name}"

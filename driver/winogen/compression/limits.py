@@ -13,3 +13,5 @@ MAX_STEPS = 1 << 30
 #: Exits that are trained at most, and the cycles of the whole network that each may take, in
 #: percent.
 MAX_EXITS, MIN_SHARE, MAX_SHARE = 8, 1, 99
+#: Blocks that can stand for dense layers.
+BLOCKS = ("separable", "mobilenet", "shuffle")

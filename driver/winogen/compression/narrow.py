@@ -8,8 +8,9 @@ together; those of the network's input and output stay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +31,44 @@ def narrowed(graph: Graph, share: float, inputs: NDArray[np.float32]) -> Graph:
     ``inputs`` (N, C, H, W) tell how far channels vary. Layers of no more than 8 channels, and those
     whose channels are put in another order by their places, keep all of theirs.
     """
-    groups = Groups(graph)
-    worth = worth_of_channels(graph, groups, inputs)
-    kept = {
-        group: _best(worth[group], share) if group not in groups.fixed else np.arange(width)
-        for group, width in groups.widths.items()
-    }
-    nodes = [cut(node, graph, groups, kept) for node in graph.nodes]
-    return replace(graph, nodes=nodes, trained_bits=None)
+    channels = Channels(graph, inputs)
+    return channels.narrowed({g: words_of(n, share) for g, n in channels.widths.items()})
+
+
+def words_of(width: int, share: float) -> int:
+    """About this share of so many channels: a multiple of the lanes, and no fewer than those."""
+    return min(max(round(width * share / LANES), 1) * LANES, width)
+
+
+class Channels:
+    """The channels of a network that stay or go together, by group, and how much each matters.
+
+    Attributes
+    ----------
+    widths : channels of each group of which some may go
+    """
+
+    def __init__(self, graph: Graph, inputs: NDArray[np.float32]):
+        self._graph = graph
+        self._groups = Groups(graph)
+        self._worth = worth_of_channels(graph, self._groups, inputs)
+        free = self._groups.widths.items()
+        self.widths = {g: n for g, n in free if g not in self._groups.fixed and n > LANES}
+
+    def narrowed(self, counts: Mapping[int, int]) -> Graph:
+        """The network with so many channels of each group, those that matter most."""
+        groups = self._groups
+        kept = {
+            group: _best(self._worth[group], counts.get(group, width))
+            for group, width in groups.widths.items()
+        }
+        nodes = [cut(node, self._graph, groups, kept) for node in self._graph.nodes]
+        return replace(self._graph, nodes=nodes, trained_bits=None)
+
+    def share(self, name: str, counts: Mapping[int, int]) -> float:
+        """The share of a value's channels that such a network has."""
+        parts = [(group, self._groups.widths[group]) for group in self._groups.parts[name]]
+        return sum(counts.get(g, n) for g, n in parts) / sum(n for _, n in parts)
 
 
 class Groups:
@@ -127,9 +158,11 @@ class Groups:
 
 def is_depthwise(node: Node) -> bool:
     """Whether a layer convolves every channel by itself."""
-    if node.op not in ("conv", "deconv"):
-        return False
-    weight = node.params["weight"]
+    return node.op in ("conv", "deconv") and depthwise(node.params["weight"])
+
+
+def depthwise(weight: NDArray[Any]) -> bool:
+    """Whether a weight (channels, channels, kh, kw) has nothing between different channels."""
     alike = len(weight) == weight.shape[1] > 1
     return alike and not np.any(weight[~np.eye(len(weight), dtype=bool)])
 
@@ -173,11 +206,9 @@ def _by_input(node: Node, graph: Graph) -> NDArray:
     return weight.reshape(channels, -1)
 
 
-def _best(worth: NDArray[np.float64], share: float) -> Indices:
-    """The channels that matter most, in order: a multiple of the lanes, and no fewer than those."""
-    count = max(round(len(worth) * share / LANES), 1) * LANES
-    order = np.argsort(-worth, kind="stable")[: min(count, len(worth))]
-    return np.sort(order)
+def _best(worth: NDArray[np.float64], count: int) -> Indices:
+    """The channels that matter most, in order."""
+    return np.sort(np.argsort(-worth, kind="stable")[:count])
 
 
 def cut(node: Node, graph: Graph, groups: Groups, kept: dict[int, Indices]) -> Node:

@@ -16,7 +16,7 @@ from winogen.common.errors import InputError
 from winogen.compilation.job import Job
 from winogen.compression.cycles import Costs
 from winogen.compression.elastic import Elastic, in_order
-from winogen.compression.fit import Fitted, Progress, fit, training_of
+from winogen.compression.fit import Fitted, Progress, fit
 from winogen.compression.inputs import Inputs, Source
 from winogen.compression.once_file import Once
 from winogen.compression.options import FitOptions, check_compilation
@@ -24,8 +24,9 @@ from winogen.compression.recipe import Recipe
 from winogen.compression.search import Found, Search, at_least, at_most, front
 from winogen.compression.shrinking import Part, Shrinker
 from winogen.compression.space import Setting
+from winogen.compression.stages import bounded, unbounded
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import Distiller, Training
+from winogen.compression.train import FAST, Distiller, Training
 from winogen.network.graph import Graph
 from winogen.network.options import adapt
 
@@ -98,7 +99,7 @@ def train_once(
             trial.step()
         return (time.monotonic() - start) / 4
 
-    training = training_of(options, checkpoint, seconds_a_step, STEPS)
+    training = bounded(unbounded(options, STEPS), options, checkpoint, seconds_a_step)
     shrinker = Shrinker(elastic, training, job.graph, source)
     shrinker.run(checkpoint, lambda done, note: say("training", done, training.steps, note))
     return Once(elastic, job.graph, shrinker.steps)
@@ -201,7 +202,7 @@ class Choice:
         inputs = self._source.draw(_INPUTS, options.seed or 0)
         own = elastic_of(self.job.graph, inputs).graph(setting)
         tried = replace(options, steps=steps, minutes=None)
-        training = training_of(tried, None, lambda training: 0.0)
+        training = replace(unbounded(tried), rate=FAST)
 
         def quality(graph: Graph) -> float:
             observed = replace(self.job, graph=graph).observe()

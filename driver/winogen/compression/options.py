@@ -9,6 +9,7 @@ from winogen.common.options import Options, option
 from winogen.compiler.options import CompileOptions
 from winogen.compression.limits import (
     BITS,
+    BLOCKS,
     MAX_EXITS,
     MAX_SHARE,
     MAX_SHARED,
@@ -57,12 +58,27 @@ class FitOptions(Options):
         parse=float,
         metavar="P",
     )
+    faster: float | None = option(
+        group="goal",
+        help="how many times fewer cycles of the accelerator an image is to take, in the largest "
+        "batches; layers get narrower until it is reached",
+        parse=float,
+        metavar="N",
+    )
     width: float | None = option(
-        group="weights",
-        help="share of each layer's channels that stay, those that matter most",
-        default="1, or by --fps",
+        group="goal",
+        help="as fast as with this share of every layer's channels; which layers get narrower is "
+        "found out",
         parse=float,
         metavar="SHARE",
+    )
+    blocks: str | None = option(
+        group="weights",
+        help="cheaper blocks in the place of layers of several taps between 16 channels or more: "
+        "depthwise and 1x1 convolutions, MobileNetV2's inverted residuals, or ShuffleNet's units; "
+        "what they take on the board is told first",
+        default="dense layers stay",
+        choices=BLOCKS,
     )
     keep: float | None = option(
         group="weights",
@@ -141,6 +157,7 @@ class FitOptions(Options):
         for name, least, most in (
             ("bytes", 1, 1 << 40),
             ("fps", 1e-6, 1e9),
+            ("faster", 1, 1000),
             ("psnr", 1, 120),
             ("share", 2, MAX_SHARED),
             ("steps", 1, MAX_STEPS),
@@ -167,8 +184,9 @@ class FitOptions(Options):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
                 raise InputError(f"--{name} must be above 0 and at most 1, not {value}")
-        if self.fps is not None and self.width is not None:
-            raise InputError("--fps finds out the width: leave one out")
+        speeds = [f"--{n}" for n in ("fps", "faster", "width") if getattr(self, n) is not None]
+        if len(speeds) > 1:
+            raise InputError(f"{' and '.join(speeds)} say how fast it is to be: leave one out")
         if self.minutes is not None and not 0 < self.minutes < 1e5:
             raise InputError(f"--minutes must be positive, not {self.minutes}")
 

@@ -36,6 +36,7 @@ from winogen.compiler.sums import SUM_BITS
 from winogen.compression import bridge, functions
 from winogen.compression.holding import Holding, round_half_up, through
 from winogen.compression.limits import BITS
+from winogen.compression.narrow import depthwise
 from winogen.compression.rebuild import Trained, rebuild
 from winogen.network.graph import Graph
 from winogen.program.formats import TensorFormat, input_bits
@@ -213,6 +214,10 @@ class Layer(nn.Module):
             least = _least_step(block, bias, entering)
             self.holding = Holding(block.weight, levels, np.maximum(steps, least))
             self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
+        #: A depthwise layer, of one input, whose other weights stay 0.
+        self._alone = (
+            self.holding is not None and len(block.sources) == 1 and depthwise(block.weight)
+        )
 
     def forward(self, values: dict[str, Tensor], scales: Scales, dtype: torch.dtype) -> Tensor:
         """The integers of the output, for those of earlier layers by name."""
@@ -223,7 +228,9 @@ class Layer(nn.Module):
         if self.is_kept:
             self._kept = made
         weight, unit, bias = made
-        acc = _sums(self.block.shape, self.block.diagonal, inputs, weight)
+        if self._alone:
+            weight = weight.diagonal(dim1=0, dim2=1).permute(2, 0, 1)[None]
+        acc = _sums(self.block.shape, self.block.diagonal or self._alone, inputs, weight)
         acc = acc + bridge.spread(bias, acc.shape[2:])
         return self._requantised(acc, unit, scales)
 

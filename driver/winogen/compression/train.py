@@ -39,7 +39,7 @@ VALIDATIONS, _LEAST_BETWEEN = 40, 20
 #: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
 _PRUNED_BY, _SHARED_FROM = 0.35, 0.5
 #: Rates where weights are good from the start, and where they have to be found anew.
-_GENTLE, _FAST = 2e-3, 1e-2
+_GENTLE, FAST = 2e-3, 1e-2
 #: Of the rate, once values are shared: weights that jump from one to another learn nothing.
 _SHARED_RATE = 0.1
 #: What the regressors of exits' features are changed by at most, where weights are by their size.
@@ -121,8 +121,8 @@ class Distiller:
         self._worth = worth_of(observed)
         self._student.to(self._device)
         self._exits = ExitLoss(self._graph, self._peak).to(self._device) if exits_only else None
-        gentle = recipe.plain and teacher is None and not exits_only
-        self._rate = training.rate or (_GENTLE if gentle else _FAST)
+        gentle = recipe.plain and not exits_only
+        self._rate = training.rate or (_GENTLE if gentle else FAST)
         self._pruned = self._shared = False
         self._optimiser = self._new_optimiser()
         self._step = 0
@@ -258,12 +258,14 @@ class Distiller:
             holding, bias = layer.holding, layer.bias
             if holding is None or bias is None:
                 continue
-            size = _size(holding.weight)
+            size = root_mean_square(holding.weight)
             groups.append({"params": [holding.weight], "size": size})
-            groups.append({"params": [bias], "size": max(size, _size(bias))})
+            groups.append({"params": [bias], "size": max(size, root_mean_square(bias))})
             groups.append({"params": [holding.step], "size": 0.3})
             if holding.shared is not None:
-                groups.append({"params": [holding.shared], "size": _size(holding.shared)})
+                groups.append(
+                    {"params": [holding.shared], "size": root_mean_square(holding.shared)}
+                )
         groups.append({"params": list(self._student.scales.parameters()), "size": 0.3})
         if self._exits is not None:
             groups.append({"params": list(self._exits.parameters()), "size": _REGRESSED})
@@ -307,10 +309,7 @@ class Distiller:
             told.pop(name)
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(repr(self._recipe).encode() + self._source.digest())
-        for node in (*self._graph.nodes, *self._taught_by.nodes):
-            digest.update(repr((node.name, node.op, node.inputs)).encode())
-            for name, value in sorted(node.params.items()):
-                digest.update(name.encode() + value.tobytes())
+        digest.update(described(self._graph) + described(self._taught_by))
         return digest.hexdigest()
 
     def _save(self, path: Path) -> None:
@@ -361,6 +360,16 @@ def steps_of(checkpoint: Path) -> int:
         return steps
 
 
+def described(graph: Graph) -> bytes:
+    """What tells the layers and parameters of a network apart, as a digest."""
+    digest = hashlib.sha256()
+    for node in graph.nodes:
+        digest.update(repr((node.name, node.op, node.inputs)).encode())
+        for name, value in sorted(node.params.items()):
+            digest.update(name.encode() + value.tobytes())
+    return digest.digest()
+
+
 @contextmanager
 def damage_told(checkpoint: Path) -> Iterator[None]:
     """InputError for whatever torch makes of a damaged checkpoint while it is read."""
@@ -375,6 +384,6 @@ def damage_told(checkpoint: Path) -> Iterator[None]:
         ) from None
 
 
-def _size(values: Tensor) -> float:
+def root_mean_square(values: Tensor) -> float:
     """Root mean square, 1 where that is 0."""
     return float(values.detach().pow(2).mean().sqrt()) or 1.0

@@ -119,6 +119,8 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
         (("--weight-bits", "4", "--share", "8"), "leave it or --share out"),
         (("--keep", "0"), "--keep must be above 0"),
         (("--share", "1"), "--share must be 2 to 16"),
+        (("--fps", "5", "--faster", "2"), "--fps and --faster say how fast it is to be"),
+        (("--faster", "0.5"), "--faster must be 1 to 1,000"),
         (("--steps", "0"), "--steps must be 1"),
         (("--minutes", "-1"), "--minutes must be positive"),
         (("--minutes", "nan"), "--minutes must be positive"),
@@ -173,19 +175,65 @@ def test_a_goal_in_decibels(fitting, capsys, tmp_path) -> None:
 def test_fewer_channels(fitting, capsys, tmp_path) -> None:
     """With pruned weights too; the program takes fewer cycles than the whole network's."""
     out = tmp_path / "d.wg"
-    text = run(capsys, "fit", "digits", "--width", "0.5", "--keep", "0.5", "-o", out, *SMALL)
-    assert "50% of the channels" in text
+    text = run(capsys, "fit", "digits", "--faster", "2", "--keep", "0.5", "-o", out, *SMALL)
+    assert "of the cycles, " in text and "after 3 steps" in text
     run(capsys, "compile", "digits", "--batch", "2", "-o", tmp_path / "whole.wg")
     narrow, whole = (Program.load(p) for p in (out, tmp_path / "whole.wg"))
-    assert [layer.output[0] for layer in narrow.layers] == [48, 32, 16, 1]
-    assert narrow.streams[-1].cycles < 0.7 * whole.streams[-1].cycles
+    assert narrow.streams[-1].cycles <= 0.5 * whole.streams[-1].cycles
     assert narrow.output_shape == whole.output_shape
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg", "whole.wg"]
+
+
+def test_cheaper_blocks(fitting, capsys, tmp_path) -> None:
+    """What they cost is told first; the network beside the program compiles to it."""
+    out = tmp_path / "d.wg"
+    text = run(capsys, "fit", "digits", "--blocks", "separable", "-o", out, *SMALL)
+    assert text.index("cycles an image, predicted:") < text.index("after 3 steps")
+    again = tmp_path / "again.wg"
+    run(capsys, "compile", out.with_suffix(".npz"), "--batch", "2", "-o", again)
+    assert again.read_bytes() == out.read_bytes()
+    names = [layer.name for layer in Program.load(out).layers]
+    assert names == ["deconv1", "deconv2.pointwise", "deconv2", "deconv3.pointwise", "deconv3",
+                     "deconv4"]  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "train"])
+def test_an_interrupted_student_goes_on(fitting, capsys, tmp_path, monkeypatch, stage) -> None:
+    """In floating point and in integers alike: the same bytes as in one go."""
+    from winogen.compression import pretrain
+
+    module = {"pretrain": pretrain, "train": fitting[1]}[stage]
+    kind = {"pretrain": "Pretrainer", "train": "Distiller"}[stage]
+    monkeypatch.setattr(pretrain, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fitting[1], "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    command = ["fit", "digits", "--blocks", "separable", "--steps", "6", "--examples", "2",
+               "--batch", "2"]  # fmt: skip
+    out = tmp_path / "d.wg"
+    step, taken = getattr(module, kind).step, []
+
+    def interrupted(self) -> None:
+        if len(taken) == 1:
+            raise KeyboardInterrupt
+        taken.append(1)
+        step(self)
+
+    monkeypatch.setattr(getattr(module, kind), "step", interrupted)
+    assert main([*command, "-o", str(out)]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    left = ["d.pretraining"] if stage == "pretrain" else ["d.pretraining", "d.training"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == left
+    monkeypatch.setattr(getattr(module, kind), "step", step)
+    assert "going on from" in run(capsys, *command, "-o", out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg"]
+    whole = tmp_path / "whole.wg"
+    run(capsys, *command, "-o", whole)
+    assert whole.read_bytes() == out.read_bytes()
 
 
 def test_images_a_second(fitting, capsys, tmp_path) -> None:
     """What is fast enough stays whole; what cannot be reached is said before any training."""
     out = tmp_path / "d.wg"
-    assert "of the channels" not in run(capsys, "fit", "digits", "--fps", "10", "-o", out, *SMALL)
+    assert "of the cycles" not in run(capsys, "fit", "digits", "--fps", "10", "-o", out, *SMALL)
     goal = ("--fps", "1e6", "-o", tmp_path / "e.wg")
     assert "cannot be reached on pynq-z2" in refuse(capsys, tmp_path, "fit", "digits", *goal)
 

@@ -26,7 +26,9 @@ pytest.importorskip("torch", reason="training needs the package torch")
 import torch
 
 from winogen.compression import bridge, functions
+from winogen.compression.blocks import with_blocks
 from winogen.compression.bridge import GraphModule
+from winogen.compression.limits import BLOCKS
 
 #: Of the largest value of the output, and of 1.
 TOLERANCE = 1e-5
@@ -48,6 +50,11 @@ def check(graph: Graph, count: int = 2) -> None:
 @pytest.mark.parametrize("name", [n for n in model_names() if n not in LARGE])
 def test_the_zoo(name: str) -> None:
     check(load_model(name), 1)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_depthwise_layers(kind: str) -> None:
+    check(with_blocks(load_model("digits"), kind))
 
 
 @pytest.mark.long

@@ -9,12 +9,7 @@ from hypothesis import given
 from support.host_networks import many, random_host_graph, side_by_side
 from support.random_graphs import GraphBuilder
 from support.strategies import examples, networks
-from winogen.common.errors import InputError
-from winogen.compilation.job import Job
-from winogen.compiler.options import CompileOptions
-from winogen.compression import width
-from winogen.compression.narrow import is_depthwise, narrowed
-from winogen.compression.width import at_width, fitting_width, images_per_second
+from winogen.compression.narrow import Channels, is_depthwise, narrowed
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.network.zoo import load_model, model_names
@@ -108,25 +103,14 @@ def test_depthwise_layers_follow_what_they_read() -> None:
     assert narrow.shapes[narrow.nodes[1].name][0] == 16
 
 
-def job(name: str) -> Job:
-    options = CompileOptions(board="pynq-z2", batch=2).with_board()
-    return Job(load_model(name), options, None)
-
-
-def test_a_network_is_as_wide_as_its_speed_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(width, "STEPS", 4)
-    of = job("dcgan-4x4")
-    goal = 1.5 * images_per_second(of, of.graph)
-    said: list[str] = []
-    share = fitting_width(of, goal, said.append)
-    assert 0 < share < 1
-    assert images_per_second(of, at_width(of, share)) >= goal
-    assert images_per_second(of, at_width(of, share + 1 / 4)) < goal
-    assert said[0] == "predicting 100% of the channels"
-
-
-def test_fast_enough_networks_stay_whole_and_impossible_ones_are_refused() -> None:
-    of = job("digits")
-    assert fitting_width(of, 1.0, lambda note: None) == 1.0
-    with pytest.raises(InputError, match="cannot be reached on pynq-z2"):
-        fitting_width(of, 1e8, lambda note: None)
+def test_every_group_has_a_number_of_its_own() -> None:
+    graph = load_model("digits")
+    x = sample_inputs(graph.input, 4, 0)
+    channels = Channels(graph, x)
+    assert sorted(channels.widths.values()) == [32, 64, 96]
+    first, second, third = sorted(channels.widths, key=lambda g: -channels.widths[g])
+    counts = {first: 96, second: 40, third: 8}
+    narrow = channels.narrowed(counts)
+    assert [narrow.shapes[f"deconv{n}"][0] for n in (1, 2, 3, 4)] == [96, 40, 8, 1]
+    assert channels.share("deconv2.act", counts) == 40 / 64
+    assert channels.share("deconv4", counts) == 1

@@ -32,6 +32,8 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
+from winogen.compression.blocks import with_blocks
+from winogen.compression.limits import BLOCKS
 from winogen.compression.student import Student
 
 
@@ -74,6 +76,11 @@ def check(graph: Graph, levels: int = 127, seed: int = 0) -> Student:
 @pytest.mark.parametrize("name", ["digits", "fsrcnn-x2"])
 def test_the_zoo(name: str, levels: int) -> None:
     check(load_model(name), levels)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_cheaper_blocks(kind: str) -> None:
+    check(with_blocks(load_model("digits"), kind))
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
