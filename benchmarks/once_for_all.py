@@ -7,7 +7,7 @@
 
 Networks are names of the zoo or, where they lie beside the checkout, trained generators that are
 not part of it (default: digits). Each is trained once for all. Then, for several widths, the
-network is narrowed as ``winogen fit --width`` does, and the sub-network is searched that takes no
+network is narrowed alike in all of its layers, and the sub-network is searched that takes no
 more cycles of an image on the board (pynq-z2; the accelerator alone, in the largest batches). Both
 are trained for as many steps in integers; the training of all comes on top, once. ``--file`` is one
 that ``winogen fit NAME --once`` has written (with the same seed it is the same).
@@ -209,7 +209,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "Written by `python benchmarks/once_for_all.py --page` from "
         "[its results](../../benchmarks/once_for_all.yaml); how to use it is "
         "[told elsewhere](../use/fit.md#once-for-all). *Narrow* networks have the same share of "
-        "each layer's channels (`winogen fit --width`); the *found* ones are searched among all "
+        "each layer's channels; the *found* ones are searched among all "
         "sub-networks for at most as many cycles. Both are trained for as many steps in integers; "
         "of those of the found ones a fifth went before, to see which weights to start from. The "
         "training of all comes on top, once for all boards and speeds. Quality is that of "

@@ -74,6 +74,12 @@ def train(arguments: argparse.Namespace, options: FitOptions) -> None:
 
 def take(arguments: argparse.Namespace, options: FitOptions) -> None:
     """Search what was trained once for all; with ``--fps``, write the best that is fast enough."""
+    for name in ("width", "faster", "blocks"):
+        if getattr(options, name) is not None:
+            raise InputError(
+                f"{options.described[name].flag} is for a network that is not yet trained: what is "
+                "trained once for all is searched by --fps"
+            )
     model = Path(arguments.model)
     files = None
     if options.fps is not None:

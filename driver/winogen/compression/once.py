@@ -41,7 +41,10 @@ _PRODUCTS, _LEAST_JUDGED, _MOST_JUDGED = 4e8, 8, 64
 #: Bounds that the front is searched with, from the slowest to the fastest.
 _RUNGS = 8
 #: What is asked of a network that is taken out, and not of the training of all.
-_GOALS = ("bytes", "fps", "psnr", "width", "keep", "share", "weight_bits", "exits")
+_GOALS = (
+    *("bytes", "fps", "psnr", "faster", "width", "blocks"),
+    *("keep", "share", "weight_bits", "exits"),
+)
 
 
 def elastic_of(graph: Graph, inputs: Inputs) -> Elastic:
@@ -181,8 +184,6 @@ class Choice:
         shared, whichever is better after a tenth of the steps: of wide ones that are often the
         latter. Both tenths count as steps. The whole network is taken as it was.
         """
-        if options.width is not None:
-            raise InputError("--width is what is searched: leave it out")
         if options.steps is None and options.minutes is None:
             options = replace(options, steps=AFTERWARDS)
         options = replace(options, fps=None)

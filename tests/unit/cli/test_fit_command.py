@@ -21,9 +21,9 @@ SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
 def fitting():
     torch = pytest.importorskip("torch", reason="training needs the package torch")
     torch.set_num_threads(1)  # others run beside it
-    from winogen.compression import fit, train
+    from winogen.compression import train
 
-    return fit, train
+    return train
 
 
 def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path) -> None:
@@ -60,7 +60,7 @@ def test_for_machines(fitting, capsys, tmp_path) -> None:
 
 
 def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> None:
-    _, train = fitting
+    train = fitting
     monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     step = train.Distiller.step
     out = tmp_path / "d.wg"
@@ -89,7 +89,9 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
     fitting, capsys, tmp_path, monkeypatch
 ) -> None:
     """With the steps that were measured first, however fast the machine is now."""
-    fit, train = fitting
+    from winogen.compression import stages
+
+    train = fitting
     monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     command = ["fit", "digits", "--minutes", "5", "-o", str(tmp_path / "d.wg"), *SMALL[2:]]
     run_whole = train.Distiller.run
@@ -102,11 +104,11 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
         return run_whole(self, checkpoint, stop)
 
     monkeypatch.setattr(train.Distiller, "run", stopped)
-    monkeypatch.setattr(fit, "_seconds_a_step", lambda *_: 60.0)
+    monkeypatch.setattr(stages, "seconds_of", lambda *_: 60.0)
     assert main(command) == 130
     assert "interrupted" in capsys.readouterr().err
     monkeypatch.setattr(train.Distiller, "run", run_whole)
-    monkeypatch.setattr(fit, "_seconds_a_step", lambda *_: 1.0)
+    monkeypatch.setattr(stages, "seconds_of", lambda *_: 1.0)
     assert "after 4 steps" in run(capsys, *command)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg"]
 
@@ -155,7 +157,7 @@ def test_arrays_of_somebody_are_not_written_over(fitting, capsys, tmp_path) -> N
 
 def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch) -> None:
     """Nothing is left that another goal, or a longer training, would be refused for."""
-    monkeypatch.setattr(fitting[1], "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fitting, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     text = refuse(
         capsys, tmp_path, "fit", "digits", "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL
     )
@@ -202,10 +204,10 @@ def test_an_interrupted_student_goes_on(fitting, capsys, tmp_path, monkeypatch, 
     """In floating point and in integers alike: the same bytes as in one go."""
     from winogen.compression import pretrain
 
-    module = {"pretrain": pretrain, "train": fitting[1]}[stage]
+    module = {"pretrain": pretrain, "train": fitting}[stage]
     kind = {"pretrain": "Pretrainer", "train": "Distiller"}[stage]
     monkeypatch.setattr(pretrain, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(fitting[1], "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fitting, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     command = ["fit", "digits", "--blocks", "separable", "--steps", "6", "--examples", "2",
                "--batch", "2"]  # fmt: skip
     out = tmp_path / "d.wg"

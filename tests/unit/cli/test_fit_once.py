@@ -115,6 +115,8 @@ def test_what_is_fast_enough_stays_whole(once, capsys, tmp_path) -> None:
     [
         (("--fps", "100"), "--fps is for a network that is taken out"),
         (("--keep", "0.4"), "--keep is for a network that is taken out"),
+        (("--faster", "2"), "--faster is for a network that is taken out"),
+        (("--blocks", "shuffle"), "--blocks is for a network that is taken out"),
         (("--exits", "45"), "--exits is for a network that is taken out"),
         (("--board", "zcu104"), "--board is of a network that is taken out"),
         (("-o", "x.wg"), "must end in .once"),
@@ -131,8 +133,9 @@ def test_refused_when_one_is_taken_out(once, capsys, tmp_path) -> None:
     assert "say how fast" in refuse(capsys, tmp_path, "fit", once, *out)
     text = refuse(capsys, tmp_path, "fit", once, "--fps", "1e8", *out)
     assert "no sub-network is fast enough" in text
-    text = refuse(capsys, tmp_path, "fit", once, "--fps", "10", "--width", "0.5", *out)
-    assert "--fps finds out the width" in text
+    for option in (("--width", "0.5"), ("--faster", "2"), ("--blocks", "shuffle")):
+        text = refuse(capsys, tmp_path, "fit", once, *option, *out)
+        assert f"{option[0]} is for a network that is not yet trained" in text
     assert "trained once for all" in refuse(capsys, tmp_path, "compile", once, *out)
 
 
