@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from winogen.common.errors import InputError, ScheduleError
 from winogen.compiler.ends import fold_ends
 from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
-from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
+from winogen.compiler.options import CODED, DEFAULT_BATCH, CompileOptions
 from winogen.compiler.pack import PackedHost, PackedLayer, PackedNetwork, pack_each, pack_network
 from winogen.compiler.pairs import remarks
 from winogen.compiler.quantise import quantise
@@ -109,8 +109,9 @@ def compile_network(
     largest = options.batch or _default_batch(network)
     say("packing weights")
     mode = Mode(options.mode)
-    ends = fold_ends(network, board, mode, largest)
-    packed = pack_network(ends.network, board.core, mode)
+    core = board.core if options.coding == CODED else replace(board.core, decoder=0)
+    ends = fold_ends(network, replace(board, core=core), mode, largest)
+    packed = pack_network(ends.network, core, mode)
     if not any(isinstance(p, PackedLayer) for p in packed.layers):
         raise ScheduleError(
             f"network '{graph.name}' has no layer for the accelerator: the processor would compute "
@@ -119,11 +120,13 @@ def compile_network(
     streams: list[StreamInfo] = []
     for size in batch_sizes(largest):
         say(f"scheduling batch {size}")
+        mark = packed.writer.mark()
         stream = _stream(packed, board, size)
         memory = plan(len(packed.segment), [*streams, stream])
         if not memory.fits(board.contiguous_mib):
             if size == 1 or options.batch is not None:
                 raise ScheduleError(_does_not_fit(graph, board, size, memory))
+            packed.forget(mark)
             break
         streams.append(stream)
     channels = {Graph.INPUT_NAME: ends.network.input.shape[0]}
