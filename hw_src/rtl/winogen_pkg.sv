@@ -43,7 +43,7 @@ package winogen_pkg;
   localparam int unsigned PackShift = 14;  // bits between the two weights that a multiplier takes at once
   localparam int unsigned ResidueBits = 8;  // of the sum that tells the two sums of these apart
   localparam int unsigned CodeGroup = 32;  // weights that are decoded in a cycle, and that share a bitmap
-  localparam int unsigned CodeAhead = 3;  // groups by which a bitmap comes before its indices
+  localparam int unsigned CodeAhead = 5;  // groups by which a bitmap comes before its indices
   localparam int unsigned CheckCycles = 4;  // from the last slot of the descriptor check to its answer
   localparam int unsigned FilterLatency = 3;  // cycles of the transform of a filter
   localparam int unsigned RequantiseLatency = 9;  // cycles of the requantiser

@@ -200,7 +200,7 @@ same weights in the same order. They are read in nibbles, the lower half of each
 1. the codebook, 16 values as wide as the data;
 2. with `coding` 1 the index of each weight into it; with `coding` 2 a bitmap for each 32 weights
    (8 nibbles, the first weight's bit first), and behind each bitmap the indices of the 32 weights
-   three bitmaps before. A weight whose bit is set has an index, the others are zero. Three more
+   five bitmaps before. A weight whose bit is set has an index, the others are zero. Five more
    bitmaps follow the last one; nothing depends on them;
 3. nibbles that nothing depends on, to the end of the beat.""",
     Opcode.LOAD_PARAMS: f"""\

@@ -7,9 +7,9 @@ lower half of each byte first:
 1. the codebook: 16 values as wide as the data;
 2. ``INDICES``: the index of each weight, one after the other;
    ``BITMAP``: the bitmap of each group of 32 weights (8 nibbles; bit i: the i-th weight has an
-   index, else it is zero), and behind it the indices of the group three before, of those weights
-   alone. So the first three bitmaps stand alone, and three of zeros follow the last one: the logic
-   knows how long a piece is three groups before it needs the next;
+   index, else it is zero), and behind it the indices of the group five before, of those weights
+   alone. So the first five bitmaps stand alone, and five of zeros follow the last one: the logic
+   knows how long a piece is before it comes to it;
 3. nibbles that nothing depends on, to the end of the beat.
 
 Every index names a value and every bitmap is right, so all that can be wrong with a stream is its

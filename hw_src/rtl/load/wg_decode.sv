@@ -7,11 +7,12 @@
 // is known when the next piece is asked for; else it is indices alone. A window over the beats that
 // have come is moved to each piece; the pieces go through a pipeline that never stops:
 //
-//   cycle 0  the four beats from the piece's first on           (StBook: a value of the codebook)
+//   cycle 0  the four beats from the piece's first on
 //   cycle 1  the piece, moved to the low end
-//   cycle 2  its bitmap is kept and counted; of the bitmap that belongs to its indices, how many set
-//            bits are below each                                 (the value is written)
-//   cycle 3  each weight takes its index; then a queue
+//   cycle 2  its bitmap is kept and counted, and that of its indices looked up; or a value of the
+//            codebook is written
+//   cycle 3  bits of the bitmap are added up: the length of a later piece
+//   3 and 4  each weight takes its index (wg_expand); then a queue
 //
 // The values are looked up at the end of the queue. The last group is held back until the stream is
 // known to end where the weights do; a stream that does not is read to its end, and is bad then, so
@@ -39,6 +40,7 @@ module wg_decode
   output logic                                 want_o,         // beats are missing
   output logic                                 group_valid_o,
   input  logic                                 group_ready_i,
+  output logic [CodeGroup-1:0]                 group_mask_o,   // where it is 0, the weight is
   output logic [CodeGroup-1:0][DataWidth-1:0]  group_data_o,
   output logic                                 bad_o           // the stream is; until clear_i
 );
@@ -54,13 +56,15 @@ module wg_decode
   localparam int unsigned AW = $clog2(BankDepth);
   localparam int unsigned WW = $clog2(Ring) + 1;  // a number of beats, twice round
   localparam int unsigned PW = WW + $clog2(BeatNibbles);  // a number of nibbles
-  localparam int unsigned NW = $clog2(CodeGroup + 1);
-  localparam int unsigned SW = $clog2(CodeGroup);
+  localparam int unsigned NW = $clog2(Piece + 1);
+  localparam int unsigned Held = 8;  // bitmaps that are kept, more than CodeAhead
+  localparam int unsigned HW = $clog2(Held);
   localparam int unsigned QueueGroups = 16;
   localparam int unsigned TapGroups = Config.Lanes * Config.Lanes / CodeGroup;
   localparam int unsigned GW = index_width(TapGroups);
 
-  if (DataWidth > 16 || Piece + BeatNibbles - 1 > Banks * BeatNibbles || TapGroups < 1)
+  if (DataWidth > 16 || Piece + BeatNibbles - 1 > Banks * BeatNibbles || TapGroups < 1 ||
+      CodeAhead >= Held)
   begin : gen_check
     $fatal(1, "a piece must lie in four beats, and a tap must have a group of weights");
   end
@@ -77,23 +81,20 @@ module wg_decode
   // ---- Beats: as many as the instruction says, into a ring of four banks ----
   logic [23:0] left_q;  // beats that have not come
   logic plenty_q;  // more of them than can come in two cycles; else the low bits are all
-  logic space_q;  // as many as can come in two cycles fit
-  logic [CW-1:0] room, taken;
+  logic [CW-1:0] room_q, taken, taken_q;
+  logic [2:0] left_next;
   logic [WW-1:0] written_q, used;
   logic [PW-1:0] place_q;  // nibble at which the next piece begins
-  logic all_here, ending;
+  logic all_here, ending, active;
 
   assign ending = state_q == StEnd;
+  assign active = state_q == StBook || state_q == StRun || ending;
   assign all_here = !plenty_q && left_q[2:0] == '0;
-  assign want_o = (state_q == StBook || state_q == StRun || ending) && !all_here;
-  always_comb begin
-    room = CW'(ReadPorts);
-    if (!plenty_q && left_q[2:0] < 3'(ReadPorts)) room = CW'(left_q[2:0]);
-  end
-  // What comes too much is not kept.
-  assign beat_room_o = want_o && (space_q || ending) ? room : '0;
-  assign taken = beat_count_i < beat_room_o ? beat_count_i : beat_room_o;
+  assign want_o = active && !all_here;
+  assign beat_room_o = room_q;
+  assign taken = beat_count_i < room_q ? beat_count_i : room_q;
   assign used = written_q - place_q[PW-1-:WW];
+  assign left_next = left_q[2:0] - 3'(taken);
 
   logic [Banks-1:0][63:0] bank_data;
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
@@ -123,93 +124,93 @@ module wg_decode
       left_q    <= beats_i;
       plenty_q  <= beats_i[23:3] != '0;
       written_q <= '0;
-      space_q   <= 1'b1;
     end else begin
       left_q    <= left_q - 24'(taken);
       plenty_q  <= left_q[23:3] != '0;
       written_q <= written_q + WW'(taken);
-      space_q   <= used <= WW'(Ring - 2 * ReadPorts);
+    end
+    // Of the next cycle, in which as many may come as in this one. What comes too much is not kept.
+    if (!rst_ni || clear_i || !active || (!ending && used > WW'(Ring - 2 * ReadPorts))) begin
+      room_q <= '0;
+    end else if (!plenty_q && left_next < 3'(ReadPorts)) begin
+      room_q <= CW'(left_next);
+    end else begin
+      room_q <= CW'(ReadPorts);
     end
   end
 
   // ---- Pieces ----
-  logic bitmap_q, enough, issue, group, last, over_q, matched;
-  logic [NW-1:0] indices;  // of the next piece
-  logic [NW-1:0] needed;  // nibbles of it, less those of a bitmap
-  logic [PW-1:0] have, step, stop;
-  logic [1:0] number_q;  // of the piece, of four
-  logic [1:0] lead_q;  // pieces that have a bitmap alone
+  logic bitmap_q, enough, issue, book, group, last;
+  logic [PW-1:0] have_q;  // nibbles from the next piece on
+  logic [NW-1:0] needed_q;  // of it
+  logic [PW-1:0] step_q;  // from its begin to that of the next
+  logic [NW-1:0] later;  // set bits of the bitmap of the piece after it
+  logic [HW-1:0] number_q;  // of the piece
+  logic [2:0] lead_q;  // pieces that have a bitmap alone
   logic [Nibble-1:0] value_q;
   logic [GW-1:0] part_q;
   logic [11:0] taps_q, taps_left_q, blocks_left_q;
+  logic taps_last_q, blocks_last_q;
   logic [$clog2(QueueGroups+1)-1:0] credit_q;
-  logic [3:0][NW-1:0] count_q;  // set bits of four bitmaps
+  logic pop, last_out;  // a group leaves the queue; it is the only one left
 
-  // Indices alone come without a bitmap in front: the place is where it would begin.
-  assign indices = bitmap_q ? count_q[number_q+2'd1] : NW'(CodeGroup);
-  assign needed = state_q == StBook ? NW'(ValueNibbles) : indices;
-  assign have = {written_q, 4'b0} - place_q;
-  assign enough = have >= PW'(needed) + (state_q == StBook ? PW'(0) : PW'(MaskNibbles));
+  assign book = state_q == StBook;
+  assign enough = have_q >= PW'(needed_q);
   assign group = state_q == StRun && lead_q == '0;
-  assign issue = (state_q == StBook || state_q == StRun) && enough && (!group || credit_q != '0);
-  assign last = group && part_q == '0 && taps_left_q == 12'd1 && blocks_left_q == 12'd1;
-  always_comb begin
-    step = PW'(indices) + (bitmap_q ? PW'(MaskNibbles) : PW'(0));
-    if (state_q == StBook) begin
-      step = PW'(ValueNibbles);
-      if (value_q == '1 && !bitmap_q) step = PW'(ValueNibbles) - PW'(MaskNibbles);
-    end
-  end
-  // The beat behind the last piece.
-  assign stop = place_q + PW'(BeatNibbles - 1) + (bitmap_q ? PW'(0) : PW'(MaskNibbles));
-  assign matched = written_q == stop[PW-1-:WW];
-
-  logic pop, last_out;  // a group leaves the queue; it is the last one
-  assign pop = group_valid_o && group_ready_i;
-  assign bad_o = state_q == StBad;
+  assign issue = enough && (book || (state_q == StRun && (lead_q != '0 || credit_q != '0)));
+  assign last_out = ending && credit_q == ($bits(credit_q))'(QueueGroups - 1);
+  assign last = group && part_q == '0 && taps_last_q && blocks_last_q;
 
   always_ff @(posedge clk_i) begin
-    unique case (state_q)
-      StIdle: if (start_i) state_q <= StBook;
-      StBook: begin
-        if (issue && value_q == '1) state_q <= StRun;
-        if (!enough && all_here) state_q <= StBad;
-      end
-      StRun: begin
-        if (issue && last) state_q <= StEnd;
-        if (!enough && all_here) state_q <= StBad;
-      end
-      StEnd: begin
-        if (all_here && (over_q || !matched)) state_q <= StBad;
-        else if (pop && last_out) state_q <= StIdle;
-      end
-      default: ;  // StBad, until clear_i
-    endcase
-    if (!rst_ni || clear_i) state_q <= StIdle;
-
-    over_q <= ending && (over_q || !matched);
+    taken_q <= taken;
     if (start_i) begin
+      taken_q       <= '0;
       bitmap_q      <= bitmap_i;
       place_q       <= '0;
+      have_q        <= '0;
+      needed_q      <= NW'(ValueNibbles);
+      step_q        <= PW'(ValueNibbles);
       value_q       <= '0;
       number_q      <= '0;
-      lead_q        <= bitmap_i ? 2'(CodeAhead) : 2'd0;
+      lead_q        <= bitmap_i ? 3'(CodeAhead) : 3'd0;
       part_q        <= GW'(TapGroups - 1);
       taps_q        <= taps_i;
       taps_left_q   <= taps_i;
       blocks_left_q <= blocks_i;
-    end else if (issue) begin
-      place_q <= place_q + step;
-      if (state_q == StBook) value_q <= value_q + Nibble'(1);
-      else begin
-        number_q <= number_q + 2'd1;
-        if (lead_q != '0) lead_q <= lead_q - 2'd1;
-      end
-      if (group) begin
-        part_q <= part_q == '0 ? GW'(TapGroups - 1) : part_q - GW'(1);
-        if (part_q == '0) begin
-          taps_left_q <= taps_left_q == 12'd1 ? taps_q : taps_left_q - 12'd1;
-          if (taps_left_q == 12'd1) blocks_left_q <= blocks_left_q - 12'd1;
+      taps_last_q   <= taps_i == 12'd1;
+      blocks_last_q <= blocks_i == 12'd1;
+    end else begin
+      have_q <= have_q + {(PW - CW - 4)'(0), taken_q, 4'b0} - (issue ? step_q : '0);
+      if (issue) begin
+        place_q <= place_q + step_q;
+        if (book) begin
+          value_q <= value_q + Nibble'(1);
+          // Indices alone come without a bitmap in front: the place is where it would begin.
+          if (value_q == Nibble'(Values - 2) && !bitmap_q) begin
+            step_q <= PW'(ValueNibbles) - PW'(MaskNibbles);
+          end
+          if (value_q == '1) begin
+            needed_q <= bitmap_q ? NW'(MaskNibbles) : NW'(Piece);
+            step_q   <= bitmap_q ? PW'(MaskNibbles) : PW'(CodeGroup);
+          end
+        end else begin
+          number_q <= number_q + HW'(1);
+          if (lead_q != '0) lead_q <= lead_q - 3'd1;
+          if (bitmap_q && lead_q <= 3'd1) begin
+            needed_q <= later;
+            step_q   <= PW'(later);
+          end
+        end
+        if (group) begin
+          part_q <= part_q == '0 ? GW'(TapGroups - 1) : part_q - GW'(1);
+          if (part_q == '0) begin
+            taps_left_q <= taps_last_q ? taps_q : taps_left_q - 12'd1;
+            taps_last_q <= taps_last_q ? taps_q == 12'd1 : taps_left_q == 12'd2;
+            if (taps_last_q) begin
+              blocks_left_q <= blocks_left_q - 12'd1;
+              blocks_last_q <= blocks_left_q == 12'd2;
+            end
+          end
         end
       end
     end
@@ -217,122 +218,189 @@ module wg_decode
     else credit_q <= credit_q - ($bits(credit_q))'(issue && group) + ($bits(credit_q))'(pop);
   end
 
+  // ---- The end: all beats have come, and no more and no fewer than the pieces take ----
+  logic [PW-1:0] stop;
+  logic [WW-1:0] stop_q;  // the beat behind the last piece
+  logic same_q, over_q, right_q;  // as many as that have come; more have; neither, and no more will
+  logic [2:0] ending_q, here_q;  // so long already
+
+  assign stop = place_q + PW'(BeatNibbles - 1) + (bitmap_q ? PW'(0) : PW'(MaskNibbles));
+  assign bad_o = state_q == StBad;
+
+  always_ff @(posedge clk_i) begin
+    ending_q <= {ending_q[1:0], 1'b1};
+    here_q   <= {here_q[1:0], 1'b1};
+    if (!ending) ending_q <= '0;
+    if (!all_here || start_i || !active) here_q <= '0;
+    stop_q  <= stop[PW-1-:WW];
+    same_q  <= written_q == stop_q;
+    over_q  <= ending_q[1] && (over_q || !same_q);
+    right_q <= ending && (right_q || (ending_q[1] && here_q[1] && same_q && !over_q));
+
+    unique case (state_q)
+      StIdle: if (start_i) state_q <= StBook;
+      StBook: begin
+        if (issue && value_q == '1) state_q <= StRun;
+        if (!enough && here_q[2]) state_q <= StBad;
+      end
+      StRun: begin
+        if (issue && last) state_q <= StEnd;
+        if (!enough && here_q[2]) state_q <= StBad;
+      end
+      StEnd: begin
+        if (ending_q[2] && here_q[2] && (over_q || !same_q)) state_q <= StBad;
+        if (pop && last_out) state_q <= StIdle;
+      end
+      default: ;  // StBad, until clear_i
+    endcase
+    if (!rst_ni || clear_i) state_q <= StIdle;
+  end
+
   // ---- Cycles 0 and 1: the piece, from its beats ----
   typedef struct packed {
     logic value;   // of the codebook
     logic bitmap;  // a piece with one
     logic group;   // a piece with indices
-    logic last;
   } what_t;
-  what_t what0_q, what1_q, what2_q;
+  what_t what0_q, what1_q, what2_q, what3_q, what4_q;
+  logic [HW-1:0] number0_q, number1_q, number2_q;
   logic [Nibble-1:0] value0_q, value1_q;
-  logic [1:0] number0_q, number1_q;
   logic [3:0] shift_q;
   logic [Banks-1:0][63:0] beats_q;
   logic [Banks*BeatNibbles-1:0][Nibble-1:0] beats;
-  logic [BeatNibbles/4-1+Piece-1:0][Nibble-1:0] near;  // moved by fours
-  logic [Piece-1:0][Nibble-1:0] piece_q;
+  logic [Piece+2:0][Nibble-1:0] near;  // moved by fours
+  logic [Piece-1:0][Nibble-1:0] piece, piece_q;
 
   assign beats = beats_q;
   always_comb begin
-    for (int unsigned i = 0; i < BeatNibbles / 4 - 1 + Piece; i++) begin
-      near[i] = beats[32'(shift_q[3:2])*4+i];
+    for (int unsigned i = 0; i < Piece + 3; i++) begin
+      case (shift_q[3:2])
+        2'd0: near[i] = beats[i];
+        2'd1: near[i] = beats[i+4];
+        2'd2: near[i] = beats[i+8];
+        default: near[i] = beats[i+12];
+      endcase
+    end
+    for (int unsigned i = 0; i < Piece; i++) begin
+      case (shift_q[1:0])
+        2'd0: piece[i] = near[i];
+        2'd1: piece[i] = near[i+1];
+        2'd2: piece[i] = near[i+2];
+        default: piece[i] = near[i+3];
+      endcase
     end
   end
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Banks; i++) beats_q[i] <= bank_data[place_q[5:4]+2'(i)];
+    for (int unsigned i = 0; i < Banks; i++) begin
+      case (place_q[5:4])
+        2'd0: beats_q[i] <= bank_data[i];
+        2'd1: beats_q[i] <= bank_data[(i+1)%Banks];
+        2'd2: beats_q[i] <= bank_data[(i+2)%Banks];
+        default: beats_q[i] <= bank_data[(i+3)%Banks];
+      endcase
+    end
     shift_q   <= place_q[3:0];
+    piece_q   <= piece;
     value0_q  <= value_q;
-    number0_q <= number_q;
-    for (int unsigned i = 0; i < Piece; i++) piece_q[i] <= near[32'(shift_q[1:0])+i];
     value1_q  <= value0_q;
+    number0_q <= number_q;
     number1_q <= number0_q;
+    number2_q <= number1_q;
     if (!rst_ni || clear_i) begin
       what0_q <= '0;
       what1_q <= '0;
       what2_q <= '0;
+      what3_q <= '0;
+      what4_q <= '0;
     end else begin
       what0_q <= '{
-          value: issue && state_q == StBook,
-          bitmap: issue && state_q == StRun && bitmap_q,
-          group: issue && group,
-          last: last
+          value: issue && book,
+          bitmap: issue && !book && bitmap_q,
+          group: issue && group
       };
       what1_q <= what0_q;
       what2_q <= what1_q;
+      what3_q <= what2_q;
+      what4_q <= what3_q;
     end
   end
 
-  // ---- Cycle 2: bitmaps, and the place of each weight's index ----
-  logic [3:0][CodeGroup-1:0] mask_q;
-  logic [CodeGroup-1:0] mask, mask2_q;
-  logic [CodeGroup-1:0][SW-1:0] below, below_q;
-  logic [CodeGroup-1:0][Nibble-1:0] index_q, index;
+  // ---- Cycles 2 and 3: bitmaps, and how long pieces are ----
+  logic [CodeGroup-1:0] mask, held;
+  logic [CodeGroup/4-1:0][2:0] fours, fours_q;  // set bits of four
+  logic [NW-1:0] length;
 
-  assign mask = bitmap_q ? mask_q[number1_q+2'd1] : '1;
+  wg_lutram #(
+    .Width(CodeGroup),
+    .Depth(Held)
+  ) u_masks (
+    .clk_i,
+    .we_i   (what1_q.bitmap),
+    .waddr_i(number1_q),
+    .wdata_i(piece_q[MaskNibbles-1:0]),
+    .raddr_i(number1_q - HW'(CodeAhead)),
+    .rdata_o(held)
+  );
+  assign mask = bitmap_q ? held : '1;
 
-  // Of four weights each, then of all before these.
   always_comb begin
-    logic [SW-1:0] sum;
-    sum = '0;
-    for (int unsigned g = 0; g < CodeGroup / 4; g++) begin
-      for (int unsigned i = 0; i < 4; i++) begin
-        below[4*g+i] = sum + SW'($countones(mask[4*g+:4] & 4'((1 << i) - 1)));
-      end
-      sum = sum + SW'($countones(mask[4*g+:4]));
-    end
+    for (int unsigned i = 0; i < CodeGroup / 4; i++) fours[i] = 3'($countones(piece_q[i]));
+    length = NW'(MaskNibbles);
+    for (int unsigned i = 0; i < CodeGroup / 4; i++) length = length + NW'(fours_q[i]);
   end
+  always_ff @(posedge clk_i) fours_q <= fours;
 
-  always_ff @(posedge clk_i) begin
-    if (start_i) begin
-      count_q <= '0;
-    end else if (what1_q.bitmap) begin
-      mask_q[number1_q]  <= piece_q[MaskNibbles-1:0];
-      count_q[number1_q] <= NW'($countones(piece_q[MaskNibbles-1:0]));
-    end
-    mask2_q <= mask;
-    below_q <= below;
-    index_q <= piece_q[Piece-1:MaskNibbles];
-  end
+  wg_lutram #(
+    .Width(NW),
+    .Depth(Held)
+  ) u_lengths (
+    .clk_i,
+    .we_i   (what2_q.bitmap),
+    .waddr_i(number2_q),
+    .wdata_i(length),
+    .raddr_i(number_q - HW'(CodeAhead - 1)),
+    .rdata_o(later)
+  );
 
-  // ---- Cycle 3, and the queue ----
-  logic [CodeGroup-1:0][Nibble-1:0] out_index;
-  logic [CodeGroup-1:0] out_mask;
+  // ---- Cycles 2 to 4, and the queue ----
+  logic [CodeGroup-1:0][Nibble-1:0] index, out_index;
+  logic [CodeGroup-1:0] mask_q, index_mask;
+  logic [CodeGroup-1:0][Nibble-1:0] indices_q;
   logic out_valid, queue_ready;
 
-  // No weight's index is above its own place.
-  for (genvar i = 0; i < CodeGroup; i++) begin : gen_index
-    if (i == 0) begin : gen_first
-      assign index[i] = index_q[0];
-    end else begin : gen_other
-      localparam int unsigned IW = $clog2(i + 1);
-      logic [2**IW-1:0][Nibble-1:0] some;
-      for (genvar k = 0; k < 2 ** IW; k++) begin : gen_some
-        assign some[k] = index_q[k<=i?k : i];
-      end
-      assign index[i] = some[below_q[i][IW-1:0]];
-    end
+  always_ff @(posedge clk_i) begin
+    mask_q    <= mask;
+    indices_q <= piece_q[Piece-1:MaskNibbles];
   end
 
+  wg_expand #(
+    .Nibble(Nibble)
+  ) u_expand (
+    .clk_i,
+    .mask_i (mask_q),
+    .index_i(indices_q),
+    .mask_o (index_mask),
+    .index_o(index)
+  );
+
   wg_fifo #(
-    .Width(1 + CodeGroup + CodeGroup * Nibble),
+    .Width(CodeGroup + CodeGroup * Nibble),
     .Depth(QueueGroups)
   ) u_queue (
     .clk_i,
     .rst_ni,
     .clear_i,
-    .wvalid_i(what2_q.group),
+    .wvalid_i(what4_q.group),
     .wready_o(queue_ready),
-    .wdata_i ({what2_q.last, mask2_q, index}),
+    .wdata_i ({index_mask, index}),
     .rvalid_o(out_valid),
     .rready_i(pop),
-    .rdata_o ({last_out, out_mask, out_index})
+    .rdata_o ({group_mask_o, out_index})
   );
 
   // ---- The codebook ----
   for (genvar i = 0; i < CodeGroup; i++) begin : gen_value
-    logic [DataWidth-1:0] value;
     wg_lutram #(
       .Width(DataWidth),
       .Depth(Values)
@@ -342,15 +410,18 @@ module wg_decode
       .waddr_i(value1_q),
       .wdata_i(piece_q[ValueNibbles-1:0]),
       .raddr_i(out_index[i]),
-      .rdata_o(value)
+      .rdata_o(group_data_o[i])
     );
-    assign group_data_o[i] = out_mask[i] ? value : '0;
   end
 
-  assign group_valid_o = out_valid && (!last_out || (ending && all_here && matched && !over_q));
+  assign group_valid_o = out_valid && !bad_o && (!last_out || right_q);
+  assign pop = group_valid_o && group_ready_i;
 
-  `ASSERT(queue_has_room, !what2_q.group || queue_ready)
-  `ASSERT(ring_holds, state_q == StIdle || ending || state_q == StBad || used <= WW'(Ring))
-  `ASSERT(no_beat_too_many, 24'(taken) <= left_q || state_q == StIdle)
-  `ASSERT(starts_when_idle, !start_i || state_q == StIdle || clear_i)
+  `ASSERT(queue_has_room, !what4_q.group || queue_ready)
+  `ASSERT(ring_holds, !active || ending || used <= WW'(Ring))
+  `ASSERT(reads_what_has_come, !(book || state_q == StRun) ||
+                               have_q + {(PW-CW-4)'(0), taken_q, 4'b0} ==
+                               {written_q, 4'b0} - place_q)
+  `ASSERT(no_beat_too_many, state_q == StIdle || 24'(taken) <= left_q)
+  `ASSERT(starts_when_idle, clear_i || !start_i || state_q == StIdle)
 endmodule

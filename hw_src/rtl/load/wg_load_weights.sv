@@ -166,6 +166,7 @@ module wg_load_weights
   logic [BW-1:0] beat_end, plain_end;
   logic [CW-1:0] plain_room;
   logic [HalfBeats-1:0][63:0] data_q, data, plain_data;
+  logic [HalfBeats-1:0] data_we, plain_we;  // the beats of it that come now
   // The half in data_q is complete, for one cycle; what it is.
   logic full_q, full_end_q, full_last_q, full_direct_q, full_half_q, full_upper_q;
   logic [8:0] full_tap_q;
@@ -180,15 +181,16 @@ module wg_load_weights
     .beat_count_i,
     .beat_data_i,
     .beat_room_o (plain_room),
-    .held_i      (data_q),
-    .held_o      (plain_data),
+    .we_o        (plain_we),
+    .data_o      (plain_data),
     .take_o      (plain_take),
     .beat_end_o  (plain_end)
   );
 
   if (Config.Decoder != 0) begin : gen_decode
     localparam int unsigned GroupBeats = CodeGroup * DataWidth / 64;
-    logic group_valid, want;
+    logic group_valid, group_take, want;
+    logic [CodeGroup-1:0] group_mask;
     logic [GroupBeats-1:0][63:0] group_data;
     logic [CW-1:0] room;
 
@@ -209,20 +211,27 @@ module wg_load_weights
       .want_o       (want),
       .group_valid_o(group_valid),
       .group_ready_i(unit_open_q && coded_q),
+      .group_mask_o (group_mask),
       .group_data_o (group_data),
       .bad_o        (bad)
     );
 
-    always_comb begin
-      data = plain_data;
-      for (int unsigned i = 0; i < HalfBeats; i++) begin
-        if (coded_q) data[i] = data_q[i];
-        if (coded_q && group_valid && 32'(beat_q) / GroupBeats == i / GroupBeats) begin
-          data[i] = group_data[i%GroupBeats];
-        end
+    // A half of a tap is one group or several.
+    for (genvar i = 0; i < HalfBeats; i++) begin : gen_beat
+      localparam int unsigned Beat = i % GroupBeats;
+      logic [63:0] kept;
+      for (genvar v = 0; v < 64 / DataWidth; v++) begin : gen_weight
+        assign kept[v*DataWidth+:DataWidth] =
+            group_data[Beat][v*DataWidth+:DataWidth] & {DataWidth{group_mask[Beat*64/DataWidth+v]}};
+      end
+      always_comb begin
+        data[i] = coded_q ? kept : plain_data[i];
+        data_we[i] = plain_we[i];
+        if (coded_q) data_we[i] = group_take && 32'(beat_q) / GroupBeats == i / GroupBeats;
       end
     end
-    assign take        = plain_take || (group_valid && unit_open_q && coded_q);
+    assign group_take  = group_valid && unit_open_q && coded_q;
+    assign take        = plain_take || group_take;
     assign beat_end    = coded_q ? beat_q + BW'(GroupBeats - 1) : plain_end;
     assign beat_room_o = plain_room | room;
     // Nothing is missed before it is known that the instruction is right.
@@ -230,6 +239,7 @@ module wg_load_weights
   end else begin : gen_plain
     assign bad         = 1'b0;
     assign data        = plain_data;
+    assign data_we     = plain_we;
     assign take        = plain_take;
     assign beat_end    = plain_end;
     assign beat_room_o = plain_room;
@@ -271,7 +281,7 @@ module wg_load_weights
     end
     if (take) beat_q <= beat_end + BW'(1);
     if (half_full) upper_q <= !upper_q;
-    data_q <= data;
+    for (int unsigned i = 0; i < HalfBeats; i++) if (data_we[i]) data_q[i] <= data[i];
 
     full_q        <= half_full && !clear_i && rst_ni;
     full_end_q    <= finish;
