@@ -51,20 +51,23 @@ module fv_decode
   assign pop   = valid && group_ready_i;
   assign taken = beat_count_i < room ? beat_count_i : room;
 
-  initial assume (!rst_ni);
+  logic begun_q;
+  initial begun_q = 1'b0;
   always_ff @(posedge clk_i) begin
+    begun_q <= 1'b1;
+    assume (begun_q || !rst_ni);
     assume (beat_count_i <= 2'd2);
     if (start_i) begin
       assume (!busy_q && rst_ni && !clear_i);
       assume (beats_i != '0 && blocks_i != '0);
       // A product by any number of taps is beyond what is proved in seconds.
-      assume (taps_i != '0 && taps_i <= 12'd4);
+      assume (taps_i == 12'd1 || taps_i == 12'd2);
     end
     if (!rst_ni || clear_i) busy_q <= 1'b0;
     else if (start_i) busy_q <= 1'b1;
     else if (pop && groups_q == 18'd1) busy_q <= 1'b0;
     if (start_i) begin
-      groups_q <= 18'(blocks_i) * 18'(taps_i[2:0]) * 18'(TapGroups);
+      groups_q <= (18'(blocks_i) << taps_i[1]) * 18'(TapGroups);
       beats_q  <= beats_i;
     end else begin
       groups_q <= groups_q - 18'(pop);
@@ -82,5 +85,51 @@ module fv_decode
       end
     end
     cover (rst_ni && bad);
+  end
+
+  // How the unit stands, as induction needs it: what it has not begun, and what is under way.
+  localparam int unsigned Queue = 16;
+  logic [4:0] under_way;
+  logic [17:0] left;
+  logic idle, runs;
+  assign idle = !u_dut.active && !bad;
+  assign runs = u_dut.active && !u_dut.ending;
+  assign under_way = 5'(u_dut.what0_q.group) + 5'(u_dut.what1_q.group) + 5'(u_dut.what2_q.group) +
+                     5'(u_dut.what3_q.group) + 5'(u_dut.what4_q.group) +
+                     5'(u_dut.u_queue.wptr_q - u_dut.u_queue.rptr_q);
+  assign left = (((18'(u_dut.blocks_left_q) - 18'd1) << u_dut.taps_q[1]) +
+                 18'(u_dut.taps_left_q[1])) * 18'(TapGroups) + 18'(u_dut.part_q) + 18'd1;
+  always_ff @(posedge clk_i) begin
+    if (begun_q && rst_ni) begin
+      states : assert (3'(u_dut.state_q) <= 3'd4);
+      busy : assert (busy_q == !idle);
+      credits : assert (u_dut.credit_q == 5'(Queue) - under_way && under_way <= 5'(Queue));
+      ends_empty : assert (!idle || under_way == '0);
+      if (busy_q) begin
+        beats : assert (beats_q == u_dut.left_q);
+        few : assert (u_dut.plenty_q || u_dut.left_q[23:3] == '0);
+        all_here : assert ((u_dut.here_q == '0 && !u_dut.right_q) || beats_q == '0);
+        room_fits : assert (24'(room) <= beats_q);
+        taps_are : assert (u_dut.taps_q == 12'd1 || u_dut.taps_q == 12'd2);
+        if (runs) begin
+          counts : assert (groups_q == left + 18'(under_way));
+          taps_left : assert (u_dut.taps_left_q != '0 && u_dut.taps_left_q <= u_dut.taps_q);
+          ring : assert (u_dut.used + 6'(room) <= (u_dut.book ? 6'd32 : 6'd33));
+          has : assert (u_dut.have_q <= 10'd528);
+          steps :
+          assert (u_dut.step_q == 10'(u_dut.needed_q) || (!u_dut.bitmap_q && (
+              u_dut.book ? u_dut.value_q == '1 && u_dut.step_q == -10'sd6
+                         : u_dut.needed_q == 6'd40 && u_dut.step_q == 10'd32)));
+          book : assert (!u_dut.book || u_dut.needed_q == 6'd2);
+          blocks_left : assert (u_dut.blocks_left_q != '0);
+          last_tap : assert (u_dut.taps_last_q == (u_dut.taps_left_q == 12'd1));
+          last_block : assert (u_dut.blocks_last_q == (u_dut.blocks_left_q == 12'd1));
+        end else if (!bad) begin
+          ends : assert (groups_q == 18'(under_way));
+        end
+      end else begin
+        nothing_comes : assert (u_dut.room_q == '0);
+      end
+    end
   end
 endmodule
