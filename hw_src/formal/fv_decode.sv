@@ -81,7 +81,8 @@ module fv_decode
         a_group_is_missing : assert (groups_q != '0);
         no_beat_too_many : assert (24'(taken) <= beats_q);
         all_beats_before_the_last : assert (!valid || groups_q != 18'd1 || beats_q == '0);
-        nothing_of_a_bad_one : assert (!bad || (!valid && beats_q == '0));
+        bad_ones_are_read : assert (!bad || beats_q == '0);
+        never_the_last_of_a_bad_one : assert (!bad || groups_q > 18'(valid));
       end
     end
     cover (rst_ni && bad);
@@ -102,9 +103,11 @@ module fv_decode
   always_ff @(posedge clk_i) begin
     if (begun_q && rst_ni) begin
       states : assert (3'(u_dut.state_q) <= 3'd4);
-      busy : assert (busy_q == !idle);
+      busy : assert (busy_q == (!idle || valid));
       credits : assert (u_dut.credit_q == 5'(Queue) - under_way && under_way <= 5'(Queue));
-      ends_empty : assert (!idle || under_way == '0);
+      ends_empty : assert (!idle || (under_way == '0 && (!busy_q || groups_q == 18'd1)));
+      last_waits : assert (!u_dut.ending || under_way != '0);
+      all_have_come : assert (!idle || !busy_q || beats_q == '0);
       if (busy_q) begin
         beats : assert (beats_q == u_dut.left_q);
         few : assert (u_dut.plenty_q || u_dut.left_q[23:3] == '0);
@@ -112,7 +115,7 @@ module fv_decode
         room_fits : assert (24'(room) <= beats_q);
         taps_are : assert (u_dut.taps_q == 12'd1 || u_dut.taps_q == 12'd2);
         if (runs) begin
-          counts : assert (groups_q == left + 18'(under_way));
+          counts : assert (groups_q == left + 18'(under_way) + 18'(valid));
           taps_left : assert (u_dut.taps_left_q != '0 && u_dut.taps_left_q <= u_dut.taps_q);
           ring : assert (u_dut.used + 6'(room) <= (u_dut.book ? 6'd32 : 6'd33));
           has : assert (u_dut.have_q <= 10'd528);
@@ -125,7 +128,7 @@ module fv_decode
           last_tap : assert (u_dut.taps_last_q == (u_dut.taps_left_q == 12'd1));
           last_block : assert (u_dut.blocks_last_q == (u_dut.blocks_left_q == 12'd1));
         end else if (!bad) begin
-          ends : assert (groups_q == 18'(under_way));
+          ends : assert (groups_q == 18'(under_way) + 18'(valid));
         end
       end else begin
         nothing_comes : assert (u_dut.room_q == '0);

@@ -14,8 +14,8 @@
 //   cycle 3  bits of the bitmap are added up: the length of a later piece
 //   3 and 4  each weight takes its index (wg_expand); then a queue
 //
-// The values are looked up at the end of the queue. The last group is held back until the stream is
-// known to end where the weights do; a stream that does not is read to its end, and is bad then, so
+// The values are looked up on the way from the queue to the group in hand. The last one stays in the
+// queue until the stream is known to end where the weights do; a stream that does not is read to its end, and is bad then, so
 // that an error of the bus comes first.
 module wg_decode
   import wg_types_pkg::*, winogen_pkg::*;
@@ -41,7 +41,7 @@ module wg_decode
   output logic                                 group_valid_o,
   input  logic                                 group_ready_i,
   output logic [CodeGroup-1:0]                 group_mask_o,   // where it is 0, the weight is
-  output logic [CodeGroup-1:0][DataWidth-1:0]  group_data_o,
+  output logic [CodeGroup-1:0][DataWidth-1:0]  group_data_o,   // both: registers
   output logic                                 bad_o           // the stream is; until clear_i
 );
   localparam int unsigned Nibble = 4;
@@ -365,7 +365,7 @@ module wg_decode
 
   // ---- Cycles 2 to 4, and the queue ----
   logic [CodeGroup-1:0][Nibble-1:0] index, out_index;
-  logic [CodeGroup-1:0] mask_q, index_mask;
+  logic [CodeGroup-1:0] mask_q, index_mask, out_mask;
   logic [CodeGroup-1:0][Nibble-1:0] indices_q;
   logic out_valid, queue_ready;
 
@@ -396,10 +396,12 @@ module wg_decode
     .wdata_i ({index_mask, index}),
     .rvalid_o(out_valid),
     .rready_i(pop),
-    .rdata_o ({group_mask_o, out_index})
+    .rdata_o ({out_mask, out_index})
   );
 
-  // ---- The codebook ----
+  // ---- The codebook, and the group in hand ----
+  logic [CodeGroup-1:0][DataWidth-1:0] value;
+
   for (genvar i = 0; i < CodeGroup; i++) begin : gen_value
     wg_lutram #(
       .Width(DataWidth),
@@ -410,12 +412,19 @@ module wg_decode
       .waddr_i(value1_q),
       .wdata_i(piece_q[ValueNibbles-1:0]),
       .raddr_i(out_index[i]),
-      .rdata_o(group_data_o[i])
+      .rdata_o(value[i])
     );
   end
 
-  assign group_valid_o = out_valid && !bad_o && (!last_out || right_q);
-  assign pop = group_valid_o && group_ready_i;
+  assign pop = out_valid && !bad_o && (!last_out || right_q) && (!group_valid_o || group_ready_i);
+  always_ff @(posedge clk_i) begin
+    if (pop) begin
+      group_mask_o <= out_mask;
+      group_data_o <= value;
+    end
+    if (!rst_ni || clear_i) group_valid_o <= 1'b0;
+    else group_valid_o <= pop || (group_valid_o && !group_ready_i);
+  end
 
   `ASSERT(queue_has_room, !what4_q.group || queue_ready)
   // One more, behind the codebook: the place of indices alone goes back by a bitmap that is not there.

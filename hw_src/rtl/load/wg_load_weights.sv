@@ -134,7 +134,7 @@ module wg_load_weights
   end
 
   // ---- Units: a direct tap, or the taps of a Winograd phase ----
-  logic unit_begin, offer, unit_open_q, half_ready, half, half_q, phase_empty;
+  logic unit_begin, offer, unit_open_q, plain_open_q, half_ready, half, half_q, phase_empty;
   logic [8:0] offer_taps, unit_taps_q;
   logic [3:0] offer_tap_count;
   logic [4:0] offer_word_count;
@@ -153,9 +153,9 @@ module wg_load_weights
   assign phase_ready = state_q == StRun && winograd_q && (unit_begin || phase_empty);
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear_i) unit_open_q <= 1'b0;
-    else if (unit_begin) unit_open_q <= 1'b1;
-    else if (finish) unit_open_q <= 1'b0;
+    if (!rst_ni || clear_i) {unit_open_q, plain_open_q} <= 2'b00;
+    else if (unit_begin) {unit_open_q, plain_open_q} <= {1'b1, !coded_q};
+    else if (finish) {unit_open_q, plain_open_q} <= 2'b00;
   end
 
   // ---- Collector: beats to halves of a tap ----
@@ -176,7 +176,7 @@ module wg_load_weights
     .GroupBeats(HalfBeats),
     .Ports     (ReadPorts)
   ) u_group (
-    .active_i    (unit_open_q && !coded_q),
+    .active_i    (plain_open_q),  // early: room goes a long way
     .beat_i      (beat_q),
     .beat_count_i,
     .beat_data_i,

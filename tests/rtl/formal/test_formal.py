@@ -1,4 +1,4 @@
-"""Proofs for any inputs and any number of cycles: queues, tokens, AXI masters, packed sums, codes."""
+"""Proofs for any inputs and any number of cycles: queues, AXI masters, packed sums, the decoder."""
 
 import importlib.util
 import os
