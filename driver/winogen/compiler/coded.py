@@ -46,7 +46,7 @@ class CodedPass:
     def __init__(
         self, weights: NDArray[Any], code: WeightCode, writer: SegmentWriter, alignment: int
     ):
-        self._weights = weights
+        self.weights = weights
         self._code = code
         self._writer = writer
         self._alignment = alignment
@@ -63,7 +63,7 @@ class CodedPass:
         """``count`` input blocks, from ``first`` on, for an output block."""
         key = block, first, count
         if key not in self._loads:
-            stream = self._code.encode(self._weights[block, first : first + count].ravel())
+            stream = self._code.encode(self.weights[block, first : first + count].ravel())
             offset = self._writer.add(stream, self._alignment)
             self._loads[key] = CodedLoad(offset, self.coding, len(stream) // LOGIC.beat_bytes)
         return self._loads[key]
@@ -71,8 +71,8 @@ class CodedPass:
     def beats(self, count: int) -> int:
         """Beats of a load of ``count`` input blocks, on the average."""
         indices = math.ceil(count * self._indices)
-        size = count * self._weights.shape[2]
-        return stream_beats(self.coding, size, indices, self._weights.dtype)
+        size = count * self.weights.shape[2]
+        return stream_beats(self.coding, size, indices, self.weights.dtype)
 
     def forget(self, end: int) -> None:
         """Forget the streams from byte ``end`` of the segment on."""
