@@ -22,6 +22,7 @@ module winogen_open #(
   parameter int unsigned ParamDepth       = 64,
   parameter int unsigned ReadPorts        = 2,
   parameter int unsigned Products         = 1,
+  parameter int unsigned Decoder          = 0,
   parameter logic [31:0] ConfigHash       = '0,
   // Bus addresses of the core's registers and of the interrupt controller, and their sizes.
   parameter logic [31:0] CoreBase         = 32'h43c0_0000,
@@ -266,6 +267,7 @@ module winogen_open #(
     .ParamDepth(ParamDepth),
     .ReadPorts(ReadPorts),
     .Products(Products),
+    .Decoder(Decoder),
     .ConfigHash(ConfigHash),
     .AddrWidth(32)
   ) u_core (

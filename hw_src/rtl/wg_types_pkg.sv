@@ -22,6 +22,7 @@ package wg_types_pkg;
     int unsigned ParamDepth;
     int unsigned ReadPorts;         // of the loads: 1, 2 or 4
     int unsigned Products;          // of a multiplier in a cycle: 1, or 2 (8-bit data)
+    int unsigned Decoder;           // coded weights that a load decodes in a cycle: CodeGroup, or 0
     logic [31:0] ConfigHash;
     int unsigned AddrWidth;
   } config_t;
@@ -41,6 +42,7 @@ package wg_types_pkg;
       ParamDepth: 64,
       ReadPorts: 2,
       Products: 2,
+      Decoder: 32,
       ConfigHash: '0,
       AddrWidth: 64
   };

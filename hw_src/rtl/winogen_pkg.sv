@@ -42,6 +42,8 @@ package winogen_pkg;
   localparam int unsigned PatchSlots = 8;  // patches of a group of tiles and a block that are held
   localparam int unsigned PackShift = 14;  // bits between the two weights that a multiplier takes at once
   localparam int unsigned ResidueBits = 8;  // of the sum that tells the two sums of these apart
+  localparam int unsigned CodeGroup = 32;  // weights that are decoded in a cycle, and that share a bitmap
+  localparam int unsigned CodeAhead = 5;  // groups by which a bitmap comes before its indices
   localparam int unsigned CheckCycles = 4;  // from the last slot of the descriptor check to its answer
   localparam int unsigned FilterLatency = 3;  // cycles of the transform of a filter
   localparam int unsigned RequantiseLatency = 9;  // cycles of the requantiser
@@ -55,7 +57,8 @@ package winogen_pkg;
     ErrAxiDecerr = 8'd4,
     ErrWatchdog = 8'd5,
     ErrBadStream = 8'd6,
-    ErrOutsideWindow = 8'd7
+    ErrOutsideWindow = 8'd7,
+    ErrBadWeights = 8'd8
   } error_e;
 
   typedef enum logic [1:0] {
@@ -363,6 +366,8 @@ package winogen_pkg;
   endfunction
 
   typedef struct packed {
+    logic [23:0] beats;
+    logic [1:0] coding;
     logic half;
     logic winograd;
     logic [11:0] taps;
@@ -385,6 +390,8 @@ package winogen_pkg;
     d.taps = bits[112+:12];
     d.winograd = bits[124+:1];
     d.half = bits[125+:1];
+    d.coding = bits[126+:2];
+    d.beats = bits[128+:24];
     return d;
   endfunction
 
@@ -532,7 +539,7 @@ package winogen_pkg;
   function automatic logic [511:0] used_bits(input logic [3:0] opcode);
     case (opcode)
       OpLoadInput: return 512'hffffffffffffffffffffffffffffff00ffffffffffffffffffffff00ffffff;
-      OpLoadWeights: return 512'h3fffffffffffffffffffffff00ffffff;
+      OpLoadWeights: return 512'hffffffffffffffffffffffffffffff00ffffff;
       OpLoadParams: return 512'hffffffffffff00ffffff;
       OpLoadTable: return 512'h3ffffffffffffff00ffffff;
       OpCompute: return 512'hffffffff000000ff1fffffffffffffff0fffffff0000ffffffffffff00ffffff01ffffff7fffffffffffffff00ffffff00ffffffffffffff03ffffff;

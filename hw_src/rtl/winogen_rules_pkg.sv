@@ -54,10 +54,15 @@ package winogen_rules_pkg;
       OpLoadWeights: begin
         bad[0] = h.wait_mask[0] || h.signal_mask[0];
         bad[1] = cfg.Products == 1 && lw.half != '0;
-        bad[2] = lw.blocks == '0;
-        bad[3] = lw.phases == '0;
-        bad[4] = lw.taps == '0;
-        bad[5] = (lw.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
+        bad[2] = cfg.Decoder == 0 && lw.coding != '0;
+        bad[3] = cfg.Decoder == 0 && lw.beats != '0;
+        bad[4] = lw.coding > 2'd2;
+        bad[5] = lw.coding < 2'd1 && lw.beats != '0;
+        bad[6] = lw.coding != '0 && lw.beats < 24'd1;
+        bad[7] = lw.blocks == '0;
+        bad[8] = lw.phases == '0;
+        bad[9] = lw.taps == '0;
+        bad[10] = (lw.offset & 32'(word_bits(cfg) / 8 - 1)) != '0;
       end
       OpLoadParams: begin
         bad[0] = h.wait_mask[0] || h.signal_mask[0];

@@ -25,6 +25,7 @@ module winogen_core
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned ReadPorts = 2,
   parameter int unsigned Products = 1,
+  parameter int unsigned Decoder = 0,
   parameter logic [31:0] ConfigHash = 0,
   parameter int unsigned AddrWidth = 64
 ) (

@@ -10,6 +10,7 @@ import argparse
 import math
 from typing import Any
 
+from winogen.program.coded_weights import loaded_weights
 from winogen.program.file import Program
 from winogen.program.parts import StreamInfo
 from winogen.program.speed import speed
@@ -30,6 +31,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def described(program: Program) -> dict[str, Any]:
     """A program: what it is for, what goes in and out, what it needs, how fast it should be."""
+    loaded = loaded_weights(program.streams[0], program.core)
     return {
         "name": program.name,
         "data_width": program.data_width,
@@ -54,6 +56,8 @@ def described(program: Program) -> dict[str, Any]:
         "weight_bytes": len(program.weights),
         "weight_file_bytes": program.stored.nbytes,
         "bits_a_weight": program.bits_a_weight,
+        "loaded_weight_bytes": loaded[0],
+        "plain_weight_bytes": loaded[1],
         "memory_bytes": program.memory().total,
         "layers": [
             {

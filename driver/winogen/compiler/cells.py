@@ -293,6 +293,7 @@ class Cells:
                             "phases": len(spec.taps),
                             "taps": spec.tap_count,
                             "winograd": int(self.layer.lowered.mode is Mode.WINOGRAD),
+                            **_coded(packed_pass, blocks),
                         },
                     )
                     cycles = steady.load_cycles(f, self.board)
@@ -301,6 +302,12 @@ class Cells:
                     found.size += together * count * load_bytes(f, self.board)[0]
                     found.count += together * count
         return found
+
+
+def _coded(packed_pass: PackedPass, blocks: int) -> dict[str, int]:
+    """The fields of a LOAD_WEIGHTS of so many blocks that say how they are coded."""
+    coded = packed_pass.coded
+    return {"coding": int(coded.coding), "beats": coded.beats(blocks)} if coded else {}
 
 
 def _box(tiling: Tiling) -> tuple[int, int, int, bool]:

@@ -15,7 +15,7 @@ from typing import Any
 from winogen.common.errors import InputError, ScheduleError
 from winogen.compiler.ends import fold_ends
 from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
-from winogen.compiler.options import DEFAULT_BATCH, CompileOptions
+from winogen.compiler.options import CODED, DEFAULT_BATCH, CompileOptions
 from winogen.compiler.pack import (
     PackedHost,
     PackedLayer,
@@ -117,8 +117,9 @@ def compile_network(
     largest = options.batch or _default_batch(network.without_exits())
     say("packing weights")
     mode = Mode(options.mode)
-    ends = fold_ends(network, board, mode, largest)
-    packed = pack_network(ends.network, board.core, mode)
+    core = board.core if options.coding == CODED else replace(board.core, decoder=0)
+    ends = fold_ends(network, replace(board, core=core), mode, largest)
+    packed = pack_network(ends.network, core, mode)
     _check_heads(packed)
     if not any(isinstance(p, PackedLayer) for p in packed.layers):
         raise ScheduleError(
@@ -129,11 +130,13 @@ def compile_network(
     streams: list[list[StreamInfo]] = [[] for _ in parts]
     for size in batch_sizes(largest):
         say(f"scheduling batch {size}")
+        mark = packed.writer.mark()
         made = [_stream(part, board, size) for part in parts]
         memory = plan(len(packed.segment), [s for own in (*streams, made) for s in own])
         if not memory.fits(board.contiguous_mib):
             if size == 1 or options.batch is not None:
                 raise ScheduleError(_does_not_fit(graph, board, size, memory))
+            packed.forget(mark)
             break
         for own, stream in zip(streams, made):
             own.append(stream)

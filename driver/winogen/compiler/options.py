@@ -17,6 +17,8 @@ from winogen.network.options import NetworkOptions, check_size, parse_size
 from winogen.target.board import DEFAULT_BOARD, Board, board_names, load_board
 
 DEFAULT_BITS = 8
+#: How weights may lie in memory.
+CODED, PLAIN = "coded", "plain"
 #: Images of the largest stream unless asked otherwise.
 DEFAULT_BATCH = 16
 MAX_BATCH = 1024
@@ -69,6 +71,14 @@ class CompileOptions(NetworkOptions):
         help="arrangement of the multiplies; direct (TDC) and zero-padded are the baselines",
         default=f"{Mode.AUTO.value}, the cheapest for each layer",
         choices=tuple(m.value for m in Mode),
+    )
+    coding: str = option(
+        CODED,
+        group="compilation",
+        help="weights in memory: coded where a layer has at most 16 values, for boards that decode "
+        "them as they load, or plain",
+        default=CODED,
+        choices=(CODED, PLAIN),
     )
     batch: int | None = option(
         group="compilation",

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ScheduleError
+from winogen.compiler.coded import CodedPass, choose_code
 from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
 from winogen.compiler.pairs import (
     BlockRun,
@@ -23,6 +25,7 @@ from winogen.compiler.pairs import (
     pair_blocks,
 )
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
+from winogen.compiler.segment import SegmentWriter
 from winogen.compiler.sizes import engine_cycles
 from winogen.network.graph import Graph, Shape
 from winogen.program.host_layers import HostLayer
@@ -31,33 +34,6 @@ from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import AccumulatorEntry, Params, PhaseEntry, StepEntry, Table
 from winogen.target.numerics import storage_dtype
-
-_ALIGNMENT = 64
-
-
-class SegmentWriter:
-    """Collects pieces of a DRAM segment; identical pieces share one place."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._known: dict[bytes, int] = {}
-
-    def add(self, data: bytes) -> int:
-        """Byte offset at which ``data`` will lie."""
-        if data in self._known:
-            return self._known[data]
-        offset = self._size
-        padded = data + bytes(-len(data) % _ALIGNMENT)
-        self._pieces.append(padded)
-        self._size += len(padded)
-        if len(data) <= 1 << 16:
-            self._known[data] = offset
-        return offset
-
-    def tobytes(self) -> bytes:
-        """All pieces, as they lie in DRAM."""
-        return b"".join(self._pieces)
 
 
 @dataclass(frozen=True)
@@ -71,7 +47,11 @@ class StoredTable:
 
 @dataclass(frozen=True)
 class PackedPass:
-    """A pass with the places of its weights (of ``weight_bytes``) and tables."""
+    """A pass with the places of its weights (of ``weight_bytes``) and tables.
+
+    Weights that are ``coded`` have no place until they are loaded; ``weight_bytes`` are those that
+    they would take plain.
+    """
 
     spec: Pass
     weights: int
@@ -79,6 +59,7 @@ class PackedPass:
     steps: StoredTable
     accumulators: StoredTable
     phases: StoredTable
+    coded: CodedPass | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +89,8 @@ class PackedLayer:
     """A layer, lowered and placed; independent of the batch.
 
     ``input_blocks[s]`` is the number of channel blocks of source s, ``windows[s]`` those of them
-    that have weights, ``runs`` which blocks of output channels run together.
+    that have weights, ``runs`` which blocks of output channels run together, ``chunks`` how many
+    input blocks loads had so far: streams of coded weights are shared by loads of the same.
     """
 
     layer: QuantLayer
@@ -119,6 +101,12 @@ class PackedLayer:
     windows: tuple[Window, ...]
     output_blocks: int
     runs: tuple[BlockRun, ...]
+    chunks: set[int] = field(default_factory=set)
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether weights of it lie coded."""
+        return any(p.coded for group in self.groups for p in group.passes)
 
     @property
     def alike(self) -> bool:
@@ -158,34 +146,56 @@ class PackedHost:
 
 @dataclass
 class PackedNetwork:
-    """All layers and the bytes of the weight segment.
+    """All layers, and what lies in the weight segment.
 
-    Of a network with exits, the layers of the whole network come first, then those that only exits
-    have. ``numbers`` are those of the layers of every exit, the last of which is the whole network;
-    empty where that is the only one.
+    Coded weights are put there when the scheduler asks for them. Of a network with exits, the
+    layers of the whole network come first, then those that only exits have. ``numbers`` are those
+    of the layers of every exit, the last of which is the whole network; empty where that is the
+    only one.
     """
 
     layers: list[PackedLayer | PackedHost] = field(default_factory=list)
-    segment: bytes = b""
+    writer: SegmentWriter = field(default_factory=SegmentWriter)
     numbers: tuple[tuple[int, ...], ...] = ()
 
     def at_exit(self, number: int) -> PackedNetwork:
         """The layers of an exit, with the weight segment of all; see ``Graph.at_exit``."""
         if not self.numbers:
             return self
-        return PackedNetwork([self.layers[n] for n in self.numbers[number - 1]], self.segment)
+        return PackedNetwork([self.layers[n] for n in self.numbers[number - 1]], self.writer)
+
+    @property
+    def segment(self) -> bytes:
+        """The bytes of the weight segment."""
+        return self.writer.tobytes()
 
     def pieces(self) -> tuple[WeightPiece, ...]:
         """Where in the segment weights lie, in order; identical ones share a place."""
+        every: list[WeightPiece] = []
+        for number, stored in self._passes():
+            places = [(stored.weights, stored.weight_bytes)]
+            if stored.coded:
+                places = stored.coded.pieces
+            every += [WeightPiece(number, offset, size) for offset, size in places]
         found: list[WeightPiece] = []
         end = 0
+        for piece in sorted(every, key=lambda p: (p.offset, p.layer)):
+            if piece.offset >= end:  # else they lie with what came before
+                found.append(piece)
+                end = piece.offset + piece.size
+        return tuple(found)
+
+    def forget(self, mark: tuple[int, int]) -> None:
+        """Forget the coded weights that were made since ``writer.mark()`` gave ``mark``."""
+        self.writer.back(mark)
+        for _, stored in self._passes():
+            if stored.coded:
+                stored.coded.forget(mark[1])
+
+    def _passes(self) -> Iterator[tuple[int, PackedPass]]:
         for number, layer in enumerate(self.layers):
             groups = layer.groups if isinstance(layer, PackedLayer) else ()
-            for stored in (p for group in groups for p in group.passes):
-                if stored.weights >= end:  # else they lie with what came before
-                    found.append(WeightPiece(number, stored.weights, stored.weight_bytes))
-                    end = stored.weights + stored.weight_bytes
-        return tuple(found)
+            yield from ((number, p) for group in groups for p in group.passes)
 
 
 def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedNetwork:
@@ -193,10 +203,10 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
 
     Raises ScheduleError, naming the layer, where one does not fit the engine.
     """
-    writer = SegmentWriter()
     shapes = _shapes(network)
     layers, numbers = in_order(network)
     packed = PackedNetwork(numbers=numbers if network.exits else ())
+    writer = packed.writer
     for layer in layers:
         sources = [shapes[s] for s in layer.sources]
         counts = tuple(s[0] for s in sources)
@@ -204,7 +214,6 @@ def pack_network(network: QuantNetwork, core: CoreConfig, mode: Mode) -> PackedN
             packed.layers.append(_pack_host(layer, sources, core))
         else:
             packed.layers.append(_pack_named(network.name, layer, counts, core, mode, writer))
-    packed.segment = writer.tobytes()
     return packed
 
 
@@ -310,17 +319,22 @@ def _pack_layer(
     )
     runs = _runs(lowered, weights, windows, output_blocks, core)
     weights = [change_places(w, runs) for w in weights]
+    gathered = [
+        [_pass_weights(weights[p.source], p, core) for p in group.passes]
+        for group in lowered.groups
+    ]
+    code = choose_code([data for group in gathered for data in group if data.size], core)
     groups = []
-    for group in lowered.groups:
-        of_passes = [_pass_weights(weights[p.source], p, core) for p in group.passes]
+    for group, of_passes in zip(lowered.groups, gathered):
         passes = tuple(
             PackedPass(
                 p,
-                writer.add(data),
-                len(data),
+                0 if code else writer.add(data.tobytes()),
+                data.nbytes,
                 _store_steps(p, writer),
                 _store_accumulators(p, writer),
                 _store_phases(group.phases, p, by_pixel, writer),
+                CodedPass(data, code, writer, core.word_bytes) if code and data.size else None,
             )
             for p, data in zip(group.passes, of_passes)
         )
@@ -427,12 +441,14 @@ def _padded_weights(
     return out
 
 
-def _pass_weights(weights: NDArray[np.int64], spec: Pass, core: CoreConfig) -> bytes:
+def _pass_weights(weights: NDArray[np.int64], spec: Pass, core: CoreConfig) -> NDArray[Any]:
+    """Weights as they lie plain, (output blocks, input blocks, weights of a block)."""
     taps = [t for phase in spec.taps for t in phase]
     rows, columns = [t.ky for t in taps], [t.kx for t in taps]
     gathered = weights[..., rows, columns]  # (output blocks, lanes, input blocks, lanes, taps)
     ordered = gathered.transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(ordered, storage_dtype(core.data_width)).tobytes()
+    stored = np.ascontiguousarray(ordered, storage_dtype(core.data_width))
+    return stored.reshape(*stored.shape[:2], -1)
 
 
 def _store_steps(spec: Pass, writer: SegmentWriter) -> StoredTable:

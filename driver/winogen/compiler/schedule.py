@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from winogen.common.errors import ScheduleError
+from winogen.compiler.coded import CodedLoad
 from winogen.compiler.geometry import Region, TileGroup, Tiling, chunks_of, output_span, region_of
 from winogen.compiler.hazards import Access, TokenAssigner
 from winogen.compiler.lower import Mode
@@ -42,6 +43,7 @@ from winogen.target.isa import (
     Table,
 )
 from winogen.target.registers import MAX_STREAM_LENGTH, Segment
+from winogen.target.weight_code import Coding
 
 
 @dataclass
@@ -168,6 +170,7 @@ class _Emitter:
         self._number = number
         self._layer = layer
         tiling = tiling or choose_tiling(layer, self._board, self._batch)
+        layer.chunks.add(tiling.input_blocks)
         groups = list(tile_groups(layer, tiling, self._batch))
         order: Iterator[tuple[TileGroup, BlockRun]]
         if tiling.weights_outer:
@@ -352,20 +355,19 @@ class _Emitter:
         if not spec.tap_count:
             return 0
         window = self._layer.windows[spec.source]
-        blocks, first = window.blocks, chunk.start - window.starts[run.first]
-        offsets = [
-            packed_pass.weights
-            + (block * blocks + first) * spec.tap_count * self._core.weight_word_bytes
+        first = chunk.start - window.starts[run.first]
+        loads = [
+            self._weights_of(packed_pass, window.blocks, block, first, len(chunk))
             for block in run.blocks
         ]
         # Equal bytes may lie in one place for two layers, and still be transformed differently.
-        key = (*offsets, len(chunk), spec.taps, winograd)
+        key = (*loads, len(chunk), spec.taps, winograd)
         base, held = self._weight.take(key, len(chunk) * spec.words, room[1] * spec.words)
-        for half, offset in enumerate([] if held else offsets):
+        for half, load in enumerate([] if held else loads):
             self._emit(
                 LoadWeights(
                     segment=int(Segment.WEIGHTS),
-                    offset=offset,
+                    offset=load.offset,
                     base=base,
                     blocks=len(chunk),
                     phase_base=phase_base,
@@ -373,10 +375,22 @@ class _Emitter:
                     taps=spec.tap_count,
                     winograd=int(winograd),
                     half=half,
+                    coding=int(load.coding),
+                    beats=load.beats,
                 ),
                 [Access("weight", base, base + len(chunk) * spec.words, True)],
             )
         return base
+
+    def _weights_of(
+        self, packed_pass: PackedPass, blocks: int, block: int, first: int, count: int
+    ) -> CodedLoad:
+        """Where ``count`` input blocks of an output block's ``blocks`` lie."""
+        if packed_pass.coded:
+            return packed_pass.coded.load(block, first, count)
+        words = (block * blocks + first) * packed_pass.spec.tap_count
+        offset = packed_pass.weights + words * self._core.weight_word_bytes
+        return CodedLoad(offset, Coding.PLAIN, 0)
 
     def _load_input(
         self,

@@ -17,6 +17,8 @@ _STEP = 0.9
 _SMALL = 10
 #: Loads that the input channels are cut into, where as many fit; few begin late, many cost more.
 _CHUNKS = (1, 2, 4)
+#: What a tiling may take of the best one's cycles where it shares coded weights.
+_SHARED = 1.02
 
 
 def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
@@ -27,6 +29,21 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
     reasons: list[str] = []
     estimate = Estimate(layer, board, batch)
     fitting = [(estimate.least(t), t) for t in _tilings(layer, board, batch, reasons.append)]
+    best = _best(fitting, estimate)
+    if best is None:
+        raise ScheduleError(
+            f"layer '{layer.layer.label}' does not fit board {board.name}: {reasons[-1]}"
+        )
+    if layer.is_coded and layer.chunks and best[1].input_blocks not in layer.chunks:
+        # Loads of another size would need streams of their own beside those of other batches.
+        shared = _best([f for f in fitting if f[1].input_blocks in layer.chunks], estimate)
+        if shared is not None and shared[0] <= _SHARED * best[0]:
+            best = shared
+    return best[1]
+
+
+def _best(fitting: list[tuple[float, Tiling]], estimate: Estimate) -> tuple[float, Tiling] | None:
+    """The fastest of some tilings, with its cycles; each comes with a bound of them."""
     best: tuple[float, Tiling] | None = None
     for least, tiling in sorted(fitting, key=lambda f: f[0]):
         if best is not None and best[0] <= least:
@@ -34,11 +51,7 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
         cycles = estimate.cycles(tiling)
         if best is None or cycles < best[0]:
             best = (cycles, tiling)
-    if best is None:
-        raise ScheduleError(
-            f"layer '{layer.layer.label}' does not fit board {board.name}: {reasons[-1]}"
-        )
-    return best[1]
+    return best
 
 
 def _tilings(
@@ -51,7 +64,8 @@ def _tilings(
             most = input_blocks_that_fit(layer, board, box, shared, 2, refuse)
             fewer = input_blocks_that_fit(layer, board, box, shared, 3, lambda _: None)
             parts = (-(-max(layer.input_blocks) // n) for n in _CHUNKS)
-            for blocks in sorted({most, fewer, *(min(n, most) for n in parts)} - {0}):
+            known = (n for n in layer.chunks if layer.is_coded and n <= most)
+            for blocks in sorted({most, fewer, *known, *(min(n, most) for n in parts)} - {0}):
                 for weights_outer in (False, True):
                     yield Tiling(*box, blocks, weights_outer, shared)
 

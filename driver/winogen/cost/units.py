@@ -31,6 +31,7 @@ from winogen.target.isa import (
 from winogen.target.microarchitecture import LOGIC
 from winogen.target.refusals import CHECK_SLOTS
 from winogen.target.registers import Engine
+from winogen.target.weight_code import BOOK, GROUP, Coding
 
 #: A port announces a burst every other cycle at most.
 BURST_CYCLES = 2
@@ -47,6 +48,10 @@ FETCH_AHEAD = LOGIC.fetch_fifo_beats * LOGIC.beat_bytes // INSTRUCTION_BYTES
 SIMULATED_GROUPS = 6
 #: Cycles more of an array with two products a multiplier: to make pairs and to tell sums apart.
 PACKED_CYCLES = 3
+#: Cycles of coded weights from their last beat to the collector: the pipeline of wg_decode.
+DECODE_CYCLES = 5
+#: Cycles from its start to its first piece: a beat comes, then the codebook, a value a cycle.
+BOOK_CYCLES = 2 + BOOK
 #: Cycles of the requantiser and the activation.
 _FINISH = LOGIC.requantise_latency + LOGIC.activation_latency
 #: From the end of an instruction to the beginning of one that waited for its token.
@@ -171,7 +176,7 @@ class LoadUnit:
         if isinstance(instruction, LoadInput):
             factor = instruction.column_step
             rows = instruction.images * instruction.blocks * instruction.rows
-        elif isinstance(instruction, LoadWeights):
+        elif isinstance(instruction, LoadWeights) and not instruction.coding:
             factor = instruction.blocks
         # The size of a run by shifting and adding, a bit a cycle; then a run a cycle, which goes
         # through wg_burst_split, wg_window and the port's register.
@@ -206,7 +211,8 @@ class LoadUnit:
         taken = max(at + 2.0, free)
         self._taken.append(taken)
         self._room = last - (LOGIC.outstanding - 1) * self._burst + BURST_TURN
-        done = max(taken + setup + beats, last + 3)
+        written = 3 + (DECODE_CYCLES if isinstance(f, LoadWeights) and f.coding else 0)
+        done = max(taken + setup + beats, last + written)
         self._back = done + 1
         self._settled = done + tail
         return index, math.ceil(self._settled)
@@ -333,14 +339,22 @@ def back_cycles(f: Transfer, size: int, core: CoreConfig) -> tuple[int, int, flo
 
     Before the first beat is taken, for all beats, and from the last to the end.
     """
-    # Of the beats on offer, two words of input at the most, or all of a part (two output lanes).
-    port_bytes = min(LOGIC.beat_bytes * core.read_ports, 2 * core.word_bytes)
+    # Of the beats on offer, two words of input at the most, or half of a tap.
+    most = 2 * core.word_bytes
+    if isinstance(f, LoadWeights):
+        most = LOGIC.beat_bytes * core.read_ports if f.coding else core.weight_word_bytes // 2
+    port_bytes = min(LOGIC.beat_bytes * core.read_ports, most)
     setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
     if isinstance(f, LoadInput):
         rows = f.images * f.blocks * f.rows  # each ends with a beat of its own
         beats = rows * math.ceil(size / max(rows, 1) / port_bytes)
     elif isinstance(f, LoadWeights):
         setup = f.phases + f.blocks.bit_length() + 5  # counts taps and words first
+        if f.coding:
+            # The codebook comes meanwhile, then the bitmaps that are ahead.
+            ahead = LOGIC.code_ahead if f.coding == Coding.BITMAP else 0
+            setup = max(setup, BOOK_CYCLES + ahead + DECODE_CYCLES)
+            beats = max(beats, f.blocks * f.taps * core.ci_lanes * core.co_lanes // GROUP)
         if f.winograd:
             # A phase of r x c taps has (r + 1) (c + 1) positions, two cycles each; the last
             # phase's are transformed when its taps are complete.
@@ -372,6 +386,8 @@ def load_bytes(f: Transfer, board: Board) -> tuple[int, Runs]:
     else:
         assert isinstance(f, LoadWeights)
         size = f.blocks * f.taps * core.weight_word_bytes
+        if f.coding:
+            size = f.beats * LOGIC.beat_bytes
     return size, Runs(1, -(-size // LOGIC.beat_bytes))
 
 

@@ -137,7 +137,7 @@ class _Writer:
         self._add(LoadParams(segment=0, offset=params, base=0, count=1), ready)
         load_weights = LoadWeights(
             segment=0, offset=weights, base=0, blocks=1, phase_base=0, phases=1, taps=1,
-            winograd=0, half=0,
+            winograd=0, half=0, coding=0, beats=0,
         )  # fmt: skip
         self._add(load_weights, ready)
 

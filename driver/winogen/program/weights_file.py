@@ -135,8 +135,8 @@ def decode(
     weights: list[bytes] = []
     for entry in header["layers"]:
         number = whole(entry["layer"])
-        if number >= layers or (pieces and number <= pieces[-1].layer):
-            raise ProgramError(f"its weights of layer {number} are of no layer, or out of order")
+        if number >= layers:
+            raise ProgramError(f"its weights of layer {number} are of no layer")
         first = len(pieces)
         for offset, length in entry["pieces"]:
             end = pieces[-1].offset + pieces[-1].size if pieces else 0

@@ -8,7 +8,7 @@ compiles to, and with the emulator's where the device is another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from winogen.compiler.integers import integer_activations
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import pack_network
 from winogen.compiler.quantised import QuantNetwork
+from winogen.compiler.schedule import schedule
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.program.file import Program
@@ -30,6 +31,7 @@ from winogen.quality.layer_outputs import run_layers, traced
 from winogen.quality.measure import LayerReport, measure
 from winogen.quality.verdict import GOOD, grade, in_words
 from winogen.runtime.generator import Generator
+from winogen.target.isa import LoadWeights
 from winogen.target.numerics import int_range
 
 
@@ -235,7 +237,7 @@ def _is_same(program: Program, graph: Graph, network: QuantNetwork, mode: Mode) 
     shuffles = [own.shuffle for own in program.exits]
     lanes = program.core.ci_lanes
     folded = folded_as(network, program.unfold, program.shuffle, lanes, shuffles)
-    if folded is None or pack_network(folded, program.core, mode).segment != program.weights:
+    if folded is None or _segment(folded, program, mode) != program.weights:
         return False
     exits = range(1, program.exit_count + 1)
     ours = [program.at_exit(n).output_format for n in exits]
@@ -243,6 +245,18 @@ def _is_same(program: Program, graph: Graph, network: QuantNetwork, mode: Mode) 
     return (ours, program.input_format, program.output_range) == (
         theirs, network.input_format, graph.output_range
     )  # fmt: skip
+
+
+def _segment(network: QuantNetwork, program: Program, mode: Mode) -> bytes:
+    """The weight segment that a network has in a program like this one."""
+    loads = (x for s in program.all_streams for x in s.instructions() if isinstance(x, LoadWeights))
+    if not any(x.coding for x in loads):
+        return pack_network(network, replace(program.core, decoder=0), mode).segment
+    packed = pack_network(network, program.core, mode)
+    for stream in program.streams:  # which put coded weights there, as when it was compiled
+        for number in range(1, program.exit_count + 1):
+            schedule(packed.at_exit(number), program.board, stream.batch)
+    return packed.segment
 
 
 def _fitted(q: NDArray[np.int64], exact: NDArray) -> TensorFormat:

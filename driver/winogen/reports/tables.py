@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from winogen.common.text import decibels, table
+from winogen.program.coded_weights import loaded_weights
 from winogen.program.file import Program
 from winogen.program.parts import HOST, LayerInfo, StreamInfo
 from winogen.program.speed import Speed, layer_seconds, speed
@@ -57,6 +58,9 @@ def cost_summary(program: Program, stream: StreamInfo) -> str:
 def weights_summary(program: Program) -> str:
     """What weights take in memory and in the program file, with parameters and tables."""
     stored = f"{len(program.weights):,} bytes in memory, {program.stored.nbytes:,} in the file"
+    lies, plain = loaded_weights(program.streams[0], program.core)
+    if lies < plain:
+        stored += f" (coded: an image's weights are {lies:,} bytes on the bus, plain {plain:,})"
     bits = program.bits_a_weight
     return stored if bits is None else f"{stored}, {bits:.2f} bits a weight"
 

@@ -45,7 +45,8 @@ class CoreConfig:
     activations, ``weight_depth`` of ``ci_lanes * co_lanes`` (transformed) weights, ``psum_depth``
     of ``co_lanes`` partial sums, ``output_depth`` of ``co_lanes`` activations. ``products`` are
     those that a multiplier makes in a cycle: with 2 output channels come in pairs of blocks
-    (8-bit data only), and a word of weights holds those of both.
+    (8-bit data only), and a word of weights holds those of both. ``decoder`` is the number of coded
+    weights that LOAD_WEIGHTS decodes in a cycle, 32, or 0: the build knows plain weights only.
     """
 
     data_width: int
@@ -62,12 +63,15 @@ class CoreConfig:
     param_depth: int
     read_ports: int
     products: int = 1
+    decoder: int = 0
 
     def __post_init__(self) -> None:
         if self.data_width not in (8, 16):
             raise BoardError(f"data_width must be 8 or 16, not {self.data_width}")
         for f in fields(self):
             value = getattr(self, f.name)
+            if f.name == "decoder" and value == 0:
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise BoardError(f"core field {f.name} must be a positive integer, not {value!r}")
         if self.ci_lanes != self.co_lanes:
@@ -83,6 +87,10 @@ class CoreConfig:
             raise BoardError(f"read_ports must be 1, 2 or 4, not {self.read_ports}")
         if self.products == 2 and self.data_width != 8:
             raise BoardError("products must be 1 with 16-bit data: two do not fit a multiplier")
+        if self.decoder not in (0, LOGIC.code_group) or isinstance(self.decoder, bool):
+            raise BoardError(f"decoder must be 0 or {LOGIC.code_group}, not {self.decoder!r}")
+        if self.decoder and self.ci_lanes < 8:
+            raise BoardError("decoder must be 0 with fewer than 8 lanes: a tap has too few weights")
         for name, limit in _FIELD_LIMITS.items():
             if getattr(self, name) > limit:
                 raise BoardError(f"core field {name} = {getattr(self, name)} is over {limit}")

@@ -14,6 +14,7 @@ from winogen.target.isa import (
     Table,
     Transfer,
 )
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.refusals import MEMORIES, refusal, table_memory
 from winogen.target.registers import Segment
 
@@ -45,6 +46,8 @@ def dram_range(instruction: Instruction, core: CoreConfig) -> tuple[Segment, int
         size = (words + f.columns) * core.word_bytes
     elif isinstance(f, LoadWeights):
         size = f.blocks * f.taps * core.weight_word_bytes
+        if f.coding:
+            size = f.beats * LOGIC.beat_bytes
     elif isinstance(f, LoadParams):
         size = f.count * core.co_lanes * isa.PARAM_BYTES
     else:

@@ -59,6 +59,7 @@ def parameters(core: CoreConfig) -> dict[str, str]:
         "ParamDepth": core.param_depth,
         "ReadPorts": core.read_ports,
         "Products": core.products,
+        "Decoder": core.decoder,
     }
     literals = {name: str(value) for name, value in numbers.items()}
     literals["ConfigHash"] = f"32'h{core.config_hash32:08x}"

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from winogen.target.numerics import MAX_SHIFT, TABLE_ENTRIES
 from winogen.target.registers import Engine, numbered
 
-ISA_VERSION = 2
+ISA_VERSION = 3
 INSTRUCTION_BYTES = 64
 #: Tokens that one counter holds; an instruction that would give one more waits to begin.
 MAX_TOKENS = 255
@@ -171,6 +171,8 @@ class LoadWeights(Transfer):
     taps: Annotated[int, Bits(12, "taps (words in DRAM) a block, over all phases")]
     winograd: Annotated[int, Bits(1, "transform the filters while loading")]
     half: Annotated[int, Bits(1, "1: the upper half of the words, for the second block of a pair")]
+    coding: Annotated[int, Bits(2, "0 plain, 1 indices, 2 a bitmap of zeros and indices")]
+    beats: Annotated[int, Bits(24, "beats of 8 bytes of coded weights; 0 of plain ones")]
 
 
 @dataclass(slots=True)

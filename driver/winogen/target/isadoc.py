@@ -160,6 +160,10 @@ The rules above are one table, `target/refusals.py`. From it come the check in P
 `wg_descriptor_check.sv` evaluates. What depends on the tables is checked in
 `emulation/emulator/machine.py`.
 
+Coded weights that end before `beats` do, or after, stop the core with BAD_WEIGHTS at their
+instruction; ERROR_ADDRESS has where they begin. What the instruction had written by then is
+undefined, and lies where its weights belong. An error of the bus in its beats comes first.
+
 An unknown opcode, or a bit set that belongs to no field, stops the core with BAD_OPCODE. The
 instructions before it are executed first, as far as tokens allow. A load or store outside the
 memory stops it with AXI_DECERR."""
@@ -188,7 +192,17 @@ the phase's `positions` are stored in ascending order. Block b begins at word
 `base + b * (words a block)`.
 
 In a build with two products a multiplier a word has two halves, one matrix for each block of output
-channels of a pair; `half` says which of them is written, and the other stays as it is.""",
+channels of a pair; `half` says which of them is written, and the other stays as it is.
+
+In a build with a decoder the weights may be coded: DRAM holds `beats` times 8 bytes, which give the
+same weights in the same order. They are read in nibbles, the lower half of each byte first:
+
+1. the codebook, 16 values as wide as the data;
+2. with `coding` 1 the index of each weight into it; with `coding` 2 a bitmap for each 32 weights
+   (8 nibbles, the first weight's bit first), and behind each bitmap the indices of the 32 weights
+   five bitmaps before. A weight whose bit is set has an index, the others are zero. Five more
+   bitmaps follow the last one; nothing depends on them;
+3. nibbles that nothing depends on, to the end of the beat.""",
     Opcode.LOAD_PARAMS: f"""\
 Reads `count` entries of the parameter buffer. An entry has `co_lanes` times {isa.PARAM_BYTES}
 bytes; see the parameters below.""",

@@ -50,6 +50,9 @@ class Microarchitecture:
     pack_shift: Annotated[int, "bits between the two weights that a multiplier takes at once"] = 14
     residue_bits: Annotated[int, "of the sum that tells the two sums of these apart"] = 8
 
+    code_group: Annotated[int, "weights that are decoded in a cycle, and that share a bitmap"] = 32
+    code_ahead: Annotated[int, "groups by which a bitmap comes before its indices"] = 5
+
     check_cycles: Annotated[int, "from the last slot of the descriptor check to its answer"] = 4
     filter_latency: Annotated[int, "cycles of the transform of a filter"] = 3
     requantise_latency: Annotated[int, "cycles of the requantiser"] = 9

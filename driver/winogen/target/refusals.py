@@ -121,6 +121,22 @@ class PairsOnly:
 
 
 @dataclass(frozen=True)
+class DecoderOnly:
+    """Where a build has no decoder, these fields must be zero."""
+
+    names: tuple[str, ...]
+
+    def python(self) -> str:
+        """See OwnEngine."""
+        return f"not c.decoder and ({' or '.join(f'i.{name}' for name in self.names)})"
+
+    def problem(self, instruction: Any, core: CoreConfig) -> str:
+        """See OwnEngine."""
+        name = next(n for n in self.names if getattr(instruction, n))
+        return f"{name} is set, and this build has no decoder of weights"
+
+
+@dataclass(frozen=True)
 class NotZero:
     """None of these fields may be zero."""
 
@@ -170,7 +186,7 @@ class Within:
         return f"it reaches word {end} of the {memory}, which has {MEMORIES[memory].of(core)}"
 
 
-Rule = OwnEngine | Aligned | Forbidden | PairsOnly | NotZero | Within
+Rule = OwnEngine | Aligned | Forbidden | PairsOnly | DecoderOnly | NotZero | Within
 
 
 def _not_zero(names: str) -> NotZero:
@@ -203,6 +219,22 @@ RULES: dict[Opcode, tuple[Rule, ...]] = {
     Opcode.LOAD_WEIGHTS: (
         OwnEngine(),
         PairsOnly(("half",)),
+        DecoderOnly(("coding", "beats")),
+        Forbidden(
+            Expression("coding > 2"),
+            "a coding of {coding} does not exist",
+            "there are three codings",
+        ),
+        Forbidden(
+            Expression("coding < 1 and beats"),
+            "its weights are plain, and it has {beats} beats of coded ones",
+            "plain weights have the length that blocks and taps give",
+        ),
+        Forbidden(
+            Expression("coding and beats < 1"),
+            "its weights are coded, and it has no beats of them",
+            "coded weights have the length that the instruction says",
+        ),
         _not_zero("blocks phases taps"),
         _within("phase table", "phase_base + phases"),
         _within("weight buffer", "base + blocks"),

@@ -79,6 +79,7 @@ class ErrorCode(IntEnum):
     WATCHDOG = 5
     BAD_STREAM = 6
     OUTSIDE_WINDOW = 7
+    BAD_WEIGHTS = 8
 
     @property
     def text(self) -> str:
@@ -88,7 +89,12 @@ class ErrorCode(IntEnum):
     @property
     def has_address(self) -> bool:
         """Whether ERROR_ADDRESS says where."""
-        return self in (ErrorCode.AXI_SLVERR, ErrorCode.AXI_DECERR, ErrorCode.OUTSIDE_WINDOW)
+        return self in (
+            ErrorCode.AXI_SLVERR,
+            ErrorCode.AXI_DECERR,
+            ErrorCode.OUTSIDE_WINDOW,
+            ErrorCode.BAD_WEIGHTS,
+        )
 
 
 _ERROR_TEXT = {
@@ -101,6 +107,7 @@ _ERROR_TEXT = {
     ErrorCode.WATCHDOG: "the watchdog expired (engines waiting for each other or for memory)",
     ErrorCode.BAD_STREAM: "STREAM_LENGTH is zero or too large, or a base address is misaligned",
     ErrorCode.OUTSIDE_WINDOW: "an access outside of the windows, which never reached the bus",
+    ErrorCode.BAD_WEIGHTS: "coded weights have not the length that their instruction says",
 }
 
 

@@ -17,6 +17,7 @@ from winogen.target.refusals import (
     MEMORIES,
     RULES,
     Aligned,
+    DecoderOnly,
     Depth,
     Forbidden,
     NotZero,
@@ -177,6 +178,9 @@ def _conditions(opcode: Opcode) -> Iterator[str]:
         elif isinstance(rule, PairsOnly):
             for name in rule.names:
                 yield f"cfg.Products == 1 && {d}.{member(name)} != '0"
+        elif isinstance(rule, DecoderOnly):
+            for name in rule.names:
+                yield f"cfg.Decoder == 0 && {d}.{member(name)} != '0"
         elif isinstance(rule, NotZero):
             for name in rule.names:
                 yield f"{d}.{member(name)} == '0"

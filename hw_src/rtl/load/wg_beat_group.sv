@@ -12,8 +12,8 @@ module wg_beat_group #(
   input  logic [CW-1:0]               beat_count_i,
   input  logic [Ports*64-1:0]         beat_data_i,
   output logic [CW-1:0]               beat_room_o,
-  input  logic [GroupBeats-1:0][63:0] held_i,
-  output logic [GroupBeats-1:0][63:0] held_o,        // with what is taken
+  output logic [GroupBeats-1:0]       we_o,          // the places of those that are taken
+  output logic [GroupBeats-1:0][63:0] data_o,        // what comes there
   output logic                        take_o,
   output logic [BW-1:0]               beat_end_o     // the place of the last that is taken
 );
@@ -26,12 +26,19 @@ module wg_beat_group #(
     for (int unsigned s = 1; 2 ** s <= Most; s++) begin
       if ((32'(beat_i) & (2 ** s - 1)) == 0) room = CW'(2 ** s);
     end
-    held_o = held_i;
+    we_o = '0;
     beat_end_o = beat_i;
     for (int unsigned i = 0; i < Most; i++) begin
       if (active_i && room > CW'(i) && beat_count_i > CW'(i)) begin
-        held_o[beat_i|BW'(i)] = beat_data_i[i*64+:64];
+        we_o[beat_i|BW'(i)] = 1'b1;
         beat_end_o = beat_i | BW'(i);
+      end
+    end
+    // The lower bits of a place are the number of the beat, as far as the next one's are zero.
+    for (int unsigned g = 0; g < GroupBeats; g++) begin
+      data_o[g] = beat_data_i[63:0];
+      for (int unsigned s = 1; 2 ** s <= Most; s++) begin
+        if (room == CW'(2 ** s)) data_o[g] = beat_data_i[g%(2**s)*64+:64];
       end
     end
   end

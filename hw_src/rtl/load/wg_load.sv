@@ -103,8 +103,22 @@ module wg_load
   logic [95:0] head_bits;
   logic [511:0] head;
 
+  // Where coded weights begin is said where they are wrong.
+  localparam int unsigned OriginBits = Config.Decoder != 0 ? 34 : 1;
+  logic [OriginBits-1:0] start_origin, head_origin, origin_q;
+  logic [63:0] origin;
+  if (Config.Decoder != 0) begin : gen_origin
+    assign start_origin = {start_i.bits[23:22], start_i.bits[63:32]};
+    assign origin = segment_base_i[origin_q[33:32]] + 64'(origin_q[31:0]);
+  end else begin : gen_none
+    assign start_origin = '0;
+    assign origin = '0;
+    logic unused_origin;
+    assign unused_origin = origin_q;
+  end
+
   wg_fifo #(
-    .Width(4 + 20 + 96),
+    .Width(4 + 20 + 96 + OriginBits),
     .Depth(LoadAhead)
   ) u_queue (
     .clk_i,
@@ -112,10 +126,10 @@ module wg_load
     .clear_i,
     .wvalid_i(front_valid),
     .wready_o(queue_ready),
-    .wdata_i ({start_i.bits[3:0], start_i.index, start_i.bits[159:64]}),
+    .wdata_i ({start_origin, start_i.bits[3:0], start_i.index, start_i.bits[159:64]}),
     .rvalid_o(head_valid),
     .rready_i(head_take),
-    .rdata_o ({head_opcode, head_index, head_bits})
+    .rdata_o ({head_origin, head_opcode, head_index, head_bits})
   );
   assign head = 512'({head_bits, 60'd0, head_opcode});
 
@@ -138,6 +152,7 @@ module wg_load
   logic input_want, weights_want, table_want, table_room;
   logic [CW-1:0] input_room, weights_room;
   logic input_done, weights_done, table_done, weights_fault, table_fault, bus_fault;
+  logic weights_bad;
   logic is_params, is_weights;
   logic [19:0] index_q;  // of the instruction that takes beats
 
@@ -193,6 +208,8 @@ module wg_load
     .taps_i           (weights.taps),
     .phase_base_i     (PA'(weights.phase_base)),
     .phases_i         (weights.phases),
+    .coding_i         (weights.coding),
+    .beats_i          (weights.beats),
     .phase_we_i       (tab_o.we && tab_o.id == TablePhase),
     .phase_addr_i     (PA'(tab_o.addr)),
     .phase_taps_i     (phase.taps),
@@ -206,7 +223,8 @@ module wg_load
     .w_data_o,
     .settled_o        (settled),
     .done_o           (weights_done),
-    .fault_o          (weights_fault)
+    .fault_o          (weights_fault),
+    .bad_o            (weights_bad)
   );
 
   wg_load_table #(
@@ -236,7 +254,10 @@ module wg_load
   assign unused = ^error_i.addr;
 
   always_ff @(posedge clk_i) begin
-    if (head_take) index_q <= head_index;
+    if (head_take) begin
+      index_q  <= head_index;
+      origin_q <= head_origin;
+    end
 
     if (!rst_ni || clear_i) begin
       done_q        <= 1'b0;
@@ -246,9 +267,17 @@ module wg_load
       done_q <= (input_done || weights_done || table_done) && !fault_valid_q;
       if (!fault_valid_q && (weights_fault || table_fault || bus_fault)) begin
         fault_valid_q <= 1'b1;
-        fault_code_q  <= weights_fault || table_fault ? ErrIllegalDescriptor : error_i.code;
         fault_index_q <= index_q;
-        fault_addr_q  <= weights_fault || table_fault ? '0 : error_i.addr[Config.AddrWidth-1:0];
+        if (weights_fault && weights_bad) begin
+          fault_code_q <= ErrBadWeights;
+          fault_addr_q <= origin[Config.AddrWidth-1:0];
+        end else if (weights_fault || table_fault) begin
+          fault_code_q <= ErrIllegalDescriptor;
+          fault_addr_q <= '0;
+        end else begin
+          fault_code_q <= error_i.code;
+          fault_addr_q <= error_i.addr[Config.AddrWidth-1:0];
+        end
       end
     end
   end

@@ -96,6 +96,11 @@ module wg_load_address
             term_q       <= 24'(weights.taps);
             multiplier_q <= weights.blocks;
             shift_q      <= 5'(TapShift);
+            if (Config.Decoder != 0 && weights.coding != '0) begin
+              term_q       <= weights.beats;
+              multiplier_q <= 12'd1;
+              shift_q      <= 5'($clog2(BeatBytes));
+            end
           end
           OpLoadParams: begin
             term_q  <= 24'(params.count);

@@ -63,7 +63,8 @@ module wg_load_input
     // Beats fill the word from the low end.
     localparam int unsigned BW = $clog2(WordBeats);
     logic [BW-1:0] beat_q, beat_end;
-    logic [WordBeats-1:0][63:0] held_q, held;
+    logic [WordBeats-1:0][63:0] held_q, held, come;
+    logic [WordBeats-1:0] we;
     logic take;
 
     wg_beat_group #(
@@ -74,13 +75,16 @@ module wg_load_input
       .beat_i      (beat_q),
       .beat_count_i,
       .beat_data_i,
-      .held_i      (held_q),
-      .held_o      (held),
+      .we_o        (we),
+      .data_o      (come),
       .take_o      (take),
       .beat_end_o  (beat_end),
       .beat_room_o
     );
     assign offer = {1'b0, take && beat_end == BW'(WordBeats - 1)};
+    always_comb begin
+      for (int unsigned i = 0; i < WordBeats; i++) held[i] = we[i] ? come[i] : held_q[i];
+    end
     assign word[0] = held;
     assign word[1] = held;
     always_ff @(posedge clk_i) begin

@@ -3,12 +3,12 @@
 // LOAD_WEIGHTS, where the data go: direct taps straight into the weight buffer, or filters through
 // the Winograd transform.
 //
-// A wrong instruction is refused before it changes anything (wg_weight_check). Then beats are
-// collected into parts (two output lanes). A direct tap is a unit of its own and is written at once;
-// the taps of a Winograd phase are one, and go to wg_tap_transform. The next instruction may begin
-// while the last phases are being transformed.
+// A wrong instruction is refused before it changes anything (wg_weight_check). Then beats, or what
+// wg_decode makes of coded ones, are collected into halves of a tap (half of the output lanes). A direct
+// tap is a unit of its own and is written at once; the taps of a Winograd phase are one, and go to
+// wg_tap_transform. The next instruction may begin while the last phases are being transformed.
 module wg_load_weights
-  import wg_types_pkg::*;
+  import wg_types_pkg::*, winogen_pkg::*;
 #(
   parameter  config_t     Config      = DefaultConfig,
   localparam int unsigned DataWidth   = Config.DataWidth,
@@ -34,6 +34,8 @@ module wg_load_weights
   input  logic [11:0]                    taps_i,
   input  logic [PA-1:0]                  phase_base_i,
   input  logic [7:0]                     phases_i,
+  input  logic [1:0]                     coding_i,
+  input  logic [23:0]                    beats_i,        // of coded weights
   input  logic                           phase_we_i,     // LOAD_TABLE writes the phase table
   input  logic [PA-1:0]                  phase_addr_i,
   input  logic [8:0]                     phase_taps_i,
@@ -47,13 +49,13 @@ module wg_load_weights
   output logic [Parts-1:0][WordBits-1:0] w_data_o,
   output logic                           settled_o,      // nothing is on its way to memory
   output logic                           done_o,         // with the last write
-  output logic                           fault_o         // the instruction is wrong; until clear_i
+  output logic                           fault_o,        // the instruction is wrong; until clear_i
+  output logic                           bad_o           // with it: its coded weights are
 );
-  localparam int unsigned PartBits = 2 * Lanes * DataWidth;
-  localparam int unsigned PartBeats = PartBits / 64;
-  localparam int unsigned BW = $clog2(PartBeats);
   localparam int unsigned Half = Parts / 2;  // parts that are written together
-  localparam int unsigned KW = $clog2(Parts);
+  localparam int unsigned HalfBits = Half * 2 * Lanes * DataWidth;
+  localparam int unsigned HalfBeats = HalfBits / 64;
+  localparam int unsigned BW = $clog2(HalfBeats);
   typedef logic signed [WeightWidth-1:0] weight_t;
 
   // ---- The instruction: checked against its phases, then its units are taken ----
@@ -68,6 +70,7 @@ module wg_load_weights
   logic wrong, right, go, check_ready, phase_valid, phase_ready;
   phase_t phase;
   logic [11:0] taps_q;
+  logic coded_q, bad;
 
   assign start_ready_o = state_q == StIdle;
   assign start = start_ready_o && start_valid_i;
@@ -116,18 +119,22 @@ module wg_load_weights
         if (wrong) state_q <= StRefuse;
         else if (go) state_q <= StRun;
       end
-      StRun: if (finish && unit_last_q) state_q <= StIdle;
+      StRun: begin
+        if (finish && unit_last_q) state_q <= StIdle;
+        if (bad) state_q <= StRefuse;
+      end
       default: ;  // StRefuse, until clear_i
     endcase
     if (!rst_ni || clear_i) state_q <= StIdle;
     if (state_q == StIdle) begin
       winograd_q <= winograd_i;
+      coded_q    <= Config.Decoder != 0 && coding_i != '0;
       taps_q     <= taps_i;
     end
   end
 
   // ---- Units: a direct tap, or the taps of a Winograd phase ----
-  logic unit_begin, offer, unit_open_q, half_ready, half, half_q, phase_empty;
+  logic unit_begin, offer, unit_open_q, plain_open_q, half_ready, half, half_q, phase_empty;
   logic [8:0] offer_taps, unit_taps_q;
   logic [3:0] offer_tap_count;
   logic [4:0] offer_word_count;
@@ -146,43 +153,105 @@ module wg_load_weights
   assign phase_ready = state_q == StRun && winograd_q && (unit_begin || phase_empty);
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear_i) unit_open_q <= 1'b0;
-    else if (unit_begin) unit_open_q <= 1'b1;
-    else if (finish) unit_open_q <= 1'b0;
+    if (!rst_ni || clear_i) {unit_open_q, plain_open_q} <= 2'b00;
+    else if (unit_begin) {unit_open_q, plain_open_q} <= {1'b1, !coded_q};
+    else if (finish) {unit_open_q, plain_open_q} <= 2'b00;
   end
 
-  // ---- Collector: beats to parts ----
+  // ---- Collector: beats to halves of a tap ----
   logic [BW-1:0] beat_q;
-  logic [KW-1:0] part_q;
-  logic part_last_q, unit_single_q;  // the last part of a tap; one tap of the unit is left
+  logic upper_q, unit_single_q;  // the upper half of the lanes comes; one tap of the unit is left
   logic [3:0] unit_left_q;  // taps
-  logic take, part_full;
-  logic [BW-1:0] beat_end;
-  logic [PartBeats-1:0][63:0] data_q, data;
-  // The part in data_q is complete, for one cycle; what it is.
-  logic full_q, full_end_q, full_last_q, full_direct_q, full_half_q;
-  logic [KW-1:0] full_part_q;
+  logic take, plain_take, half_full;
+  logic [BW-1:0] beat_end, plain_end;
+  logic [CW-1:0] plain_room;
+  logic [HalfBeats-1:0][63:0] data_q, data, plain_data;
+  logic [HalfBeats-1:0] data_we, plain_we;  // the beats of it that come now
+  // The half in data_q is complete, for one cycle; what it is.
+  logic full_q, full_end_q, full_last_q, full_direct_q, full_half_q, full_upper_q;
   logic [8:0] full_tap_q;
   logic [PlaceWidth-1:0] full_addr_q;
 
   wg_beat_group #(
-    .GroupBeats(PartBeats),
+    .GroupBeats(HalfBeats),
     .Ports     (ReadPorts)
   ) u_group (
-    .active_i    (unit_open_q),
+    .active_i    (plain_open_q),  // early: room goes a long way
     .beat_i      (beat_q),
     .beat_count_i,
     .beat_data_i,
-    .beat_room_o,
-    .held_i      (data_q),
-    .held_o      (data),
-    .take_o      (take),
-    .beat_end_o  (beat_end)
+    .beat_room_o (plain_room),
+    .we_o        (plain_we),
+    .data_o      (plain_data),
+    .take_o      (plain_take),
+    .beat_end_o  (plain_end)
   );
 
-  assign part_full = take && beat_end == BW'(PartBeats - 1);
-  assign finish = part_full && part_last_q && unit_single_q;
-  assign want_o = unit_open_q;
+  if (Config.Decoder != 0) begin : gen_decode
+    localparam int unsigned GroupBeats = CodeGroup * DataWidth / 64;
+    logic group_valid, group_take, want;
+    logic [CodeGroup-1:0] group_mask;
+    logic [GroupBeats-1:0][63:0] group_data;
+    logic [CW-1:0] room;
+
+    wg_decode #(
+      .Config(Config)
+    ) u_decode (
+      .clk_i,
+      .rst_ni,
+      .clear_i,
+      .start_i      (start && coding_i != '0),
+      .bitmap_i     (coding_i[1]),
+      .beats_i,
+      .blocks_i,
+      .taps_i,
+      .beat_count_i,
+      .beat_data_i,
+      .beat_room_o  (room),
+      .want_o       (want),
+      .group_valid_o(group_valid),
+      .group_ready_i(unit_open_q && coded_q),
+      .group_mask_o (group_mask),
+      .group_data_o (group_data),
+      .bad_o        (bad)
+    );
+
+    // A half of a tap is one group or several.
+    for (genvar i = 0; i < HalfBeats; i++) begin : gen_beat
+      localparam int unsigned Beat = i % GroupBeats;
+      logic [63:0] kept;
+      for (genvar v = 0; v < 64 / DataWidth; v++) begin : gen_weight
+        assign kept[v*DataWidth+:DataWidth] =
+            group_data[Beat][v*DataWidth+:DataWidth] & {DataWidth{group_mask[Beat*64/DataWidth+v]}};
+      end
+      always_comb begin
+        data[i] = coded_q ? kept : plain_data[i];
+        data_we[i] = plain_we[i];
+        if (coded_q) data_we[i] = group_take && 32'(beat_q) / GroupBeats == i / GroupBeats;
+      end
+    end
+    assign group_take  = group_valid && unit_open_q && coded_q;
+    assign take        = plain_take || group_take;
+    assign beat_end    = coded_q ? beat_q + BW'(GroupBeats - 1) : plain_end;
+    assign beat_room_o = plain_room | room;
+    // Nothing is missed before it is known that the instruction is right.
+    assign want_o      = unit_open_q && (!coded_q || want);
+  end else begin : gen_plain
+    assign bad         = 1'b0;
+    assign data        = plain_data;
+    assign data_we     = plain_we;
+    assign take        = plain_take;
+    assign beat_end    = plain_end;
+    assign beat_room_o = plain_room;
+    assign want_o      = unit_open_q;
+    logic unused;
+    assign unused = ^{coding_i, beats_i};
+  end
+
+  assign half_full = take && beat_end == BW'(HalfBeats - 1);
+  assign finish = half_full && upper_q && unit_single_q;
+  // Which of both the refusal is for.
+  always_ff @(posedge clk_i) bad_o <= bad;
 
   always_ff @(posedge clk_i) begin
     if (state_q == StIdle) begin
@@ -190,8 +259,7 @@ module wg_load_weights
       taps_left_q   <= taps_i;
       blocks_left_q <= blocks_i;
       beat_q        <= '0;
-      part_q        <= '0;
-      part_last_q   <= Parts == 1;
+      upper_q       <= 1'b0;
     end
     if (unit_begin) begin
       unit_taps_q   <= offer_taps;
@@ -206,24 +274,21 @@ module wg_load_weights
         taps_left_q   <= taps_q;
         blocks_left_q <= blocks_left_q - 12'd1;
       end
-    end else if (part_full && part_last_q) begin
+    end else if (half_full && upper_q) begin
       unit_taps_q   <= unit_taps_q & (unit_taps_q - 9'd1);
       unit_left_q   <= unit_left_q - 4'd1;
       unit_single_q <= unit_left_q == 4'd2;
     end
     if (take) beat_q <= beat_end + BW'(1);
-    if (part_full) begin
-      part_q      <= part_q + KW'(1);
-      part_last_q <= part_q == KW'(Parts - 2);
-    end
-    data_q <= data;
+    if (half_full) upper_q <= !upper_q;
+    for (int unsigned i = 0; i < HalfBeats; i++) if (data_we[i]) data_q[i] <= data[i];
 
-    full_q        <= part_full && !clear_i && rst_ni;
+    full_q        <= half_full && !clear_i && rst_ni;
     full_end_q    <= finish;
     full_last_q   <= unit_last_q;
     full_direct_q <= !winograd_q;
     full_half_q   <= half_q;
-    full_part_q   <= part_q;
+    full_upper_q  <= upper_q;
     full_tap_q    <= unit_taps_q & (~unit_taps_q + 9'd1);
     full_addr_q   <= unit_addr_q;
   end
@@ -260,7 +325,7 @@ module wg_load_weights
     .phase_half_o     (half),
     .tap_we_i         (full_q && !full_direct_q),
     .tap_half_i       (full_half_q),
-    .tap_part_i       (full_part_q),
+    .tap_upper_i      (full_upper_q),
     .tap_i            (full_tap_q),
     .tap_data_i       (data_q),
     .full_i           (finish && winograd_q),
@@ -275,9 +340,11 @@ module wg_load_weights
 
   // ---- Write port: the two halves of the parts get the same data ----
   logic [Half-1:0][WordBits-1:0] w_data_q;
+  logic [HalfBits-1:0] half_data;
   logic write_direct;
   logic writes_q;  // of w_we_o: those lines reach all over the weight buffer
 
+  assign half_data    = data_q;
   assign write_direct = full_q && full_direct_q;
   assign place = write_direct ? full_addr_q : word_addr;
   if (Config.Products == 2) begin : gen_halves
@@ -291,7 +358,7 @@ module wg_load_weights
     for (int unsigned k = 0; k < Parts; k++) begin
       for (int unsigned h = 0; h < Config.Products; h++) begin
         w_we_o[h*Parts+k] <= rst_ni && !clear_i && halves[h] && (
-          (write_direct && full_part_q == KW'(k)) ||
+          (write_direct && full_upper_q == (k >= Half)) ||
           (word_we && word_lower == (k < Half)));
       end
     end
@@ -300,7 +367,7 @@ module wg_load_weights
       if (write_direct) begin
         for (int unsigned v = 0; v < 2 * Lanes; v++) begin
           w_data_q[p][v*WeightWidth+:WeightWidth] <=
-              weight_t'($signed(data_q[v*DataWidth/64][v*DataWidth%64+:DataWidth]));
+              weight_t'($signed(half_data[(p*2*Lanes+v)*DataWidth+:DataWidth]));
         end
       end
     end

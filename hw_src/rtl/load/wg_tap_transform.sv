@@ -13,8 +13,7 @@ module wg_tap_transform
   localparam int unsigned Half     = Parts / 2,  // parts that are written together
   localparam int unsigned TapBits  = 2 * word_bits(Config),
   localparam int unsigned PartBits = part_bits(Config),
-  localparam int unsigned WA       = weight_place_width(Config),
-  localparam int unsigned KW       = $clog2(Parts)
+  localparam int unsigned WA       = weight_place_width(Config)
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
@@ -29,13 +28,13 @@ module wg_tap_transform
   input  logic [WA-1:0]                 phase_addr_i,   // word of its first position
   input  logic                          phase_last_i,   // of the instruction
   output logic                          phase_half_o,   // the half that it fills
-  // Parts of the phases: a tap of two output lanes.
+  // Halves of the phases' taps: those of half of the output lanes.
   input  logic                          tap_we_i,
   input  logic                          tap_half_i,
-  input  logic [KW-1:0]                 tap_part_i,
+  input  logic                          tap_upper_i,
   input  logic [8:0]                    tap_i,          // one-hot
-  input  logic [TapBits-1:0]            tap_data_i,
-  // A half has its last part in the next cycle.
+  input  logic [Half*TapBits-1:0]       tap_data_i,
+  // A half of the buffer has its last taps in the next cycle.
   input  logic                          full_i,
   input  logic                          full_half_i,
   // Words: half of the parts of one.
@@ -73,19 +72,17 @@ module wg_tap_transform
   logic [8:0][Half*TapBits-1:0] taps;
 
   for (genvar t = 0; t < 9; t++) begin : gen_tap
-    for (genvar p = 0; p < Half; p++) begin : gen_part
-      wg_lutram #(
-        .Width(TapBits),
-        .Depth(4)
-      ) u_taps (
-        .clk_i,
-        .we_i   (tap_we_i && tap_i[t] && tap_part_i % KW'(Half) == KW'(p)),
-        .waddr_i({tap_half_i, tap_part_i[KW-1]}),
-        .wdata_i(tap_data_i),
-        .raddr_i({read_q, !lower_q}),
-        .rdata_o(taps[t][p*TapBits+:TapBits])
-      );
-    end
+    wg_lutram #(
+      .Width(Half * TapBits),
+      .Depth(4)
+    ) u_taps (
+      .clk_i,
+      .we_i   (tap_we_i && tap_i[t]),
+      .waddr_i({tap_half_i, tap_upper_i}),
+      .wdata_i(tap_data_i),
+      .raddr_i({read_q, !lower_q}),
+      .rdata_o(taps[t])
+    );
   end
 
   // ---- Sequencer: a position of the lower half of the output lanes, then of the upper half ----

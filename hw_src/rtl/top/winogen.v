@@ -15,6 +15,7 @@ module winogen #(
   parameter integer PARAM_DEPTH       = 64,
   parameter integer READ_PORTS        = 2,
   parameter integer PRODUCTS          = 1,
+  parameter integer DECODER           = 0,
   parameter [31:0]  CONFIG_HASH       = 32'd0,
   parameter integer ADDR_WIDTH        = 32
 ) (
@@ -276,6 +277,7 @@ module winogen #(
     .ParamDepth(PARAM_DEPTH),
     .ReadPorts(READ_PORTS),
     .Products(PRODUCTS),
+    .Decoder(DECODER),
     .ConfigHash(CONFIG_HASH),
     .AddrWidth(ADDR_WIDTH)
   ) u_core (

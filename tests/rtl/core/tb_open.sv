@@ -15,6 +15,7 @@ module tb_open #(
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned ReadPorts = 2,
   parameter int unsigned Products = 1,
+  parameter int unsigned Decoder = 0,
   parameter logic [31:0] ConfigHash = 0,
   parameter int unsigned AddrWidth = 64
 ) (
@@ -94,6 +95,7 @@ module tb_open #(
     .ParamDepth(ParamDepth),
     .ReadPorts(ReadPorts),
     .Products(Products),
+    .Decoder(Decoder),
     .ConfigHash(ConfigHash),
     .CoreBase(CoreBase),
     .IntcBase(IntcBase)

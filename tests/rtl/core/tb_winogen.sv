@@ -14,6 +14,7 @@ module tb_winogen #(
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned ReadPorts = 2,
   parameter int unsigned Products = 1,
+  parameter int unsigned Decoder = 0,
   parameter logic [31:0] ConfigHash = 0,
   parameter int unsigned AddrWidth = 64
 ) (
@@ -131,6 +132,7 @@ module tb_winogen #(
     .PARAM_DEPTH(ParamDepth),
     .READ_PORTS(ReadPorts),
     .PRODUCTS(Products),
+    .DECODER(Decoder),
     .CONFIG_HASH(ConfigHash),
     .ADDR_WIDTH(AddrWidth)
   ) u_winogen (

@@ -1,4 +1,4 @@
-"""Proofs for any inputs and any number of cycles: queues, tokens, AXI masters, packed sums."""
+"""Proofs for any inputs and any number of cycles: queues, AXI masters, packed sums, the decoder."""
 
 import importlib.util
 import os
@@ -23,6 +23,7 @@ FAULTS = {
     "reader": ("wg_window", "|(above_q & below_q)", "|(above_q | below_q)"),
     "residue_chain": ("wg_residue_chain", "digit == 3'b100 ||", "digit == 3'b101 ||"),
     "separate": ("wg_separate", "q_q - sum_t'(difference_q)", "q_q"),
+    "decode": ("wg_decode", "&& (!last_out || right_q)", ""),
     "axi_write": ("wg_axi_write", "fill_q == fill_len", "fill_q == fill_len - 4'd1"),
 }
 

@@ -67,6 +67,7 @@ module tb_compute
       ParamDepth: ParamDepth,
       ReadPorts: DefaultConfig.ReadPorts,
       Products: Products,
+      Decoder: 0,
       ConfigHash: DefaultConfig.ConfigHash,
       AddrWidth: AddrWidth
   };

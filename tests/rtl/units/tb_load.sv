@@ -11,6 +11,7 @@ module tb_load
   parameter int unsigned PhaseDepth = 128,
   parameter int unsigned ParamDepth = 64,
   parameter int unsigned Products         = 1,
+  parameter int unsigned Decoder          = 0,
   parameter int unsigned ReadPorts = 2,         // 1, 2 or 4
   parameter int unsigned AddrWidth = 64,
   localparam int unsigned InputBits = Lanes * DataWidth,
@@ -71,6 +72,7 @@ module tb_load
       ParamDepth: ParamDepth,
       ReadPorts: ReadPorts,
       Products: Products,
+      Decoder: Decoder,
       ConfigHash: DefaultConfig.ConfigHash,
       AddrWidth: AddrWidth
   };

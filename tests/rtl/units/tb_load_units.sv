@@ -49,6 +49,7 @@ module tb_load_units
   weights_done,
   weights_settled,
   output logic                weights_fault,
+  weights_bad,
   output logic [1:0]          weights_room,
   output logic [Parts-1:0]    weights_we,
   output logic [WA-1:0]       weights_addr,
@@ -115,8 +116,8 @@ module tb_load_units
   turn_tap,
   input  logic [15:0]                              turn_positions,
   input  logic [WA-1:0]                            turn_addr,
-  input  logic [$clog2(Parts)-1:0]                 turn_part,
-  input  logic [1:0][Lanes-1:0][DataWidth-1:0]     turn_data,
+  input  logic                                     turn_upper,
+  input  logic [Parts/2-1:0][1:0][Lanes-1:0][DataWidth-1:0] turn_data,
   output logic                                     turn_ready,
   turn_half,
   turn_word_we,
@@ -140,6 +141,7 @@ module tb_load_units
       ParamDepth: DefaultConfig.ParamDepth,
       ReadPorts: Ports,
       Products: 1,
+      Decoder: 0,
       ConfigHash: '0,
       AddrWidth: DefaultConfig.AddrWidth
   };
@@ -214,6 +216,8 @@ module tb_load_units
     .taps_i(weights.taps),
     .phase_base_i(PA'(weights.phase_base)),
     .phases_i(weights.phases),
+    .coding_i(weights.coding),
+    .beats_i(weights.beats),
     .phase_we_i(phase_we),
     .phase_addr_i(phase_addr),
     .phase_taps_i(phase_taps),
@@ -227,7 +231,8 @@ module tb_load_units
     .w_data_o(weights_data),
     .settled_o(weights_settled),
     .done_o(weights_done),
-    .fault_o(weights_fault)
+    .fault_o(weights_fault),
+    .bad_o(weights_bad)
   );
 
   logic table_has_room;
@@ -335,7 +340,7 @@ module tb_load_units
     .phase_half_o(turn_half),
     .tap_we_i(turn_we),
     .tap_half_i(turn_we_half),
-    .tap_part_i(turn_part),
+    .tap_upper_i(turn_upper),
     .tap_i(turn_tap),
     .tap_data_i(turn_data),
     .full_i(turn_full),

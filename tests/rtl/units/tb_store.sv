@@ -51,6 +51,7 @@ module tb_store
       ParamDepth: DefaultConfig.ParamDepth,
       ReadPorts: DefaultConfig.ReadPorts,
       Products: DefaultConfig.Products,
+      Decoder: 0,
       ConfigHash: DefaultConfig.ConfigHash,
       AddrWidth: AddrWidth
   };

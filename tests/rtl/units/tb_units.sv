@@ -257,6 +257,7 @@ module tb_units
       ParamDepth: ParamDepth,
       ReadPorts: DefaultConfig.ReadPorts,
       Products: Products,
+      Decoder: 0,
       ConfigHash: '0,
       AddrWidth: DefaultConfig.AddrWidth
   };

@@ -23,7 +23,7 @@ from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.faults import Fault
 from winogen.emulation.emulator.machine import Machine
 from winogen.emulation.emulator.reach import Reach
-from winogen.target import isa, numerics, winograd
+from winogen.target import isa, numerics, weight_code, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Instruction, Opcode, Table
 from winogen.target.registers import WINDOWS, ErrorCode, Segment
@@ -37,7 +37,7 @@ DEPTHS = {
     "PhaseDepth": 64,
     "ParamDepth": 8,
 }
-BASE, SIZE = 0x1_0000_0000, 1 << 18
+BASE, SIZE = 0x1_0000_0000, 1 << 19
 
 
 # One product a multiplier is the tiny board's, which the suites of devices run too.
@@ -61,6 +61,21 @@ def test_words_of_two_beats(ports: int) -> None:
 def test_wg_load_in_pairs() -> None:
     """Words of the weight buffer have two halves; an instruction writes one of them."""
     simulate(DataWidth=8, Lanes=8, ReadPorts=2, Products=2)
+
+
+@pytest.mark.parametrize(
+    ("data_width", "lanes", "ports"),
+    [
+        (8, 8, 2),
+        *(pytest.param(*x, marks=pytest.mark.long) for x in ((16, 8, 2), (8, 16, 4), (8, 8, 1))),
+    ],
+)
+def test_coded_weights(data_width: int, lanes: int, ports: int) -> None:
+    """With a decoder: coded and plain weights in turn, and streams of a wrong length."""
+    tests = ["random_instructions", "random_instructions_without_pauses", "wrong_lengths"]
+    tests += ["cleared_in_the_middle"]
+    shape = {"DataWidth": data_width, "Lanes": lanes, "ReadPorts": ports}
+    simulate(tests, **shape, Products=2 if data_width == 8 else 1, Decoder=32)
 
 
 def simulate(tests: list[str] | None = None, **parameters: int) -> None:
@@ -92,6 +107,7 @@ class Bench:
             param_depth=DEPTHS["ParamDepth"],
             read_ports=self.ports,
             products=int(dut.Products.value),
+            decoder=int(dut.Decoder.value),
         )
         self.memory = EmulatedMemory(BASE, SIZE)
         generator = np.random.default_rng(seed)
@@ -304,6 +320,8 @@ class Bench:
         if fault.value.code == ErrorCode.ILLEGAL_DESCRIPTOR:
             if bad.opcode is not Opcode.LOAD_PARAMS:
                 self.compare()
+        elif fault.value.code == ErrorCode.BAD_WEIGHTS:
+            assert int(self.dut.fault_addr_o.value) == fault.value.address
         else:
             assert int(self.dut.fault_addr_o.value) == max(BASE + SIZE, self.beats[0][1])
         await self.step()
@@ -324,6 +342,10 @@ class Bench:
                 values[:] = self.machine.tables[table][name]
 
     # ---- Instructions ----
+
+    def end(self) -> int:
+        """The end of the memory, as an offset in the scratch segment."""
+        return BASE + SIZE - self.bases[Segment.SCRATCH]
 
     def put(self, data: bytes) -> int:
         """Place bytes in the last quarter of the memory; their offset in the scratch segment."""
@@ -427,6 +449,8 @@ class Bench:
                 "winograd": rng.choice((0, 1, 1)),
                 "half": rng.randrange(core.products),
                 "base": 0,
+                "coding": 0,
+                "beats": 0,
             }
             f["taps"] = sum(int(t).bit_count() for t in self.phases(f)["taps"])
             words = self.count(isa.LoadWeights(**f)) // (core.co_lanes // 2)
@@ -435,7 +459,26 @@ class Bench:
                 if whole:
                     f["base"] = rng.choice((last, rng.randint(0, last)))
                 if f["base"] + f["blocks"] <= core.weight_depth:
-                    return isa.LoadWeights(**f)
+                    instruction = isa.LoadWeights(**f)
+                    if core.decoder and rng.random() < 0.7:
+                        self.coded(instruction)
+                    return instruction
+
+    def coded(self, f: isa.LoadWeights) -> None:
+        """Make a load one of random coded weights."""
+        rng, core = self.rng, self.core
+        dtype = numerics.storage_dtype(core.data_width)
+        generator = np.random.default_rng(rng.getrandbits(32))
+        low, high = numerics.int_range(core.data_width)
+        values = generator.integers(low, high, 16, endpoint=True)
+        weights = generator.choice(values, f.blocks * f.taps * core.ci_lanes**2)
+        kept = rng.choice((0.0, 0.1, 0.35, 0.7, 1.0))
+        weights = np.where(generator.random(weights.shape) < kept, weights, 0).astype(dtype)
+        code = weight_code.code_of(weights)
+        assert code is not None
+        stream = code.encode(weights)
+        f.segment, f.offset = int(Segment.SCRATCH), self.put(stream)
+        f.coding, f.beats = int(code.coding), len(stream) // 8
 
     def load_params(self, shift: int | None = None) -> Instruction:
         rng = self.rng
@@ -543,6 +586,27 @@ async def faults(dut) -> None:
 
 
 @cocotb.test()
+async def wrong_lengths(dut) -> None:
+    """A beat more or less, one alone, and far too many; each is refused, and nothing hangs."""
+    bench = await _bench(dut, 6)
+    await bench.execute([bench.table_of(Table.PHASE, 0, bench.core.phase_depth)])
+    for round_ in range(6):
+        bench.hurry = round_ % 2 == 1
+        good = [bench.load_weights(), bench.load_weights()]
+        for wrong in (lambda n: n + 1, lambda n: n - 1, lambda n: 1, lambda n: n + 150):
+            bad = bench.load_weights()
+            while not bad.coding:
+                bad = bench.load_weights()
+            bad.beats = wrong(bad.beats)
+            bad.offset = min(bad.offset, bench.end() - 8 * bad.beats)
+            await bench.refuse([*good, bad], 10)
+        # An error of the bus within a stream that is too long comes first.
+        bad.offset, bad.beats = bench.end() - 64 * 8, 1000
+        await bench.refuse([*good, bad], 20)
+        await bench.execute([bench.one() for _ in range(3)], 30)
+
+
+@cocotb.test()
 async def rates(dut) -> None:
     """Cycles a Winograd phase and beats a cycle of input rows, with beats always there."""
     bench = await _bench(dut, 5, hurry=True)
@@ -558,7 +622,7 @@ async def rates(dut) -> None:
         table = bench.table_from(Table.PHASE, 0, 1, entry)
         count = taps.bit_count()
         f = {"segment": 0, "offset": 0, "base": 0, "blocks": blocks, "phase_base": 0}
-        f |= {"phases": 1, "taps": count, "winograd": 1, "half": 0}
+        f |= {"phases": 1, "taps": count, "winograd": 1, "half": 0, "coding": 0, "beats": 0}
         bench.machine.execute(table, 0)
         bench.stamps.clear()
         await bench.execute([table, isa.LoadWeights(**f)])

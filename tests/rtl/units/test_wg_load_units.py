@@ -462,16 +462,16 @@ async def transformed_words(dut) -> None:
         dut.turn_valid.value = 0
         await step()
         for tap in window:
-            for part in range(parts):
+            for upper in range(2):
                 for _ in range(rng.randrange(2)):
                     await step()
-                final = tap == window[-1] and part == parts - 1
-                dut.turn_full.value, dut.turn_full_half.value = int(final), buffer
+                final = tap == window[-1] and upper
+                dut.turn_full.value, dut.turn_full_half.value = int(bool(final)), buffer
                 await step()
                 dut.turn_full.value = 0
                 dut.turn_we.value, dut.turn_we_half.value = 1, buffer
-                dut.turn_tap.value, dut.turn_part.value = 1 << tap, part
-                dut.turn_data.value = pack(g[tap, part], WIDTH)
+                dut.turn_tap.value, dut.turn_upper.value = 1 << tap, upper
+                dut.turn_data.value = pack(g[tap, upper * half : (upper + 1) * half], WIDTH)
                 await step()
                 dut.turn_we.value = 0
         address += positions.bit_count()

@@ -142,7 +142,7 @@ def test_a_pruned_network_takes_what_its_entropy_says(pruned):
         weight = shared(rng, (outputs, 64, 5, 5), pruned)
         b.add("conv", params={"weight": weight}, kernel=(5, 5), stride=(1, 1), pad=(2,) * 4)
         b.activation("relu")
-    compiled = compile_graph(b.graph("pruned"), "pynq-z2", batch=1)
+    compiled = compile_graph(b.graph("pruned"), "pynq-z2", batch=1, coding="plain")
     program = compiled.program
     wanted = sum(entropy_bytes(layer.weight) for layer in compiled.network.layers)
     count = sum(layer.weight.size for layer in compiled.network.layers)
@@ -233,7 +233,6 @@ def test_headers_that_are_wrong():
         (("layers", 0, "pieces", 1), [128, 0], order),
         (("layers", 1, "pieces", 0), [240, 64], order),  # ends beyond the segment
         (("layers", 0, "pieces"), [], "0 bytes of"),
-        (("layers", 1, "layer"), 0, "out of order"),
         (("layers", 1, "layer"), 3, "of no layer"),
         (("layers", 1, "layer"), True, "no whole number"),
         (("layers", 0, "values"), 17, "are not possible"),

@@ -38,6 +38,8 @@ def touched(x: Instruction, core) -> set[int]:
         size, starts = core.word_bytes, [sum(place) * core.word_bytes for place in places]
     elif x.opcode is Opcode.LOAD_WEIGHTS:
         size = core.ci_lanes * core.co_lanes * core.data_width // 8
+        if f["coding"]:
+            return {f["offset"] + n for n in range(8 * f["beats"])}
         starts = [size * n for n in range(f["blocks"] * f["taps"])]
     elif x.opcode is Opcode.LOAD_PARAMS:
         size, starts = 16, [16 * n for n in range(f["count"] * core.co_lanes)]

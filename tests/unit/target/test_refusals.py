@@ -49,6 +49,16 @@ def plain(x: Instruction, core: CoreConfig) -> str | None:
     for name in ("half", "pair"):
         if core.products == 1 and f.get(name):
             return f"{name} is set, and this build has no pairs of output blocks"
+    for name in ("coding", "beats"):
+        if not core.decoder and f.get(name):
+            return f"{name} is set, and this build has no decoder of weights"
+    if isinstance(x, isa.LoadWeights):
+        if x.coding == 3:
+            return "a coding of 3 does not exist"
+        if x.beats and not x.coding:
+            return f"its weights are plain, and it has {x.beats} beats of coded ones"
+        if x.coding and not x.beats:
+            return "its weights are coded, and it has no beats of them"
     if f.get("swap") and not f["pair"]:
         return "it swaps lanes of one block"
     for name in COUNTS[x.opcode].split():
@@ -115,6 +125,9 @@ def draw(rng: random.Random, opcode: Opcode, core: CoreConfig) -> Instruction:
         f |= {"patch_rows": rng.randint(0, 4), "patch_columns": rng.randint(0, 3)}
     if core.products == 1 and rng.random() < 0.95:
         f |= {name: 0 for name in ("half", "pair") if name in f}
+    if "coding" in f and rng.random() < 0.9:
+        f["coding"] = rng.choice((0, 0, 1, 2)) if core.decoder else 0
+        f["beats"] = f["coding"] and max(f["beats"], 1)
     if "swap" in f and rng.random() < 0.95:
         f["swap"] *= f["pair"]
     if rng.random() < 0.7:

@@ -25,9 +25,10 @@ from winogen.emulation.emulator.fuse import (
     Kernel,
     WeightRun,
 )
-from winogen.target import isa, numerics, packing, winograd
+from winogen.target import isa, numerics, packing, weight_code, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Params
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.numerics import Requantiser
 
 Floats = NDArray[np.floating]
@@ -233,10 +234,12 @@ class FastJobs:
         # Not the geometry: streams for other batch sizes share the weights.
         key = (kernel.winograd, kernel.products, kernel.window, kernel.positions, fused.weights)
         version = max(
-            self._memory.device_version(address, self._run_bytes(fused, run.blocks))
+            self._memory.device_version(address, self._run_bytes(fused, run.blocks, code))
             for block in fused.weights
             for run in block
-            for address in (run.address, run.other)[: 2 if run.swap else 1]
+            for address, code in ((run.address, run.code), (run.other, run.other_code))[
+                : 2 if run.swap else 1
+            ]
         )
         held = self._weights.get(key)
         if held is None or held[0] != version:
@@ -256,22 +259,33 @@ class FastJobs:
             self._weights.popitem(last=False)
             total -= size
 
-    def _run_bytes(self, fused: FusedPass, blocks: int) -> int:
+    def _run_bytes(self, fused: FusedPass, blocks: int, code: tuple[int, int]) -> int:
+        coding, beats = code
+        if coding:
+            return beats * LOGIC.beat_bytes
         return blocks * fused.taps * self._core.weight_word_bytes
 
     def _read_weights(self, fused: FusedPass, run: WeightRun) -> Ints:
         """A run's weights (words, output lanes, input lanes)."""
-        lanes = self._core.ci_lanes
-        nbytes = self._run_bytes(fused, run.blocks)
+        core, lanes = self._core, self._core.ci_lanes
+        plain = run.blocks * fused.taps * core.weight_word_bytes
 
-        def read(address: int) -> Ints:
-            data = self._memory.device_read(address, nbytes).view(self._dtype)
-            return data.reshape(-1, lanes, lanes)
+        def read(address: int, code: tuple[int, int]) -> Ints:
+            data = self._memory.device_read(address, self._run_bytes(fused, run.blocks, code))
+            if code[0]:
+                count = plain // self._dtype.itemsize
+                try:
+                    weights = weight_code.decode(data, code[0], count, core.data_width)
+                except weight_code.CodeError:
+                    raise NotExact from None  # the machine says at which instruction
+            else:
+                weights = data.view(self._dtype)
+            return weights.reshape(-1, lanes, lanes)
 
         if not run.swap:
-            return read(run.address)
+            return read(run.address, run.code)
         swapped = (run.swap >> np.arange(lanes) & 1 == 1)[:, None]
-        return np.where(swapped, read(run.other), read(run.address))
+        return np.where(swapped, read(run.other, run.other_code), read(run.address, run.code))
 
     def _build_weights(self, fused: FusedPass) -> _PassWeights:
         core, kernel = self._core, fused.kernel

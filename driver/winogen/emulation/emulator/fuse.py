@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from winogen.target import isa, winograd
 from winogen.target.board import CoreConfig
+from winogen.target.checks import dram_range
 from winogen.target.isa import (
     Compute,
     Instruction,
@@ -80,6 +81,10 @@ class Kernel:
     positions: tuple[tuple[int, ...], ...]
 
 
+#: Coding and beats of weights that are not coded.
+_PLAIN = (0, 0)
+
+
 class WeightRun(NamedTuple):
     """Where the weights of some input blocks lie for one output block.
 
@@ -88,6 +93,7 @@ class WeightRun(NamedTuple):
     address, blocks : bus address, and how many input blocks
     half : of a pair of output blocks the one in the lower (0) or upper (1) half; None: it is alone
     other, swap : the address for the pair's other block, and the lanes whose weights lie there
+    code, other_code : coding and beats of both; (0, 0) where weights are plain
     """
 
     address: int
@@ -95,9 +101,13 @@ class WeightRun(NamedTuple):
     half: int | None = None
     other: int = 0
     swap: int = 0
+    code: tuple[int, int] = _PLAIN
+    other_code: tuple[int, int] = _PLAIN
 
     def follows(self, run: WeightRun, nbytes: int) -> bool:
         """Whether it goes on where ``run``, of so many bytes, ends."""
+        if run.code != _PLAIN or run.other_code != _PLAIN:
+            return False  # a stream of its own
         moved = run._replace(
             address=run.address + nbytes,
             blocks=self.blocks,
@@ -167,13 +177,17 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Weights:
-    """A run of weight blocks: address and blocks, the phase table it was loaded with, its size."""
+    """A run of weight blocks: address and blocks, the phase table it was loaded with, its size.
+
+    ``code`` is as that of :class:`WeightRun`.
+    """
 
     place: tuple[int, int]
     window: tuple[tuple[int, ...], ...]
     positions: tuple[tuple[int, ...], ...]
     winograd: bool
     words: int
+    code: tuple[int, int] = _PLAIN
 
 
 class _Memory:
@@ -248,6 +262,8 @@ def recognise(
         walk.step(instructions[index])
     if any(s.chain for s in walk.sums) or walk.outputs:
         raise NotRecognised("a result is never stored")
+    if walk.undecoded:
+        raise NotRecognised("coded weights that may be wrong, whoever needs them")
     return _merge_layers(walk.jobs, core)
 
 
@@ -266,6 +282,8 @@ class _Walk:
         self._stored, self._given = _Intervals(), _Intervals()
         #: Of each block of a pair.
         self.sums = [_Sum() for _ in range(core.products)]
+        #: Coded weights that no COMPUTE has used yet: address, coding, beats.
+        self.undecoded: set[tuple[int, int, int]] = set()
         self.outputs: list[_Output] = []
         self.jobs: list[Job] = []
 
@@ -326,8 +344,12 @@ class _Walk:
             raise NotRecognised("taps")
         words = sum(map(len, positions)) if f.winograd else f.taps
         place = (self._address(f), f.blocks)
-        self._note_read(_run_span(place, f.taps, self._core), constant=True)
-        what = _Weights(place, window, positions, bool(f.winograd), words)
+        span = dram_range(f, self._core)
+        assert span is not None
+        self._note_read((place[0], place[0] + span[2] - span[1]), constant=True)
+        what = _Weights(place, window, positions, bool(f.winograd), words, (f.coding, f.beats))
+        if f.coding:
+            self.undecoded.add((place[0], *what.code))
         self._weight[f.half].put(f.base, f.blocks * words, what)
 
     def _load_table(self, f: LoadTable) -> None:
@@ -433,7 +455,7 @@ class _Walk:
         """The weights of a COMPUTE for one of its output blocks; none where it needs none."""
         if not f.weight_stride:
             return ()
-        addresses = []
+        addresses, codes = [], []
         for half in range(1 + f.pair):
             loaded = self._weight[half].get(f.weight_base, f.blocks * f.weight_stride)
             assert isinstance(loaded, _Weights)
@@ -443,15 +465,20 @@ class _Walk:
                 positions if f.winograd else loaded.positions,
                 bool(f.winograd),
                 f.weight_stride,
+                loaded.code,
             )
             if loaded != wanted:
                 raise NotRecognised("weights were loaded for another pass")
             addresses.append(loaded.place[0])
+            codes.append(loaded.code)
+            self.undecoded.discard((loaded.place[0], *loaded.code))
         if not f.pair:
-            return (WeightRun(addresses[0], f.blocks),)
+            return (WeightRun(addresses[0], f.blocks, code=codes[0]),)
         swap = f.swap & ((1 << self._core.co_lanes) - 1)
-        other = addresses[1 - block] if swap else 0
-        return (WeightRun(addresses[block], f.blocks, block, other, swap),)
+        run = WeightRun(addresses[block], f.blocks, block, swap=swap, code=codes[block])
+        if swap:
+            run = run._replace(other=addresses[1 - block], other_code=codes[1 - block])
+        return (run,)
 
     def _extend(self, chain: list[FusedPass], new: FusedPass) -> None:
         """Add a pass to an open chain, joining it to the last one if its channels follow on."""
@@ -590,10 +617,6 @@ def _view_span(view: InputView, core: CoreConfig) -> tuple[int, int]:
     strides = (view.image_stride, view.block_stride, view.row_stride, view.column_step)
     words = 1 + sum((n - 1) * s for n, s in zip(shape, strides))
     return view.address, view.address + words * core.word_bytes
-
-
-def _run_span(run: tuple[int, int], taps: int, core: CoreConfig) -> tuple[int, int]:
-    return run[0], run[0] + run[1] * taps * core.weight_word_bytes
 
 
 def _table_span(address: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.faults import Fault
 from winogen.emulation.emulator.reach import Reach, Refused, row_offsets
-from winogen.target import isa, numerics, packing, winograd
+from winogen.target import isa, numerics, packing, weight_code, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem, table_depth
 from winogen.target.isa import (
@@ -30,6 +31,7 @@ from winogen.target.isa import (
     Table,
     Transfer,
 )
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.numerics import Requantiser
 from winogen.target.registers import ErrorCode, Segment
 from winogen.target.winograd import ZERO_POSITION
@@ -139,18 +141,33 @@ class Machine:
         if sum(map(len, window)) != f.taps:
             return "its taps are not those of the phase table"
         lanes = core.ci_lanes
-        data = self._read(f, f.blocks * f.taps * core.weight_word_bytes)
-        raw = np.ascontiguousarray(data).view(self._dtype).astype(np.int64)
-        raw = raw.reshape(f.blocks, f.taps, lanes, lanes)
+        of_block = f.taps
+        if f.winograd:
+            of_block = sum(int(p).bit_count() for p in phases["positions"])
+        stop = f.base + f.blocks * of_block
+        if stop > core.weight_depth:
+            return f"it reaches word {stop} of the weight buffer, which has {core.weight_depth}"
+        raw = self._weights_of(f).astype(np.int64).reshape(f.blocks, f.taps, lanes, lanes)
         if not f.winograd:
             words = raw
         else:
             words = np.concatenate(_transformed(raw, window, phases["positions"]), axis=1)
-        stop = f.base + words.shape[0] * words.shape[1]
-        if stop > core.weight_depth:
-            return f"it reaches word {stop} of the weight buffer, which has {core.weight_depth}"
         self.weight[f.base : stop, f.half] = words.reshape(-1, lanes, lanes)
         return None
+
+    def _weights_of(self, f: LoadWeights) -> NDArray[Any]:
+        """The weights that a LOAD_WEIGHTS reads, in the order in which they lie."""
+        core = self._core
+        nbytes = f.blocks * f.taps * core.weight_word_bytes
+        if not f.coding:
+            return np.ascontiguousarray(self._read(f, nbytes)).view(self._dtype)
+        stream = self._read(f, f.beats * LOGIC.beat_bytes)
+        try:
+            count = nbytes // self._dtype.itemsize
+            return weight_code.decode(stream, f.coding, count, core.data_width)
+        except weight_code.CodeError:
+            address = self._bases[Segment(f.segment)] + f.offset
+            raise Refused(ErrorCode.BAD_WEIGHTS, address) from None
 
     def _load_params(self, f: LoadParams) -> str | None:
         lanes = self._core.co_lanes

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.strategies import examples
-from winogen.compiler.pack import SegmentWriter
+from winogen.compiler.segment import SegmentWriter
 
 
 @examples(50)
@@ -21,3 +21,16 @@ def test_pieces_lie_where_they_are_said_to(pieces):
         assert segment[offset : offset + len(piece)] == piece
         assert offset == places[pieces.index(piece)]
     assert len(segment) == sum(-(-len(piece) // 64) * 64 for piece in set(pieces))
+
+
+def test_pieces_on_other_boundaries_and_those_that_are_forgotten():
+    writer = SegmentWriter()
+    assert writer.add(b"a" * 8) == 0
+    mark = writer.mark()
+    # Known, but not on a boundary of this kind.
+    assert [writer.add(b"b" * 8, 8), writer.add(b"b" * 8, 8), writer.add(b"b" * 8)] == [8, 8, 64]
+    assert writer.add(b"c" * 24, 16) == 80
+    writer.back(mark)
+    assert writer.tobytes() == b"a" * 8 + bytes(56)
+    assert writer.add(b"c" * 24, 16) == 16
+    assert writer.add(b"b" * 8, 8) == 40
