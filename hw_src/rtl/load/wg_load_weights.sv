@@ -248,7 +248,7 @@ module wg_load_weights
     assign beat_room_o = plain_room;
     assign want_o      = unit_open_q;
     logic unused;
-    assign unused = ^{coding_i, beats_i};
+    assign unused = ^{coding_i, beats_i, coded_open_q};
   end
 
   assign half_full = (plain_take && plain_end == BW'(HalfBeats - 1)) || group_full;
