@@ -3,8 +3,8 @@
     python benchmarks/weight_codes.py                     # weights like fitted ones
     python benchmarks/weight_codes.py fitted.npz --luts   # those of a fitted network too, and Yosys
 
-Bits are of whole streams, one for each load of 16 blocks of input channels: codebooks, bitmaps that are
-ahead and what fills beats up, or the table of code lengths and the ends of 32 Huffman streams, counted.
+Bits are of whole streams, one for each load of 16 blocks of input channels: codebooks, bitmaps that
+are ahead and what fills beats up are counted, or the code lengths and ends of 32 Huffman streams.
 Weights a cycle are what the bus brings of them, at most 32: a decoder of that width.
 """
 

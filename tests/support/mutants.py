@@ -91,6 +91,8 @@ READER = f"{UNITS}/test_wg_axi.py::test_reader[4]"
 WRITER = f"{UNITS}/test_wg_axi.py::test_writer"
 WINDOW = f"{UNITS}/test_wg_window.py"
 LOAD = f"{UNITS}/test_wg_load.py::test_wg_load_in_pairs"
+DECODE = f"{UNITS}/test_wg_load.py::test_coded_weights"
+CODES = "tests/unit/target/test_weight_code.py"
 FILTER_TRANSFORM = f"{UNITS}/test_wg_filter_transform.py::test_wg_filter_transform[core0]"
 PAIRS = f"{UNITS}/test_wg_mac.py::test_wg_packed_chain"
 COMPUTE_PAIRS = f"{UNITS}/test_wg_compute.py::test_wg_compute_in_pairs"
@@ -363,8 +365,8 @@ PYTHON = (
     ),
     Mutant(
         "schedule: weights are held whatever their mode", "compiler/schedule.py",
-        "key = (*offsets, len(chunk), spec.taps, winograd)",
-        "key = (*offsets, len(chunk), spec.taps)",
+        "key = (*loads, len(chunk), spec.taps, winograd)",
+        "key = (*loads, len(chunk), spec.taps)",
         (f"{CONFORMANCE}::test_layers_with_equal_weights[emulator-auto]",),
     ),
     Mutant(
@@ -436,8 +438,8 @@ PYTHON = (
         (f"{HAZARDS}::test_every_order_gives_the_same_bytes",),
     ),
     Mutant(
-        "pack: pieces are padded by what they have too much", "compiler/pack.py",
-        "bytes(-len(data) % _ALIGNMENT)", "bytes(len(data) % _ALIGNMENT)",
+        "pack: pieces are padded by what they have too much", "compiler/segment.py",
+        "bytes(-self._size % alignment)", "bytes(self._size % alignment)",
         (PACK,),
     ),
     Mutant(
@@ -1521,6 +1523,27 @@ RTL = (
         "load: the second of two words is not counted as skipped", "wg_load_input.sv",
         "keep_q ? step_twice_q : next_keep_q ? step_last_q : gap_q - 8'd2;",
         "keep_q ? step_last_q : gap_q - 8'd1;", (LOAD,),
+    ),
+    Mutant(
+        "decode: the last weights do not wait for the end", "wg_decode.sv",
+        "&& (!last_out || right_q)", "", (DECODE,),
+    ),
+    Mutant(
+        "decode: the place of indices alone is that of a bitmap", "wg_decode.sv",
+        "PW'(ValueNibbles) - PW'(MaskNibbles);", "PW'(ValueNibbles);", (DECODE,),
+    ),
+    Mutant(
+        "decode: more beats than were said are right", "wg_decode.sv",
+        "(over_q || !same_q)) state_q <= StBad;", "1'b0) state_q <= StBad;", (DECODE,),
+    ),
+    Mutant(
+        "expand: the upper half begins one index late", "wg_expand.sv",
+        "5'(count8(mask_i[7:0]))", "5'(count8(mask_i[7:0])) + 5'd1", (DECODE,),
+    ),
+    Mutant(
+        "weight code: a length that is too long is right", "target/weight_code.py",
+        "if needed != len(data):", "if needed > len(data):",
+        (f"{CODES}::test_a_stream_decodes_to_what_was_coded",),
     ),
     Mutant(
         "load: the largest shift is refused", "wg_load_table.sv",

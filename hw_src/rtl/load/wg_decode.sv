@@ -100,7 +100,10 @@ module wg_decode
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
     logic [1:0] number;  // of the beat that comes into this bank
     logic [63:0] data;
+    // Which bank it is, and which time round, is not looked at.
+    /* verilator lint_off UNUSEDSIGNAL */
     logic [WW-1:0] to, from;  // the bank's next beats, in fours
+    /* verilator lint_on UNUSEDSIGNAL */
     assign to = written_q + WW'(Banks - 1 - b);
     assign from = place_q[PW-1-:WW] + WW'(Banks - 1 - b);
     assign number = 2'(b) - written_q[1:0];
@@ -219,7 +222,10 @@ module wg_decode
   end
 
   // ---- The end: all beats have come, and no more and no fewer than the pieces take ----
+  // Of these the beat counts.
+  /* verilator lint_off UNUSEDSIGNAL */
   logic [PW-1:0] stop;
+  /* verilator lint_on UNUSEDSIGNAL */
   logic [WW-1:0] stop_q;  // the beat behind the last piece
   logic same_q, over_q, right_q;  // as many as that have come; more have; neither, and no more will
   logic [2:0] ending_q, here_q;  // so long already
@@ -262,7 +268,10 @@ module wg_decode
     logic bitmap;  // a piece with one
     logic group;   // a piece with indices
   } what_t;
+  // Values and bitmaps are done with before groups are.
+  /* verilator lint_off UNUSEDSIGNAL */
   what_t what0_q, what1_q, what2_q, what3_q, what4_q;
+  /* verilator lint_on UNUSEDSIGNAL */
   logic [HW-1:0] number0_q, number1_q, number2_q;
   logic [Nibble-1:0] value0_q, value1_q;
   logic [3:0] shift_q;

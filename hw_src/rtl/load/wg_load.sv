@@ -251,7 +251,7 @@ module wg_load
 
   // An address is narrower than its place in a struct.
   logic unused;
-  assign unused = ^error_i.addr;
+  assign unused = ^{error_i.addr, origin};
 
   always_ff @(posedge clk_i) begin
     if (head_take) begin

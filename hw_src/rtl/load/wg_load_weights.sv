@@ -134,7 +134,8 @@ module wg_load_weights
   end
 
   // ---- Units: a direct tap, or the taps of a Winograd phase ----
-  logic unit_begin, offer, unit_open_q, plain_open_q, half_ready, half, half_q, phase_empty;
+  logic unit_begin, offer, unit_open_q, half_ready, half, half_q, phase_empty;
+  logic plain_open_q, coded_open_q;  // which of both: few places look at these
   logic [8:0] offer_taps, unit_taps_q;
   logic [3:0] offer_tap_count;
   logic [4:0] offer_word_count;
@@ -153,17 +154,17 @@ module wg_load_weights
   assign phase_ready = state_q == StRun && winograd_q && (unit_begin || phase_empty);
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear_i) {unit_open_q, plain_open_q} <= 2'b00;
-    else if (unit_begin) {unit_open_q, plain_open_q} <= {1'b1, !coded_q};
-    else if (finish) {unit_open_q, plain_open_q} <= 2'b00;
+    if (!rst_ni || clear_i) {unit_open_q, plain_open_q, coded_open_q} <= 3'b000;
+    else if (unit_begin) {unit_open_q, plain_open_q, coded_open_q} <= {1'b1, !coded_q, coded_q};
+    else if (finish) {unit_open_q, plain_open_q, coded_open_q} <= 3'b000;
   end
 
   // ---- Collector: beats to halves of a tap ----
   logic [BW-1:0] beat_q;
   logic upper_q, unit_single_q;  // the upper half of the lanes comes; one tap of the unit is left
   logic [3:0] unit_left_q;  // taps
-  logic take, plain_take, half_full;
-  logic [BW-1:0] beat_end, plain_end;
+  logic take, plain_take, half_full, group_full;
+  logic [BW-1:0] beat_next, plain_end;
   logic [CW-1:0] plain_room;
   logic [HalfBeats-1:0][63:0] data_q, data, plain_data;
   logic [HalfBeats-1:0] data_we, plain_we;  // the beats of it that come now
@@ -210,7 +211,7 @@ module wg_load_weights
       .beat_room_o  (room),
       .want_o       (want),
       .group_valid_o(group_valid),
-      .group_ready_i(unit_open_q && coded_q),
+      .group_ready_i(coded_open_q),
       .group_mask_o (group_mask),
       .group_data_o (group_data),
       .bad_o        (bad)
@@ -230,9 +231,10 @@ module wg_load_weights
         if (coded_q) data_we[i] = group_take && 32'(beat_q) / GroupBeats == i / GroupBeats;
       end
     end
-    assign group_take  = group_valid && unit_open_q && coded_q;
-    assign take        = plain_take || group_take;
-    assign beat_end    = coded_q ? beat_q + BW'(GroupBeats - 1) : plain_end;
+    assign group_take = group_valid && coded_open_q;
+    assign group_full = group_take && 32'(beat_q) / GroupBeats == HalfBeats / GroupBeats - 1;
+    assign beat_next = group_take ? beat_q + BW'(GroupBeats) : plain_end + BW'(1);
+    assign take = plain_take || group_take;
     assign beat_room_o = plain_room | room;
     // Nothing is missed before it is known that the instruction is right.
     assign want_o      = unit_open_q && (!coded_q || want);
@@ -240,15 +242,16 @@ module wg_load_weights
     assign bad         = 1'b0;
     assign data        = plain_data;
     assign data_we     = plain_we;
+    assign group_full  = 1'b0;
     assign take        = plain_take;
-    assign beat_end    = plain_end;
+    assign beat_next   = plain_end + BW'(1);
     assign beat_room_o = plain_room;
     assign want_o      = unit_open_q;
     logic unused;
-    assign unused = ^{coding_i, beats_i};
+    assign unused = ^{coding_i, beats_i, coded_open_q};
   end
 
-  assign half_full = take && beat_end == BW'(HalfBeats - 1);
+  assign half_full = (plain_take && plain_end == BW'(HalfBeats - 1)) || group_full;
   assign finish = half_full && upper_q && unit_single_q;
   // Which of both the refusal is for.
   always_ff @(posedge clk_i) bad_o <= bad;
@@ -279,7 +282,7 @@ module wg_load_weights
       unit_left_q   <= unit_left_q - 4'd1;
       unit_single_q <= unit_left_q == 4'd2;
     end
-    if (take) beat_q <= beat_end + BW'(1);
+    if (take) beat_q <= beat_next;
     if (half_full) upper_q <= !upper_q;
     for (int unsigned i = 0; i < HalfBeats; i++) if (data_we[i]) data_q[i] <= data[i];
 

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from support import coded
 from support.bench import Rig, paired, random_inputs, small_graph
 from support.random_networks import random_network
 from winogen.compiler.compile import Compiled, compile_graph
@@ -100,6 +101,11 @@ def test_small_networks(board):
     assert not misses(board, compile_graph(small_graph(), BOARDS[board], batch=2))
     # A few of each: hundreds are in test_many_networks.
     check(board, [random_network(seed) for seed in range(1 if board == "pynq-z2" else 5)])
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "tiny"])
+def test_coded_weights(board):
+    assert not misses(board, coded.compiled(BOARDS[board], batch=2))
 
 
 @pytest.mark.parametrize("board", ["pynq-z2", "tiny"])

@@ -589,6 +589,8 @@ async def faults(dut) -> None:
 async def wrong_lengths(dut) -> None:
     """A beat more or less, one alone, and far too many; each is refused, and nothing hangs."""
     bench = await _bench(dut, 6)
+    if not bench.core.decoder:  # no weights are coded
+        return
     await bench.execute([bench.table_of(Table.PHASE, 0, bench.core.phase_depth)])
     for round_ in range(6):
         bench.hurry = round_ % 2 == 1
