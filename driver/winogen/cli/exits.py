@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from winogen.cli.objects import predicted
@@ -38,7 +39,9 @@ def check_exit_options(options: argparse.Namespace) -> None:
         raise InputError("a deadline chooses the exit: give --exit or --deadline-ms")
 
 
-def chosen_exit(options: argparse.Namespace, program: Program, count: int) -> int:
+def chosen_exit(
+    options: argparse.Namespace, program: Program, count: int | Callable[[Program], int]
+) -> int:
     """The exit that the options ask for, or that is in time for ``count`` inputs."""
     if options.deadline_ms is not None:
         return exit_in_time(program.at_exit, program.exit_count, count, options.deadline_ms)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from winogen.compression.space import Space
 
 SUFFIX = ".once"
+#: Options that a search has too, of those of a training.
+_SEARCHED = ("fps", "seed")
 #: Options that a network has once it is taken out.
 _LATER = ("board", "bits", "mode", "batch", "window", "percentile", "headroom")
 
@@ -80,6 +82,13 @@ def take(arguments: argparse.Namespace, options: FitOptions) -> None:
                 f"{options.described[name].flag} is for a network that is not yet trained: what is "
                 "trained once for all is searched by --fps"
             )
+    if options.fps is None:
+        for name, about in options.described.items():
+            if name not in _SEARCHED and getattr(options, name, None) is not None:
+                raise InputError(
+                    f"{about.flag} is for the network that is taken out: say how fast it is to be, "
+                    "--fps F; without that, what there is for the board is shown"
+                )
     model = Path(arguments.model)
     files = None
     if options.fps is not None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import io
 import os
 import signal
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(error)
         return 2
     except KeyboardInterrupt:
+        # Torch takes a second to leave: who is impatient then is shown no traceback of it.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         print("winogen: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough, as in `| head`

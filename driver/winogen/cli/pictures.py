@@ -131,6 +131,8 @@ def run_pictures(options: argparse.Namespace) -> int:
         )  # before the work of compiling
         channels = (picture_channels(graph.input), graph.output_shape[0])
         colour.chosen(graph.name, channels, options.colour)
+        if options.exit is not None:
+            graph.at_exit(options.exit)  # which says what exits there are
         chosen.append(_window(graph, board, jobs, folder))
         return chosen[0]
 
@@ -151,10 +153,14 @@ def run_pictures(options: argparse.Namespace) -> int:
     fits = [_fit(job, program, options.fit) for job in jobs]
     channels = picture_channels(program.input)
     apart = 3 if (space, channels) == ("rgb", 1) else 1  # colours, of pictures that have them
-    windows = [apart * _windows(job, program, fit) for job, fit in zip(jobs, fits)]
-    number = chosen_exit(options, whole, max(windows, default=1))  # each picture is to be in time
+
+    def counts(program: Program) -> list[int]:
+        return [apart * _windows(job, program, fit) for job, fit in zip(jobs, fits)]
+
+    # Each picture is to be in time.
+    number = chosen_exit(options, whole, lambda program: max(counts(program), default=1))
     program = whole.at_exit(number)
-    windows = [apart * _windows(job, program, fit) for job, fit in zip(jobs, fits)]
+    windows = counts(program)
     with (
         Generator(
             program,

@@ -21,7 +21,7 @@ from winogen.compression.inputs import Source
 from winogen.compression.limits import BITS, SMALL
 from winogen.compression.options import FitOptions, check_compilation
 from winogen.compression.plan import Sensitivity, sensitivity
-from winogen.compression.pretrain import Pretrainer
+from winogen.compression.pretrain import Pretrainer, tried_of
 from winogen.compression.recipe import Held, Recipe
 from winogen.compression.stages import Stages, pretraining_of, unbounded
 from winogen.compression.student import Student
@@ -36,8 +36,8 @@ _RUNGS = (5.0, 4.0, 3.2, 2.5, 2.0, 1.5, 1.1)
 _TRIAL = 8
 #: What a whole training gains over a trial of that length, in dB; measured on few networks.
 _GAIN = 1.0
-#: Of the minutes, for exits.
-_FOR_EXITS = 0.5
+#: Of the minutes, for exits; and of those that are left, for trials that find widths.
+_FOR_EXITS, _FOR_WIDTHS = 0.5, 0.33
 #: Entropy is what a perfect code would take; the file's takes a little more.
 _CODED = 0.97
 
@@ -126,8 +126,20 @@ def fit(
     judge = Lesson.of(job.graph, source.judging(), peak_of(job.graph, source))
     before = decibels(judge.error(whole))
     training = unbounded(options)
+    seconds = None
+    if options.minutes is not None:
+        seconds = 60 * (1 - _FOR_EXITS if options.exits else 1.0) * options.minutes
+    earlier = None if checkpoint is None else pretraining_of(checkpoint)
     if student is None:
-        found = chosen(job, options, training, source, lambda what, n, of: say(what, n, of, ""))
+        found = chosen(
+            job,
+            options,
+            training,
+            source,
+            lambda what, n, of: say(what, n, of, ""),
+            None if seconds is None else start + _FOR_WIDTHS * seconds,
+            tried_of(earlier) if earlier is not None and earlier.exists() else None,
+        )
     else:
         found = Chosen(student, cycles(job, student) / cycles(job, job.graph))
         training = replace(training, rate=FAST)
@@ -141,9 +153,8 @@ def fit(
         heads = choose_heads(job, shares, lambda note: say(note, 0, 0, ""))
         own = _weights(with_heads(job.graph, [x.head for x in heads])) - _weights(job.graph)
         options, weights = _without(options, own), weights + own
-    if options.minutes is not None:
-        part = 1 - _FOR_EXITS if heads else 1.0
-        training = replace(training, until=start + 60 * part * options.minutes)
+    if seconds is not None:
+        training = replace(training, until=start + seconds)
     pretrained = teacher if student is None else None  # what is given has been trained
     sparing = 1.0 if options.psnr is None else 2 + len(_RUNGS) / _TRIAL  # trials, maybe two
     stages = Stages(observed, pretrained, source, options, checkpoint, sparing)
@@ -152,9 +163,10 @@ def fit(
     if pretrained is not None and first is not None:
         pretrainer = Pretrainer(job.graph, pretrained, first, source)
         graph, taken, curve = pretrainer.run(
-            None if checkpoint is None else pretraining_of(checkpoint),
+            earlier,
             then.steps,
             lambda done, note: say("training in floating point", done, first.steps, note),
+            found.tried,
         )
         observed = replace(job, graph=graph).observe()
     lessons = _Lessons(observed, teacher, source, options, then, checkpoint, say)

@@ -34,6 +34,8 @@ from winogen.network.options import adapt
 STEPS, AFTERWARDS = 4000, 500
 #: Of the steps of what is taken out, one of so many tries each of two starts.
 _TRIAL = 10
+#: Of the minutes, what remains after the tries however long they took.
+_LEAST_LEFT = 0.1
 #: Inputs that tell which channels matter and that gains are found by.
 _INPUTS = 32
 #: Products that judging a sub-network may take, and the least and most inputs for it.
@@ -87,6 +89,12 @@ def train_once(
                 f"{options.described[name].flag} is for a network that is taken out of those that "
                 "are trained once for all: leave it out here"
             )
+    if job.graph.exits:
+        raise InputError(
+            f"network {job.graph.name} has exits, which would not fit what training makes of it: "
+            "train the network without them once for all, and ask for --exits with what is taken "
+            "out"
+        )
     say = progress or (lambda what, done, of, note: None)
     say("ordering channels", 0, 0, "")
     source = Source(job.graph, job.inputs)
@@ -182,8 +190,10 @@ class Choice:
 
         It starts from the weights that all share, or from those that it had before they were
         shared, whichever is better after a tenth of the steps: of wide ones that are often the
-        latter. Both tenths count as steps. The whole network is taken as it was.
+        latter. Both tenths count as steps, and their time to the minutes. The whole network is
+        taken as it was.
         """
+        start = time.monotonic()
         if options.steps is None and options.minutes is None:
             options = replace(options, steps=AFTERWARDS)
         options = replace(options, fps=None)
@@ -193,6 +203,9 @@ class Choice:
         graph = self._start(found.setting, options, trial)
         if options.steps is not None and trial:
             options = replace(options, steps=options.steps - 2 * trial)
+        if options.minutes is not None:
+            left = options.minutes - (time.monotonic() - start) / 60
+            options = replace(options, minutes=max(left, _LEAST_LEFT * options.minutes))
         return fit(self.job, options, checkpoint, progress, graph)
 
     def _start(self, setting: Setting, options: FitOptions, steps: int) -> Graph:

@@ -86,12 +86,14 @@ class Pretrainer:
         checkpoint: Path | None = None,
         later: int = 0,
         progress: Callable[[int, str], None] | None = None,
+        tried: int = 0,
     ) -> tuple[Graph, int, tuple[tuple[int, float], ...]]:
         """Train to the end: the graph of the best step, the steps that were taken, dB by step.
 
-        ``later`` are the steps in integers that follow, which :func:`asked_of` finds there. Goes on
-        from ``checkpoint`` if that is there, and leaves all that was learned there. Raises
-        InputError where it is of another training.
+        ``later`` are the steps in integers that follow, which :func:`asked_of` finds there, and
+        ``tried`` those of the trials that the student's widths were found by, for
+        :func:`tried_of`. Goes on from ``checkpoint`` if that is there, and leaves all that was
+        learned there. Raises InputError where it is of another training.
         """
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
@@ -110,13 +112,13 @@ class Pretrainer:
                 progress(self._step, f"{self._curve[-1][1]:.1f} dB")
             now = time.monotonic()
             if checkpoint is not None and now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                self._save(checkpoint, later)
+                self._save(checkpoint, later, tried)
                 saved = now
         if self._curve[-1][0] != self._step:
             self._validate()
         self._done = True  # also if the time is over: what follows has begun from here
         if checkpoint is not None:
-            self._save(checkpoint, later)
+            self._save(checkpoint, later, tried)
         assert self._best is not None
         self._student.load_state_dict(self._best[1])
         return self._student.graph(), self._step, tuple(self._curve)
@@ -215,13 +217,14 @@ class Pretrainer:
             digest.update(described(graph))
         return digest.hexdigest()
 
-    def _save(self, path: Path, later: int) -> None:
+    def _save(self, path: Path, later: int, tried: int) -> None:
         stream = io.BytesIO()
         torch.save(
             {
                 "key": self._key(),
                 "asked": self._training.steps,
                 "later": later,
+                "tried": tried,
                 "step": self._step,
                 "done": self._done,
                 "curve": self._curve,
@@ -258,6 +261,19 @@ def asked_of(checkpoint: Path) -> tuple[int, int]:
         if not all(0 < steps <= MAX_STEPS for steps in asked):
             raise ValueError(asked)
         return asked
+
+
+def tried_of(checkpoint: Path) -> int:
+    """The steps of each trial that a student's widths were found by, 0 if there were none.
+
+    Raises InputError where the file is no checkpoint.
+    """
+    with damage_told(checkpoint):
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        tried = int(state["tried"])
+        if not 0 <= tried <= MAX_STEPS:
+            raise ValueError(tried)
+        return tried
 
 
 def features(graph: Graph, teacher: Graph) -> tuple[str, ...]:

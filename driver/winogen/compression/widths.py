@@ -8,6 +8,7 @@ that costs the least error for the cycles that it saves, until the cycle model i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from winogen.compression.merging import DENSE
 from winogen.compression.narrow import LANES, Channels
 from winogen.compression.options import FitOptions
 from winogen.compression.pretrain import Pretrainer
+from winogen.compression.stages import USED, seconds_of
 from winogen.compression.students import begun, cycles
 from winogen.compression.train import Training
 from winogen.compression.width import at_width, drawn, images_per_second, program_of
@@ -41,10 +43,12 @@ class Chosen:
     ----------
     graph : its layers, which begin with what can be taken from the teacher's
     width : the share of its teacher's cycles that narrower layers leave; 1 where none is narrower
+    tried : steps of each of the trainings that the widths were found by; 0 where there were none
     """
 
     graph: Graph
     width: float = 1.0
+    tried: int = 0
 
 
 def chosen(
@@ -53,8 +57,13 @@ def chosen(
     training: Training,
     source: Source,
     say: Callable[[str, int, int], None],
+    until: float | None = None,
+    tried: int | None = None,
 ) -> Chosen:
     """The student that the options ask for; the job's own graph where that does.
+
+    Trials are as long as end by ``until`` (``time.monotonic``), or of ``tried`` steps: those of an
+    earlier call find the same student again.
 
     Raises InputError where the network has no layer for ``blocks``, or cannot be as fast as
     ``fps``.
@@ -69,8 +78,8 @@ def chosen(
     student = replace(job, graph=begun(job, options.blocks))
     if not narrower:
         return Chosen(student.graph)
-    graph = _narrowed(student, job.graph, options, training, source, say)
-    return Chosen(graph, cycles(job, graph) / cycles(job, job.graph))
+    graph, tried = _narrowed(student, job.graph, options, training, source, say, until, tried)
+    return Chosen(graph, cycles(job, graph) / cycles(job, job.graph), tried)
 
 
 def _narrowed(
@@ -80,8 +89,10 @@ def _narrowed(
     training: Training,
     source: Source,
     say: Callable[[str, int, int], None],
-) -> Graph:
-    """The job's network, as narrow as its options ask for."""
+    until: float | None,
+    tried: int | None,
+) -> tuple[Graph, int]:
+    """The job's network, as narrow as its options ask for, and the steps of each trial."""
     if options.fps is not None:
         goal = options.fps
 
@@ -98,21 +109,27 @@ def _narrowed(
             return cycles(job, graph) <= most
 
     if fits(job.graph):
-        return job.graph
+        return job.graph, 0
     channels = Channels(job.graph, drawn(job))
     narrowest = channels.narrowed(dict.fromkeys(channels.widths, LANES))
     if not fits(narrowest):
         raise InputError(_too_much(job, options, narrowest))
     steps = min(_TRIAL, max(training.steps // _OF, 1))
     # On the CPU, since a training that goes on must find the same widths again.
-    trial = replace(training, steps=steps, until=None, device="cpu")
-    path = _path(job, channels, _prices(channels, teacher, trial, source, say))
+    trial = replace(training, steps=tried or steps, until=None, device="cpu")
+    levels = _levels(channels)
+    if until is not None and not tried:
+        say("timing a trial", 0, 0)
+        trial = replace(
+            trial, steps=min(steps, _in_time(job, teacher, trial, source, levels, until))
+        )
+    path = _path(job, channels, _prices(channels, levels, teacher, trial, source, say))
     say("predicting", 0, 0)
     low, high = -1, len(path) - 1  # too slow, fast enough: the narrowest is the last
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if fits(channels.narrowed(path[middle])) else (middle, high)
-    return channels.narrowed(path[high])
+    return channels.narrowed(path[high]), trial.steps
 
 
 def _too_much(job: Job, options: FitOptions, narrowest: Graph) -> str:
@@ -128,8 +145,39 @@ def _too_much(job: Job, options: FitOptions, narrowest: Graph) -> str:
     )
 
 
+def _levels(channels: Channels) -> dict[int, list[int]]:
+    """For each group the numbers of channels that are tried, from many to few."""
+    return {
+        group: sorted(
+            {max(round(share * width / LANES), 1) * LANES for share in _SHARES} - {width},
+            reverse=True,
+        )
+        for group, width in channels.widths.items()
+    }
+
+
+def _in_time(
+    job: Job,
+    teacher: Graph,
+    trial: Training,
+    source: Source,
+    levels: Mapping[int, list[int]],
+    until: float,
+) -> int:
+    """Steps that each trial may have for all to end in time; one at least."""
+    start = time.monotonic()
+    pretrainer = Pretrainer(job.graph, teacher, replace(trial, steps=1), source)
+    pretrainer.run()
+    around = time.monotonic() - start  # what a trial takes beside its steps, and one of them
+    step = seconds_of(pretrainer.step)
+    count = sum(map(len, levels.values()))
+    each = USED * (until - time.monotonic()) / max(count, 1)
+    return max(int((each - around) / step) + 1, 1)
+
+
 def _prices(
     channels: Channels,
+    levels: Mapping[int, list[int]],
     teacher: Graph,
     trial: Training,
     source: Source,
@@ -140,13 +188,6 @@ def _prices(
     An error is the mean square of what is given otherwise, of the range. Fewer channels are never
     said to be better than more.
     """
-    levels = {
-        group: sorted(
-            {max(round(share * width / LANES), 1) * LANES for share in _SHARES} - {width},
-            reverse=True,
-        )
-        for group, width in channels.widths.items()
-    }
     count, done = sum(map(len, levels.values())), 0
     prices: dict[int, dict[int, float]] = {}
     for group, numbers in levels.items():

@@ -31,29 +31,36 @@ def predicted_seconds(program: Program, count: int) -> float:
 
 
 def exit_in_time(
-    at_exit: Callable[[int], Program], exits: int, count: int, deadline_ms: float
+    at_exit: Callable[[int], Program],
+    exits: int,
+    count: int | Callable[[Program], int],
+    deadline_ms: float,
 ) -> int:
     """The deepest exit that is predicted to be in time for ``count`` inputs.
 
     Parameters
     ----------
     at_exit : the program that runs to an exit, which counts from 1 to ``exits``
+    count : how many inputs; or, of the program of an exit, how many windows it takes, which
+        overlap by as much as its own layers reach
     deadline_ms : how many milliseconds there are
 
     Raises InputError, with the least time that there is, where none is in time.
     """
     if isinstance(deadline_ms, bool) or not (math.isfinite(deadline_ms) and deadline_ms > 0):
         raise InputError(f"a deadline must be a positive number of ms, not {deadline_ms}")
-    least = {}
+    least, inputs = {}, {}
     for number in range(exits, 0, -1):
-        least[number] = 1e3 * predicted_seconds(at_exit(number), count)
+        program = at_exit(number)
+        inputs[number] = count(program) if callable(count) else count
+        least[number] = 1e3 * predicted_seconds(program, inputs[number])
         if least[number] <= deadline_ms:
             return number
     number = min(least, key=lambda n: least[n])
-    program = at_exit(number)
+    program, there = at_exit(number), inputs[number]
     what = f"exit {number} of " if exits > 1 else ""
     raise InputError(
         f"{deadline_ms:g} ms are too few on {program.board.name}: the fastest there is, {what}"
-        f"network '{program.name}', is predicted to take {least[number]:.3g} ms for {count} "
-        f"image{'s' * (count != 1)}; give more time, or fewer images at once"
+        f"network '{program.name}', is predicted to take {least[number]:.3g} ms for "
+        f"{there} image{'s' * (there != 1)}; give more time, or fewer images at once"
     )

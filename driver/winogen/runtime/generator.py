@@ -24,7 +24,7 @@ from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.open import OpenDevice, open_device
 from winogen.runtime.runner import Job, Runner
 from winogen.runtime.waiting import check_waiting
-from winogen.runtime.windows import image_spans, stitch
+from winogen.runtime.windows import stitch, windows_of
 from winogen.runtime.works import Work
 from winogen.target.board import Board, load_board
 
@@ -329,6 +329,9 @@ class Generator:
         each batch by itself. Raises InputError, with the least time that there is, where even the
         fastest exit takes longer.
         """
+        return self._in_time(count, deadline_ms)
+
+    def _in_time(self, count: int | Callable[[Program], int], deadline_ms: float) -> int:
         exits = self.program.exit_count
         return exit_in_time(self._runner.at_exit, exits, count, deadline_ms)
 
@@ -362,13 +365,18 @@ class Generator:
         """
         self._runner.reload(Job())
 
-    def _chosen(self, exit: int | None, deadline_ms: float | None, count: int) -> int:
+    def _chosen(
+        self,
+        exit: int | None,
+        deadline_ms: float | None,
+        count: int | Callable[[Program], int],
+    ) -> int:
         """The exit that was asked for, or that is in time for ``count`` inputs."""
         if deadline_ms is None:
             return self.program.exit_count if exit is None else exit
         if exit is not None:
             raise InputError("a deadline chooses the exit: give an exit or a deadline")
-        return self.exit_in_time(count, deadline_ms)
+        return self._in_time(count, deadline_ms)
 
     def _generate(
         self,
@@ -394,10 +402,10 @@ class Generator:
         exit: int | None,
         deadline_ms: float | None,
     ) -> NDArray:
-        windows = 1
-        if deadline_ms is not None:
-            rows, columns = image_spans(np.shape(image)[1:], self.program)
-            windows = len(rows) * len(columns)
+        def windows(program: Program) -> int:
+            rows, columns = windows_of(image, program)
+            return len(rows) * len(columns)
+
         number = self._chosen(exit, deadline_ms, windows)
         program = self._runner.at_exit(number)
         codec = self._codecs[number]

@@ -100,6 +100,20 @@ def image_spans(size: tuple[int, ...], program: Program) -> tuple[list[Span], li
     return rows, columns
 
 
+def windows_of(image: ArrayLike, program: Program) -> tuple[list[Span], list[Span]]:
+    """The windows' rows and columns that cover an image (C, H, W).
+
+    Raises InputError as :func:`image_spans` does, and for an image of another shape.
+    """
+    shape = np.shape(image)
+    if len(shape) != 3 or shape[0] != program.input_shape[0]:
+        raise InputError(
+            f"an image for network '{program.name}' has shape {shape}, expected "
+            f"({program.input_shape[0]}, rows, columns)"
+        )
+    return image_spans(shape[1:], program)
+
+
 def takes_windows(program: Program) -> bool:
     """Whether images larger than the compiled input can be run in windows of it."""
     return program.locality is not None and not program.host and not program.input.parts
@@ -175,12 +189,7 @@ def stitch(
     InputError : the image has the wrong shape, or the network sees its whole input
     """
     whole = np.asarray(image)
-    if whole.ndim != 3 or whole.shape[0] != program.input_shape[0]:
-        raise InputError(
-            f"an image for network '{program.name}' has shape {whole.shape}, expected "
-            f"({program.input_shape[0]}, rows, columns)"
-        )
-    rows, columns = image_spans(whole.shape[1:], program)
+    rows, columns = windows_of(whole, program)
     windows = [(r, c) for r in rows for c in columns]
     height, width = (s[-1].target + s[-1].stop - s[-1].first for s in (rows, columns))
     size = program.input_shape[1:]

@@ -732,6 +732,20 @@ def process(*arguments: object, **options: object) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
 
 
+def test_a_second_interruption_shows_no_traceback(out):
+    """While the process leaves, which takes it a second where torch is."""
+    code = (
+        "import atexit, os, signal, sys\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "from winogen.cli import main\n"
+        "def interrupt(*_): raise KeyboardInterrupt\n"
+        "main._check_folder = interrupt\n"
+        "sys.exit(main.main(['models']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "winogen: interrupted\n")
+
+
 def test_as_a_process(program, out):
     done = process("run", program, "-n", 4, "-o", out / "a.png")
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.bench import named
 from support.command_line import refuse, run
 from support.exits import compiled, pictures_with_exits, with_exits
 from winogen.cli.main import main
+from winogen.compiler.compile import compile_graph
 from winogen.network.stored import save_network
 from winogen.program.deadline import predicted_seconds
 from winogen.program.file import Program
 from winogen.runtime.generator import Generator
+from winogen.runtime.windows import image_spans
 
 
 @pytest.fixture
@@ -80,6 +83,28 @@ def test_pictures(capsys, tmp_path) -> None:
         outs.append(np.asarray(Image.open(out)))
     assert outs[0].shape == outs[1].shape == (40, 36)
     assert not np.array_equal(*outs)
+
+
+def test_pictures_in_time(capsys, tmp_path) -> None:
+    """By the windows of the exit itself, which are fewer than the whole network's."""
+    path, picture, out = (tmp_path / n for n in ("p.wg", "a.png", "o.png"))
+    program = compile_graph(pictures_with_exits(), named("tiny"), batch=2).program
+    program.save(path)
+    Image.fromarray(np.full((48, 48), 90, np.uint8)).save(picture)
+    rows, columns = image_spans((48, 48), program.at_exit(1))
+    ms = 1e3 * predicted_seconds(program.at_exit(1), len(rows) * len(columns))
+    command = ("run", path, "--input", picture, "--colour", "grey", "-o", out)
+    text = run(capsys, *command, "--deadline-ms", 1.0001 * ms)
+    assert "exit 1 of 2" in text
+
+
+def test_an_exit_that_is_not_there_is_told_before_compiling(capsys, tmp_path, monkeypatch) -> None:
+    network, picture = tmp_path / "p.npz", tmp_path / "a.png"
+    save_network(pictures_with_exits(), network)
+    Image.fromarray(np.full((20, 18), 90, np.uint8)).save(picture)
+    monkeypatch.setattr("winogen.cli.programs.compile_with_progress", None)
+    text = refuse(capsys, tmp_path, "run", network, "--input", picture, "--exit", "7")
+    assert "give 1, the shallowest, to 2" in text
 
 
 def test_info_and_disasm(capsys, program) -> None:

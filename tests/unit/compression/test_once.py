@@ -19,10 +19,14 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
+from winogen.compression import once as once_module
 from winogen.compression import search as search_module
+from winogen.compression.heads import candidates, taps, with_heads
 from winogen.compression.once import Choice, adapted, elastic_of, train_once
 from winogen.compression.once_file import Once
 from winogen.compression.options import FitOptions
+from winogen.compression.search import Found
+from winogen.compression.space import Setting
 
 
 def job_of(graph: Graph) -> Job:
@@ -62,6 +66,36 @@ def test_the_better_start_is_taken(choice: Choice) -> None:
     assert np.any(started.nodes[0].params["weight"])
     found = choice.for_cycles(0.9 * choice.costs.exact(space.whole).cycles / 2)
     assert choice.take(found, options).steps == 40 - 2 * 4
+
+
+def test_tries_take_of_the_minutes(choice: Choice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is trained then has the rest; some of it, however long the tries took."""
+    now = [0.0]
+
+    def start(setting: Setting, options: FitOptions, steps: int) -> Graph:
+        now[0] += 45
+        return choice.elastic.graph(setting)
+
+    def fit(*arguments: object) -> float | None:
+        [options] = [value for value in arguments if isinstance(value, FitOptions)]
+        return options.minutes
+
+    monkeypatch.setattr(once_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(choice, "_start", start)
+    monkeypatch.setattr(once_module, "fit", fit)
+    found = Found(
+        choice.elastic.space.smallest, choice.costs.exact(choice.elastic.space.smallest), 0.0, 1
+    )
+    assert choice.take(found, FitOptions(minutes=1)) == 0.25
+    assert choice.take(found, FitOptions(minutes=0.5)) == 0.05
+    assert choice.take(found, FitOptions(steps=40)) is None
+
+
+def test_exits_are_told() -> None:
+    graph = elastic_graph()
+    graph = with_heads(graph, [next(candidates(graph, taps(graph)[0]))])
+    with pytest.raises(InputError, match="has exits, which would not fit"):
+        train_once(job_of(graph), FitOptions(steps=2, examples=2))
 
 
 def test_nothing_to_choose_is_told() -> None:

@@ -20,7 +20,7 @@ from winogen.compression import pretrain as pretrain_module
 from winogen.compression.blocks import with_blocks
 from winogen.compression.inputs import Source
 from winogen.compression.narrow import narrowed
-from winogen.compression.pretrain import Pretrainer, asked_of, features
+from winogen.compression.pretrain import Pretrainer, asked_of, features, tried_of
 from winogen.compression.train import Training
 
 SHORT = Training(steps=12, batch=4)
@@ -84,7 +84,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
 
 def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
-    pretrainer(narrow()).run(path, 5)
+    pretrainer(narrow()).run(path, 5, tried=7)
+    assert tried_of(path) == 7
     with pytest.raises(InputError, match="another training"):
         pretrainer(narrow(), replace(SHORT, seed=3)).run(path)
     with pytest.raises(InputError, match="another training"):
@@ -94,6 +95,8 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
         pretrainer(narrow()).run(path)
     with pytest.raises(InputError, match="damaged"):
         asked_of(path)
+    with pytest.raises(InputError, match="damaged"):
+        tried_of(path)
 
 
 @pytest.mark.parametrize("kind", ["separable", "shuffle"])

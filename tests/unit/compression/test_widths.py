@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,9 @@ from winogen.network.graph import Graph
 
 pytest.importorskip("torch", reason="training needs the package torch")
 
+from winogen.compression import fit as fit_module
+from winogen.compression import widths as widths_module
+from winogen.compression.fit import fit
 from winogen.compression.inputs import Source
 from winogen.compression.options import FitOptions
 from winogen.compression.students import begun, cycles, told
@@ -112,3 +117,47 @@ def test_costs_are_told() -> None:
     worse = told(JOB, "mobilenet")
     assert "mobilenet blocks cost more cycles on pynq-z2 than the dense layers" in worse
     assert np.isfinite(old)
+
+
+def test_trials_end_in_time(monkeypatch) -> None:
+    """And those of an earlier call are as long as they were, whatever time there is."""
+
+    class Reached(Exception):
+        pass
+
+    def prices(*arguments: object) -> None:
+        [trial] = [value for value in arguments if isinstance(value, Training)]
+        raise Reached(trial.steps)
+
+    monkeypatch.setattr(widths_module, "_prices", prices)
+    training, source = Training(steps=1500, batch=2), Source(JOB.graph)
+
+    def steps(*bounds: object) -> int:
+        with pytest.raises(Reached) as reached:
+            chosen(JOB, FitOptions(faster=2.0), training, source, lambda *note: None, *bounds)
+        return reached.value.args[0]
+
+    assert steps() == 60
+    assert steps(time.monotonic()) == 1
+    assert 1 <= steps(time.monotonic() + 1) < 60
+    assert steps(time.monotonic(), 7) == 7
+
+
+def test_a_fit_that_goes_on_finds_the_same_widths(tmp_path, monkeypatch) -> None:
+    """Though trials are as long as there is time, which is never the same twice."""
+    asked = []
+
+    def in_time(*arguments: object) -> int:
+        asked.append(arguments[-1])
+        return 3
+
+    monkeypatch.setattr(widths_module, "_in_time", in_time)
+    monkeypatch.setattr(fit_module, "_FOR_WIDTHS", 0.25)
+    options = FitOptions(faster=2.0, minutes=0.03, examples=2)
+    start = time.monotonic()
+    first = fit(JOB, options, tmp_path / "a.training")
+    assert asked[0] - start == pytest.approx(0.45, abs=0.2)
+    again = fit(JOB, options, tmp_path / "a.training")
+    assert len(asked) == 1
+    assert [n.name for n in again.graph.nodes] == [n.name for n in first.graph.nodes]
+    assert again.width == first.width

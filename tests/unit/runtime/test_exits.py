@@ -15,6 +15,7 @@ from winogen.compiler.integers import run_integer
 from winogen.program.deadline import predicted_seconds
 from winogen.program.file import Program
 from winogen.runtime.generator import Generator
+from winogen.runtime.windows import windows_of
 
 
 @pytest.fixture
@@ -108,6 +109,25 @@ def test_windows() -> None:
         part = compile_graph(graph.at_exit(number), named("tiny"), batch=2).program
         with Generator(part) as alone:
             np.testing.assert_array_equal(alone.apply(image), found[number])
+
+
+def test_a_deadline_is_for_an_exits_own_windows() -> None:
+    """It looks less far than the whole network, so that fewer windows cover an image."""
+    image = np.zeros((1, 48, 48), np.float32)
+    program = compile_graph(pictures_with_exits(), named("tiny"), batch=2).program
+    counts = []
+    for number in (1, 2):
+        rows, columns = windows_of(image, program.at_exit(number))
+        counts.append(len(rows) * len(columns))
+    assert counts[0] < counts[1]
+    ms = 1e3 * predicted_seconds(program.at_exit(1), counts[0])
+    with Generator(program) as generator:
+        found = generator.apply(image, deadline_ms=1.0001 * ms)
+        np.testing.assert_array_equal(found, generator.apply(image, exit=1))
+        with pytest.raises(InputError, match=f"for {counts[0]} images"):
+            generator.apply(image, deadline_ms=0.999 * ms)
+        with pytest.raises(InputError, match=r"has shape \(48, 48\), expected \(1, rows, columns"):
+            generator.apply(image[0], deadline_ms=ms)
 
 
 def test_what_has_changed_in_an_exits_stream_is_found() -> None:
