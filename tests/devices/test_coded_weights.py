@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -51,6 +52,7 @@ def test_pairs(device):
 @pytest.mark.parametrize("device", ["emulator", "machine"])
 def test_sixteen_bits(device):
     board = load_board("pynq-z2", 16)
+    board = replace(board, core=replace(board.core, decoder=32))
     network = compiled(board, 0.7, batch=2)
     assert any(getattr(x, "coding", 0) for x in network.program.streams[0].instructions())
     check(network, device, board, random_inputs(network, 2))

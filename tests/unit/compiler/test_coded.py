@@ -87,6 +87,7 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind():
 @pytest.mark.parametrize("bits", [8, 16])
 def test_without_a_decoder_weights_are_plain(bits):
     board = load_board("pynq-z2", bits)
+    board = replace(board, core=replace(board.core, decoder=32))
     bare = replace(board, core=replace(board.core, decoder=0))
     made, plain = compiled(bare, batch=1), compiled(board, batch=1, coding="plain")
     assert made.program.weights == plain.program.weights
