@@ -64,6 +64,8 @@ _MAX_CYCLES = 1 << 40
 _MAX_FOLD = 64
 #: Bytes of the constants of all host layers, far more than any network has.
 _MAX_CONSTANTS = 1 << 28
+#: Bytes of the instructions of all streams: the memory of a whole board, and more than any needs.
+_MAX_INSTRUCTIONS = 1 << 29
 #: Characters of a name; those of networks and layers have fewer (winogen.network.yaml_values).
 _MAX_NAME = 1000
 _LENGTH = struct.Struct("<I")
@@ -385,6 +387,8 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     board = Board(**{**header["board"], "core": core, "platform": platform})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
+    with_exits = header["format"] == FORMAT_WITH_EXITS
+    _check_instructions(header["streams"], header["exits"] if with_exits else ())
     streams = [_stream(info, sections, core, 0) for info in header["streams"]]
     spec = dict(header["input"])
     spec["shape"] = _shape(spec["shape"])
@@ -396,7 +400,6 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
     if spec.get("colour") not in (None, *COLOURS):
         raise ProgramError("its input is of an unknown colour space")
     layers = [_layer(layer) for layer in header["layers"]]
-    with_exits = header["format"] == FORMAT_WITH_EXITS
     heads = [_layer(layer) for layer in header["heads"]] if with_exits else []
     weights, pieces = decode(
         header["weights"],
@@ -436,6 +439,14 @@ def _build(header: dict[str, Any], sections: list[bytes]) -> Program:
         except ProgramError as error:
             raise ProgramError(f"exit {number}: {error}") from None
     return program
+
+
+def _check_instructions(streams: Any, exits: Any) -> None:
+    """Refuse streams that unpacked would fill the memory, before any of them is."""
+    every = (*streams, *(stream for own in exits for stream in own["streams"]))
+    size = INSTRUCTION_BYTES * sum(whole(stream["length"]) for stream in every)
+    if size > _MAX_INSTRUCTIONS:
+        raise ProgramError(f"its {len(every)} streams have {size:,} bytes of instructions")
 
 
 def _check_whole(program: Program) -> None:

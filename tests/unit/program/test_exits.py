@@ -125,3 +125,17 @@ def test_the_old_format_has_none(data) -> None:
     del header["exits"]
     header["format"] = 6
     assert "inconsistent" in refusal(header, sections)
+
+
+def test_streams_that_would_fill_the_memory_are_not_unpacked(data) -> None:
+    """A section of zeros is a thousandth of what it unpacks to, and any number of streams name it.
+
+    That none is unpacked is seen by what is refused: the sections here are shorter than they say.
+    """
+    header, sections = parts(data)
+    first = {**header["exits"][0]["streams"][0], "length": 1 << 20}
+    header["exits"][0]["streams"] = [first] * 9
+    assert re.search(r"its 13 streams have 60\d,\d+,\d+ bytes of instr", refusal(header, sections))
+    header, sections = parts(data)
+    header["streams"] = [first] * 9
+    assert "bytes of instructions" in refusal(header, sections)
