@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from winogen.compilation.job import Job
 from winogen.compiler.compile import compile_network
 from winogen.compiler.fold import fold
+from winogen.compiler.options import PLAIN
 from winogen.compiler.outline import outline
 from winogen.compression.narrow import narrowed
 from winogen.network.graph import Graph
@@ -32,9 +35,14 @@ def drawn(job: Job) -> NDArray[np.float32]:
 
 
 def program_of(job: Job, graph: Graph) -> Program:
-    """A program of the time and memory of this graph's, which computes nothing that is right."""
-    found = outline(graph, fold(graph), job.options.data_width)
-    return compile_network(graph, found.network, job.options).program
+    """A program of the time and memory of this graph's, which computes nothing that is right.
+
+    Its weights lie plain: those that a layer begins with may be few values, those that are trained
+    are not.
+    """
+    options = replace(job.options, coding=PLAIN)
+    found = outline(graph, fold(graph), options.data_width)
+    return compile_network(graph, found.network, options).program
 
 
 def images_per_second(job: Job, graph: Graph) -> float:
