@@ -37,8 +37,13 @@ NOT_PYNQ = (
     "tests/unit/runtime/test_codec.py",
     "tests/unit/runtime/test_pictures.py",
     "tests/unit/runtime/test_windows.py",
+    "tests/unit/runtime/test_exits.py",
+    "tests/devices/test_coded_weights.py",
     "tests/devices/test_conformance.py",
     "tests/devices/test_core.py",
+    "tests/devices/test_exits.py",
+    "tests/devices/test_host_layers.py",
+    "tests/devices/test_pairs.py",
     "tests/devices/test_random_networks.py",
 )
 #: Too slow for the quick tier, of which the others are.

@@ -28,7 +28,7 @@ CORES = {
     "small": CoreConfig(8, 8, 8, 2, 600, 90, 300, 200, 40, 24, 12, 6, 1),
     "large": CoreConfig(16, 4, 4, 1, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 4095, 128, 255, 255, 1),
 }
-CORES["packed"] = replace(CORES["small"], products=2)
+CORES["packed"] = replace(CORES["small"], products=2, decoder=32)
 _PARAMETERS = {
     "DataWidth": "data_width",
     "Lanes": "ci_lanes",
@@ -41,6 +41,7 @@ _PARAMETERS = {
     "PhaseDepth": "phase_depth",
     "ParamDepth": "param_depth",
     "Products": "products",
+    "Decoder": "decoder",
 }
 WINDOWS = [name for access in Access for name in window_names(access)]
 CORE = CORES[os.environ.get("WG_TEST_CORE", "small")]
@@ -332,6 +333,9 @@ def random_instruction(rng: random.Random, core: CoreConfig, opcode: Opcode) -> 
         f["swap"] &= f["pair"]
     if opcode is Opcode.LOAD_TABLE:
         f["table"] = rng.randrange(4)
+    if opcode is Opcode.LOAD_WEIGHTS:
+        f["coding"] = rng.randrange(3) if core.decoder else 0
+        f["beats"] *= f["coding"] > 0
 
     def wild() -> None:
         name = rng.choice(list(layout))
@@ -594,7 +598,8 @@ class Rig:
 def plain(opcode, wait=0, signal=0, **changes):
     """A sound instruction."""
     f = {n: 1 for n in FIELDS[opcode] if n not in ("opcode", "wait", "signal", "layer")}
-    zero = ("offset", "winograd", "table", "half", "pair", "param_stride", "swap")
+    zero = ("offset", "winograd", "table", "half", "pair", "param_stride", "swap", "coding")
+    zero += ("beats",)
     f |= {n: 0 for n in f if "base" in n or n in zero}
     if "pitch" in f:
         f["pitch"] = 2

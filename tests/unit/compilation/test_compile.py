@@ -117,6 +117,8 @@ CASES = {
     "percentile auto": Case(
         "percentile", lambda _: ["--percentile", "auto"], lambda _: "auto", matters=False
     ),
+    # These weights have too many values to lie coded.
+    "coding": Case("coding", lambda _: ["--coding", "plain"], lambda _: "plain", matters=False),
     "headroom": Case("headroom", lambda _: ["--headroom", 1.5], lambda _: 1.5),
     "inputs from a file": Case("inputs", lambda f: ["--calib", f / "z.npy"], lambda f: f / "z.npy"),
     "inputs, more than fit": Case(
