@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--device",
         action="append",
-        choices=("emulator", "machine", "rtl", "rtl-stalls", "rtl-whole", "board"),
+        choices=("emulator", "floats", "machine", "rtl", "rtl-stalls", "rtl-whole", "board"),
         help=f"run {SUITE} on this device, and nothing else; may be given several times "
         "(default: all tests, on every device but the board)",
     )

@@ -35,7 +35,7 @@ def check_network(device, graph, board, mode, batch, count) -> None:
     check(made, device, board, random_inputs(made, count))
 
 
-@pytest.mark.parametrize("device", ["emulator", "machine"])
+@pytest.mark.parametrize("device", ["emulator", "floats", "machine"])
 @examples(12)
 @anything
 def test_emulators(device, **case):
@@ -56,7 +56,7 @@ def test_the_logic_rtl(device, **case):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("device", ["emulator", "machine"])
+@pytest.mark.parametrize("device", ["emulator", "floats", "machine"])
 @examples(500)
 @anything
 def test_many(device, **case):

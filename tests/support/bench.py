@@ -36,6 +36,7 @@ from winogen.target.registers import Access, Segment, window_names
 #: Every device that must pass the conformance suite: what Generator takes, for a board's build.
 DEVICES: dict[str, Callable[[Board], Any]] = {
     "emulator": emulated_device,
+    "floats": partial(emulated_device, gemm=False),
     "machine": partial(emulated_device, fuse=False),
     "rtl": rtl_device,
     "rtl-stalls": partial(rtl_device, stalls=0.3, seed=1),
@@ -152,12 +153,13 @@ class Rig:
         board: Board,
         *,
         fuse: bool = True,
+        gemm: bool = True,
         core: Callable[[EmulatedMemory], Any] | None = None,
         memory_bytes: int = 8 << 20,
     ):
         self.board = board
         self.memory = EmulatedMemory(DDR_BASE, memory_bytes)
-        core = core or (lambda memory: EmulatedCore(memory, board, fuse=fuse))
+        core = core or (lambda memory: EmulatedCore(memory, board, fuse=fuse, gemm=gemm))
         self.core = core(self.memory)
         for segment, base in self.BASES.items():
             self.set(f"{segment.name}_BASE", base)

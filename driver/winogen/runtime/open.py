@@ -63,17 +63,21 @@ class OpenDevice(NamedTuple):
 
 
 def emulated_device(
-    board: Board, *, fuse: bool = True, lock_name: str | None = None
+    board: Board, *, fuse: bool = True, gemm: bool = True, lock_name: str | None = None
 ) -> EmulatedDevice:
     """A new emulated device with the board's build, clock and contiguous memory.
 
-    ``fuse=False`` executes every instruction by itself: slow, for checking. Devices with the same
+    ``fuse=False`` executes every instruction by itself: slow, for checking; ``gemm=False``
+    multiplies floats with numpy even where onnxruntime multiplies bytes. Devices with the same
     ``lock_name`` are used by one process at a time, as a board is.
     """
     from winogen.emulation.emulator import EmulatedCore
 
     return device_of(
-        "emulator", board, lambda memory: EmulatedCore(memory, board, fuse=fuse), lock_name
+        "emulator",
+        board,
+        lambda memory: EmulatedCore(memory, board, fuse=fuse, gemm=gemm),
+        lock_name,
     )
 
 

@@ -58,6 +58,7 @@ class EmulatedMemory:
         #: Of each page: a buffer has whole pages, so no other buffer's writes change its version.
         self._versions = np.zeros(-(-size // PAGE), np.int64)
         self._uncached = np.zeros(-(-size // PAGE), np.bool_)
+        self._any_uncached = False
         self._clock = 0
 
     def claim(self, address: int, nbytes: int, *, cached: bool = True) -> None:
@@ -71,6 +72,7 @@ class EmulatedMemory:
         self.host[start : start + nbytes] = 0
         self._device[start : start + nbytes] = POISON if cached else 0
         self._uncached[start // PAGE : (start + nbytes) // PAGE] = not cached
+        self._any_uncached = bool(self._uncached.any())
         self._touch(start, nbytes)
 
     def flush(self, address: int, nbytes: int) -> None:
@@ -138,15 +140,15 @@ class EmulatedMemory:
     def device_version(self, address: int, nbytes: int) -> int:
         """A number that grows whenever the device's view of these bytes may have changed.
 
-        It is kept for pages of 64 KiB, so a neighbour's change may raise it too: good for
+        It is kept for pages, so a neighbour's change may raise it too: good for
         deciding whether something derived from the memory (weights as floats) is still right.
         """
         if nbytes <= 0:
             return 0
         start = self._index(address, nbytes)
-        if self._uncached[start // PAGE : (start + nbytes - 1) // PAGE + 1].any():
-            self._touch(start, nbytes)  # the host may have written there, and nobody was told
         pages = slice(start // PAGE, (start + nbytes - 1) // PAGE + 1)
+        if self._any_uncached and self._uncached[pages].any():
+            self._touch(start, nbytes)  # the host may have written there, and nobody was told
         return int(self._versions[pages].max())
 
     def _touch(self, start: int, nbytes: int) -> None:

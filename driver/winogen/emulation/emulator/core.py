@@ -20,6 +20,7 @@ from winogen.emulation.emulator.fast import FastJobs, NotExact
 from winogen.emulation.emulator.faults import Fault
 from winogen.emulation.emulator.fuse import Job, NotRecognised, recognise
 from winogen.emulation.emulator.machine import Machine
+from winogen.emulation.emulator.operands import joined
 from winogen.emulation.emulator.reach import Reach, Refused
 from winogen.profiling import trace
 from winogen.target import isa, registers
@@ -30,6 +31,8 @@ from winogen.target.registers import Access, Activity, Engine, ErrorCode, Segmen
 
 #: Streams whose analysis is kept: a program has one for each batch size.
 _MAX_PLANS = 16
+#: Offsets of the registers that SETTINGS_SUM sums up.
+_SETTINGS = [registers.offset(name) for name in registers.SETTINGS]
 
 
 @dataclass
@@ -52,19 +55,26 @@ class EmulatedCore:
     board : supplies the build configuration, clock and DRAM figures
     fuse : compute recognised streams layer by layer (same bits, far faster); False executes
         every instruction by itself
+    gemm : multiply bytes with onnxruntime where it is installed and exact on this processor (same
+        bits, faster); False multiplies floats with numpy
     """
 
     #: Its time is that of the cost model.
     is_measured = False
 
-    def __init__(self, memory: EmulatedMemory, board: Board, *, fuse: bool = True):
+    def __init__(
+        self, memory: EmulatedMemory, board: Board, *, fuse: bool = True, gemm: bool = True
+    ):
         self._memory = memory
         self._board = board
         self._fuse = fuse
         self._plans: OrderedDict[tuple, _Plan] = OrderedDict()
         self._values = {r.offset: r.reset for r in registers.REGISTERS}
         self._latched: dict[int, int] = {}
-        self._fast = FastJobs(board.core, memory)
+        #: The timeline that was counted last, and its counters by their offsets.
+        self._counted: cost.Timeline | None = None
+        self._counts: dict[int, int] = {}
+        self._fast = FastJobs(board.core, memory, gemm=gemm)
         self._stuck = False
         self._reach = self._windows()
         #: Records of the last stream.
@@ -91,7 +101,7 @@ class EmulatedCore:
         if register is None or register.access == "wo":
             return 0
         if register.name == "SETTINGS_SUM":
-            return registers.settings_sum(self._get(name) for name in registers.SETTINGS)
+            return registers.settings_sum([self._values[place] for place in _SETTINGS])
         if register.name == "TRACE_DATA":
             index = self._get("TRACE_INDEX") % registers.TRACE_DEPTH
             return int(self._trace[index]) if index < len(self._trace) else 0
@@ -274,15 +284,9 @@ class EmulatedCore:
 
     def _count(self, instructions: list[Instruction], line: cost.Timeline) -> None:
         self._keep_trace(instructions, line)
-        self._set("FETCH_INSTRUCTION", registers.pack("FETCH_INSTRUCTION", fetched=line.fetched))
-        self._set64("CYCLES", line.cycles)
-        for engine, time in line.engines.items():
-            self._set64(f"{engine.name}_BUSY", time.busy)
-            self._set64(f"{engine.name}_STALL", time.stall)
-        self._set64("MULTIPLIES", line.multiplies)
-        self._set64("BYTES_READ", line.bytes_read)
-        self._set64("BYTES_WRITTEN", line.bytes_written)
-        self._set64("INSTRUCTIONS", line.completed)
+        if self._counted is not line:
+            self._counted, self._counts = line, _counts(line)
+        self._values.update(self._counts)
 
     def _analyse(self, stream: bytes, bases: dict[Segment, int]) -> _Plan:
         core = self._board.core
@@ -304,6 +308,7 @@ class EmulatedCore:
                 jobs = recognise(instructions, line.order, core, bases, read)
             except NotRecognised:
                 jobs = None
+        tables = joined(tables)
         return _Plan(instructions, line, jobs, tables, self._table_version(tables))
 
     def _within_reach(self, instruction: Instruction, bases: dict[Segment, int]) -> bool:
@@ -333,3 +338,26 @@ class EmulatedCore:
 
     def _table_version(self, tables: list[tuple[int, int]]) -> int:
         return max((self._memory.device_version(a, n) for a, n in tables), default=0)
+
+
+def _counts(line: cost.Timeline) -> dict[int, int]:
+    """The registers, by their offsets, that count what a stream did."""
+    counters = {
+        "CYCLES": line.cycles,
+        "MULTIPLIES": line.multiplies,
+        "BYTES_READ": line.bytes_read,
+        "BYTES_WRITTEN": line.bytes_written,
+        "INSTRUCTIONS": line.completed,
+    }
+    for engine, time in line.engines.items():
+        counters[f"{engine.name}_BUSY"] = time.busy
+        counters[f"{engine.name}_STALL"] = time.stall
+    values = {
+        registers.offset("FETCH_INSTRUCTION"): registers.pack(
+            "FETCH_INSTRUCTION", fetched=line.fetched
+        )
+    }
+    for name, value in counters.items():
+        values[registers.offset(f"{name}_LO")] = value & 0xFFFF_FFFF
+        values[registers.offset(f"{name}_HI")] = value >> 32 & 0xFFFF_FFFF
+    return values

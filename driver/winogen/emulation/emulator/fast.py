@@ -1,4 +1,7 @@
-"""Computing recognised jobs through BLAS, bit for bit as the machine would.
+"""Computing recognised jobs at once, bit for bit as the machine would: as bytes or as floats.
+
+Jobs of 8-bit builds are products of bytes where :mod:`gemm` has fast ones (:mod:`layers`). All
+others, and what has no such form, go through BLAS here.
 
 Integers travel in floats only where that is exact: a matrix product runs in float32 if no partial
 sum can reach 2**24 (a bound from the data at hand), in slices of the channels if that is enough,
@@ -17,22 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.emulation.device.memory import EmulatedMemory
-from winogen.emulation.emulator.fuse import (
-    Chain,
-    FusedPass,
-    InputView,
-    Job,
-    Kernel,
-    WeightRun,
+from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
+from winogen.emulation.emulator.gemm import available
+from winogen.emulation.emulator.layers import NotPlain, PlainJob
+from winogen.emulation.emulator.operands import (
+    Floats,
+    Ints,
+    NotExact,
+    Operands,
+    overlap,
+    pairs_are_exact,
+    weight_words,
 )
-from winogen.target import isa, numerics, packing, weight_code, winograd
+from winogen.emulation.emulator.requantise import Requantise
+from winogen.target import numerics, winograd
 from winogen.target.board import CoreConfig
-from winogen.target.isa import Params
-from winogen.target.microarchitecture import LOGIC
-from winogen.target.numerics import Requantiser
 
-Floats = NDArray[np.floating]
-Ints = NDArray[Any]  # int8, int16, int32 or int64
+__all__ = ["FastJobs", "NotExact"]
 
 _EXACT_32 = 1 << 24
 _EXACT_64 = 1 << 53
@@ -40,10 +44,8 @@ _EXACT_64 = 1 << 53
 _MAX_SLICES = 4
 #: Input channels that share one bound of the weights.
 _BOUND_CHANNELS = 64
-#: Float weights that are kept for the next run, bytes.
+#: Weights that are kept for the next run, bytes: as floats, and as products of bytes.
 _WEIGHT_CACHE_BYTES = 1 << 30
-#: Sums that are requantised at a time: few enough to stay in the processor's cache.
-_BLOCK = 1 << 15
 
 
 class _Product:
@@ -69,10 +71,6 @@ class _Product:
         self.magnitudes = np.add.reduceat(magnitudes, starts, axis=1, dtype=np.float64)
 
 
-class NotExact(Exception):
-    """Constants for which merged instructions would not do what single ones do."""
-
-
 @dataclass
 class _PassWeights:
     """Weights of a pass; ``taps[p]`` are the sums of magnitudes of phase p's filters."""
@@ -81,35 +79,68 @@ class _PassWeights:
     taps: list[NDArray[np.float64]]  # (slices of channels, output channels)
 
 
-class FastJobs:
-    """Runs jobs; keeps weights as floats while the bytes they came from stay unchanged."""
+@dataclass
+class _Plain:
+    """A job as products of bytes (None: it is none), where its constants lie, their version."""
 
-    def __init__(self, core: CoreConfig, memory: EmulatedMemory):
+    job: Job
+    constants: list[tuple[int, int]]
+    version: int
+    plain: PlainJob | None
+
+
+class FastJobs:
+    """Runs jobs; keeps weights as they are multiplied while the bytes they came from stay."""
+
+    def __init__(self, core: CoreConfig, memory: EmulatedMemory, *, gemm: bool = True):
         self._core = core
-        self._memory = memory
+        self._bytes = gemm and core.data_width == 8
+        self._operands = Operands(core, memory)
         self._dtype = numerics.storage_dtype(core.data_width)
         self._bits = numerics.accumulator_bits(core.data_width)
         # int32 arithmetic wraps exactly as a 32-bit accumulator does.
         self._work = np.dtype(np.int32 if core.data_width == 8 else np.int64)
         self._weights: OrderedDict[tuple, tuple[int, _PassWeights]] = OrderedDict()
+        self._jobs: OrderedDict[int, _Plain] = OrderedDict()
 
     def run(self, job: Job) -> None:
-        """Compute a job and store its result."""
-        core = self._core
-        blocks = len(job.stores)
-        channels = blocks * core.co_lanes
+        """Compute a job and store its result.
+
+        Raises
+        ------
+        NotExact : the bits would not be those of single instructions
+        """
+        plain = self._plain(job)
+        if plain is not None:
+            plain.run()
+            return
+        channels = len(job.stores) * self._core.co_lanes
         result = np.zeros((job.images, job.rows, job.columns, channels), self._dtype)
         for chain in job.chains:
             self._run_chain(chain, job, result)
-        layout = result.reshape(job.images, job.rows, job.columns, blocks, core.co_lanes)
-        word = core.word_bytes
-        strides = (job.image_stride * word, job.row_stride * word, word, self._dtype.itemsize)
-        for first, count, step in _even_runs(job.stores):
-            part = layout[..., first : first + count, :].transpose(3, 0, 1, 2, 4)
-            self._memory.device_write_strided(job.stores[first], part, (step, *strides))
+        self._operands.store(job, result)
+
+    def _plain(self, job: Job) -> PlainJob | None:
+        """The job as products of bytes, where it can be had."""
+        if not self._bytes or not available():
+            return None
+        held = self._jobs.get(id(job))
+        if held is None or held.job is not job:
+            held = _Plain(job, self._operands.constants(job), -1, None)
+        version = self._operands.version(held.constants)
+        if held.version != version:
+            held.version = version
+            try:
+                held.plain = PlainJob(job, self._operands)
+            except NotPlain:
+                held.plain = None
+            self._jobs[id(job)] = held
+            _forget(self._jobs, [h.plain.nbytes if h.plain else 0 for h in self._jobs.values()])
+        self._jobs.move_to_end(id(job))
+        return held.plain
 
     def _run_chain(self, chain: Chain, job: Job, result: Ints) -> None:
-        params = self._params(chain)
+        params, table = self._operands.params(chain), self._operands.table(chain)
         tile = chain.passes[0].kernel.tile
         sums: dict[tuple[int, int, int], Ints] = {}
         for fused in chain.passes:
@@ -119,8 +150,7 @@ class FastJobs:
         shape = (job.images, tiles_y, tiles_x)
         sy, sx = job.stride
         for index, (row, column, param) in enumerate(chain.phases):
-            requantise = self._requantiser(params, param, chain)
-            bias = params.bias[:, param].reshape(-1)
+            requantise = Requantise(params, [param], table, self._core.data_width)
             for i in range(tile):
                 for j in range(tile):
                     y = slice(sy * i + row, None, sy * tile)
@@ -130,8 +160,8 @@ class FastJobs:
                         continue
                     total = sums.get((index, i, j))
                     if total is None:  # a phase without taps is its bias
-                        total = np.zeros((int(np.prod(shape)), len(bias)), self._work)
-                    values = requantise(total, bias).reshape(*shape, -1)
+                        total = np.zeros((int(np.prod(shape)), result.shape[-1]), self._work)
+                    values = requantise(total).reshape(*shape, -1)
                     place[...] = values[:, : place.shape[1], : place.shape[2]]
 
     def _run_pass(
@@ -206,18 +236,12 @@ class FastJobs:
         Also the smallest and largest value (2, slices), zero included, within each slice of
         ``_BOUND_CHANNELS`` channels.
         """
-        core = self._core
-        word, lanes = core.word_bytes, core.ci_lanes
-        shape = (view.images, view.blocks, view.rows, view.columns)
-        steps = (view.image_stride, view.block_stride, view.row_stride, view.column_step)
-        nbytes = (sum((n - 1) * s for n, s in zip(shape, steps)) + 1) * word
-        data = self._memory.device_read(view.address, nbytes)
-        strides = (*(s * word for s in steps), self._dtype.itemsize)
-        region: Ints = np.ndarray((*shape, lanes), self._dtype, data, 0, strides)
+        lanes = self._core.ci_lanes
+        region = self._operands.region(view)
         height, width = (kernel.tile * (n - 1) + winograd.PATCH for n in kernel.tiles)
         space = np.zeros((view.images, height, width, view.blocks, lanes), dtype)
         (to_y, from_y), (to_x, from_x) = (
-            _overlap(origin, size, available)
+            overlap(origin, size, available)
             for origin, size, available in zip(
                 kernel.origin, (height, width), (view.rows, view.columns)
             )
@@ -233,74 +257,22 @@ class FastJobs:
         kernel = fused.kernel
         # Not the geometry: streams for other batch sizes share the weights.
         key = (kernel.winograd, kernel.products, kernel.window, kernel.positions, fused.weights)
-        version = max(
-            self._memory.device_version(address, self._run_bytes(fused, run.blocks, code))
-            for block in fused.weights
-            for run in block
-            for address, code in ((run.address, run.code), (run.other, run.other_code))[
-                : 2 if run.swap else 1
-            ]
-        )
+        version = self._operands.version(self._operands.weights(fused))
         held = self._weights.get(key)
         if held is None or held[0] != version:
             held = (version, self._build_weights(fused))
             self._weights[key] = held
-            self._forget()
+            sizes = [sum(p.matrix.nbytes for p in w.products) for _, w in self._weights.values()]
+            _forget(self._weights, sizes)
         self._weights.move_to_end(key)
         return held[1]
 
-    def _forget(self) -> None:
-        """Drop the weights used longest ago while all of them take too much memory."""
-        sizes = [sum(p.matrix.nbytes for p in w.products) for _, w in self._weights.values()]
-        total = sum(sizes)
-        for size in sizes[:-1]:
-            if total <= _WEIGHT_CACHE_BYTES:
-                break
-            self._weights.popitem(last=False)
-            total -= size
-
-    def _run_bytes(self, fused: FusedPass, blocks: int, code: tuple[int, int]) -> int:
-        coding, beats = code
-        if coding:
-            return beats * LOGIC.beat_bytes
-        return blocks * fused.taps * self._core.weight_word_bytes
-
-    def _read_weights(self, fused: FusedPass, run: WeightRun) -> Ints:
-        """A run's weights (words, output lanes, input lanes)."""
-        core, lanes = self._core, self._core.ci_lanes
-        plain = run.blocks * fused.taps * core.weight_word_bytes
-
-        def read(address: int, code: tuple[int, int]) -> Ints:
-            data = self._memory.device_read(address, self._run_bytes(fused, run.blocks, code))
-            if code[0]:
-                count = plain // self._dtype.itemsize
-                try:
-                    weights = weight_code.decode(data, code[0], count, core.data_width)
-                except weight_code.CodeError:
-                    raise NotExact from None  # the machine says at which instruction
-            else:
-                weights = data.view(self._dtype)
-            return weights.reshape(-1, lanes, lanes)
-
-        if not run.swap:
-            return read(run.address, run.code)
-        swapped = (run.swap >> np.arange(lanes) & 1 == 1)[:, None]
-        return np.where(swapped, read(run.other, run.other_code), read(run.address, run.code))
-
     def _build_weights(self, fused: FusedPass) -> _PassWeights:
         core, kernel = self._core, fused.kernel
-        lanes = core.ci_lanes
-        raw = []
-        for block in fused.weights:
-            raw.append(np.concatenate([self._read_weights(fused, run) for run in block]))
-        taps = np.stack(raw).reshape(len(raw), -1, fused.taps, lanes, lanes)
-        # (output block, input block, tap, output lane, input lane) to (tap, input, output)
-        ordered = taps.transpose(2, 1, 4, 0, 3).reshape(
-            fused.taps, taps.shape[1] * lanes, len(raw) * lanes
-        )
+        ordered = self._operands.taps(fused)
         wide = np.dtype(np.float32 if core.data_width == 8 else np.float64)
-        words = _weight_words(kernel, ordered, wide)
-        if not _pairs_are_exact(fused, words, lanes):
+        words = weight_words(kernel, ordered, wide)
+        if not pairs_are_exact(fused, words, core.ci_lanes):
             raise NotExact
         groups: dict[tuple[int, ...], list[int]] = {}
         for accumulator, steps in enumerate(kernel.products):
@@ -325,85 +297,15 @@ class FastJobs:
             first += len(window)
         return _PassWeights(products, sums)
 
-    def _params(self, chain: Chain) -> Params:
-        """Parameters, each (output blocks, entries, lanes)."""
-        lanes = self._core.co_lanes
-        entries = 1 + max(param for _, _, param in chain.phases)
-        nbytes = entries * lanes * isa.PARAM_BYTES
-        raw = [self._memory.device_read(address, nbytes) for address in chain.params]
-        params = isa.unpack_params(np.concatenate(raw))
-        if params.shift.min() < 1 or params.shift.max() > numerics.MAX_SHIFT:
-            raise NotExact  # the machine says at which instruction
-        width = numerics.PREACTIVATION_BITS if chain.activation is not None else None
-        low, high = numerics.int_range(width or self._core.data_width)
-        if params.low.min() < low or params.high.max() > high or np.any(params.low > params.high):
-            raise NotExact
-        return Params(
-            **{
-                name: getattr(params, name).reshape(len(raw), entries, lanes)
-                for name in (f.name for f in isa.PARAM_FIELDS)
-            }
-        )
 
-    def _requantiser(self, params: Params, param: int, chain: Chain) -> _Requantise:
-        constants = Requantiser(
-            *(
-                getattr(params, name)[:, param].reshape(-1)
-                for name in ("positive", "negative", "shift", "low", "high")
-            )
-        )
-        table = None
-        if chain.activation is not None:
-            data = self._memory.device_read(chain.activation, 2 * numerics.TABLE_ENTRIES)
-            table = np.ascontiguousarray(data).view("<i2")
-        return _Requantise(constants, table, self._core.data_width)
-
-
-class _Requantise:
-    """Bias, requantisation and table for sums (tiles, channels), a cache-sized part at a time."""
-
-    def __init__(self, constants: Requantiser, table: NDArray[np.int16] | None, data_width: int):
-        self._constants = constants
-        self._table = table
-        self._data_width = data_width
-        self._dtype = numerics.storage_dtype(data_width)
-        self._scale = numerics.powers_of_two(-constants.shift)
-        # A lower clamp at or above zero hides what a multiplier that keeps the sign gives.
-        hidden = (constants.low >= 0) & (constants.positive >= 0) & (constants.negative >= 0)
-        self._same = bool(np.all((constants.positive == constants.negative) | hidden))
-        self._positive = constants.positive * self._scale
-        self._negative = constants.negative * self._scale
-        self._low, self._high = constants.low.astype(float), constants.high.astype(float)
-
-    def __call__(self, total: Ints, bias: NDArray[np.int64]) -> Ints:
-        out = np.empty(total.shape, self._dtype)
-        rows = max(1, _BLOCK // max(1, total.shape[1]))
-        for start in range(0, len(total), rows):
-            part = slice(start, start + rows)
-            out[part] = self._part(total[part], bias)
-        return out
-
-    def _part(self, total: Ints, bias: NDArray[np.int64]) -> NDArray:
-        if self._data_width == 8:
-            # The bias wraps into the 32-bit sum as in the accumulator; then float64 is exact:
-            # the product has at most 47 bits, and scaling by a power of two loses none.
-            acc = (total + bias.astype(np.int32)).astype(np.float64)
-            if self._same:
-                acc *= self._positive
-            else:
-                acc *= np.where(acc < 0, self._negative, self._positive)
-            acc += 0.5
-            np.floor(acc, out=acc)
-            np.maximum(acc, self._low, out=acc)  # np.clip is several times slower here
-            np.minimum(acc, self._high, out=acc)
-            if self._table is None:
-                return acc
-            return numerics.apply_table(self._table, acc.astype(np.int64), self._data_width)
-        wrapped = numerics.wrap(total + bias, numerics.accumulator_bits(16))
-        values = self._constants(wrapped)
-        if self._table is None:
-            return values
-        return numerics.apply_table(self._table, values, self._data_width)
+def _forget(held: OrderedDict[Any, Any], sizes: Sequence[int]) -> None:
+    """Drop what was used longest ago while all of it takes too much memory; keep the last."""
+    total = sum(sizes)
+    for size in sizes[:-1]:
+        if total <= _WEIGHT_CACHE_BYTES:
+            break
+        held.popitem(last=False)
+        total -= size
 
 
 def _patches(space: Floats, kernel: Kernel) -> dict[int, Floats]:
@@ -433,13 +335,6 @@ def _patches(space: Floats, kernel: Kernel) -> dict[int, Floats]:
             if value is not None:
                 out[4 * r + c] = np.ascontiguousarray(value).reshape(-1, value.shape[-1])
     return out
-
-
-def _overlap(origin: int, size: int, available: int) -> tuple[slice, slice]:
-    """Where [origin, origin + size) meets [0, available): slices of either."""
-    start, stop = max(origin, 0), min(origin + size, available)
-    stop = max(start, stop)
-    return slice(start - origin, stop - origin), slice(start, stop)
 
 
 def _transform_axis(
@@ -514,66 +409,6 @@ def _combine(coefficients: NDArray[np.int64], parts: Sequence[Ints | None]) -> I
     return total
 
 
-def _pairs_are_exact(fused: FusedPass, words: list[Floats], lanes: int) -> bool:
-    """Whether the logic gets the sums of output blocks right that share its multipliers.
-
-    ``words`` are (input channels, output channels).
-    """
-    # The half in which each output channel's weights lie; 2: its block is alone.
-    halves = []
-    for block in fused.weights:
-        kinds = {(run.half, run.swap) for run in block}
-        if len(kinds) > 1:
-            return False
-        half, swap = kinds.pop() if kinds else (None, 0)
-        swapped = swap >> np.arange(lanes) & 1
-        halves.append(np.full(lanes, 2) if half is None else half ^ swapped)
-    half_of = np.concatenate(halves)
-    if np.all(half_of == 2):
-        return True
-    for word in words:
-        parts = word.T.reshape(len(half_of), -1, lanes).astype(np.int64)
-        low, high = (fits(parts).all(axis=-1) for fits in (packing.fits_low, packing.fits_high))
-        if not np.all(np.where(half_of == 0, low, np.where(half_of == 1, high, True))):
-            return False
-    return True
-
-
-def _weight_words(kernel: Kernel, taps: Ints, wide: np.dtype) -> list[Floats]:
-    """Weight words (input channels, output channels), as the weight buffer would hold them."""
-    if not kernel.winograd:
-        return [tap.astype(wide) for tap in taps]
-    words = []
-    start = 0
-    for window, positions in zip(kernel.window, kernel.positions):
-        g: dict[tuple[int, int], Floats] = {
-            divmod(w, 3): taps[start + n].astype(wide) for n, w in enumerate(window)
-        }
-        start += len(window)
-        rows = {}
-        for i in range(4):
-            for b in range(3):
-                line = [g.get((a, b)) for a in range(3)]
-                rows[i, b] = _combine_filter(winograd.G2[i], line)
-        for position in positions:
-            i, j = divmod(position, 4)
-            word = _combine_filter(winograd.G2[j], [rows[i, b] for b in range(3)])
-            words.append(np.zeros(taps.shape[1:], wide) if word is None else word)
-    return words
-
-
-def _combine_filter(
-    coefficients: NDArray[np.int64], parts: Sequence[Floats | None]
-) -> Floats | None:
-    total: Floats | None = None
-    for coefficient, part in zip(coefficients, parts):
-        if part is None or coefficient == 0:
-            continue
-        term = part if coefficient == 1 else part * part.dtype.type(coefficient)
-        total = term if total is None else total + term
-    return total
-
-
 def _fill(parts: list[Floats | None]) -> list[Floats]:
     like = next(p for p in parts if p is not None)
     return [np.zeros_like(like) if p is None else p for p in parts]
@@ -607,16 +442,3 @@ def _slices(bounds: NDArray[np.float64]) -> list[int] | None:
         total += bound
     edges.append(len(bounds))
     return edges if len(edges) <= _MAX_SLICES + 1 else None
-
-
-def _even_runs(offsets: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Maximal runs (first index, count, step) of evenly spaced offsets."""
-    start = 0
-    while start < len(offsets):
-        stop = start + 1
-        step = offsets[stop] - offsets[start] if stop < len(offsets) else 0
-        if step > 0:
-            while stop < len(offsets) and offsets[stop] - offsets[stop - 1] == step:
-                stop += 1
-        yield start, stop - start, max(step, 0)
-        start = stop

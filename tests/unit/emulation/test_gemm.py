@@ -1,0 +1,105 @@
+"""Products of bytes: exact on this processor, or not used."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+import pytest
+
+from winogen.emulation.emulator import gemm
+
+
+@pytest.fixture(autouse=True)
+def _asked_anew():
+    gemm.available.cache_clear()
+    yield
+    gemm.available.cache_clear()
+
+
+def random_product(rows: int, terms: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(terms)
+    codes = rng.choice(np.array([0, 1, 128, 254, 255], np.uint8), (rows, terms))
+    return codes, rng.choice(np.array([-128, -1, 0, 3, 127], np.int8), (terms, columns))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 17, 5), (16, 130, 64), (300, 576, 32)])
+@pytest.mark.parametrize("expected_rows", [1, 1 << 20])
+def test_products_are_those_of_integers(shape, expected_rows):
+    """By floats where it is short, by onnxruntime where it is long."""
+    pytest.importorskip("onnxruntime")
+    codes, matrix = random_product(*shape)
+    product = gemm.Product(matrix, expected_rows)
+    wanted = (codes.astype(np.int64) - gemm.ZERO) @ matrix.astype(np.int64)
+    got = product(codes)
+    assert got.dtype == np.int32
+    np.testing.assert_array_equal(got, wanted)
+    assert np.abs(wanted).max() <= product.largest
+
+
+def test_short_products_whose_sums_float32_does_not_hold():
+    """At 2**24 an odd sum is lost."""
+    pytest.importorskip("onnxruntime")
+    terms = (1 << 24) // (128 * 127) + 2
+    matrix = np.full((terms, 1), 127, np.int8)
+    codes = np.zeros((1, terms), np.uint8)  # -128
+    codes[0, 0] = 127  # -1
+    wanted = -128 * 127 * (terms - 1) - 127
+    assert wanted < -(1 << 24) and wanted % 2
+    assert gemm.Product(matrix, 1)(codes)[0, 0] == wanted
+
+
+def test_onnxruntime_is_exact_here_or_not_used():
+    pytest.importorskip("onnxruntime")
+    assert gemm.available() in (True, False)
+
+
+class Saturating:
+    """What kernels without VNNI do: pairs of products are added in 16 bits."""
+
+    def __init__(self, matrix, threads):
+        self.matrix = matrix.astype(np.int64)
+
+    def run(self, _, feeds):
+        a, b = feeds["a"].astype(np.int64), self.matrix
+        a = np.pad(a, ((0, 0), (0, a.shape[1] % 2)))
+        b = np.pad(b, ((0, b.shape[0] % 2), (0, 0)))
+        pairs = a[:, ::2, None] * b[None, ::2] + a[:, 1::2, None] * b[None, 1::2]
+        out = np.clip(pairs, -(1 << 15), (1 << 15) - 1).sum(axis=1) - gemm.ZERO * b.sum(axis=0)
+        return [out.astype(np.int32)]
+
+
+def test_kernels_that_saturate_are_found_out(monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(gemm, "_session", Saturating)
+    assert not gemm.available()
+
+
+def test_a_build_that_cannot_is_not_used(monkeypatch):
+    pytest.importorskip("onnxruntime")
+
+    def broken(matrix, threads):
+        raise RuntimeError("MatMulInteger is not implemented")
+
+    monkeypatch.setattr(gemm, "_session", broken)
+    assert not gemm.available()
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_without_the_libraries_numpy_does_it(monkeypatch, missing):
+    real = builtins.__import__
+
+    def imported(name, *args, **kwargs):
+        if name == missing:
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", imported)
+    assert not gemm.available()
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("1", 1), ("3", 3), ("0", None), ("x", None)])
+def test_threads_are_as_for_blas(monkeypatch, text, wanted):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {4, 7}, raising=False)
+    assert gemm._threads() == (wanted or 2)
