@@ -78,7 +78,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer(name, device):
-    for board, bits in all_builds(device, *WIDTHS):
+    """Under stalls on the smallest array: what waits for the bus is the same in all of them."""
+    small = (("tiny", bits) for bits in WIDTHS)
+    stalled = device == "rtl-stalls"
+    for board, bits in builds(device, *small) if stalled else all_builds(device, *WIDTHS):
         check_graph(LAYERS[name], device, board, bits)
 
 

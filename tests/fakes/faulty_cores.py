@@ -19,7 +19,7 @@ class Sound(EmulatedCore):
 
     memory_fault: Any = None
 
-    def __init__(self, memory, board, *, fuse=True):
+    def __init__(self, memory, board, *, fuse=True, gemm=True):
         fault = self.memory_fault
         super().__init__(fault(memory) if fault else memory, board, fuse=False)
 

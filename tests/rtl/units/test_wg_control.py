@@ -18,6 +18,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from support.rtl.bits import instruction_bits
 from winogen.target import isa, registers
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem
@@ -394,7 +395,7 @@ async def check_descriptors(dut):
         instruction = huge[i] if i < len(huge) else random_instruction(rng, CORE, opcode)
         opcode = instruction.opcode
         problem = descriptor_problem(instruction, CORE)
-        dut.bits_i.value = int.from_bytes(isa.encode([instruction]), "little")
+        dut.bits_i.value = instruction_bits(instruction)
         dut.start_i.value = 1
         await FallingEdge(dut.clk_i)
         dut.start_i.value = 0
@@ -528,7 +529,7 @@ class Rig:
         index = int(self.dut.start_index.value) >> 20 * e & 0xFFFFF
         bits = int(self.dut.start_bits.value) >> 512 * e & ((1 << 512) - 1)
         instruction = self.stream[index]
-        assert bits == int.from_bytes(isa.encode([instruction]), "little")
+        assert bits == instruction_bits(instruction)
         assert instruction.engine == e
         assert not self.started[e] or self.started[e][-1] < index
         for other in range(3):

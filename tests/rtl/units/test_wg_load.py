@@ -17,6 +17,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from support.places import RTL_UNITS
+from support.rtl.bits import instruction_bits
 from support.rtl.runner import run
 from winogen.emulation.device.errors import BusError
 from winogen.emulation.device.memory import EmulatedMemory
@@ -181,7 +182,7 @@ class Bench:
         if self.waiting and (self.presented or self.hurry or rng.random() < 0.3):
             self.presented = True
             index, instruction = self.waiting[0]
-            bits = int.from_bytes(isa.encode([instruction]), "little")
+            bits = instruction_bits(instruction)
             dut.start_bits_i.value = bits
             dut.start_index_i.value = index
         dut.start_valid_i.value = int(self.presented)

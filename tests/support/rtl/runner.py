@@ -77,6 +77,9 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("WG_OBJECTS", str(build_dir.parent / "objects"))
         patch.syspath_prepend(RTL_UNITS)  # cocotb's runner makes PYTHONPATH of it
         patch.delenv("PYTHONWARNINGS", raising=False)
+        # Left to itself cocotb rewrites the assertions of all that is imported, numpy's too, anew
+        # in every simulation: that takes longer than many of them.
+        patch.setenv("COCOTB_REWRITE_ASSERTION_FILES", "test_wg_*.py cocotb_*.py")
         runner = Runner()
         build_dir.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{build_dir.name}.", dir=build_dir.parent))

@@ -27,7 +27,7 @@ from winogen.runtime.lock import DeviceLock
 class ByName(Endless):
     """As winogen.runtime.open makes its cores."""
 
-    def __init__(self, memory, board, *, fuse=True):
+    def __init__(self, memory, board, *, fuse=True, gemm=True):
         super().__init__(memory, board)
 
 
