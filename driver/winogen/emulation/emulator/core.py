@@ -305,7 +305,7 @@ class EmulatedCore:
         )
         if self._fuse and sound:
             try:
-                jobs = recognise(instructions, line.order, core, bases, read)
+                jobs = recognise(instructions, line.order, core, bases, read, self._fast.join)
             except NotRecognised:
                 jobs = None
         tables = joined(tables)

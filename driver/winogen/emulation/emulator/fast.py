@@ -11,7 +11,7 @@ else in float64 below 2**53.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.emulation.device.memory import EmulatedMemory
+from winogen.emulation.emulator.boxes import join_boxes
 from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
 from winogen.emulation.emulator.gemm import available
 from winogen.emulation.emulator.layers import NotPlain, PlainJob
@@ -94,7 +95,7 @@ class FastJobs:
 
     def __init__(self, core: CoreConfig, memory: EmulatedMemory, *, gemm: bool = True):
         self._core = core
-        self._bytes = gemm and core.data_width == 8
+        self._by_bytes = gemm and core.data_width == 8 and available()
         self._operands = Operands(core, memory)
         self._dtype = numerics.storage_dtype(core.data_width)
         self._bits = numerics.accumulator_bits(core.data_width)
@@ -102,6 +103,13 @@ class FastJobs:
         self._work = np.dtype(np.int32 if core.data_width == 8 else np.int64)
         self._weights: OrderedDict[tuple, tuple[int, _PassWeights]] = OrderedDict()
         self._jobs: OrderedDict[int, _Plain] = OrderedDict()
+
+    @property
+    def join(self) -> Callable[[list[Job]], list[Job]] | None:
+        """Joins jobs of a layer as far as they are better done at once: bytes take little room."""
+        if not self._by_bytes:
+            return None
+        return lambda jobs: join_boxes(jobs, self._core.word_bytes)
 
     def run(self, job: Job) -> None:
         """Compute a job and store its result.
@@ -122,7 +130,7 @@ class FastJobs:
 
     def _plain(self, job: Job) -> PlainJob | None:
         """The job as products of bytes, where it can be had."""
-        if not self._bytes or not available():
+        if not self._by_bytes:
             return None
         held = self._jobs.get(id(job))
         if held is None or held.job is not job:

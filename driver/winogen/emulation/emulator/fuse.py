@@ -251,11 +251,12 @@ def recognise(
     core: CoreConfig,
     bases: Mapping[Segment, int],
     read: Reader,
+    join: Callable[[list[Job]], list[Job]] | None = None,
 ) -> list[Job]:
     """The jobs of a stream, in an order in which they may be done.
 
     ``order`` is one in which the tokens allow the instructions to run; ``bases`` are the bus
-    addresses of the segments.
+    addresses of the segments. ``join`` may join jobs of a layer whose order is free.
     """
     walk = _Walk(core, bases, read)
     for index in order:
@@ -264,7 +265,7 @@ def recognise(
         raise NotRecognised("a result is never stored")
     if walk.undecoded:
         raise NotRecognised("coded weights that may be wrong, whoever needs them")
-    return _merge_layers(walk.jobs, core)
+    return _merge_layers(walk.jobs, core, join)
 
 
 class _Walk:
@@ -664,7 +665,9 @@ def _check_covers(output: _Output) -> None:
         raise NotRecognised("a result that its phases do not cover")
 
 
-def _merge_layers(jobs: list[Job], core: CoreConfig) -> list[Job]:
+def _merge_layers(
+    jobs: list[Job], core: CoreConfig, join: Callable[[list[Job]], list[Job]] | None
+) -> list[Job]:
     """Merge the jobs of each layer over output blocks and images, where their order is free."""
     merged: list[Job] = []
     start = 0
@@ -674,7 +677,10 @@ def _merge_layers(jobs: list[Job], core: CoreConfig) -> list[Job]:
             stop += 1
         run = jobs[start:stop]
         free = _independent(run, core)
-        merged += _merge_images(_merge_run(run), core.word_bytes) if free else run
+        if free:
+            run = _merge_images(_merge_run(run), core.word_bytes)
+            run = join(run) if join else run
+        merged += run
         start = stop
     return merged
 
