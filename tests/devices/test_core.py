@@ -839,6 +839,33 @@ def test_another_buffers_writes_do_not_have_a_stream_analysed_again(monkeypatch)
 
 
 @pytest.mark.parametrize("gemm", [True, False])
+def test_changed_weights_far_from_tables_are_noticed(gemm):
+    """What was made of them is kept from run to run, and the stream is not analysed again."""
+    b = GraphBuilder(5, (72, 4, 4), "image")
+    b.conv(72, 3, 1, 1)
+    compiled = compile_graph(b.graph("wide", None), TINY, batch=1)
+    q, code = random_inputs(compiled, 1), compiled.program.streams[0].stream
+    weights = np.frombuffer(compiled.program.weights, np.int8)
+    loads = [x for x in isa.decode(code) if isinstance(x, (isa.LoadTable, isa.LoadWeights))]
+    tables = {x.offset // PAGE for x in loads if isinstance(x, isa.LoadTable)}
+    start = min(x.offset for x in loads if isinstance(x, isa.LoadWeights))
+    place = start + next(
+        int(n) for n in np.flatnonzero(weights[start:]) if (start + n) // PAGE not in tables
+    )
+    rig, fresh = Rig(TINY, gemm=gemm), Rig(TINY, fuse=False)
+    rig.load(compiled, q)
+    assert rig.start(code)["done"]
+    before = rig.output(compiled.program, 1)
+    fresh.load(compiled, q)
+    for each in (rig, fresh):
+        each.put(Segment.WEIGHTS, bytes([weights[place] & 0xFF ^ 0x70]), place)
+        assert each.start(code)["done"]
+    after = rig.output(compiled.program, 1)
+    np.testing.assert_array_equal(after, fresh.output(compiled.program, 1))
+    assert not np.array_equal(after, before)
+
+
+@pytest.mark.parametrize("gemm", [True, False])
 @pytest.mark.parametrize("part", ["weights", "tables", "params", "activation"])
 def test_changed_constants_are_noticed(part, gemm):
     """Same stream, same addresses, other bytes in DDR: the next run uses the new ones."""

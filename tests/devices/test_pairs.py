@@ -116,7 +116,7 @@ def test_the_emulator_does_whole_layers(network):
         check(compiled, "emulator", BOARD, random_inputs(compiled, 2))
 
 
-@pytest.mark.parametrize("device", ["emulator", "machine", "rtl"])
+@pytest.mark.parametrize("device", ["emulator", "floats", "machine", "rtl"])
 def test_a_pair_that_is_not_exact_goes_to_the_machine(device):
     """Weights that the compiler would not have put together: every device has the same bits."""
     network = hard()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +76,24 @@ def test_trained_layers_are_products_of_bytes(monkeypatch):
     rig.load(compiled, q)
     stream = next(s for s in compiled.program.streams if s.batch == 2)
     assert rig.start(stream.stream)["done"]
+
+
+@pytest.mark.parametrize(("channels", "exact"), [(3669, True), (3671, False)])
+def test_winograd_sums_that_could_wrap_are_not_the_plain_ones(channels, exact):
+    """Four times 9 * channels products of -128 and 127 have 31 bits, or more."""
+    view = SimpleNamespace()
+    made = kernel(winograd=True, window=(tuple(range(9)),), products=(((0, 0),),))
+    taps = np.full((9, channels, 1), 127, np.int8)
+    core = SimpleNamespace(ci_lanes=8, products=1)
+    job = layers.PlainJob.__new__(layers.PlainJob)
+    job._operands = SimpleNamespace(taps=lambda _: taps, core=core)
+    fused = SimpleNamespace(view=view, kernel=made)
+    assert (4 * 9 * channels * 127 * 128 < 1 << 31) == exact
+    if exact:
+        assert job._weights(fused) is taps
+    else:
+        with pytest.raises(layers.NotPlain):
+            job._weights(fused)
 
 
 def params(**values: list[int]) -> Params:
