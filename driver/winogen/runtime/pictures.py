@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -272,23 +272,54 @@ def transform(
     picture lacks to a size that the network takes is mirrored then at its right and bottom, and
     cropped off the result (``winogen.runtime.windows.padded_size``).
     """
+    [made] = transform_all(
+        generator, [picture], resize=resize, colour=colour, beside=beside, progress=progress
+    )
+    return made
+
+
+def transform_all(
+    generator: Generator,
+    pictures: Sequence[Picture],
+    *,
+    resize: bool,
+    colour: str | None = None,
+    beside: Mapping[str, ArrayLike] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Image.Image]:
+    """:func:`transform` of pictures of one size, which share the device's batches.
+
+    Where each is a window by itself, they are one call of the generator's: as many runs as their
+    number asks for, and the same bits as each alone. ``progress`` as there, over all pictures.
+    """
     program = generator.program
     if resize:
         rows, columns = program.input_shape[1:]
-        picture = _resized(picture, (columns, rows))
-    _check_output(program, picture)
+        pictures = [_resized(picture, (columns, rows)) for picture in pictures]
+    size = pictures[0].size
+    if any(picture.size != size for picture in pictures):
+        raise InputError("pictures of one call must have one size")
+    _check_output(program, pictures[0])
     channels = picture_channels(program.input)
     image = picture_part(program.input)
     space = colours_of(program, colour)
     low, high = program.input.range or (0.0, 1.0)
+    padded = padded_size(size, program)
+    kept = kept_size(size, program)
+    pixels = [parts(picture.image, space, channels) for picture in pictures]
+    planes = [
+        _mirrored((low + part.astype(np.float32) * ((high - low) / 255)).astype(np.float32), padded)
+        for own in pixels
+        for part in own
+    ]
     made: list[NDArray[np.uint8]] = []
-    pixels = parts(picture.image, space, channels)
-    padded = padded_size(picture.size, program)
-    kept = kept_size(picture.size, program)
-    for number, part in enumerate(pixels):
-        values = (low + part.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
-        values = _mirrored(values, padded)
-        show = progress and partial(_shown, progress, number, len(pixels))
+    if image is None and padded == program.input_shape[1:]:
+        made += list(generator.generate(np.stack(planes))[:, : kept[0], : kept[1]])
+        if progress:
+            progress(len(planes), len(planes))
+        planes = []
+    for number, values in enumerate(planes):
+        show = progress and partial(_shown, progress, number, len(planes))
         if image is None:
             made.append(generator.apply(values, progress=show)[: kept[0], : kept[1]])
             continue
@@ -296,10 +327,14 @@ def transform(
         made.append(generator.generate(inputs)[0][: kept[0], : kept[1]])
         if show:
             show(1, 1)
-    out = picture_of(picture.image, made, space, channels)
-    if picture.alpha is not None:
-        out.putalpha(picture.alpha.resize(out.size, BICUBIC))
-    return out
+    results = []
+    for picture, own in zip(pictures, pixels):
+        mine, made = made[: len(own)], made[len(own) :]
+        out = picture_of(picture.image, mine, space, channels)
+        if picture.alpha is not None:
+            out.putalpha(picture.alpha.resize(out.size, BICUBIC))
+        results.append(out)
+    return results
 
 
 def _mirrored(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
