@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import warnings
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 
 from winogen.cli.options import compile_options
@@ -17,7 +16,8 @@ from winogen.network.load import is_onnx, read_network
 from winogen.network.locality import locality
 from winogen.program.file import Program
 from winogen.program.speed import speed
-from winogen.runtime.windows import image_spans, padded_size, takes_windows
+from winogen.runtime.fit import Fit, chosen_fit
+from winogen.runtime.windows import image_spans, padded_size
 
 #: Rows and columns, at most, for which a network of any size is read to see whether it has windows.
 _TRIED = 256
@@ -30,14 +30,6 @@ class PictureJob:
     source: Path
     target: Path
     size: tuple[int, int]
-
-
-class Fit(Enum):
-    """What is done with a picture whose size is not the network's."""
-
-    WINDOWS = "windows"
-    PAD = "pad"
-    RESIZE = "resize"
 
 
 def choose_size(options: argparse.Namespace, jobs: list[PictureJob]) -> None:
@@ -72,23 +64,11 @@ def choose_size(options: argparse.Namespace, jobs: list[PictureJob]) -> None:
 
 
 def fit_of(job: PictureJob, program: Program, wanted: str | None) -> Fit:
-    """What is done with a picture; InputError, naming it, where that is not possible.
-
-    By itself: windows where the network runs in them; of other networks, what is smaller than the
-    network's image and at least half of it is padded, and the rest resized.
-    """
-    if wanted == Fit.RESIZE.value:
-        return Fit.RESIZE
-    size = program.input_shape[1:]
-    if job.size == size or takes_windows(program):
-        return Fit.WINDOWS
-    if wanted == Fit.PAD.value or all(n <= own <= 2 * n for n, own in zip(job.size, size)):
-        try:
-            padded_size(job.size, program)
-        except InputError as error:
-            raise InputError(f"{job.source}: {error}") from None
-        return Fit.PAD
-    return Fit.RESIZE
+    """What is done with a picture; InputError, naming it, where that is not possible."""
+    try:
+        return chosen_fit(job.size, program, wanted)
+    except InputError as error:
+        raise InputError(f"{job.source}: {error}") from None
 
 
 def padded_to(job: PictureJob, program: Program) -> list[int] | None:

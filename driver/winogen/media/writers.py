@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -102,30 +102,42 @@ class _Held:
                 f"the frames of {self._path} would have over {MAX_HELD:,} pixels, which are held "
                 "in memory: name a .mp4 file or a folder, or make fewer or smaller ones"
             )
-        # A palette of its own for every frame, without noise that would move; grey stays exact.
-        if self._kind is Kind.GIF and frame.mode != "L":
-            frame = frame.quantize(256, dither=Image.Dither.NONE)
-        self._frames.append(frame)
+        gif = self._kind is Kind.GIF
+        self._frames.append(_for_gif(frame) if gif else frame)
 
     def write(self, fps: Fraction, loop: bool) -> None:
-        first, *rest = self._frames
-        unit = 10 if self._kind is Kind.GIF else 1  # milliseconds
-        ends = [round(n * 1000 / fps / unit) * unit for n in range(len(self._frames) + 1)]
-        options: dict[str, object] = {"duration": [b - a for a, b in pairwise(ends)]}
-        if self._kind is Kind.WEBP:
-            options |= {"lossless": True, "method": 4, "loop": 0 if loop else 1}
-        elif loop:
-            options["loop"] = 0
-        buffer = io.BytesIO()
-        try:
-            first.save(
-                buffer, self._kind.name, save_all=True, append_images=rest, **options
-            )  # fmt: skip
-        except (KeyError, OSError, ValueError) as error:
-            raise InputError(
-                f"pillow cannot write {self._path} here ({one_line(error)}): name another kind"
-            ) from None
-        write_atomically(self._path, buffer.getvalue())
+        data = encode_moving(self._frames, self._kind.value, fps, loop=loop)
+        write_atomically(self._path, data)
+
+
+def encode_moving(
+    frames: Sequence[Image.Image], kind: str, fps: Fraction, *, loop: bool = True
+) -> bytes:
+    """A GIF or WebP, as ``kind`` says, of frames (L, RGB, or P for a GIF) of one size.
+
+    Raises InputError where this pillow cannot write it.
+    """
+    unit = 10 if kind == Kind.GIF.value else 1  # milliseconds
+    ends = [round(n * 1000 / fps / unit) * unit for n in range(len(frames) + 1)]
+    options: dict[str, Any] = {"duration": [b - a for a, b in pairwise(ends)]}
+    if kind == Kind.WEBP.value:
+        options |= {"lossless": True, "method": 4, "loop": 0 if loop else 1}
+    elif loop:
+        options["loop"] = 0
+    buffer = io.BytesIO()
+    first, *rest = (_for_gif(f) if kind == Kind.GIF.value else f for f in frames)
+    try:
+        first.save(buffer, kind.upper(), save_all=True, append_images=rest, **options)
+    except (KeyError, OSError, ValueError) as error:
+        raise InputError(
+            f"pillow cannot write {kind} here ({one_line(error)}): name another kind"
+        ) from None
+    return buffer.getvalue()
+
+
+def _for_gif(frame: Image.Image) -> Image.Image:
+    """A palette of its own for every frame, without noise that would move; grey stays exact."""
+    return frame if frame.mode in ("L", "P") else frame.quantize(256, dither=Image.Dither.NONE)
 
 
 class _Frames:
