@@ -25,6 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Parts of the page, and what says whether the service lives: they need no token.
 OPEN = ("/", "/page.css", "/page.js", "/health", "/favicon.ico")
+#: Bytes of a request's head, at most.
+HEAD_BYTES = 16 << 10
 #: All bodies together may be as long as so many of the longest.
 _MOST_BODIES = 4
 _HEADERS = (
@@ -113,6 +115,9 @@ class Guard:
             self._metrics.answered(_kind(scope["path"]), status, time.monotonic() - begin)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if size + len(scope.get("raw_path") or b"") + len(scope["query_string"]) > HEAD_BYTES:
+            raise Refused(431, f"the head of a request may have {HEAD_BYTES:,} bytes")
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self._hosts is not None and _name(host) not in self._hosts:
             raise Refused(421, "this service is asked by another name than its own: see --host")

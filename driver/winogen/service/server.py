@@ -15,13 +15,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from winogen.common.errors import InputError
-from winogen.service.guard import App
+from winogen.service.guard import HEAD_BYTES, App
 from winogen.service.limits import Limits
 
 #: Seconds for which a connection may stay open between two requests.
 _KEEP_ALIVE_S = 30
-#: Bytes of a request's head, at most.
-_HEAD_BYTES = 16 << 10
 #: Connections that may wait to be taken.
 _BACKLOG = 512
 _LATE = b'{"error": "the head of the request has not come in time"}'
@@ -68,7 +66,7 @@ def configured(app: App, limits: Limits, drain_s: float) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=_HEAD_BYTES,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(drain_s)),
     )

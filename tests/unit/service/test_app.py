@@ -423,3 +423,26 @@ def test_names_in_addresses():
 
     models = ["digits", "a/digits.wg", "nets/my net.onnx", "x/", "..", "digits"]
     assert names_of(models) == ["digits", "digits-2", "my-net", "x", "program", "digits-3"]
+
+
+def test_programs_of_a_board_share_it(alone, monkeypatch):
+    """It is opened once, and closed at the end; here an emulated one stands for it."""
+    from winogen.runtime.open import emulated_device, open_device
+    from winogen.service import hosting
+    from winogen.service.limits import Limits
+
+    opened = []
+
+    def open_it(device, board, overlay, **options):
+        assert device == "board"
+        opened.append(open_device(emulated_device(board), board, overlay))
+        return opened[-1]
+
+    monkeypatch.setattr(hosting, "open_device", open_it)
+    named = [hosting.Named(name, small(batch=4).program, None) for name in "ab"]
+    with hosting.hosting(named, Limits(), device="board") as made:
+        for name in "ab":
+            out = array(post(made, name, seeds=[2], format="npy"))
+            np.testing.assert_array_equal(out, alone(alone.latents(1, 2)))
+        assert len(opened) == 1
+    assert opened[0].core.lease.closed
