@@ -88,8 +88,15 @@ def array(answer: Any) -> NDArray:
 def listening(made: Service, limits: Limits, **options: Any) -> Iterator[int]:
     """The port on which a server answers for a service, in a thread."""
     made.renew()
+    with answering(made.app(**options), limits) as port:
+        yield port
+
+
+@contextmanager
+def answering(app: Any, limits: Limits) -> Iterator[int]:
+    """The same for any application."""
     with bind("127.0.0.1", 0) as socket:
-        server = uvicorn.Server(configured(made.app(**options), limits, 5))
+        server = uvicorn.Server(configured(app, limits, 5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + 20

@@ -29,6 +29,10 @@ MAX_RATE = 240
 MAX_FRAMES = 100_000
 
 
+#: ``Image.Dither.NONE`` needs pillow 9.1, and boards have 9.0.
+_NO_NOISE: Any = 0
+
+
 class Writer(Protocol):
     """Where frames go."""
 
@@ -137,7 +141,7 @@ def encode_moving(
 
 def _for_gif(frame: Image.Image) -> Image.Image:
     """A palette of its own for every frame, without noise that would move; grey stays exact."""
-    return frame if frame.mode in ("L", "P") else frame.quantize(256, dither=Image.Dither.NONE)
+    return frame if frame.mode in ("L", "P") else frame.quantize(256, dither=_NO_NOISE)
 
 
 class _Frames:

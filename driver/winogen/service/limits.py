@@ -21,6 +21,7 @@ class Limits:
     gather_s : how long an idle device waits for more of the same, so that they share a batch
     body_s : seconds in which a body must have come
     head_s : seconds in which the head of a request must have come
+    take_s : seconds in which a client must have taken its answer
     """
 
     body_bytes: int = 16 << 20
@@ -31,13 +32,14 @@ class Limits:
     gather_s: float = 0.002
     body_s: float = 10.0
     head_s: float = 10.0
+    take_s: float = 60.0
 
     def __post_init__(self) -> None:
         """InputError for limits under which nothing could be done."""
         for name in ("body_bytes", "images", "pixels", "waiting"):
             if getattr(self, name) < 1:
                 raise InputError(f"the limit {name} must be at least 1")
-        for name in ("deadline_s", "body_s", "head_s"):
+        for name in ("deadline_s", "body_s", "head_s", "take_s"):
             if not 0 < getattr(self, name) < 1e6:
                 raise InputError(f"the limit {name} must be a positive number of seconds")
         if not 0 <= self.gather_s <= 10:

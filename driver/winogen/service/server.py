@@ -55,6 +55,7 @@ def configured(app: App, limits: Limits, drain_s: float) -> uvicorn.Config:
 
     class Patient(_Patient):
         head_s = limits.head_s
+        take_s = limits.take_s
 
     return uvicorn.Config(
         app,
@@ -90,10 +91,12 @@ class _Server(uvicorn.Server):
 
 
 class _Patient(H11Protocol):
-    """Connections on which a request's head must come in time; a silent one is closed."""
+    """Connections on which heads must come, and answers be taken, in time; or they are closed."""
 
     head_s = 10.0
+    take_s = 60.0
     _late: TimerHandle | None = None
+    _taking: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -107,9 +110,25 @@ class _Patient(H11Protocol):
         else:
             self._cease()
 
+    def pause_writing(self) -> None:
+        """The client does not take what there is: its answer is in memory for so long only."""
+        super().pause_writing()
+        if self._taking is None:
+            self._taking = self.loop.call_later(self.take_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._taken()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._cease()
+        self._taken()
         super().connection_lost(exc)
+
+    def _taken(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
 
     def _wait(self) -> None:
         if self._late is None:

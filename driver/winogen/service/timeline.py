@@ -13,7 +13,7 @@ from winogen.reports.profile_figures import spans
 
 _WIDTH, _LEFT, _ROW, _BAR = 720.0, 64.0, 26.0, 18.0
 _WAIT = "#9aa3ae"
-#: Bars that are narrower are drawn as wide as that, in hundredths of a unit.
+#: Bars that are narrower are drawn as wide as that, and gaps that are narrower not at all.
 _LEAST = 0.25
 
 
@@ -37,11 +37,11 @@ def timeline(profile: Profile) -> str:
         )
         mine = engines == engine
         waits = mine & (times.stall > 0)
-        grey = spans(times.begin[waits] - times.stall[waits], times.stall[waits], unit)
+        grey = _joined(spans(times.begin[waits] - times.stall[waits], times.stall[waits], unit))
         parts += [_bar(x, y + 5, width, _BAR - 10, _WAIT, "waits") for x, width in grey]
         for layer in np.unique(layers[mine]):
             which = mine & (layers == layer)
-            bars = spans(times.end[which] - busy[which], busy[which], unit)
+            bars = _joined(spans(times.end[which] - busy[which], busy[which], unit))
             name = profile.program.layers[int(layer)].name
             colour = COLOURS[int(layer) % len(COLOURS)]
             parts += [_bar(x, y, width, _BAR, colour, name) for x, width in bars]
@@ -67,6 +67,17 @@ def timeline(profile: Profile) -> str:
         'font-family="system-ui, sans-serif" font-size="12" fill="#808891">'
         f"<title>{escape(label)}</title>{''.join(parts)}</svg>"
     )
+
+
+def _joined(bars: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Bars without the gaps that nobody would see: pages of large networks stay small."""
+    found: list[tuple[float, float]] = []
+    for x, width in bars:
+        if found and x - sum(found[-1]) < _LEAST:
+            found[-1] = (found[-1][0], x + width - found[-1][0])
+        else:
+            found.append((x, width))
+    return found
 
 
 #: Keys of layers beside each other.

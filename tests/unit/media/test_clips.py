@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -123,6 +124,24 @@ def test_colours_come_back(tmp_path, size, colour):
 
     make(tmp_path / "a.mp4", tmp_path / "b.mp4", what=look)
     assert np.abs(np.stack(seen).astype(int) - colour).max() <= 2
+
+
+@pytest.mark.parametrize(("turns", "matrix"), [(1, (0, 1, -1, 0)), (3, (0, -1, 1, 0))])
+def test_a_clip_that_its_camera_turned_is_turned_back(tmp_path, turns, matrix):
+    """By the matrix of its track; ``turns`` are quarters, clockwise."""
+    frame = np.zeros((32, 48, 3), np.uint8)
+    frame[:16, :24] = 255
+    write_clip(tmp_path / "a.mp4", np.stack([frame] * 3), sound=None)
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    at = data.index(b"tkhd") + 44
+    a, b, c, d = (n << 16 for n in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    (tmp_path / "a.mp4").write_bytes(data)
+    assert read_clip(tmp_path / "a.mp4", MOST).size == (48, 32)
+    assert make(tmp_path / "a.mp4", tmp_path / "b.mp4").size == (96, 64)
+    upright = np.rot90(frame, -turns)[..., 0] > 128
+    shown = read_frames(tmp_path / "b.mp4")[0][0, ::2, ::2, 0] > 128
+    assert np.mean(shown == upright) > 0.95
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path):

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import pytest
 
 from support.bench import small
 from support.places import DRIVER
-from support.serving import listening, service
+from support.serving import answering, listening, service
 from winogen.common.errors import InputError
 from winogen.runtime.generator import Generator
 from winogen.service.limits import Limits
@@ -123,6 +124,28 @@ def test_slow_clients_are_told_so():
         last = whole.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
         kept = talk(port, whole, last, pause=0.3)  # idle for longer than a head may take
         assert kept.count(b"HTTP/1.1 200 ") == 2
+
+
+def test_who_does_not_take_an_answer_is_cut_off():
+    """What it leaves is in memory for so long only."""
+    size = 32 << 20
+
+    async def large(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        body = bytes(size if scope["path"] == "/" else 100_000)
+        await send({"type": "http.response.body", "body": body})
+
+    with answering(large, Limits(take_s=0.3)) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            time.sleep(1.0)
+            got = 0
+            with suppress(ConnectionResetError):
+                while more := len(connection.recv(1 << 20)):
+                    got += more
+        assert got < size
+        last = b"GET /less HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert len(talk(port, last)) > 100_000  # others get all of theirs
 
 
 def test_a_client_that_goes_away_leaves_the_queue():
