@@ -41,8 +41,7 @@ def add(commands: Any) -> None:
             ("winogen serve", "digits, on http://127.0.0.1:8000/"),
             ("winogen serve digits fsrcnn-x2 --port 9000", "two programs"),
             ("winogen serve net.wg --device board --host 0.0.0.0", "a board, for the network"),
-            ("winogen serve net.wg --device board --systemd > winogen.service", "as a unit"),
-            ("curl 'http://127.0.0.1:8000/generate/digits?seed=7&n=16' -o a.png", "an image"),
+            ("winogen serve net.wg --device board --systemd", "print a systemd unit that does it"),
         ),
     )
     serve.add_argument(
