@@ -40,6 +40,10 @@ SLOW = {
     "repository/test_slang.py::test_no_warning_is_off_for_nothing": "slang for each option, 3 s",
     "repository/test_strategies.py::test_a_network_that_fails_shrinks_to_the_layer_that_does":
         "shrinking, 4 s",
+    "unit/cli/test_serve.py::test_a_unit": "a process where there is systemd",
+    "unit/media/test_clips.py::test_memory_does_not_grow_with_the_length": "a process, 2 s",
+    "unit/service/test_page.py": "a browser, 5 s",
+    "unit/service/test_server.py": "processes, 6 s",
     "unit/cli/test_completion.py": "processes, 4 s",
     "unit/cli/test_progress.py::test_compile_verify_and_check": "four commands, 3 s",
     "unit/compilation/test_check.py::test_a_network_that_runs": "compiles it too, 3 s",

@@ -52,7 +52,7 @@ def _completer(action: argparse.Action, command: str) -> Completer | None:
         return _words(_boards, (".yaml", ".yml"))
     if action.dest in ("program", "programs"):
         return _words((), _PROGRAM)
-    if action.dest in ("model", "network"):
+    if action.dest in ("model", "models", "network"):
         program = () if action.option_strings or command == "compile" else _PROGRAM
         definition = (".yaml", ".yml") if command == "check" else ()
         return _words(_models, (*_NETWORK, *program, *definition))

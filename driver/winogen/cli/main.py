@@ -17,7 +17,19 @@ from pathlib import Path
 from typing import TextIO
 
 from winogen import __version__
-from winogen.cli import check, compile, completion, doctor, fit, inspect, kit, overlay, run, verify
+from winogen.cli import (
+    check,
+    compile,
+    completion,
+    doctor,
+    fit,
+    inspect,
+    kit,
+    overlay,
+    run,
+    serve,
+    verify,
+)
 from winogen.cli.answers import answer, refusal
 from winogen.cli.parser import Parser, examples
 from winogen.common.errors import (
@@ -42,6 +54,7 @@ _EXAMPLES = examples(
     ("winogen run digits.wg -o digits.png", "run a program file"),
     ("winogen verify digits.wg --model digits", "where it differs from the float network"),
     ("winogen run fsrcnn-x2 --input photo.jpg -o big.png", "a picture, twice as large"),
+    ("winogen serve digits", "a page to play with, and an HTTP API"),
     ("winogen info digits.wg", "what a program does and needs"),
     ("winogen disasm digits.wg --batch 1", "its instructions"),
     ("winogen doctor", "does everything here work?"),
@@ -202,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winogen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    for module in (inspect, check, compile, fit, run, verify, doctor, overlay, kit):
+    for module in (inspect, check, compile, fit, run, serve, verify, doctor, overlay, kit):
         module.add(commands)
     return parser
 

@@ -46,6 +46,11 @@ class Parser(argparse.ArgumentParser):
         #: What the parser was given: whether its answer is for a machine must be known early.
         self._words: list[str] = []
 
+    @property
+    def words(self) -> list[str]:
+        """What it was given, as it was typed."""
+        return list(self._words)
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from winogen.cli.checks import check_options
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
-from winogen.cli.options import compile_options
 from winogen.cli.outputs import check_own, default_output, name_of
+from winogen.cli.picture_sizes import (
+    Fit,
+    PictureJob,
+    choose_size,
+    fit_of,
+    padded_to,
+    predicted_seconds,
+    told_of_fit,
+    window_count,
+)
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import wait_options
-from winogen.common.errors import InputError, ModelError, NetworkNote
+from winogen.common.errors import InputError, ModelError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import encode_png
 from winogen.common.progress import Progress
 from winogen.compiler.window import choose_window
 from winogen.network.fitting import size_taken
 from winogen.network.graph import Graph
-from winogen.network.identify import identify
-from winogen.network.load import is_onnx, read_network
 from winogen.network.locality import locality
 from winogen.program.file import Program
 from winogen.program.inputs import beside_picture, picture_channels
-from winogen.program.speed import speed
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.runtime import colour
 from winogen.runtime.generator import Generator
@@ -43,28 +47,7 @@ from winogen.runtime.pictures import (
     read_size,
     transform,
 )
-from winogen.runtime.windows import image_spans, padded_size, takes_windows
 from winogen.target.board import Board
-
-#: Rows and columns, at most, for which a network of any size is read to see whether it has windows.
-_TRIED = 256
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A picture; ``size`` are its rows and columns."""
-
-    source: Path
-    target: Path
-    size: tuple[int, int]
-
-
-class Fit(Enum):
-    """What is done with a picture whose size is not the network's."""
-
-    WINDOWS = "windows"
-    PAD = "pad"
-    RESIZE = "resize"
 
 
 @dataclass
@@ -80,7 +63,9 @@ class _Folder:
     others: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    def keep(self, jobs: list[_Job], check: Callable[[_Job], object]) -> list[_Job]:
+    def keep(
+        self, jobs: list[PictureJob], check: Callable[[PictureJob], object]
+    ) -> list[PictureJob]:
         """The jobs that pass a check; InputError if none does."""
         kept = []
         for job in jobs:
@@ -137,7 +122,7 @@ def run_pictures(options: argparse.Namespace) -> int:
         return chosen[0]
 
     chosen: list[tuple[int, int] | None] = []
-    _choose_size(options, jobs)
+    choose_size(options, jobs)
     whole = load_or_compile(options, window)
     program = whole.at_exit(whole.exit_count if options.exit is None else options.exit)
     check_takes_pictures(program.name, program.input, program.output_shape[0], program.output_range)
@@ -148,14 +133,14 @@ def run_pictures(options: argparse.Namespace) -> int:
     if drawn:
         print(f"drawn, as there is nothing else to take: {', '.join(drawn)}")
     if folder:
-        jobs = folder.keep(jobs, lambda job: _fit(job, program, options.fit))
+        jobs = folder.keep(jobs, lambda job: fit_of(job, program, options.fit))
         options.output.mkdir(exist_ok=True)
-    fits = [_fit(job, program, options.fit) for job in jobs]
+    fits = [fit_of(job, program, options.fit) for job in jobs]
     channels = picture_channels(program.input)
     apart = 3 if (space, channels) == ("rgb", 1) else 1  # colours, of pictures that have them
 
     def counts(program: Program) -> list[int]:
-        return [apart * _windows(job, program, fit) for job, fit in zip(jobs, fits)]
+        return [apart * window_count(job, program, fit) for job, fit in zip(jobs, fits)]
 
     # Each picture is to be in time.
     number = chosen_exit(options, whole, lambda program: max(counts(program), default=1))
@@ -206,10 +191,10 @@ def run_pictures(options: argparse.Namespace) -> int:
     print(cost_summary(program, stream))
     print(f"colours: {colour.told(space, channels)}{told_of_exit(number, whole.exit_count)}")
     for job, count, (width, height), fit in written:
-        seconds = _seconds(program, count)
+        seconds = predicted_seconds(program, count)
         print(
             f"wrote {job.target}: {width} x {height} pixels of {job.size[1]} x {job.size[0]}"
-            f"{_told(job, program, fit)} ({count}), from the {options.device}; predicted on "
+            f"{told_of_fit(job, program, fit)} ({count}), from the {options.device}; predicted on "
             f"{program.board.name}: {seconds:.3g} s"
         )
     options.result = {
@@ -224,9 +209,9 @@ def run_pictures(options: argparse.Namespace) -> int:
                 "output": str(job.target),
                 "width": size[0],
                 "height": size[1],
-                "padded": None if fit is Fit.RESIZE else _padded(job, program),
+                "padded": None if fit is Fit.RESIZE else padded_to(job, program),
                 "windows": None if fit is Fit.RESIZE else count,
-                "predicted_seconds": _seconds(program, count),
+                "predicted_seconds": predicted_seconds(program, count),
             }
             for job, count, size, fit in written
         ],
@@ -237,7 +222,7 @@ def run_pictures(options: argparse.Namespace) -> int:
 
 
 def _window(
-    graph: Graph, board: Board, jobs: list[_Job], folder: _Folder | None
+    graph: Graph, board: Board, jobs: list[PictureJob], folder: _Folder | None
 ) -> tuple[int, int] | None:
     """Size of the windows for these pictures; an error names the picture that does not fit.
 
@@ -247,7 +232,7 @@ def _window(
     if locality(graph) is None:
         return None
 
-    def taken(job: _Job) -> tuple[int, int]:
+    def taken(job: PictureJob) -> tuple[int, int]:
         try:
             return size_taken(graph.resized, job.size)
         except ModelError as own:
@@ -258,94 +243,11 @@ def _window(
     return choose_window(graph, board, [taken(job) for job in jobs])
 
 
-def _choose_size(options: argparse.Namespace, jobs: list[_Job]) -> None:
-    """Have the network read for images of a size, where its file leaves that open.
-
-    With ``--fit pad`` likewise where it does not. A network that runs in windows needs no size as
-    large as the pictures', on which it would be calibrated.
-    """
-    model = options.model
-    if options.image_size or options.window or model.endswith(".wg"):
-        return
-    is_open = is_onnx(model) and Path(model).is_file() and identify(model).open_size
-    if options.fit == Fit.RESIZE.value or not (is_open or options.fit == Fit.PAD.value):
-        return
-    asked = compile_options(options)
-
-    def read(size: tuple[int, int]) -> Graph:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NetworkNote)  # they are told when it is read to be run
-            return read_network(model, replace(asked, image_size=size))
-
-    rows, columns = (max(job.size[axis] for job in jobs) for axis in (0, 1))
-    small = min(rows, _TRIED), min(columns, _TRIED)
-    if is_open:
-        taken = size_taken(read, small)
-        if locality(read(taken)) is not None:
-            options.image_size = taken
-            return
-    elif locality(read_network(model, asked)) is not None:
-        return
-    options.image_size = size_taken(read, (rows, columns))
-
-
-def _fit(job: _Job, program: Program, wanted: str | None) -> Fit:
-    """What is done with a picture; InputError, naming it, where that is not possible.
-
-    By itself: windows where the network runs in them; of other networks, what is smaller than the
-    network's image and at least half of it is padded, and the rest resized.
-    """
-    if wanted == Fit.RESIZE.value:
-        return Fit.RESIZE
-    size = program.input_shape[1:]
-    if job.size == size or takes_windows(program):
-        return Fit.WINDOWS
-    if wanted == Fit.PAD.value or all(n <= own <= 2 * n for n, own in zip(job.size, size)):
-        try:
-            padded_size(job.size, program)
-        except InputError as error:
-            raise InputError(f"{job.source}: {error}") from None
-        return Fit.PAD
-    return Fit.RESIZE
-
-
-def _padded(job: _Job, program: Program) -> list[int] | None:
-    """Width and height that a picture is padded to; None if it is not."""
-    rows, columns = padded_size(job.size, program)
-    return None if (rows, columns) == job.size else [columns, rows]
-
-
-def _told(job: _Job, program: Program, fit: Fit) -> str:
-    """What is done with a picture, in words that follow its size."""
-    rows, columns = program.input_shape[1:]
-    if fit is Fit.RESIZE:
-        return f" resized to {columns} x {rows}"
-    padded = _padded(job, program)
-    text = ""
-    if padded:
-        text = (
-            f", mirrored at the right and bottom to {padded[0]} x {padded[1]} and the result "
-            "cropped"
-        )
-    if fit is Fit.PAD:
-        return text
-    return f"{text}{',' if padded else ''} in windows of {columns} x {rows}"
-
-
 def _show(progress: Progress, before: int, done: int, _: int) -> None:
     progress.update(before + done)
 
 
-def _seconds(program: Program, count: int) -> float:
-    """Predicted time of so many windows of one picture, in the largest batches that they fill."""
-    seconds = 0.0
-    for stream in reversed(program.streams):
-        runs, count = divmod(count, stream.batch)
-        seconds += runs * stream.batch / speed(program, stream).overlapped
-    return seconds
-
-
-def _jobs(source: Path, target: Path, folder: _Folder | None) -> list[_Job]:
+def _jobs(source: Path, target: Path, folder: _Folder | None) -> list[PictureJob]:
     """The pictures to read and the files to write, after all that can be checked before."""
     if not folder:
         if target.suffix.lower() != ".png":
@@ -353,7 +255,7 @@ def _jobs(source: Path, target: Path, folder: _Folder | None) -> list[_Job]:
         check_writable(target)
         if target.exists() and target.samefile(source):
             raise InputError(f"{source} would be overwritten by its result; choose another name")
-        return [_Job(source, target, read_size(source))]
+        return [PictureJob(source, target, read_size(source))]
     found, folder.others = picture_files(source)
     if target.exists() and not target.is_dir():
         raise InputError(f"cannot write {target}: --input is a folder, so it must be one too")
@@ -366,22 +268,14 @@ def _jobs(source: Path, target: Path, folder: _Folder | None) -> list[_Job]:
             raise InputError(f"{path} would be overwritten by its result; choose another folder")
         places[out] = path
     check_writable(next(iter(places)) if target.is_dir() else target)
-    jobs: list[_Job] = []
+    jobs: list[PictureJob] = []
     problem: InputError | None = None
     for out, path in places.items():
         try:
-            jobs.append(_Job(path, out, read_size(path)))
+            jobs.append(PictureJob(path, out, read_size(path)))
         except InputError as error:
             folder.failed.append(str(error))
             problem = error
     if problem and not jobs:
         raise problem
     return jobs
-
-
-def _windows(job: _Job, program: Program, fit: Fit) -> int:
-    """How many windows cover a picture."""
-    if fit is not Fit.WINDOWS:
-        return 1
-    rows, columns = image_spans(padded_size(job.size, program), program)
-    return len(rows) * len(columns)

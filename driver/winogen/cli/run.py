@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from winogen.cli.checks import add_checks, check_options
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.exits import add_exit, check_exit_options, chosen_exit, told_of_exit
+from winogen.cli.moving_options import add_moving, check_moving
 from winogen.cli.objects import add_json, predicted
 from winogen.cli.options import option_parser
 from winogen.cli.outputs import default_output, name_of
@@ -22,6 +23,7 @@ from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
+from winogen.media.names import VIDEO, is_video
 from winogen.network.colour import COLOURS
 from winogen.network.graph import Graph
 from winogen.program.file import Program
@@ -50,6 +52,9 @@ def add(commands: Any) -> None:
             ("winogen run digits.wg --device board", "a program that is compiled, on a board"),
             ("winogen run fsrcnn-x2 --input photo.jpg", "photo-fsrcnn-x2.png, twice as large"),
             ("winogen run fsrcnn-x2 --input photos -o large", "every picture of a folder"),
+            ("winogen run fsrcnn-x2 --input clip.mp4 -o big.mp4", "a video, with its sound"),
+            ("winogen run digits --walk 8 -o walk.gif", "from seed to seed, in a loop"),
+            ("winogen run digits --grid 8x8", "along the two strongest directions"),
             ("winogen run cgan.onnx --label 3 7", "threes and sevens of a conditional network"),
             ("winogen run digits --profile --trace t.json", "where the time went"),
             ("winogen run small.wg --exit 1", "faster, of a network fitted with --exits"),
@@ -66,7 +71,8 @@ def add(commands: Any) -> None:
         type=Path,
         metavar="FILE",
         help="inputs to use instead: a float array (N, latent) or (N, C, H, W) in a .npy file; "
-        "or, for networks that turn pictures into pictures, a picture or a folder of them; for "
+        "or, for networks that turn pictures into pictures, a picture or a folder of them, or a "
+        "video (winogen[video]); for "
         "networks of several inputs arrays by their names in a .npz file",
     )
     run.add_argument(
@@ -80,8 +86,9 @@ def add(commands: Any) -> None:
         "-o",
         "--output",
         type=Path,
-        help="picture (.png) or float array (.npy) to write; a folder if --input is one (default: "
-        "named after the model, and after the picture)",
+        help="picture (.png) or float array (.npy) to write; of a walk or a video .gif, .webp, "
+        ".mp4, .webm, .mkv, .mov, frame-%%04d.png or a folder; a folder if --input is one "
+        "(default: named after the model, and after the picture)",
     )
     run.add_argument(
         "--colour",
@@ -99,6 +106,7 @@ def add(commands: Any) -> None:
         "than half, is padded, and what is left resized)",
     )
     run.add_argument("--scale", type=int, default=1, help="enlarge every pixel (default: 1)")
+    add_moving(run)
     add_exit(run, deadline=True)
     add_device(run)
     add_waits(run)
@@ -122,9 +130,24 @@ def _run(options: argparse.Namespace) -> int:
     from winogen.common.images import encode_png, save_array, sheet
     from winogen.profiling import perfetto
     from winogen.runtime.generator import Generator
+    from winogen.runtime.latents import LatentSpace, truncated
 
     choose_device(options, compiled=options.model.endswith(".wg"))
     check_exit_options(options)
+    check_moving(options)
+    if options.walk is not None or options.grid is not None:
+        from winogen.cli.moving import run_moving
+
+        _refuse_pictures_options(options)
+        return run_moving(options)
+    if options.input and (is_video(options.input) or _is_moving(options)):
+        from winogen.cli.clips import run_clip
+
+        return run_clip(options)
+    if options.mute:
+        raise InputError("--mute is for a video: give one with --input, or leave --mute out")
+    if options.fps is not None:
+        raise InputError("--fps is for what moves: give --walk, or a video with --input")
     if options.input and options.input.suffix not in (".npy", ".npz"):
         from winogen.cli.pictures import run_pictures
 
@@ -133,12 +156,12 @@ def _run(options: argparse.Namespace) -> int:
                 "--profile and --trace are for latents and arrays: give the picture as a .npy file"
             )
         return run_pictures(options)
-    if options.colour:
-        raise InputError("--colour is for pictures: give one, or a folder of them, with --input")
-    if options.fit:
-        raise InputError("--fit is for pictures: give one, or a folder of them, with --input")
+    _refuse_pictures_options(options)
     if options.output and options.output.suffix.lower() not in (".png", ".npy"):
-        raise InputError(f"cannot write {options.output}: its name must end in .png or .npy")
+        raise InputError(
+            f"cannot write {options.output}: its name must end in .png or .npy (what moves needs "
+            "--walk, or a video with --input)"
+        )
     check_no_latents(options)
     number = DEFAULT_NUMBER if options.number is None else options.number
     seed = options.seed or 0
@@ -186,7 +209,10 @@ def _run(options: argparse.Namespace) -> int:
         **check_options(options),
     ) as generator:
         program = generator.program  # with the clock of the overlay
-        z = generator.latents(number, seed) if inputs is None else inputs
+        drawn = generator.latents(number, seed)
+        if options.truncate is not None:
+            drawn = truncated(LatentSpace.of(program.name, program.input), drawn, options.truncate)
+        z = drawn if inputs is None else inputs
         if isinstance(z, dict):
             z = join_inputs(program.input, z)
         if options.label:
@@ -238,6 +264,22 @@ def _run(options: argparse.Namespace) -> int:
     if options.trace:
         print(f"wrote {options.trace}: open it at https://ui.perfetto.dev")
     return 0
+
+
+def _refuse_pictures_options(options: argparse.Namespace) -> None:
+    for name in ("colour", "fit"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name} is for pictures: give one, or a folder of them, with --input"
+            )
+
+
+def _is_moving(options: argparse.Namespace) -> bool:
+    """Whether what is to be written moves, by its name, and is not made of an array."""
+    moves = options.output is not None and options.output.suffix.lower() in (
+        *VIDEO, ".gif", ".webp",
+    )  # fmt: skip
+    return moves and options.input.suffix not in (".npy", ".npz")
 
 
 def _read_inputs(path: Path) -> NDArray | dict[str, NDArray]:

@@ -152,6 +152,27 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
         yield folder
 
 
+@contextmanager
+def replaced_at_the_end(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` for what a library writes; at the end it takes its place.
+
+    After an error nothing is there. InputError where it cannot be written, and for pipes and
+    devices, which libraries that go back in a file cannot write to.
+    """
+    place = _place(path)
+    if place.stream or place.descriptor is not None:
+        raise InputError(f"cannot write {path}: it is no regular file, and this kind needs one")
+    try:
+        with temporary_folder(place.path.parent) as folder:
+            made = folder / place.path.name
+            yield made
+            with open(made, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(made, place.path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
 def _place(path: Path) -> _Place:
     """Where the bytes for ``path`` go; InputError where they cannot."""
     end = Path(path)

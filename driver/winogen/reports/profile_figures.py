@@ -61,18 +61,18 @@ def _draw_engine(axis: Any, row: int, run: Run, times: Times, engine: int, unit:
     mine = engines == engine
     waits = mine & (times.stall > 0)
     axis.broken_barh(
-        _spans(times.begin[waits] - times.stall[waits], times.stall[waits], unit),
+        spans(times.begin[waits] - times.stall[waits], times.stall[waits], unit),
         (row - 0.16, 0.32), color=_WAIT, lw=0,
     )  # fmt: skip
     for layer in np.unique(layers[mine]):
         which = mine & (layers == layer)
         axis.broken_barh(
-            _spans(times.end[which] - busy[which], busy[which], unit), (row - 0.36, 0.72),
+            spans(times.end[which] - busy[which], busy[which], unit), (row - 0.36, 0.72),
             color=_colour(int(layer)), lw=0,
         )  # fmt: skip
 
 
-def _spans(begin: Any, length: Any, unit: float) -> list[tuple[float, float]]:
+def spans(begin: Any, length: Any, unit: float) -> list[tuple[float, float]]:
     """Begin and length of bars; neighbours that touch become one: pictures have few pixels."""
     spans: list[tuple[float, float]] = []
     for first, size in zip(begin.tolist(), length.tolist()):

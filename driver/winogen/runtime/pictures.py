@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -58,6 +58,19 @@ class Picture:
         return self.image.height, self.image.width
 
 
+class Sent(io.BytesIO):
+    """A picture that came in a message, in the place of a path; only common kinds are read."""
+
+    formats = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
+    def __str__(self) -> str:
+        return "that was sent"
+
+
+#: Where a picture is.
+Source = Path | Sent
+
+
 @cache
 def suffixes() -> frozenset[str]:
     """Ends of names of the files that a folder of pictures is searched for."""
@@ -100,13 +113,13 @@ def read_size(path: Path) -> tuple[int, int]:
         return (width, height) if turned else (height, width)
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Source, *, most_pixels: int = MAX_PIXELS) -> Picture:
     """Read a picture, turned as its camera says, in sRGB; InputError if that cannot be done.
 
     Another colour profile, what has no place in 8 bits a channel, and what pillow warns of, is a
     WinogenWarning.
     """
-    with _pillow(path), _open(path) as opened:
+    with _pillow(path), _open(path, most_pixels) as opened:
         deep = _has_16_bits(opened)
         profile = opened.info.get("icc_profile")
         _tell_losses(path, opened)
@@ -126,7 +139,7 @@ def read_picture(path: Path) -> Picture:
         return Picture(_in_srgb(path, plain.convert(mode), profile), alpha)
 
 
-def _in_srgb(path: Path, image: Image.Image, profile: object) -> Image.Image:
+def _in_srgb(path: Source, image: Image.Image, profile: object) -> Image.Image:
     """A picture of mode L, RGB or CMYK with the colours of its profile: L of L, else RGB."""
     mode = "L" if image.mode == "L" else "RGB"
     if not profile or not isinstance(profile, bytes):
@@ -147,7 +160,7 @@ def _in_srgb(path: Path, image: Image.Image, profile: object) -> Image.Image:
     return made.convert(mode)
 
 
-def _tell_losses(path: Path, image: Image.Image) -> None:
+def _tell_losses(path: Source, image: Image.Image) -> None:
     """Warn of what is lost of a picture that is opened, and not decoded yet."""
     deep = _has_16_bits(image)
     # Pillow has no mode for colours of 16 bits: it drops 8 of them as it decodes.
@@ -159,17 +172,20 @@ def _tell_losses(path: Path, image: Image.Image) -> None:
         _warn(path, "its CMYK colours become RGB without a colour profile, so only roughly")
 
 
-def _warn(path: Path, text: str) -> None:
+def _warn(path: Source, text: str) -> None:
     """Warn of a picture; :func:`_pillow` passes it on."""
     warnings.warn(f"picture {path}: {text}", WinogenWarning, stacklevel=2)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """The opened file, not decoded yet, after every check that its header allows."""
-    image = Image.open(path)
+    only = getattr(path, "formats", None)
+    image = Image.open(path, formats=only) if only else Image.open(path)
     try:
-        if image.width * image.height > MAX_PIXELS:
-            raise InputError(_too_large(f"picture {path}", (image.height, image.width)))
+        if image.width * image.height > most_pixels:
+            raise InputError(
+                _too_large(f"picture {path}", (image.height, image.width), most_pixels)
+            )
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format not in _PREVIEWS:
             raise InputError(
@@ -192,7 +208,7 @@ def _has_16_bits(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _pillow(path: Path) -> Iterator[None]:
+def _pillow(path: Source) -> Iterator[None]:
     """Whatever pillow objects to within is an InputError, and what it warns of names the file."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -225,8 +241,8 @@ def _pillow(path: Path) -> Iterator[None]:
         warnings.warn(text, WinogenWarning, stacklevel=4)
 
 
-def _too_large(what: str, size: tuple[int, int]) -> str:
-    return f"{what} would have {size[1]} x {size[0]} pixels, over {MAX_PIXELS:,}; use a smaller one"
+def _too_large(what: str, size: tuple[int, int], most: int = MAX_PIXELS) -> str:
+    return f"{what} would have {size[1]} x {size[0]} pixels, over {most:,}; use a smaller one"
 
 
 def check_takes_pictures(
@@ -272,23 +288,54 @@ def transform(
     picture lacks to a size that the network takes is mirrored then at its right and bottom, and
     cropped off the result (``winogen.runtime.windows.padded_size``).
     """
+    [made] = transform_all(
+        generator, [picture], resize=resize, colour=colour, beside=beside, progress=progress
+    )
+    return made
+
+
+def transform_all(
+    generator: Generator,
+    pictures: Sequence[Picture],
+    *,
+    resize: bool,
+    colour: str | None = None,
+    beside: Mapping[str, ArrayLike] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Image.Image]:
+    """:func:`transform` of pictures of one size, which share the device's batches.
+
+    Where each is a window by itself, they are one call of the generator's: as many runs as their
+    number asks for, and the same bits as each alone. ``progress`` as there, over all pictures.
+    """
     program = generator.program
     if resize:
         rows, columns = program.input_shape[1:]
-        picture = _resized(picture, (columns, rows))
-    _check_output(program, picture)
+        pictures = [_resized(picture, (columns, rows)) for picture in pictures]
+    size = pictures[0].size
+    if any(picture.size != size for picture in pictures):
+        raise InputError("pictures of one call must have one size")
+    _check_output(program, pictures[0])
     channels = picture_channels(program.input)
     image = picture_part(program.input)
     space = colours_of(program, colour)
     low, high = program.input.range or (0.0, 1.0)
+    padded = padded_size(size, program)
+    kept = kept_size(size, program)
+    pixels = [parts(picture.image, space, channels) for picture in pictures]
+    planes = [
+        _mirrored((low + part.astype(np.float32) * ((high - low) / 255)).astype(np.float32), padded)
+        for own in pixels
+        for part in own
+    ]
     made: list[NDArray[np.uint8]] = []
-    pixels = parts(picture.image, space, channels)
-    padded = padded_size(picture.size, program)
-    kept = kept_size(picture.size, program)
-    for number, part in enumerate(pixels):
-        values = (low + part.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
-        values = _mirrored(values, padded)
-        show = progress and partial(_shown, progress, number, len(pixels))
+    if image is None and padded == program.input_shape[1:]:
+        made += list(generator.generate(np.stack(planes))[:, : kept[0], : kept[1]])
+        if progress:
+            progress(len(planes), len(planes))
+        planes = []
+    for number, values in enumerate(planes):
+        show = progress and partial(_shown, progress, number, len(planes))
         if image is None:
             made.append(generator.apply(values, progress=show)[: kept[0], : kept[1]])
             continue
@@ -296,10 +343,14 @@ def transform(
         made.append(generator.generate(inputs)[0][: kept[0], : kept[1]])
         if show:
             show(1, 1)
-    out = picture_of(picture.image, made, space, channels)
-    if picture.alpha is not None:
-        out.putalpha(picture.alpha.resize(out.size, BICUBIC))
-    return out
+    results = []
+    for picture, own in zip(pictures, pixels):
+        mine, made = made[: len(own)], made[len(own) :]
+        out = picture_of(picture.image, mine, space, channels)
+        if picture.alpha is not None:
+            out.putalpha(picture.alpha.resize(out.size, BICUBIC))
+        results.append(out)
+    return results
 
 
 def _mirrored(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

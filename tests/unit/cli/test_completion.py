@@ -105,6 +105,7 @@ def test_words(folder):
         "winogen run nets/": {"nets/deep.wg"},
         "winogen disasm ne": {"net.wg", "nets/"},
         "winogen kit ne": {"net.wg", "nets/"},
+        "winogen serve digits ne": {"net.onnx", "net.pth", "net.wg", "nets/"},
         "winogen verify net.wg --model dig": {"digits"},
         "winogen verify net.wg --onnx net": {"net.onnx", "nets/"},
         "winogen compile digits --weights net": {"net.pth", "nets/"},

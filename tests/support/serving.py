@@ -1,0 +1,111 @@
+"""A service of small programs, asked in this process or over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("fastapi", reason="serving needs the package fastapi")
+pytest.importorskip("httpx", reason="these tests need the package httpx")
+
+import httpx
+import uvicorn
+
+from support.bench import small, small_graph
+from support.random_graphs import GraphBuilder
+from winogen.compiler.compile import compile_graph
+from winogen.network.graph import InputSpec
+from winogen.program.file import Program
+from winogen.service.app import Service
+from winogen.service.hosting import Named, hosting
+from winogen.service.limits import Limits
+from winogen.service.server import bind, configured
+from winogen.target.board import load_board
+
+
+@cache
+def pictures() -> Program:
+    """A network that makes pictures twice as large, in windows of 12 x 16."""
+    b = GraphBuilder(0, (1, 12, 16))
+    b.input = InputSpec((1, 12, 16), "image", "uniform", None, (0, 1))
+    b.conv(4)
+    b.activation("relu")
+    b.deconv(1)
+    b.activation("sigmoid")
+    return compile_graph(b.graph("x2", (0, 1)), load_board("tiny"), batch=2).program
+
+
+@contextmanager
+def service(**limits: Any) -> Iterator[Service]:
+    """A service of the small network, also as a program file, and of one for pictures."""
+    named = [
+        Named("small", small(batch=4).program, small_graph()),
+        Named("file", small(batch=4).program, None),
+        Named("x2", pictures(), None),
+    ]
+    with hosting(named, Limits(**limits)) as made:
+        yield made
+
+
+def asking(made: Service, work: Callable[[Any], Awaitable[Any]], **options: Any) -> Any:
+    """What ``work`` does with a client of the service, in an event loop of its own."""
+
+    async def main() -> Any:
+        made.renew()
+        transport = httpx.ASGITransport(made.app(**options), raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await work(client)
+
+    return asyncio.run(main())
+
+
+def ask(made: Service, method: str, path: str, *, app: dict | None = None, **more: Any) -> Any:
+    """One answer."""
+
+    async def once(client: Any) -> Any:
+        return await client.request(method, path, **more)
+
+    return asking(made, once, **(app or {}))
+
+
+def array(answer: Any) -> NDArray:
+    """The array of an answer."""
+    assert answer.status_code == 200, answer.text
+    return np.load(io.BytesIO(answer.content))
+
+
+@contextmanager
+def listening(made: Service, limits: Limits, **options: Any) -> Iterator[int]:
+    """The port on which a server answers for a service, in a thread."""
+    made.renew()
+    with answering(made.app(**options), limits) as port:
+        yield port
+
+
+@contextmanager
+def answering(app: Any, limits: Limits) -> Iterator[int]:
+    """The same for any application."""
+    with bind("127.0.0.1", 0) as socket:
+        server = uvicorn.Server(configured(app, limits, 5))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert server.started
+        try:
+            yield socket.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
