@@ -6,7 +6,6 @@ which can be drawn.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,19 +14,22 @@ from winogen.common.errors import InputError
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.calibrate import Observed
+from winogen.compression import budget
+from winogen.compression.budget import Training, unbounded
+from winogen.compression.checkpoint import tried_of
 from winogen.compression.exits import ExitTrainer
 from winogen.compression.heads import ChosenHead, choose_heads, with_heads
 from winogen.compression.inputs import Source
 from winogen.compression.limits import BITS, SMALL
 from winogen.compression.options import FitOptions, check_compilation
 from winogen.compression.plan import Sensitivity, sensitivity
-from winogen.compression.pretrain import Pretrainer, tried_of
+from winogen.compression.pretrain import Pretrainer
 from winogen.compression.recipe import Held, Recipe
-from winogen.compression.stages import Stages, pretraining_of, unbounded
+from winogen.compression.stages import Stages, pretraining_of
 from winogen.compression.student import Student
 from winogen.compression.students import cycles
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import FAST, Distiller, Trained, Training
+from winogen.compression.train import FAST, Distiller, Trained
 from winogen.compression.widths import Chosen, chosen
 from winogen.network.graph import Graph
 
@@ -109,7 +111,7 @@ def fit(
     UnsupportedLayerError, QuantisationError, ScheduleError : as :func:`compile_job` does
     """
     say = progress or (lambda what, done, of, note: None)
-    start = time.monotonic()
+    start = budget.now()
     check_compilation(job.options)
     if job.graph.exits and not options.exits:
         raise InputError(

@@ -7,13 +7,14 @@ board; what it finds is trained a little more, in integers, by :func:`winogen.co
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from winogen.common.errors import InputError
 from winogen.compilation.job import Job
+from winogen.compression import budget
+from winogen.compression.budget import Training, bounded, seconds_of, unbounded
 from winogen.compression.cycles import Costs
 from winogen.compression.elastic import Elastic, in_order
 from winogen.compression.fit import Fitted, Progress, fit
@@ -24,9 +25,8 @@ from winogen.compression.recipe import Recipe
 from winogen.compression.search import Found, Search, at_least, at_most, front
 from winogen.compression.shrinking import Part, Shrinker
 from winogen.compression.space import Setting
-from winogen.compression.stages import bounded, unbounded
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import FAST, Distiller, Training
+from winogen.compression.train import FAST, Distiller
 from winogen.network.graph import Graph
 from winogen.network.options import adapt
 
@@ -104,11 +104,7 @@ def train_once(
 
     def seconds_a_step(training: Training) -> float:
         trial = Shrinker(elastic_of(job.graph, inputs), training, job.graph, source)
-        trial.step()
-        start = time.monotonic()
-        for _ in range(4):
-            trial.step()
-        return (time.monotonic() - start) / 4
+        return seconds_of(trial.step)
 
     training = bounded(unbounded(options, STEPS), options, checkpoint, seconds_a_step)
     shrinker = Shrinker(elastic, training, job.graph, source)
@@ -193,7 +189,7 @@ class Choice:
         latter. Both tenths count as steps, and their time to the minutes. The whole network is
         taken as it was.
         """
-        start = time.monotonic()
+        start = budget.now()
         if options.steps is None and options.minutes is None:
             options = replace(options, steps=AFTERWARDS)
         options = replace(options, fps=None)
@@ -204,7 +200,7 @@ class Choice:
         if options.steps is not None and trial:
             options = replace(options, steps=options.steps - 2 * trial)
         if options.minutes is not None:
-            left = options.minutes - (time.monotonic() - start) / 60
+            left = options.minutes - (budget.now() - start) / 60
             options = replace(options, minutes=max(left, _LEAST_LEFT * options.minutes))
         return fit(self.job, options, checkpoint, progress, graph)
 

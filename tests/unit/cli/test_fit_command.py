@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
 def fitting():
     torch = pytest.importorskip("torch", reason="training needs the package torch")
     torch.set_num_threads(1)  # others run beside it
-    from winogen.compression import train
+    from winogen.compression import train, trainer
 
-    return train
+    return SimpleNamespace(train=train, trainer=trainer)
 
 
 def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path) -> None:
@@ -60,8 +61,8 @@ def test_for_machines(fitting, capsys, tmp_path) -> None:
 
 
 def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> None:
-    train = fitting
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    train = fitting.train
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     step = train.Distiller.step
     out = tmp_path / "d.wg"
     command = ["fit", "digits", "--weight-bits", "4", "-o", str(out), *SMALL]
@@ -91,8 +92,8 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
     """With the steps that were measured first, however fast the machine is now."""
     from winogen.compression import stages
 
-    train = fitting
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    train = fitting.train
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     command = ["fit", "digits", "--minutes", "5", "-o", str(tmp_path / "d.wg"), *SMALL[2:]]
     run_whole = train.Distiller.run
 
@@ -157,7 +158,7 @@ def test_arrays_of_somebody_are_not_written_over(fitting, capsys, tmp_path) -> N
 
 def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch) -> None:
     """Nothing is left that another goal, or a longer training, would be refused for."""
-    monkeypatch.setattr(fitting, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     text = refuse(
         capsys, tmp_path, "fit", "digits", "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL
     )
@@ -204,10 +205,9 @@ def test_an_interrupted_student_goes_on(fitting, capsys, tmp_path, monkeypatch, 
     """In floating point and in integers alike: the same bytes as in one go."""
     from winogen.compression import pretrain
 
-    module = {"pretrain": pretrain, "train": fitting}[stage]
+    module = {"pretrain": pretrain, "train": fitting.train}[stage]
     kind = {"pretrain": "Pretrainer", "train": "Distiller"}[stage]
-    monkeypatch.setattr(pretrain, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(fitting, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     command = ["fit", "digits", "--blocks", "separable", "--steps", "6", "--examples", "2",
                "--batch", "2"]  # fmt: skip
     out = tmp_path / "d.wg"
@@ -259,17 +259,9 @@ def test_without_torch_it_is_one_sentence(tmp_path) -> None:
 def test_a_goal_that_was_reached_on_other_inputs_is_told(
     fitting, capsys, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(fitting[0], "decibels", lambda error: 24.0)
-    text = run(
-        capsys,
-        "fit",
-        "digits",
-        "--psnr",
-        "25",
-        "-o",
-        tmp_path / "d.wg",
-        "--steps",
-        "16",
-        *SMALL[2:],
-    )
+    from winogen.compression import fit as module
+
+    monkeypatch.setattr(module, "decibels", lambda error: 24.0)
+    command = ("fit", "digits", "--psnr", "25", "-o", tmp_path / "d.wg", "--steps", "16")
+    text = run(capsys, *command, *SMALL[2:])
     assert "that is less than the 25 dB that were asked for" in text

@@ -163,9 +163,9 @@ def test_a_chain_is_wanted(tiny, capsys, tmp_path) -> None:
 
 
 def test_an_interrupted_training_goes_on(tiny, capsys, monkeypatch) -> None:
-    from winogen.compression import shrinking
+    from winogen.compression import shrinking, trainer
 
-    monkeypatch.setattr(shrinking, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     step, taken = shrinking.Shrinker.step, []
 
     def interrupted(self) -> None:

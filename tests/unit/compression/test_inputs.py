@@ -19,7 +19,7 @@ from winogen.program.formats import sample_inputs
 pytest.importorskip("torch", reason="training needs the package torch")
 
 from winogen.compression import fit as fit_module
-from winogen.compression import train as training_module
+from winogen.compression import trainer
 from winogen.compression.bridge import GraphModule
 from winogen.compression.options import FitOptions
 
@@ -96,7 +96,7 @@ def test_a_way_without_a_layer_for_it_is_told(way: dict) -> None:
 def test_other_pictures_are_another_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_module, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     job = Job(of_pictures(), CompileOptions(board="pynq-z2").with_board(), given(16))
     options, checkpoint = FitOptions(steps=2, examples=3, device="cpu"), tmp_path / "c"
     fit_module.fit(job, options, checkpoint)
