@@ -204,45 +204,47 @@ PYTHON = (
         (f"{FILE}::test_streams_reach_to_the_end_of_their_buffers_and_no_further",),
     ),
     Mutant(
-        "file: bytes after the last section are ignored", "program/file.py",
+        "file: bytes after the last section are ignored", "program/container.py",
         "start + sum(sizes) != end:", "start + sum(sizes) > end:",
         (f"{FILE}::test_bytes_that_no_section_names",),
     ),
     Mutant(
-        "file: sections may be longer than the file", "program/file.py",
+        "file: sections may be longer than the file", "program/container.py",
         "start + sum(sizes) != end:", "start + sum(sizes) < end:",
         (f"{FILE}::test_bytes_that_no_section_names",),
     ),
     Mutant(
-        "file: no stream for one image is needed", "program/file.py",
+        "file: no stream for one image is needed", "program/check.py",
         "batches[0] != 1 or batches != sorted", "batches != sorted",
         (f"{FILE}::test_batches_begin_with_one_and_ascend",),
     ),
     Mutant(
-        "file: streams in any order", "program/file.py",
+        "file: streams in any order", "program/check.py",
         "batches[0] != 1 or batches != sorted(set(batches)):", "batches[0] != 1:",
         (f"{FILE}::test_batches_begin_with_one_and_ascend",),
     ),
     Mutant(
-        "file: a range of one value", "program/file.py", "if not low < high:", "if low > high:",
+        "file: a range of one value", "program/header_values.py",
+        "if not low < high:", "if low > high:",
         (f"{FILE}::test_ranges_without_width",),
     ),
     Mutant(
-        "file: a range from high to low", "program/file.py",
+        "file: a range from high to low", "program/header_values.py",
         "if not low < high:", "if low == high:", (f"{FILE}::test_ranges_without_width",),
     ),
     Mutant(
-        "file: buffers larger than the shape", "program/file.py",
+        "file: buffers larger than the shape", "program/check.py",
         "size != words * core.word_bytes:", "size < words * core.word_bytes:",
         (f"{FILE}::test_buffers_larger_than_the_shape_says",),
     ),
     Mutant(
-        "file: buffers smaller than the shape", "program/file.py",
+        "file: buffers smaller than the shape", "program/check.py",
         "size != words * core.word_bytes:", "size > words * core.word_bytes:",
         (f"{FILE}::test_buffers_smaller_than_the_shape_says",),
     ),
     Mutant(
-        "file: a dimension of 0", "program/file.py", "min(c, h, w) < 1", "min(c, h, w) < 0",
+        "file: a dimension of 0", "program/header_values.py",
+        "min(c, h, w) < 1", "min(c, h, w) < 0",
         (f"{FILE}::test_shapes_without_extent",),
     ),
     Mutant(
@@ -288,7 +290,7 @@ PYTHON = (
         ("tests/unit/program/test_layout.py",),
     ),
     Mutant(
-        "file: windows far beyond the image are taken", "program/file.py",
+        "file: windows far beyond the image are taken", "program/header_values.py",
         "if (windows - 1) * step - pad >= size + window:", "if False:",
         ("tests/unit/program/test_file.py::test_folds_of_an_input_that_are_none",),
     ),
@@ -304,8 +306,8 @@ PYTHON = (
         ("tests/unit/compiler/test_exits.py::test_an_exit_does_not_end_at_the_processor",),
     ),
     Mutant(
-        "exits: not checked on loading", "program/file.py",
-        "_check_whole(program.at_exit(number))", "pass",
+        "exits: not checked on loading", "program/check.py",
+        "            _check_whole(own)", "            pass",
         ("tests/unit/program/test_exits.py::test_what_is_wrong",),
     ),
     Mutant(
@@ -1125,7 +1127,7 @@ PYTHON = (
         (f"{FILE}::test_streams_that_inflate_to_another_size",),
     ),
     Mutant(
-        "file: a layer of any number of cycles", "program/file.py",
+        "file: a layer of any number of cycles", "program/check.py",
         "or max(entry.layer_cycles) > _MAX_CYCLES", "",
         (f"{HOSTILE}::test_predictions_of_layers_are_bounded",),
     ),
@@ -1268,7 +1270,7 @@ PYTHON = (
         (f"{HOST_FILE}::test_sources_that_are_nothing_but_edges",),
     ),
     Mutant(
-        "host: an output in memory is not the layer's", "program/file.py",
+        "host: an output in memory is not the layer's", "program/check.py",
         "[layer.output for layer in program.layers],\n            entry.batch",
         "[*(layer.output for layer in program.layers[:-1]), program.stored_shape],\n"
         "            entry.batch",
