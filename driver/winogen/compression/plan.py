@@ -22,9 +22,14 @@ from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, peak_of, worth_of
 from winogen.network.graph import Graph
 
-#: The ways that are tried.
+#: The ways that are tried: shares of the weights that are kept, with as many values as fit and with
+#: as many as can be shared; and fewer values, of more of the weights.
 _KEPT = (1.0, 0.7, 0.55, 0.4, 0.3, 0.22, 0.15, 0.1, 0.06)
-_SHARED = (None, MAX_SHARED)
+_FEWER, _KEPT_OF_FEWER = (12, 8, 6, 5, 4), (1.0, 0.7, 0.55)
+_WAYS = (
+    *(Held(kept, shared) for shared in (None, MAX_SHARED) for kept in _KEPT),
+    *(Held(kept, shared) for shared in _FEWER for kept in _KEPT_OF_FEWER),
+)
 #: Inputs that a change is measured on.
 _INPUTS = 32
 _PLAN_SEED = 1 << 62
@@ -115,15 +120,14 @@ def sensitivity(
     peak = peak_of(taught_by, source)
     lesson = Lesson.of(taught_by, source.draw(_INPUTS, _PLAN_SEED), peak)
     worth = worth_of(observed)
-    ways = [Held(kept, shared) for shared in _SHARED for kept in _KEPT]
     layers = [(label, holding) for label, holding in student.holdings()]
-    count = sum(len(_for(holding.present, ways)) for _, holding in layers)
+    count = sum(len(_for(holding.present)) for _, holding in layers)
     choices: dict[str, tuple[Choice, ...]] = {}
     done = 0
     for label, holding in layers:
         found = []
         before = copy.deepcopy(holding.state_dict())
-        for held in _for(holding.present, ways):
+        for held in _for(holding.present):
             if held.kept < 1:
                 holding.prune(held.kept, worth[label])
             if held.shared is not None:
@@ -139,5 +143,6 @@ def sensitivity(
     return Sensitivity(choices, {label: holding.present for label, holding in layers})
 
 
-def _for(present: int, ways: Sequence[Held]) -> Sequence[Held]:
-    return ways if present >= SMALL else ways[:1]
+def _for(present: int) -> Sequence[Held]:
+    """The ways for a layer of so many weights."""
+    return _WAYS if present >= SMALL else _WAYS[:1]

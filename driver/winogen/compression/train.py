@@ -38,11 +38,11 @@ from winogen.compression.trainer import (
 from winogen.network.graph import Graph
 
 #: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
-_PRUNED_BY, _SHARED_FROM = 0.35, 0.5
+_PRUNED_BY, _SHARED_FROM = 0.2, 0.25
 #: Rates where weights are good from the start, and where they have to be found anew.
 _GENTLE, FAST = 2e-3, 1e-2
-#: Of the rate, once values are shared: weights that jump from one to another learn nothing.
-_SHARED_RATE = 0.1
+#: Of the rate, once values are shared: weights that jump from one to another learn less.
+_SHARED_RATE = 0.4
 #: What the regressors of exits' features are changed by at most, where weights are by their size.
 _REGRESSED = 0.3
 #: Steps between one pruning and the next.

@@ -152,10 +152,10 @@ def test_time_that_ends_just_after_values_are_shared(
     def over(done: int, note: str) -> None:
         clock.now = float(done)
 
-    short = Training(steps=100, batch=2, until=51.5)
+    short = Training(steps=100, batch=2, until=26.5)
     trained = Distiller(observed, SHARED, short).run(progress=over)
-    assert trained.steps == 52
-    assert trained.psnr[-1] == (52, trained.best)
+    assert trained.steps == 27
+    assert trained.psnr[-1] == (27, trained.best)
     for node in trained.graph.nodes:
         if node.name in LAYERS:
             assert np.count_nonzero(node.params["weight"]) <= 0.5 * node.params["weight"].size + 1
