@@ -1,11 +1,7 @@
-"""Time and steps: what options allow, and what a step takes.
-
-All of compression reads one clock, :func:`now`, so that a test can be the clock of all of it.
-"""
+"""Time and steps: what options allow, and what a step takes."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +9,7 @@ from pathlib import Path
 import torch
 
 from winogen.common.errors import InputError
+from winogen.compression import clock
 from winogen.compression.checkpoint import steps_of
 from winogen.compression.options import FitOptions
 
@@ -21,24 +18,6 @@ STEPS, EXAMPLES = 2000, 32
 USED = 0.85
 #: Steps that tell how long one takes.
 _TIMED = 3
-
-
-def now() -> float:
-    """Seconds of a clock that is never set back."""
-    return time.monotonic()
-
-
-def over(until: float | None) -> bool:
-    """Whether it is later than that; never where it is None."""
-    return until is not None and now() > until
-
-
-def part_of(until: float | None, share: float) -> float | None:
-    """The time by which this share of what is left until then is gone."""
-    if until is None:
-        return None
-    start = now()
-    return start + share * (until - start)
 
 
 @dataclass(frozen=True)
@@ -51,7 +30,8 @@ class Training:
     rate : what a step changes weights by at most, as a share of their own size; None: as the
         recipe needs
     seed : of the inputs that are drawn, and of all else
-    until : when it ends early, with the best so far (:func:`now`); None: never
+    until : when it ends early, with the best so far (of :func:`winogen.compression.clock.now`);
+        None: never
     device : where torch computes
     """
 
@@ -88,7 +68,7 @@ def bounded(
     if options.minutes is None:
         return training
     seconds = 60 * options.minutes
-    until = now() + seconds
+    until = clock.now() + seconds
     if options.steps is None and checkpoint is not None and checkpoint.exists():
         training = replace(training, steps=steps_of(checkpoint))  # that were measured then
     elif options.steps is None:
@@ -99,7 +79,7 @@ def bounded(
 def seconds_of(step: Callable[[], None]) -> float:
     """What a step takes, measured on some that are thrown away, the first of them not counted."""
     step()
-    start = now()
+    start = clock.now()
     for _ in range(_TIMED):
         step()
-    return (now() - start) / _TIMED
+    return (clock.now() - start) / _TIMED

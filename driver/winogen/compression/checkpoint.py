@@ -60,6 +60,15 @@ def tried_of(path: Path) -> int:
     return _counts(path, 0, "tried")[0]
 
 
+def plan_of(path: Path) -> str:
+    """How weights are to be held, as the training of a checkpoint was told; '' if it was not.
+
+    Raises InputError where the file is no checkpoint.
+    """
+    with _damage_told(path):
+        return str(_loaded(path)["plan"])
+
+
 def _counts(path: Path, least: int, *names: str) -> list[int]:
     """Numbers of steps in a checkpoint."""
     with _damage_told(path):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from winogen.compilation.job import Job
-from winogen.compression import budget
+from winogen.compression import clock
 from winogen.compression.budget import USED, Training, seconds_of
 from winogen.compression.inputs import Source
 from winogen.compression.limits import BITS
@@ -52,7 +52,7 @@ class ExitTrainer:
         ``seconds`` bound it, and decide on the steps where ``training`` has none.
         """
         if seconds is not None:
-            until = budget.now() + seconds
+            until = clock.now() + seconds
             if not training.steps:
                 steps = int(USED * seconds / self._seconds_a_step(training))
                 training = replace(training, steps=max(steps, 1))

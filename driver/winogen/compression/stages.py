@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from winogen.compiler.calibrate import Observed
-from winogen.compression import budget
+from winogen.compression import clock
 from winogen.compression.budget import USED, Training, seconds_of
 from winogen.compression.checkpoint import asked_of, steps_of
 from winogen.compression.inputs import Source
@@ -50,7 +50,7 @@ class Stages:
         integers = training.steps - floats
         then = None
         if training.until is not None:
-            then = budget.part_of(training.until, share)
+            then = clock.part_of(training.until, share)
             if self.options.steps is None:
                 floats, integers = self._measured(training)
         first = replace(training, steps=floats, until=then) if floats else None
@@ -62,10 +62,13 @@ class Stages:
         if self.checkpoint is not None:
             earlier = pretraining_of(self.checkpoint)
             if self.teacher is not None and earlier.exists():
-                return asked_of(earlier)
+                before, after = asked_of(earlier)
+                if self.checkpoint.exists():  # for which finding out has left fewer
+                    after = steps_of(self.checkpoint)
+                return before, after
             if self.teacher is None and self.checkpoint.exists():
                 return 0, steps_of(self.checkpoint)
-        seconds = USED * (training.until - budget.now())
+        seconds = USED * (training.until - clock.now())
         few = replace(training, steps=100)  # of which few are taken
         distiller = Distiller(self.observed, Recipe(), few, source=self.source)
         share = 0.0 if self.teacher is None else _FLOAT

@@ -20,7 +20,7 @@ from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
 from winogen.compression.budget import Training
 from winogen.compression.inputs import Source
-from winogen.compression.recipe import LEVELS, Recipe
+from winogen.compression.recipe import LEVELS, Held, Recipe
 from winogen.compression.self_distillation import ExitLoss
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
@@ -72,7 +72,7 @@ class Distiller(ResumableTrainer):
 
     It learns from ``teacher``, or from its own float network, what that makes of the inputs of
     ``source``, or of drawn ones. With ``exits_only`` its exits learn, from the whole network too,
-    which stays as it is.
+    which stays as it is. ``plan`` is kept in checkpoints, for who finds them.
     """
 
     def __init__(
@@ -83,9 +83,10 @@ class Distiller(ResumableTrainer):
         teacher: Graph | None = None,
         source: Source | None = None,
         exits_only: bool = False,
+        plan: str = "",
     ):
         super().__init__(training, source or Source(observed.graph), observed.graph.name)
-        self._recipe = recipe
+        self._recipe, self._plan = recipe, plan
         self._graph = observed.graph
         self._taught_by = teacher or observed.graph.without_exits()
         self._teacher = GraphModule(self._taught_by).eval().to(self._device)
@@ -265,6 +266,7 @@ class Distiller(ResumableTrainer):
 
     def _state(self) -> dict[str, Any]:
         return {
+            "plan": self._plan,
             "pruned": self._pruned,
             "shared": self._shared,
             "curve": self._curve,
@@ -284,3 +286,15 @@ class Distiller(ResumableTrainer):
         self._optimiser.load_state_dict(state["optimiser"])
         self._best = state["best"]
         self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
+
+
+def held_by(observed: Observed, recipe: Recipe) -> Graph:
+    """The network with its weights held by a recipe, untrained."""
+    student, worth = Student(observed, LEVELS[recipe.bits]), worth_of(observed)
+    for label, holding in student.holdings():
+        held = recipe.layers.get(label, Held())
+        if held.kept < 1:
+            holding.prune(held.kept, worth[label])
+        if held.shared is not None:
+            holding.share(held.shared, 0)
+    return student.graph()

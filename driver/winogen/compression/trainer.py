@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from winogen.common.errors import QuantisationError
-from winogen.compression import budget, checkpoint
+from winogen.compression import checkpoint, clock
 from winogen.compression.budget import Training
 from winogen.compression.inputs import Source
 from winogen.network.graph import Graph
@@ -68,15 +68,15 @@ class Trainer(ABC):
 
     def _take(self, progress: Progress | None, path: Path | None = None) -> None:
         """All steps that are left, or those that there is time for."""
-        saved = budget.now()
-        while self._step < self._training.steps and not budget.over(self._training.until):
+        saved = clock.now()
+        while self._step < self._training.steps and not clock.over(self._training.until):
             self.step()
             self._stepped()
             if progress:
                 progress(self._step, self._note())
-            if path is not None and budget.now() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+            if path is not None and clock.now() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                 self._save(path)
-                saved = budget.now()
+                saved = clock.now()
 
     def _save(self, path: Path) -> None:
         raise NotImplementedError(f"{type(self).__name__} keeps no checkpoint")

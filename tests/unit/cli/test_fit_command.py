@@ -5,17 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from support.command_line import refuse, run
+from support.elastic import elastic_graph
 from winogen.cli.main import main
+from winogen.compiler.compile import compile_graph
 from winogen.network.load import load_network
+from winogen.network.stored import save_network
 from winogen.program.file import Program
 
 SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
+
+
+def small_network(folder) -> tuple[Path, int]:
+    """A small network's file, and the bytes of its weights as compiled."""
+    graph = elastic_graph()
+    save_network(graph, folder / "small.npz")
+    program = compile_graph(graph, "pynq-z2", batch=2).program
+    return folder / "small.npz", program.stored.weight_bytes
 
 
 @pytest.fixture
@@ -173,6 +185,55 @@ def test_a_goal_in_decibels(fitting, capsys, tmp_path) -> None:
     result = json.loads(capsys.readouterr().out)
     assert result["psnr"] > 24.5
     assert result["weight_bits"] < 5
+
+
+def test_a_goal_in_bytes_is_kept_by_the_file(fitting, capsys, tmp_path, monkeypatch) -> None:
+    """Weights that training makes larger are made smaller, and trained again; that is said."""
+    from winogen.compression import lessons
+
+    def short(self, found, goal):
+        return found.plan(8 * 1.3 * goal)
+
+    monkeypatch.setattr(lessons.Lessons, "_sized", short)
+    model, plain = small_network(tmp_path)
+    goal, out = plain // 2, tmp_path / "d.wg"
+    text = run(capsys, "fit", model, "--bytes", goal, "-o", out, "--steps", "8", *SMALL[2:])
+    assert Program.load(out).stored.weight_bytes <= goal
+    assert "trained again" in text and "were asked for: they could not" not in text
+
+
+def test_a_goal_in_bytes_is_made_use_of(fitting, capsys, tmp_path) -> None:
+    model, plain = small_network(tmp_path)
+    for share in (0.4, 0.6):
+        goal = int(share * plain)
+        run(capsys, "fit", model, "--bytes", goal, "-o", tmp_path / "d.wg", *SMALL)
+        assert 0.8 * goal < Program.load(tmp_path / "d.wg").stored.weight_bytes <= goal
+
+
+def test_a_fit_for_bytes_goes_on_as_it_was_planned(fitting, capsys, tmp_path, monkeypatch) -> None:
+    """What was found out before is not found out again, with a clock that is slower now."""
+    from winogen.compression import lessons
+
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    out, whole = tmp_path / "d.wg", tmp_path / "whole.wg"
+    model, plain = small_network(tmp_path)
+    command = ["fit", str(model), "--bytes", str(plain // 2), *SMALL]
+    step, taken = fitting.train.Distiller.step, []
+
+    def interrupted(self) -> None:
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(1)
+        step(self)
+
+    monkeypatch.setattr(fitting.train.Distiller, "step", interrupted)
+    assert main([*command, "-o", str(out)]) == 130
+    capsys.readouterr()
+    monkeypatch.setattr(fitting.train.Distiller, "step", step)
+    run(capsys, *command, "-o", whole)
+    monkeypatch.setattr(lessons, "sensitivity", None)
+    assert "going on from" in run(capsys, *command, "-o", out)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_fewer_channels(fitting, capsys, tmp_path) -> None:

@@ -20,7 +20,8 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
-from winogen.compression import budget, trainer
+from winogen.compression import clock as clock_module
+from winogen.compression import trainer
 from winogen.compression.budget import Training
 from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import Student
@@ -147,7 +148,7 @@ def test_time_that_ends_just_after_values_are_shared(
 ) -> None:
     """When nothing that is held as it is to be has been measured yet."""
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(budget, "time", clock)
+    monkeypatch.setattr(clock_module, "time", clock)
 
     def over(done: int, note: str) -> None:
         clock.now = float(done)
