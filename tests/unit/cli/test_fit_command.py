@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,25 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
 def test_refusals(fitting, capsys, tmp_path, monkeypatch, arguments, text) -> None:
     monkeypatch.chdir(tmp_path)
     assert text in refuse(capsys, tmp_path, "fit", "digits", *arguments)
+
+
+def test_the_help_says_what_goes_together(capsys) -> None:
+    """Under headings: what is refused together stands under those that say so."""
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    text = capsys.readouterr().out
+    parts = dict(re.findall(r"^(\w[^\n]*):\n((?:  .*\n)+)", text, re.M))
+    headings = {
+        flag: title
+        for title, part in parts.items()
+        for flag in re.findall("^  (--[a-z-]+)", part, re.M)
+    }
+    for goal in ("--bytes", "--psnr"):
+        assert headings[goal] == "size (one of these, in the place of how weights are held)"
+    for speed in ("--fps", "--faster", "--width"):
+        assert headings[speed] == "speed (one of these, with any of the others)"
+    for held in ("--keep", "--share", "--weight-bits"):
+        assert headings[held].startswith("how weights are held (without a size")
 
 
 def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path) -> None:
