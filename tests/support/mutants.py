@@ -39,6 +39,9 @@ STUDENT = "tests/unit/compression/test_student.py"
 TRAIN = "tests/unit/compression/test_train.py"
 NARROW = "tests/unit/compression/test_narrow.py"
 BUDGET = "tests/unit/compression/test_plan.py"
+ELASTIC = "tests/unit/compression/test_elastic.py"
+SHRINKING = "tests/unit/compression/test_shrinking.py"
+SEARCH = "tests/unit/compression/test_search.py"
 LOWER = "tests/unit/compiler/test_lower.py"
 QUANTISE = "tests/unit/compiler/test_quantise.py"
 WAITING = "tests/unit/runtime/test_waiting.py"
@@ -1417,6 +1420,63 @@ PYTHON = (
     Mutant(
         "compression: trained biases are corrected again", "compiler/quantise.py",
         "if operands is None and not trained:", "if operands is None:", (STUDENT,),
+    ),
+    Mutant(
+        "compression: a goal in bytes is held by the plan alone", "compression/lessons.py",
+        "(taken := self._taken(trained.graph)) > goal", "False",
+        ("tests/unit/cli/test_fit_command.py::test_a_goal_in_bytes_is_kept_by_the_file",),
+    ),
+    Mutant(
+        "compression: layers are tried for as long as it takes", "compression/plan.py",
+        "if held != _LEAST and clock.over(until):", "if False:",
+        (f"{BUDGET}::test_time_bounds_it",),
+    ),
+    # Once for all
+    Mutant(
+        "once: the channels that matter least come first", "compression/elastic.py",
+        'np.argsort(-worth[group], kind="stable")', 'np.argsort(worth[group], kind="stable")',
+        (f"{ELASTIC}::test_the_first_channels_matter_most",),
+    ),
+    Mutant(
+        "once: a layer reads one that was left out", "compression/elastic.py",
+        "entering = renamed.get(node.inputs[0], node.inputs[0])", "entering = node.inputs[0]",
+        (f"{ELASTIC}::test_what_is_taken_out_computes_what_the_whole_does_with_its_setting",),
+    ),
+    Mutant(
+        "once: a window lies at the kernel's edge", "compression/space.py",
+        "return (less // 2, less // 2), (", "return (0, 0), (",
+        ("tests/unit/compression/test_space.py",),
+    ),
+    Mutant(
+        "once: all are trained from the first step on", "compression/shrinking.py",
+        "allowed = min(share / _ALL_FROM, 1.0)", "allowed = 1.0",
+        (f"{SHRINKING}::test_what_is_smaller_joins_step_by_step",),
+    ),
+    Mutant(
+        "once: a checkpoint leaves the weights as they were", "compression/shrinking.py",
+        'self._elastic.load_state_dict(state["elastic"])', "pass",
+        (f"{SHRINKING}::test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been",),
+    ),
+    Mutant(
+        "once: a bound holds for the estimate", "compression/search.py",
+        "if tried and bound(self._costs.exact(setting)) >= 1:", "if tried:",
+        (f"{SEARCH}::test_the_best_of_all_that_keep_the_bound",),
+    ),
+    Mutant(
+        "once: one better only is on the front", "compression/search.py",
+        "if not kept or one.quality > kept[-1].quality:", "if True:",
+        (f"{SEARCH}::test_the_front_has_none_that_another_beats",),
+    ),
+    Mutant(
+        "once: a search takes the time that it takes", "compression/search.py",
+        "if not over(self._until):\n                    self._judge",
+        "if True:\n                    self._judge",
+        (f"{SEARCH}::test_time_bounds_it",),
+    ),
+    Mutant(
+        "once: the shared weights are taken, whichever start is better", "compression/once.py",
+        "return max((shared, own), key=quality)", "return shared",
+        ("tests/unit/compression/test_once.py::test_the_better_start_is_taken",),
     ),
 )  # fmt: skip
 
