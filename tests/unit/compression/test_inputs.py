@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from winogen.compilation.job import Job
 from winogen.compiler.options import CompileOptions
 from winogen.compression.inputs import Source
 from winogen.network.graph import Graph
+from winogen.network.zoo import load_model
 from winogen.program.formats import sample_inputs
 
 pytest.importorskip("torch", reason="training needs the package torch")
@@ -103,3 +105,12 @@ def test_other_pictures_are_another_training(
     assert checkpoint.exists()
     with pytest.raises(InputError, match="another training"):
         fit_module.fit(replace(job, inputs=given(17)), options, checkpoint)
+
+
+def test_fewer_large_pictures_are_judged_by() -> None:
+    """As many pixels tell as much, in less time; small inputs are as many as ever."""
+    spec = load_model("fsrcnn-x2").input
+    for size, judged, chosen in ((8, 256, 128), (32, 256, 128), (64, 64, 32), (512, 1, 1)):
+        graph = SimpleNamespace(input=replace(spec, shape=(1, size, size)))
+        source = Source(graph)  # type: ignore[arg-type]
+        assert (len(source.judging()), len(source.choosing())) == (judged, chosen)
