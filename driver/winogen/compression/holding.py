@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from winogen.program.weights_file import coded_bytes
+
 #: Rounds of k-means that find the first shared values.
 _ROUNDS = 30
 
@@ -66,6 +68,7 @@ class Holding(nn.Module):
         self.register_buffer("kept", present)
         #: Weights that the layer has when none is pruned: a grouped convolution lacks some.
         self.present = int(present.sum())
+        self._there = weight != 0
         self.shared: nn.Parameter | None = None
 
     def steps(self) -> Tensor:
@@ -107,6 +110,12 @@ class Holding(nn.Module):
             zero = bool((self.kept == 0).any())
             values = _centroids(units.cpu().numpy(), count - zero, seed)
         self.shared = nn.Parameter(torch.tensor(values, dtype=torch.float32).to(self.weight.device))
+
+    def coded_bits(self) -> int:
+        """Bits of the integers in a program file, of weights that the layer has."""
+        with torch.no_grad():
+            found = self.integers(torch.float32).cpu().numpy()[self._there]
+        return 8 * coded_bytes(found.astype(np.int8)) if self.present else 0
 
     def bits(self) -> float:
         """Entropy of the integers, of all weights that the layer has when none is pruned."""

@@ -34,9 +34,9 @@ TRIAL = 8
 _GAIN = 1.0
 #: Of the time that is left for training, the most that trying layers may take.
 _FOR_LAYERS = 0.25
-#: Entropy is what a perfect code would take; the file's takes a little more. How often a plan is
-#: made anew for what its code really takes, untrained, and how close to the goal is close enough.
-_CODED, _SIZINGS, _CLOSE = 0.97, 3, 0.985
+#: Of a goal in bytes, what weights may take before they are trained, which makes them larger; how
+#: often a plan is made anew for what they take; and how much less than that is close enough.
+_UNTRAINED, _SIZINGS, _CLOSE = 0.975, 4, 0.98
 #: How often weights that training made too large are trained again, and with what share of steps.
 _AGAIN, SHARE_AGAIN = 3, 4
 
@@ -112,7 +112,9 @@ class Lessons:
     ) -> Trained:
         teacher = self.teacher or (self.observed.graph.without_exits() if observed else None)
         start = observed or self.observed
-        distiller = Distiller(start, recipe, training, teacher, self.source, plan=plan)
+        distiller = Distiller(
+            start, recipe, training, teacher, self.source, plan=plan, at_once=observed is not None
+        )
         return distiller.run(
             checkpoint, lambda done, note: self.say(what, done, training.steps, note)
         )
@@ -147,7 +149,6 @@ class Lessons:
         """The best weights that take so many bytes in the file, once they are trained."""
         name, start = f"bytes {goal}", clock.now()
         planned = self._planned(name)
-        found = None
         training = self.training
         if planned is not None:
             recipe = planned[0]
@@ -158,36 +159,51 @@ class Lessons:
         plan = _text(name, [recipe])
         trained = self._train(recipe, training, "training", self.checkpoint, plan)
         steps, asked, again = trained.steps, training.steps, 0
-        bits = 8.0 * goal
         while again < _AGAIN and (taken := self._taken(trained.graph)) > goal:
-            found = found or self._sensitivity()
-            bits = min(bits, sum(found.bits_of(recipe).values())) * _CLOSE * goal / taken
-            try:
-                recipe = found.plan(bits)
-            except InputError:  # it is as small as it gets
-                break
             again += 1
             observed = replace(self.job, graph=trained.graph).observe()
+            smaller = self._smaller(observed, recipe, goal, taken)
             few = replace(training, steps=max(training.steps // SHARE_AGAIN, 1))
-            held = _of_what_is_left(recipe, found.weights, observed)
-            trained = self._train(held, few, "training smaller weights", observed=observed)
+            trained = self._train(smaller, few, "training smaller weights", observed=observed)
             steps, asked = steps + trained.steps, asked + few.steps
         return Taught(recipe, trained, steps, asked, again)
 
+    def _smaller(self, observed: Observed, recipe: Recipe, goal: int, taken: int) -> Recipe:
+        """The recipe that prunes a little more of trained weights, for them to take ``goal`` bytes.
+
+        Those layers are pruned that are so already; where none is, all large ones.
+        """
+        large = [n for n, held in Student(observed).holdings() if held.present >= SMALL]
+        pruned = [n for n, held in recipe.layers.items() if held.kept < 1] or large
+        before = {n: recipe.layers.get(n, Held()) for n in dict.fromkeys((*large, *recipe.layers))}
+
+        def held(share: float) -> Recipe:
+            return Recipe(8, {n: replace(x, kept=share if n in pruned else 1.0)
+                              for n, x in before.items()})  # fmt: skip
+
+        few, many = max(1 - 4 * (1 - _CLOSE * goal / taken), 0.1), 1.0
+        for number in range(_SIZINGS):
+            self.say("trying sizes", number, _SIZINGS, "")
+            middle = (few + many) / 2
+            fits = self._taken(held_by(observed, held(middle)), 1) <= _CLOSE * goal
+            few, many = (middle, many) if fits else (few, middle)
+        return held(few)
+
     def _sized(self, found: Sensitivity, goal: int) -> Recipe:
         """The recipe whose weights take at most so many bytes in a file, untrained."""
-        bits = _CODED * 8 * goal
+        most = _UNTRAINED * goal
+        bits = 8 * most
         recipe = found.plan(bits)
         for number in range(_SIZINGS):
             if recipe.plain or clock.over(self.training.until):
                 break
             self.say("trying sizes", number, _SIZINGS, "")
             taken = self._taken(held_by(self.observed, recipe), 1)
-            if _CLOSE * goal < taken <= goal:
+            if _CLOSE * most < taken <= most:
                 break
-            bits *= _CLOSE * goal / taken
+            bits *= most / taken
             try:
-                other = found.plan(min(bits, 8.0 * goal))
+                other = found.plan(bits)
             except InputError:
                 break
             if other == recipe:
@@ -250,16 +266,6 @@ class Lessons:
                 break
             recipes.append(recipe)
         return recipes[::-1]
-
-
-def _of_what_is_left(recipe: Recipe, weights: dict[str, int], observed: Observed) -> Recipe:
-    """The recipe for a network whose weights are pruned already, of which it keeps shares."""
-    left = {label: holding.present for label, holding in Student(observed).holdings()}
-    layers = {
-        label: Held(min(held.kept * weights[label] / left[label], 1.0), held.shared)
-        for label, held in recipe.layers.items()
-    }
-    return Recipe(recipe.bits, layers)
 
 
 def _text(goal: str, recipes: Sequence[Recipe]) -> str:

@@ -44,7 +44,7 @@ class Choice:
     Attributes
     ----------
     held : the way
-    bits : entropy of all of the layer's weights
+    bits : of all of the layer's weights in a program file
     error : mean square of the change of the network's output, of its range
     """
 
@@ -68,15 +68,8 @@ class Sensitivity:
 
     @property
     def plain_bits(self) -> float:
-        """Entropy of all weights as they are."""
+        """Bits of all weights as they are."""
         return sum(c[0].bits for c in self.choices.values())
-
-    def bits_of(self, recipe: Recipe) -> dict[str, float]:
-        """Entropy of each layer's weights as a recipe holds them, untrained."""
-        return {
-            name: next(c.bits for c in choices if c.held == recipe.layers.get(name, Held()))
-            for name, choices in self.choices.items()
-        }
 
     def plan(self, bits: float) -> Recipe:
         """The recipe with the least change whose weights have at most ``bits`` in all.
@@ -139,7 +132,8 @@ def sensitivity(
         lesson = _in_time(lesson, clock.now() - start, until, 2 * len(layers))
         plain = lesson.error(student)
     found: dict[str, dict[Held, Choice]] = {
-        label: {Held(): Choice(Held(), holding.bits(), plain)} for label, holding in layers.items()
+        label: {Held(): Choice(Held(), holding.coded_bits(), plain)}
+        for label, holding in layers.items()
     }
     rounds = [(label, held) for held in _in_turn() for label, holding in layers.items()
               if held in _for(holding.present)]  # fmt: skip
@@ -154,7 +148,7 @@ def sensitivity(
         if held.shared is not None:
             holding.share(held.shared, 0)
         with torch.no_grad():
-            found[label][held] = Choice(held, holding.bits(), lesson.error(student))
+            found[label][held] = Choice(held, holding.coded_bits(), lesson.error(student))
         holding.shared = None
         holding.load_state_dict(before)
         if progress:

@@ -73,6 +73,7 @@ class Distiller(ResumableTrainer):
     It learns from ``teacher``, or from its own float network, what that makes of the inputs of
     ``source``, or of drawn ones. With ``exits_only`` its exits learn, from the whole network too,
     which stays as it is. ``plan`` is kept in checkpoints, for who finds them.
+    ``at_once`` is for weights that are held like that, or nearly so, already.
     """
 
     def __init__(
@@ -84,9 +85,11 @@ class Distiller(ResumableTrainer):
         source: Source | None = None,
         exits_only: bool = False,
         plan: str = "",
+        at_once: bool = False,
     ):
         super().__init__(training, source or Source(observed.graph), observed.graph.name)
         self._recipe, self._plan = recipe, plan
+        self._pruned_by, self._shared_from = (0.0, 0.0) if at_once else (_PRUNED_BY, _SHARED_FROM)
         self._graph = observed.graph
         self._taught_by = teacher or observed.graph.without_exits()
         self._teacher = GraphModule(self._taught_by).eval().to(self._device)
@@ -166,22 +169,23 @@ class Distiller(ResumableTrainer):
 
     def _since(self) -> int:
         """Steps since the optimiser was made."""
-        start = math.ceil(_SHARED_FROM * self._training.steps) if self._shared else 0
+        start = math.ceil(self._shared_from * self._training.steps) if self._shared else 0
         return self._step - start
 
     def _part(self, share: float) -> float:
         """How far the learning rate has fallen, 0 to 1: it starts anew once values are shared."""
         if not self._recipe.shares:
             return share
-        if share < _SHARED_FROM:
-            return share / _SHARED_FROM
-        return (share - _SHARED_FROM) / (1 - _SHARED_FROM)
+        if share < self._shared_from:
+            return share / self._shared_from
+        return (share - self._shared_from) / (1 - self._shared_from)
 
     def _hold(self, share: float) -> None:
         """Prune and share what is due after this share of the steps."""
         if self._recipe.prunes and not self._pruned and self._step % _PRUNE_EVERY == 0:
-            self._prune((1 - min(share / _PRUNED_BY, 1.0)) ** 3)  # Zhu & Gupta 2017
-        if self._recipe.shares and not self._shared and share >= _SHARED_FROM:
+            done = min(share / self._pruned_by, 1.0) if self._pruned_by else 1.0
+            self._prune((1 - done) ** 3)  # Zhu & Gupta 2017
+        if self._recipe.shares and not self._shared and share >= self._shared_from:
             self._prune(0)
             self._share()
             self._optimiser = self._new_optimiser()

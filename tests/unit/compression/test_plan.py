@@ -39,7 +39,7 @@ def test_every_way_is_measured(found: Sensitivity) -> None:
     assert found.weights == {name: h.present for name, h in held.items()}
     for name, choices in found.choices.items():
         assert choices[0].held == Held()
-        assert choices[0].bits == pytest.approx(held[name].bits())
+        assert choices[0].bits == pytest.approx(held[name].coded_bits())
         assert len(choices) == (1 if held[name].present < 4096 else 33)
         assert len({c.held for c in choices}) == len(choices)
         plain = [c for c in choices if c.held.shared is None]
