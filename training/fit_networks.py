@@ -75,13 +75,13 @@ FITS = {
     "digits": Fit(
         lambda graph: FitOptions(bytes=int(BITS * weights_of(graph) / 8)),
         None,
-        2000,
+        1200,
         "digits with 2.5 bits a weight; fitted by training/fit_networks.py",
     ),
     "fsrcnn-x2": Fit(
         lambda graph: FitOptions(faster=2),
         photographs,
-        600,
+        300,
         "fsrcnn-x2 in half the cycles; fitted by training/fit_networks.py",
     ),
 }
