@@ -103,12 +103,15 @@ class Holding(nn.Module):
     def share(self, count: int, seed: int) -> None:
         """From now on hold at most ``count`` different integers, 0 among them if any is pruned.
 
-        The first ones are the centroids of k-means over the integers.
+        The first ones are the centroids of k-means over the integers, or those integers themselves
+        where they are no more.
         """
         with torch.no_grad():
             units = (self.weight / self.steps().float().reshape(-1, 1, 1, 1))[self.kept > 0]
             zero = bool((self.kept == 0).any())
-            values = _centroids(units.cpu().numpy(), count - zero, seed)
+            values = _few(units.cpu().numpy(), count - zero)
+            if values is None:
+                values = _centroids(units.cpu().numpy(), count - zero, seed)
         self.shared = nn.Parameter(torch.tensor(values, dtype=torch.float32).to(self.weight.device))
 
     def coded_bits(self) -> int:
@@ -142,6 +145,15 @@ def _best_step(
         best = np.where(error < least, step[:, 0], best)
         least = np.minimum(error, least)
     return best
+
+
+def _few(values: NDArray[np.float32], count: int) -> NDArray[np.float64] | None:
+    """The values, where they are integers and at most so many: those of trained weights are."""
+    whole = np.floor(values + 0.5)
+    found = np.unique(whole)
+    if not 0 < len(found) <= count or np.abs(values - whole).max() > 1e-3:
+        return None
+    return found.astype(np.float64)
 
 
 def _centroids(values: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float64]:

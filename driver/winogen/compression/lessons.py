@@ -36,7 +36,7 @@ _GAIN = 1.0
 _FOR_LAYERS = 0.25
 #: Of a goal in bytes, what weights may take before they are trained, which makes them larger; how
 #: often a plan is made anew for what they take; and how much less than that is close enough.
-_UNTRAINED, _SIZINGS, _CLOSE = 0.975, 4, 0.98
+_UNTRAINED, _SIZINGS, _CLOSE = 0.95, 4, 0.98
 #: How often weights that training made too large are trained again, and with what share of steps.
 _AGAIN, SHARE_AGAIN = 3, 4
 
