@@ -1,13 +1,15 @@
 """What each way to make a network fit its board is worth: bytes, quality, cycles.
 
-    python benchmarks/compression.py [--networks NAME ...] [--ways WAY ...] [--minutes MINUTES]
+    python benchmarks/compression.py [--networks NAME ...] [--ways WAY ...]
+        [--minutes MINUTES | --steps STEPS]
     python benchmarks/compression.py --costs
     python benchmarks/compression.py --page > docs/reference/compression.md
     python benchmarks/compression.py --plot docs/images/compression.png
 
 Networks are names of the zoo or folders (default: digits, fsrcnn-x2 and, where they lie beside the
 checkout, trained generators that are not part of it). Every way trains for so many minutes
-(default 3), one after the other on one thread; an hour for each is a fair budget. What is found is
+(default 3), or for so many steps, one after the other on one thread; an hour for each is a fair
+budget. What is found is
 written to compression.yaml beside this file, one entry for a network and a way. It needs
 ``pip install -e '.[train]'``.
 
@@ -51,6 +53,8 @@ from winogen.runtime.generator import Generator
 HERE = Path(__file__).parent
 RESULTS = HERE / "compression.yaml"
 COSTS = HERE / "block_costs.yaml"
+#: What fitted_networks.py has measured of those that come with winogen.
+SHIPPED = HERE / "fitted_networks.yaml"
 BESIDE = HERE.parent.parent / "shared" / "weights"
 NETWORKS = ("digits", "fsrcnn-x2", "faces32", "anime64", "mnist28")
 FOLDERS = {
@@ -108,18 +112,23 @@ def job_of(name: str) -> Job:
     return read_job(source(name), CompileOptions(board=BOARD).with_board())
 
 
-def options_of(job: Job, way: Way, minutes: float) -> FitOptions:
+def options_of(job: Job, way: Way, minutes: float, steps: int | None = None) -> FitOptions:
     """What a way asks of this network."""
     asked = dict(way.options)
     if "steps" not in asked:
-        asked["minutes"] = minutes
+        asked.update({"minutes": minutes} if steps is None else {"steps": steps})
     if way.bits is not None:
         asked["bytes"] = int(way.bits * weights_of(job.graph) / 8)
     return FitOptions(**asked, device="cpu")
 
 
-def measure(name: str, way: str, minutes: float, keep: Path | None = None) -> dict[str, Any]:
-    """One way with one network; its program is kept in the folder ``keep``."""
+def measure(
+    name: str, way: str, minutes: float, keep: Path | None = None, most: int | None = None
+) -> dict[str, Any]:
+    """One way with one network, trained for so many minutes, or ``most`` steps.
+
+    Its program is kept in the folder ``keep``.
+    """
     from winogen.compression.fit import fit
 
     job = job_of(name)
@@ -130,7 +139,7 @@ def measure(name: str, way: str, minutes: float, keep: Path | None = None) -> di
         program = compile_job(job).program
     else:
         with Progress(f"{name}: {way}") as progress:
-            options = options_of(job, chosen, minutes)
+            options = options_of(job, chosen, minutes, most)
 
             def say(what: str, done: int, of: int, note: str) -> None:
                 progress.stage(f"{what} {done:,} of {of:,}, {note}" if of else what)
@@ -150,6 +159,7 @@ def measure(name: str, way: str, minutes: float, keep: Path | None = None) -> di
         "weight_bytes": program.stored.weight_bytes,
         "bits": round(8 * program.stored.weight_bytes / weights_of(job.graph), 2),
         **predicted(program),
+        "decoded": True,
         "steps": steps,
         "minutes": round(trained / 60, 1),
         **({"exits": exits} if exits else {}),
@@ -236,6 +246,29 @@ def costs_table(found: dict[str, dict[str, list[int]]]) -> Iterator[str]:
             )
 
 
+def shipped_table(found: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
+    """Fitted networks that come with winogen beside the plain ones, as lines of the page."""
+    yield from (
+        "## Networks that come fitted",
+        "",
+        "`winogen models` has them; they were made as [told](../../training/README.md), and "
+        "measured by `python benchmarks/fitted_networks.py` as all above. Photographs are in dB "
+        "to what they were before they were made smaller.",
+        "",
+        "| network | bytes | bits a weight | PSNR dB | SSIM | cycles, one image | in batches "
+        "| judge, or photographs |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    )
+    for rows in found.values():
+        for name, row in rows.items():
+            seen = row.get("judge") or ", ".join(f"{n} {v:.2f}" for n, v in
+                                                 row["photographs"].items())  # fmt: skip
+            yield (
+                f"| {name} | {row['weight_bytes']:,} | {row['bits']:.2f} | {row['psnr']:.1f} "
+                f"| {row['ssim']:.3f} | {row['cycles_1']:,} | {row['cycles_n']:,} | {seen} |"
+            )
+
+
 def page(results: dict[str, dict[str, Any]]) -> str:
     """The page of the documentation."""
     lines = [
@@ -247,8 +280,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "that are drawn. Quality is that of 1,000 latents (of pictures 100) that nothing else has "
         "seen, as the emulated device computes them, against the float network; bytes are those of "
         "the weights in the program file, with their codebooks; cycles an image are predicted for "
-        f"{BOARD}. Rows of pruned, shared and 4-bit weights were measured before the logic decoded "
-        "them: their cycles are those of plain weights, and more than they take now.",
+        f"{BOARD}. Cycles with ≤ were measured before the logic decoded weights: they are those of "
+        "plain ones, and more than pruned, shared and 4-bit weights take now.",
         "",
     ]
     for way, chosen in WAYS.items():
@@ -269,6 +302,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
             if row is not None:
                 lines.append("| " + " | ".join(_cells(way, row, judge)) + " |")
         lines += exits_table(results[name].get("exits"))
+    lines += ["", *shipped_table(yaml.safe_load(SHIPPED.read_text()))]
     lines += ["", *costs_table(yaml.safe_load(COSTS.read_text()))]
     return "\n".join(lines) + "\n"
 
@@ -303,13 +337,22 @@ def _cells(way: str, row: dict[str, Any], judge: bool) -> Iterator[str]:
         f"{row['bits']:.2f}",
         f"{row['psnr']:.1f}",
         "-" if row["ssim"] is None else f"{row['ssim']:.3f}",
-        f"{row['cycles_1']:,}",
-        f"{row['cycles_n']:,}",
+        f"{_bound(way, row)}{row['cycles_1']:,}",
+        f"{_bound(way, row)}{row['cycles_n']:,}",
         f"{row['steps']:,}" if row["steps"] > 1 else "-",
         f"{row['minutes']:.0f}" if row["steps"] > 1 else "-",
     )
     if judge:
         yield row.get("judge", "-")
+
+
+def _bound(way: str, row: dict[str, Any]) -> str:
+    """What stands before cycles that coded weights have made fewer since."""
+    chosen = WAYS[way]
+    few = chosen is not None and (
+        chosen.bits is not None or {"keep", "share", "weight_bits"} & set(chosen.options)
+    )
+    return "≤ " if few and not row.get("decoded") else ""
 
 
 def plot(results: dict[str, dict[str, Any]], path: Path) -> None:
@@ -352,6 +395,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--steps", type=int, help="in the place of minutes")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the programs there")
     parser.add_argument("--page", action="store_true", help="print the page of the documentation")
     parser.add_argument("--costs", action="store_true", help="predict what cheaper blocks take")
@@ -374,7 +418,7 @@ def main() -> None:
             print(f"{name} is not here: left out")
             continue
         for way in arguments.ways:
-            row = measure(name, way, arguments.minutes, arguments.keep)
+            row = measure(name, way, arguments.minutes, arguments.keep, arguments.steps)
             results = read()  # others may have written meanwhile
             results.setdefault(name, {})[way] = row
             RESULTS.write_text(yaml.safe_dump(results, sort_keys=False))

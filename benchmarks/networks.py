@@ -55,7 +55,8 @@ RTL_SECONDS = 3600.0
 
 def networks() -> dict[str, str | Path]:
     """Networks by name: the zoo's, and the trained ones where they are."""
-    found: dict[str, str | Path] = {name: name for name in zoo.model_names()}
+    found: dict[str, str | Path] = {name: name for name in zoo.model_names()
+                                     if name not in zoo.fitted_names()}  # fmt: skip
     if SHARED.is_dir():
         found |= {p.name: p for p in sorted(SHARED.iterdir()) if (p / "weights.npz").is_file()}
     return found

@@ -142,10 +142,10 @@ def searches(name: str, once: Once, seed: int) -> dict[str, dict[str, Any]]:
 
 def seconds_a_step(job: Job, count: int = 40) -> float:
     """What a step of the training of all takes a core: of a short one, all of whose stages pass."""
+    from winogen.compression.budget import Training
     from winogen.compression.inputs import Source
     from winogen.compression.once import elastic_of
     from winogen.compression.shrinking import Shrinker
-    from winogen.compression.train import Training
 
     source = Source(job.graph)
     for steps in (4, count):  # the first are slower

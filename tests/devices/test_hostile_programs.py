@@ -21,7 +21,8 @@ from support.broken_streams import bent, flipped
 from support.strategies import drawn, examples
 from winogen.common.errors import BoardError, DeviceError, ProgramError, WinogenError
 from winogen.compiler.compile import compile_graph
-from winogen.program.file import MAGIC, Program
+from winogen.program.container import MAGIC
+from winogen.program.file import Program
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import emulated_device, open_device
 from winogen.runtime.overlay import bundled_overlay, check_build

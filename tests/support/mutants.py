@@ -39,6 +39,9 @@ STUDENT = "tests/unit/compression/test_student.py"
 TRAIN = "tests/unit/compression/test_train.py"
 NARROW = "tests/unit/compression/test_narrow.py"
 BUDGET = "tests/unit/compression/test_plan.py"
+ELASTIC = "tests/unit/compression/test_elastic.py"
+SHRINKING = "tests/unit/compression/test_shrinking.py"
+SEARCH = "tests/unit/compression/test_search.py"
 LOWER = "tests/unit/compiler/test_lower.py"
 QUANTISE = "tests/unit/compiler/test_quantise.py"
 WAITING = "tests/unit/runtime/test_waiting.py"
@@ -206,45 +209,47 @@ PYTHON = (
         (f"{FILE}::test_streams_reach_to_the_end_of_their_buffers_and_no_further",),
     ),
     Mutant(
-        "file: bytes after the last section are ignored", "program/file.py",
+        "file: bytes after the last section are ignored", "program/container.py",
         "start + sum(sizes) != end:", "start + sum(sizes) > end:",
         (f"{FILE}::test_bytes_that_no_section_names",),
     ),
     Mutant(
-        "file: sections may be longer than the file", "program/file.py",
+        "file: sections may be longer than the file", "program/container.py",
         "start + sum(sizes) != end:", "start + sum(sizes) < end:",
         (f"{FILE}::test_bytes_that_no_section_names",),
     ),
     Mutant(
-        "file: no stream for one image is needed", "program/file.py",
+        "file: no stream for one image is needed", "program/check.py",
         "batches[0] != 1 or batches != sorted", "batches != sorted",
         (f"{FILE}::test_batches_begin_with_one_and_ascend",),
     ),
     Mutant(
-        "file: streams in any order", "program/file.py",
+        "file: streams in any order", "program/check.py",
         "batches[0] != 1 or batches != sorted(set(batches)):", "batches[0] != 1:",
         (f"{FILE}::test_batches_begin_with_one_and_ascend",),
     ),
     Mutant(
-        "file: a range of one value", "program/file.py", "if not low < high:", "if low > high:",
+        "file: a range of one value", "program/header_values.py",
+        "if not low < high:", "if low > high:",
         (f"{FILE}::test_ranges_without_width",),
     ),
     Mutant(
-        "file: a range from high to low", "program/file.py",
+        "file: a range from high to low", "program/header_values.py",
         "if not low < high:", "if low == high:", (f"{FILE}::test_ranges_without_width",),
     ),
     Mutant(
-        "file: buffers larger than the shape", "program/file.py",
+        "file: buffers larger than the shape", "program/check.py",
         "size != words * core.word_bytes:", "size < words * core.word_bytes:",
         (f"{FILE}::test_buffers_larger_than_the_shape_says",),
     ),
     Mutant(
-        "file: buffers smaller than the shape", "program/file.py",
+        "file: buffers smaller than the shape", "program/check.py",
         "size != words * core.word_bytes:", "size > words * core.word_bytes:",
         (f"{FILE}::test_buffers_smaller_than_the_shape_says",),
     ),
     Mutant(
-        "file: a dimension of 0", "program/file.py", "min(c, h, w) < 1", "min(c, h, w) < 0",
+        "file: a dimension of 0", "program/header_values.py",
+        "min(c, h, w) < 1", "min(c, h, w) < 0",
         (f"{FILE}::test_shapes_without_extent",),
     ),
     Mutant(
@@ -290,7 +295,7 @@ PYTHON = (
         ("tests/unit/program/test_layout.py",),
     ),
     Mutant(
-        "file: windows far beyond the image are taken", "program/file.py",
+        "file: windows far beyond the image are taken", "program/header_values.py",
         "if (windows - 1) * step - pad >= size + window:", "if False:",
         ("tests/unit/program/test_file.py::test_folds_of_an_input_that_are_none",),
     ),
@@ -306,8 +311,8 @@ PYTHON = (
         ("tests/unit/compiler/test_exits.py::test_an_exit_does_not_end_at_the_processor",),
     ),
     Mutant(
-        "exits: not checked on loading", "program/file.py",
-        "_check_whole(program.at_exit(number))", "pass",
+        "exits: not checked on loading", "program/check.py",
+        "            _check_whole(own)", "            pass",
         ("tests/unit/program/test_exits.py::test_what_is_wrong",),
     ),
     Mutant(
@@ -1177,7 +1182,7 @@ PYTHON = (
         (f"{FILE}::test_streams_that_inflate_to_another_size",),
     ),
     Mutant(
-        "file: a layer of any number of cycles", "program/file.py",
+        "file: a layer of any number of cycles", "program/check.py",
         "or max(entry.layer_cycles) > _MAX_CYCLES", "",
         (f"{HOSTILE}::test_predictions_of_layers_are_bounded",),
     ),
@@ -1320,7 +1325,7 @@ PYTHON = (
         (f"{HOST_FILE}::test_sources_that_are_nothing_but_edges",),
     ),
     Mutant(
-        "host: an output in memory is not the layer's", "program/file.py",
+        "host: an output in memory is not the layer's", "program/check.py",
         "[layer.output for layer in program.layers],\n            entry.batch",
         "[*(layer.output for layer in program.layers[:-1]), program.stored_shape],\n"
         "            entry.batch",
@@ -1467,6 +1472,63 @@ PYTHON = (
     Mutant(
         "compression: trained biases are corrected again", "compiler/quantise.py",
         "if operands is None and not trained:", "if operands is None:", (STUDENT,),
+    ),
+    Mutant(
+        "compression: a goal in bytes is held by the plan alone", "compression/lessons.py",
+        "(taken := self._taken(trained.graph)) > goal", "False",
+        ("tests/unit/cli/test_fit_command.py::test_a_goal_in_bytes_is_kept_by_the_file",),
+    ),
+    Mutant(
+        "compression: layers are tried for as long as it takes", "compression/plan.py",
+        "if held != _LEAST and clock.over(until):", "if False:",
+        (f"{BUDGET}::test_time_bounds_it",),
+    ),
+    # Once for all
+    Mutant(
+        "once: the channels that matter least come first", "compression/elastic.py",
+        'np.argsort(-worth[group], kind="stable")', 'np.argsort(worth[group], kind="stable")',
+        (f"{ELASTIC}::test_the_first_channels_matter_most",),
+    ),
+    Mutant(
+        "once: a layer reads one that was left out", "compression/elastic.py",
+        "entering = renamed.get(node.inputs[0], node.inputs[0])", "entering = node.inputs[0]",
+        (f"{ELASTIC}::test_what_is_taken_out_computes_what_the_whole_does_with_its_setting",),
+    ),
+    Mutant(
+        "once: a window lies at the kernel's edge", "compression/space.py",
+        "return (less // 2, less // 2), (", "return (0, 0), (",
+        ("tests/unit/compression/test_space.py",),
+    ),
+    Mutant(
+        "once: all are trained from the first step on", "compression/shrinking.py",
+        "allowed = min(share / _ALL_FROM, 1.0)", "allowed = 1.0",
+        (f"{SHRINKING}::test_what_is_smaller_joins_step_by_step",),
+    ),
+    Mutant(
+        "once: a checkpoint leaves the weights as they were", "compression/shrinking.py",
+        'self._elastic.load_state_dict(state["elastic"])', "pass",
+        (f"{SHRINKING}::test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been",),
+    ),
+    Mutant(
+        "once: a bound holds for the estimate", "compression/search.py",
+        "if tried and bound(self._costs.exact(setting)) >= 1:", "if tried:",
+        (f"{SEARCH}::test_the_best_of_all_that_keep_the_bound",),
+    ),
+    Mutant(
+        "once: one better only is on the front", "compression/search.py",
+        "if not kept or one.quality > kept[-1].quality:", "if True:",
+        (f"{SEARCH}::test_the_front_has_none_that_another_beats",),
+    ),
+    Mutant(
+        "once: a search takes the time that it takes", "compression/search.py",
+        "if not over(self._until):\n                    self._judge",
+        "if True:\n                    self._judge",
+        (f"{SEARCH}::test_time_bounds_it",),
+    ),
+    Mutant(
+        "once: the shared weights are taken, whichever start is better", "compression/once.py",
+        "return max((shared, own), key=quality)", "return shared",
+        ("tests/unit/compression/test_once.py::test_the_better_start_is_taken",),
     ),
 )  # fmt: skip
 

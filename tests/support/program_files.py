@@ -7,7 +7,7 @@ import json
 import struct
 from typing import Any
 
-from winogen.program.file import MAGIC
+from winogen.program.container import MAGIC
 
 FIXED = len(MAGIC) + 4
 #: What a field of a header is least likely to be made for.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from winogen.cli.exits import described_exits, exits_table
 from winogen.cli.job import prepare, report, verdict
 from winogen.cli.objects import add_json, described, judged, measured
 from winogen.cli.options import compile_options, option_parser
@@ -136,6 +137,8 @@ def _compile(arguments: argparse.Namespace) -> None:
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
+    if program.exits:
+        print(f"\n{exits_table(program)}\n")
     for remark in compiled.remarks:
         print(remark)
     size = arguments.output.stat().st_size
@@ -152,4 +155,5 @@ def _compile(arguments: argparse.Namespace) -> None:
         "layers": [measured(layer) for layer in compiled.quality.layers],
         "notes": [*job.graph.notes, *compiled.remarks],
         "program": described(program),
+        "exits": described_exits(program),
     }

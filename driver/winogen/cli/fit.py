@@ -32,7 +32,10 @@ def add(commands: Any) -> None:
         "program, and beside it the trained network (.npz), which winogen compile takes. With "
         "--once it trains many networks in one instead, with fewer channels, smaller kernels and "
         "fewer layers: a file .once, in which winogen fit then searches the best for a board and "
-        "speed, as often as you like. Needs pip install 'winogen[compress]'.",
+        "speed, as often as you like. --once takes the options of training and of the network "
+        "alone, and what it wrote takes --fps, with what else a network of that speed is to have. "
+        "Networks are of 8 bits, and their ranges are found: --bits 16, --percentile and "
+        "--headroom are for winogen compile. Needs pip install 'winogen[compress]'.",
         epilog=examples(
             ("winogen fit digits", "better 8-bit weights, digits-fitted.wg"),
             ("winogen fit netG.onnx --bytes 250000 -o small.wg", "weights of 250 kB"),

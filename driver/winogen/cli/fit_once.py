@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 SUFFIX = ".once"
 #: Options that a search has too, of those of a training.
-_SEARCHED = ("fps", "seed")
+_SEARCHED = ("fps", "seed", "minutes")
+#: Of the minutes, for the search: the rest is for training what it finds.
+_FOR_SEARCH = 0.33
+#: Of the minutes, what training has however long the search took.
+_LEAST_LEFT = 0.1
 #: Options that a network has once it is taken out.
 _LATER = ("board", "bits", "mode", "batch", "window", "percentile", "headroom")
 
@@ -98,7 +102,12 @@ def take(arguments: argparse.Namespace, options: FitOptions) -> None:
             f"say how fast the network is to be that is taken out of {model}: --fps F; without "
             "-o, what there is for the board is shown"
         )
-    choosing = library("once")
+    choosing, clock = library("once"), library("clock")
+    start = clock.now()
+    until = None
+    if options.minutes is not None:
+        share = 1.0 if files is None else _FOR_SEARCH
+        until = start + 60 * share * options.minutes
     compilation = compile_options(arguments).with_board()
     check_compilation(compilation)
     once = library("once_file").load_once(model)
@@ -111,6 +120,7 @@ def take(arguments: argparse.Namespace, options: FitOptions) -> None:
             job,
             options.seed or 0,
             lambda done: progress.stage(f"{done:,} of {once.elastic.space.count:,} judged"),
+            until,
         )
         if files is None:
             _show(arguments, choice, choice.front(), board)
@@ -127,8 +137,12 @@ def take(arguments: argparse.Namespace, options: FitOptions) -> None:
         )
     if files.checkpoint.exists():
         print(f"going on from {files.checkpoint}")
+    left = options
+    if options.minutes is not None:
+        gone = (clock.now() - start) / 60
+        left = replace(options, minutes=max(options.minutes - gone, _LEAST_LEFT * options.minutes))
     with Progress(f"fitting {job.graph.name}") as progress:
-        fitted = choice.take(found, options, files.checkpoint, Shown(progress))
+        fitted = choice.take(found, left, files.checkpoint, Shown(progress))
     program = fitted.compilation.program
     reached = speed(program, program.streams[-1]).overlapped
     finish(

@@ -70,10 +70,15 @@ def finish(
     for path in (files.pretraining, files.checkpoint):
         path.unlink(missing_ok=True)
     print(_said(fitted))
+    if fitted.again:
+        print(
+            "training had made the weights larger than was asked for: they were made smaller and "
+            f"trained again{' ' + str(fitted.again) + ' times' if fitted.again > 1 else ''}"
+        )
     if options.bytes is not None and fitted.weight_bytes > options.bytes:
         print(
             f"the weights take {fitted.weight_bytes:,} bytes, more than the {options.bytes:,} that "
-            "were asked for: training has changed them; ask for a little less"
+            "were asked for: they could not be made smaller; ask for fewer channels, too (--faster)"
         )
     if options.psnr is not None and fitted.after < options.psnr:
         print(

@@ -7,7 +7,7 @@ from pathlib import Path
 from winogen.common.errors import InputError
 from winogen.common.files import check_writable
 from winogen.common.images import is_own_png
-from winogen.program.file import MAGIC
+from winogen.program.container import MAGIC
 
 
 def name_of(model: str) -> str:

@@ -5,17 +5,17 @@ In floating point first, where a head finds what it is for, then in the accelera
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from winogen.compilation.job import Job
+from winogen.compression import clock
+from winogen.compression.budget import USED, Training, seconds_of
 from winogen.compression.inputs import Source
 from winogen.compression.limits import BITS
 from winogen.compression.recipe import Recipe
 from winogen.compression.self_distillation import HeadTrainer
-from winogen.compression.stages import USED, seconds_of
-from winogen.compression.train import Distiller, Training
+from winogen.compression.train import Distiller
 from winogen.network.graph import Graph
 
 #: Steps of heads in floating point for each step in integers.
@@ -52,15 +52,13 @@ class ExitTrainer:
         ``seconds`` bound it, and decide on the steps where ``training`` has none.
         """
         if seconds is not None:
-            until = time.monotonic() + seconds
+            until = clock.now() + seconds
             if not training.steps:
                 steps = int(USED * seconds / self._seconds_a_step(training))
                 training = replace(training, steps=max(steps, 1))
             training = replace(training, until=until)
-        steps = max(int(_FLOAT * training.steps), 1)
-        graph = self._heads(training).run(
-            steps, lambda done: say("training heads", done, steps, ""), training.until
-        )
+        first = replace(training, steps=max(int(_FLOAT * training.steps), 1))
+        graph = self._heads(first).run(lambda done, _: say("training heads", done, first.steps, ""))
         distiller = self._distiller(graph, training)
         trained = distiller.run(
             None, lambda done, note: say("training exits", done, training.steps, note)
@@ -71,15 +69,7 @@ class ExitTrainer:
         return replace(trained.graph, nodes=nodes)
 
     def _heads(self, training: Training) -> HeadTrainer:
-        return HeadTrainer(
-            self.job.graph,
-            self.source,
-            training.batch,
-            self.peak,
-            training.seed,
-            training.device,
-            self.teacher,
-        )
+        return HeadTrainer(self.job.graph, self.source, training, self.peak, self.teacher)
 
     def _distiller(self, graph: Graph, training: Training) -> Distiller:
         observed = replace(self.job, graph=graph).observe()
@@ -88,6 +78,6 @@ class ExitTrainer:
 
     def _seconds_a_step(self, training: Training) -> float:
         """What a step takes, with its share of those in floating point before."""
-        distiller = self._distiller(self.job.graph, replace(training, steps=100))
-        heads = self._heads(training)
-        return seconds_of(distiller.step) + _FLOAT * seconds_of(lambda: heads.step(0.0))
+        few = replace(training, steps=100)  # of which few are taken
+        distiller, heads = self._distiller(self.job.graph, few), self._heads(few)
+        return seconds_of(distiller.step) + _FLOAT * seconds_of(heads.step)

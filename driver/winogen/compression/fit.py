@@ -6,43 +6,33 @@ which can be drawn.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from winogen.common.errors import InputError
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
-from winogen.compiler.calibrate import Observed
+from winogen.compression import clock
+from winogen.compression.budget import unbounded
+from winogen.compression.checkpoint import tried_of
 from winogen.compression.exits import ExitTrainer
 from winogen.compression.heads import ChosenHead, choose_heads, with_heads
 from winogen.compression.inputs import Source
-from winogen.compression.limits import BITS, SMALL
+from winogen.compression.lessons import RUNGS, SHARE_AGAIN, TRIAL, Lessons, Progress
+from winogen.compression.limits import BITS
 from winogen.compression.options import FitOptions, check_compilation
-from winogen.compression.plan import Sensitivity, sensitivity
-from winogen.compression.pretrain import Pretrainer, tried_of
-from winogen.compression.recipe import Held, Recipe
-from winogen.compression.stages import Stages, pretraining_of, unbounded
+from winogen.compression.pretrain import Pretrainer
+from winogen.compression.recipe import Recipe
+from winogen.compression.stages import Stages, pretraining_of
 from winogen.compression.student import Student
 from winogen.compression.students import cycles
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import FAST, Distiller, Trained, Training
+from winogen.compression.train import FAST
 from winogen.compression.widths import Chosen, chosen
 from winogen.network.graph import Graph
 
-#: Sizes that are tried for a goal in dB, in bits a weight, and what share of the steps each gets.
-_RUNGS = (5.0, 4.0, 3.2, 2.5, 2.0, 1.5, 1.1)
-_TRIAL = 8
-#: What a whole training gains over a trial of that length, in dB; measured on few networks.
-_GAIN = 1.0
-#: Of the minutes, for exits; and of those that are left, for trials that find widths.
-_FOR_EXITS, _FOR_WIDTHS = 0.5, 0.33
-#: Entropy is what a perfect code would take; the file's takes a little more.
-_CODED = 0.97
-
-#: Told what is being done, how much of it, of how much, and how it goes.
-Progress = Callable[[str, int, int, str], None]
+#: Of the minutes, for exits; and of those that are left, for trials that find widths, and heads.
+_FOR_EXITS, _FOR_WIDTHS, _FOR_HEADS = 0.5, 0.33, 0.25
 
 
 @dataclass(frozen=True)
@@ -62,6 +52,7 @@ class Fitted:
     curve : dB by step, on inputs that were not trained on
     exits : those that were asked for, the shallowest first, with the cycles of their streams
     exits_after : dB of each as ``after``
+    again : how often weights that training had made too large were made smaller, and trained again
     """
 
     graph: Graph
@@ -76,6 +67,7 @@ class Fitted:
     curve: tuple[tuple[int, float], ...]
     exits: tuple[ChosenHead, ...] = ()
     exits_after: tuple[float, ...] = ()
+    again: int = 0
 
     @property
     def weight_bytes(self) -> int:
@@ -109,7 +101,7 @@ def fit(
     UnsupportedLayerError, QuantisationError, ScheduleError : as :func:`compile_job` does
     """
     say = progress or (lambda what, done, of, note: None)
-    start = time.monotonic()
+    start = clock.now()
     check_compilation(job.options)
     if job.graph.exits and not options.exits:
         raise InputError(
@@ -150,13 +142,19 @@ def fit(
     heads: list[ChosenHead] = []
     if options.exits:
         shares = [percent / 100 for percent in options.exits]
-        heads = choose_heads(job, shares, lambda note: say(note, 0, 0, ""))
+        heads = choose_heads(
+            job,
+            shares,
+            lambda note: say(note, 0, 0, ""),
+            None if seconds is None else clock.part_of(start + seconds, _FOR_HEADS),
+        )
         own = _weights(with_heads(job.graph, [x.head for x in heads])) - _weights(job.graph)
         options, weights = _without(options, own), weights + own
     if seconds is not None:
         training = replace(training, until=start + seconds)
     pretrained = teacher if student is None else None  # what is given has been trained
-    sparing = 1.0 if options.psnr is None else 2 + len(_RUNGS) / _TRIAL  # trials, maybe two
+    sparing = 1.0 if options.psnr is None else 2 + len(RUNGS) / TRIAL  # trials, maybe two
+    sparing = sparing if options.bytes is None else 1 + 1 / SHARE_AGAIN  # maybe some steps more
     stages = Stages(observed, pretrained, source, options, checkpoint, sparing)
     first, then = stages.of(training)
     taken, curve = 0, tuple[tuple[int, float], ...]()
@@ -169,8 +167,9 @@ def fit(
             found.tried,
         )
         observed = replace(job, graph=graph).observe()
-    lessons = _Lessons(observed, teacher, source, options, then, checkpoint, say)
-    recipe, trained = lessons.trained()
+    lessons = Lessons(job, observed, teacher, source, options, then, checkpoint, say)
+    taught = lessons.taught()
+    trained = taught.trained
     graph = trained.graph
     if heads:
         graph = with_heads(graph, [x.head for x in heads], training.seed)
@@ -190,9 +189,9 @@ def fit(
     return Fitted(
         graph,
         compilation,
-        recipe,
-        taken + trained.steps,
-        then.steps + (first.steps if first else 0),
+        taught.recipe,
+        taken + taught.steps,
+        taught.asked + (first.steps if first else 0),
         before,
         whole_after,
         weights,
@@ -200,6 +199,7 @@ def fit(
         (*curve, *((taken + step, psnr) for step, psnr in trained.psnr)),
         tuple(x.of(compilation.program, n) for n, x in enumerate(heads, 1)),
         tuple(exits_after),
+        taught.again,
     )
 
 
@@ -220,86 +220,3 @@ def _without(options: FitOptions, heads: int) -> FitOptions:
             "take: ask for more bytes, for fewer exits, or for smaller ones"
         )
     return replace(options, bytes=options.bytes - heads)
-
-
-@dataclass(frozen=True)
-class _Lessons:
-    """All trainings of one fit."""
-
-    observed: Observed
-    teacher: Graph | None
-    source: Source
-    options: FitOptions
-    training: Training
-    checkpoint: Path | None
-    say: Progress
-
-    def trained(self) -> tuple[Recipe, Trained]:
-        """How weights are held in the end, and the network."""
-        options = self.options
-        if options.psnr is not None:
-            return self._for_psnr(options.psnr)
-        if options.bytes is not None:
-            recipe = self._sensitivity().plan(_CODED * 8 * options.bytes)
-        else:
-            held = Held(options.keep or 1.0, options.share)
-            layers = dict(Student(self.observed).holdings())
-            large = {label: held for label, x in layers.items() if x.present >= SMALL}
-            if held != Held() and not large:
-                raise InputError(
-                    f"network {self.observed.graph.name} has no layer of {SMALL:,} weights or "
-                    "more, which are those that are pruned and shared: leave --keep and --share out"
-                )
-            recipe = Recipe(options.weight_bits or 8, large if held != Held() else {})
-        return recipe, self._train(recipe, self.training, "training", self.checkpoint)
-
-    def _train(
-        self, recipe: Recipe, training: Training, what: str, checkpoint: Path | None
-    ) -> Trained:
-        distiller = Distiller(self.observed, recipe, training, self.teacher, self.source)
-        return distiller.run(
-            checkpoint, lambda done, note: self.say(what, done, training.steps, note)
-        )
-
-    def _sensitivity(self) -> Sensitivity:
-        return sensitivity(
-            self.observed,
-            self.teacher,
-            lambda done, of: self.say("trying layers", done, of, ""),
-            self.source,
-        )
-
-    def _for_psnr(self, goal: float) -> tuple[Recipe, Trained]:
-        """The smallest weights that keep ``goal`` dB: short trials, then the whole training.
-
-        Trials go from large to small until one is too far off; a whole training that misses the
-        goal after all is followed by that of the next larger size.
-        """
-        found = self._sensitivity()
-        count = sum(found.weights.values())
-        recipes = [Recipe()]
-        trial = replace(self.training, steps=max(self.training.steps // _TRIAL, 1))
-        for bits in _RUNGS:
-            if bits * count >= found.plain_bits:
-                continue
-            try:
-                recipe = found.plan(bits * count)
-            except InputError:
-                break
-            reached = self._train(recipe, trial, f"trying {bits:g} bits a weight", None)
-            if reached.best < goal - _GAIN:
-                break
-            recipes.append(recipe)
-        best = 0.0
-        for number, recipe in enumerate(reversed(recipes)):
-            checkpoint = self.checkpoint if number == 0 else None
-            trained = self._train(recipe, self.training, "training", checkpoint)
-            if trained.best >= goal:
-                return recipe, trained
-            best = trained.best
-        if self.checkpoint is not None:  # another goal is another training
-            self.checkpoint.unlink(missing_ok=True)
-        raise InputError(
-            f"{goal:g} dB cannot be kept: with plain 8-bit weights training reaches {best:.1f}; "
-            "ask for less, train longer, or compile with --bits 16"
-        )

@@ -21,6 +21,7 @@ from winogen.compiler.compile import compile_network, predicted_cycles
 from winogen.compiler.fold import fold
 from winogen.compiler.outline import outline
 from winogen.compiler.quantised import QuantNetwork
+from winogen.compression.clock import over, part_of
 from winogen.network.graph import POINTWISE, Graph, Node
 from winogen.program.file import Program
 
@@ -130,16 +131,21 @@ def taps(graph: Graph) -> list[str]:
 
 
 def choose_heads(
-    job: Job, shares: Sequence[float], say: Callable[[str], None] = lambda _: None
+    job: Job,
+    shares: Sequence[float],
+    say: Callable[[str], None] = lambda _: None,
+    until: float | None = None,
 ) -> list[ChosenHead]:
     """A head for each exit of a network without exits, by the cycle model of the job's board.
 
     Of those with which one image alone and one in the largest batches take no more than the
     exit's share (0 to 1, ascending) of the whole network's cycles, the one that multiplies most:
     it is the one with the most of the network, and then of a head. Where there is none, it is the
-    fastest.
+    fastest. By ``until`` (:func:`winogen.compression.clock.now`) it is the best of those that
+    there was time to predict, of which there is one at least for each exit.
 
-    Raises InputError where the network has no layer that a head could read.
+    Raises InputError where the network has no layer that a head could read, and where two exits
+    would be the same.
     """
     graph = job.graph
     found = taps(graph)
@@ -157,17 +163,41 @@ def choose_heads(
         room = [tap for tap in found if before[tap] < _BEFORE * share] or found[:1]
         heads = [head for tap in room[-_TAPS:] for head in candidates(graph, tap)]
         heads.sort(key=lambda head: -measure.multiplies(head))
-        # The first that fits multiplies most; how fast the others are matters if none does.
-        fits = next((h for h in heads if max(measure.of(h)) <= share), None)
-        found_head = fits or min(heads, key=lambda head: max(measure.of(head)))
+        found_head = _best(heads, measure, share, part_of(until, 1 / (len(shares) - len(chosen))))
         best = ChosenHead(found_head, share, *measure.of(found_head))
         if best.share == float("inf"):
             raise InputError(
                 f"network {graph.name}: no head of an exit fits {job.options.target.name}"
             )
+        alike = next((own for own in chosen if own.head == best.head), None)
+        if alike is not None:
+            raise InputError(
+                f"the exits for {100 * alike.asked:g}% and {100 * share:g}% of the cycles would be "
+                f"the same, after layer '{best.head.tap}' with {100 * best.share:.0f}%: ask for "
+                "one of them, or for shares that are further apart"
+            )
         chosen.append(best)
         say(f"exit {len(chosen)}: {100 * best.share:.0f}% of the cycles")
     return chosen
+
+
+def _best(heads: Sequence[Head], measure: _Cycles, share: float, until: float | None) -> Head:
+    """The first of the heads that takes no more than this share; or the fastest that was seen.
+
+    They come by how much they multiply, the most first. Where time runs out the last one, which
+    multiplies least, is looked at too.
+    """
+    seen = []
+    for head in heads:
+        if over(until):
+            seen.append(heads[-1])
+            if max(measure.of(heads[-1])) <= share:
+                return heads[-1]
+            break
+        seen.append(head)
+        if max(measure.of(head)) <= share:
+            return head
+    return min(seen, key=lambda head: max(measure.of(head)))
 
 
 class _Cycles:

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from winogen.program.weights_file import coded_bytes
+
 #: Rounds of k-means that find the first shared values.
 _ROUNDS = 30
 
@@ -66,6 +68,7 @@ class Holding(nn.Module):
         self.register_buffer("kept", present)
         #: Weights that the layer has when none is pruned: a grouped convolution lacks some.
         self.present = int(present.sum())
+        self._there = weight != 0
         self.shared: nn.Parameter | None = None
 
     def steps(self) -> Tensor:
@@ -100,13 +103,22 @@ class Holding(nn.Module):
     def share(self, count: int, seed: int) -> None:
         """From now on hold at most ``count`` different integers, 0 among them if any is pruned.
 
-        The first ones are the centroids of k-means over the integers.
+        The first ones are the centroids of k-means over the integers, or those integers themselves
+        where they are no more.
         """
         with torch.no_grad():
             units = (self.weight / self.steps().float().reshape(-1, 1, 1, 1))[self.kept > 0]
             zero = bool((self.kept == 0).any())
-            values = _centroids(units.cpu().numpy(), count - zero, seed)
+            values = _few(units.cpu().numpy(), count - zero)
+            if values is None:
+                values = _centroids(units.cpu().numpy(), count - zero, seed)
         self.shared = nn.Parameter(torch.tensor(values, dtype=torch.float32).to(self.weight.device))
+
+    def coded_bits(self) -> int:
+        """Bits of the integers in a program file, of weights that the layer has."""
+        with torch.no_grad():
+            found = self.integers(torch.float32).cpu().numpy()[self._there]
+        return 8 * coded_bytes(found.astype(np.int8)) if self.present else 0
 
     def bits(self) -> float:
         """Entropy of the integers, of all weights that the layer has when none is pruned."""
@@ -133,6 +145,15 @@ def _best_step(
         best = np.where(error < least, step[:, 0], best)
         least = np.minimum(error, least)
     return best
+
+
+def _few(values: NDArray[np.float32], count: int) -> NDArray[np.float64] | None:
+    """The values, where they are integers and at most so many: those of trained weights are."""
+    whole = np.floor(values + 0.5)
+    found = np.unique(whole)
+    if not 0 < len(found) <= count or np.abs(values - whole).max() > 1e-3:
+        return None
+    return found.astype(np.float64)
 
 
 def _centroids(values: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float64]:

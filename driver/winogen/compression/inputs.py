@@ -16,6 +16,8 @@ from winogen.program.formats import as_batch, sample_inputs
 
 #: Inputs at most that a fitted network is judged on, and that the best step is chosen by.
 JUDGED, CHOOSING = 256, 128
+#: Pixels of the pictures that it is judged on: fewer large ones tell as much, in less time.
+_PIXELS = 1 << 18
 #: Of the given ones, one of so many is for either.
 _HELD_OUT = 8
 #: Seeds of what is drawn, far from those of calibration and of training's steps.
@@ -59,14 +61,19 @@ class Source:
     def choosing(self) -> Inputs:
         """Inputs that the best step is chosen by."""
         if self._chosen_by is None:
-            return sample_inputs(self._spec, CHOOSING, _CHOOSING_SEED)
-        return self._chosen_by[:CHOOSING]
+            return sample_inputs(self._spec, self._most(CHOOSING), _CHOOSING_SEED)
+        return self._chosen_by[: self._most(CHOOSING)]
 
     def judging(self) -> Inputs:
         """Inputs that the fitted network is judged by, which nothing else has learned from."""
         if self._judged_by is None:
-            return sample_inputs(self._spec, JUDGED, _JUDGE_SEED)
-        return self._judged_by[:JUDGED]
+            return sample_inputs(self._spec, self._most(JUDGED), _JUDGE_SEED)
+        return self._judged_by[: self._most(JUDGED)]
+
+    def _most(self, count: int) -> int:
+        """So many inputs, or as many large ones as have the pixels of those for judging."""
+        pixels = self._spec.shape[1] * self._spec.shape[2]
+        return min(count, max(_PIXELS * count // (JUDGED * pixels), 1))
 
     def digest(self) -> bytes:
         """What tells given inputs apart; the same for all that are drawn."""

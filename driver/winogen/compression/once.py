@@ -7,13 +7,14 @@ board; what it finds is trained a little more, in integers, by :func:`winogen.co
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from winogen.common.errors import InputError
 from winogen.compilation.job import Job
+from winogen.compression import clock
+from winogen.compression.budget import Training, bounded, seconds_of, unbounded
 from winogen.compression.cycles import Costs
 from winogen.compression.elastic import Elastic, in_order
 from winogen.compression.fit import Fitted, Progress, fit
@@ -24,9 +25,8 @@ from winogen.compression.recipe import Recipe
 from winogen.compression.search import Found, Search, at_least, at_most, front
 from winogen.compression.shrinking import Part, Shrinker
 from winogen.compression.space import Setting
-from winogen.compression.stages import bounded, unbounded
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import FAST, Distiller, Training
+from winogen.compression.train import FAST, Distiller
 from winogen.network.graph import Graph
 from winogen.network.options import adapt
 
@@ -104,11 +104,7 @@ def train_once(
 
     def seconds_a_step(training: Training) -> float:
         trial = Shrinker(elastic_of(job.graph, inputs), training, job.graph, source)
-        trial.step()
-        start = time.monotonic()
-        for _ in range(4):
-            trial.step()
-        return (time.monotonic() - start) / 4
+        return seconds_of(trial.step)
 
     training = bounded(unbounded(options, STEPS), options, checkpoint, seconds_a_step)
     shrinker = Shrinker(elastic, training, job.graph, source)
@@ -129,7 +125,8 @@ def adapted(once: Once, job: Job) -> Once:
 class Choice:
     """What a network that was trained once for all has for a job's board.
 
-    ``job`` is of the teacher. ``progress`` is told how many sub-networks were judged.
+    ``job`` is of the teacher. ``progress`` is told how many sub-networks were judged. Searches end
+    by ``until`` (:func:`winogen.compression.clock.now`).
     """
 
     def __init__(
@@ -138,7 +135,9 @@ class Choice:
         job: Job,
         seed: int = 0,
         progress: Callable[[int], None] | None = None,
+        until: float | None = None,
     ):
+        self._until = until
         check_compilation(job.options)
         self.job = job
         self.elastic = once.elastic
@@ -157,22 +156,26 @@ class Choice:
 
         Raises InputError where none is fast enough.
         """
-        return self._search.best(at_least(fps))
+        return self._search.best(at_least(fps), self._until)
 
     def for_cycles(self, cycles: float) -> Found:
         """The best that takes at most so many cycles of the accelerator for an image of a batch.
 
         Raises InputError where none takes so few.
         """
-        return self._search.best(at_most(cycles))
+        return self._search.best(at_most(cycles), self._until)
 
     def front(self) -> list[Found]:
         """The best for bounds from the smallest to the whole, the fastest first."""
         space = self.elastic.space
         ends = [self.costs.exact(s) for s in (space.smallest, space.whole)]
         least, most = (cost.cycles / cost.batch for cost in ends)
-        steps = (least * (most / least) ** (n / _RUNGS) for n in range(_RUNGS + 1))
-        return front([self.for_cycles(math.ceil(cycles)) for cycles in steps])
+        found = []
+        for rung in range(_RUNGS + 1):
+            cycles = math.ceil(least * (most / least) ** (rung / _RUNGS))
+            until = clock.part_of(self._until, 1 / (_RUNGS + 1 - rung))
+            found.append(self._search.best(at_most(cycles), until))
+        return front(found)
 
     @property
     def judged(self) -> dict[Setting, float]:
@@ -193,7 +196,7 @@ class Choice:
         latter. Both tenths count as steps, and their time to the minutes. The whole network is
         taken as it was.
         """
-        start = time.monotonic()
+        start = clock.now()
         if options.steps is None and options.minutes is None:
             options = replace(options, steps=AFTERWARDS)
         options = replace(options, fps=None)
@@ -204,7 +207,7 @@ class Choice:
         if options.steps is not None and trial:
             options = replace(options, steps=options.steps - 2 * trial)
         if options.minutes is not None:
-            left = options.minutes - (time.monotonic() - start) / 60
+            left = options.minutes - (clock.now() - start) / 60
             options = replace(options, minutes=max(left, _LEAST_LEFT * options.minutes))
         return fit(self.job, options, checkpoint, progress, graph)
 

@@ -17,6 +17,11 @@ from winogen.compression.limits import (
     MIN_SHARE,
 )
 
+#: Headings of the help, which say what goes together.
+_SIZE = "size (one of these, in the place of how weights are held)"
+_SPEED = "speed (one of these, with any of the others)"
+_HELD = "how weights are held (without a size; --share with 8 bits)"
+_BESIDE = "blocks and exits (with any of the others)"
 #: Options of a compilation that choose what training finds by itself.
 _FOUND = ("percentile", "headroom")
 
@@ -38,42 +43,42 @@ class FitOptions(Options):
     """
 
     bytes: int | None = option(
-        group="goal",
+        group=_SIZE,
         help="the most bytes that the weights may take in the program file; layers are pruned and "
         "share values by how sensitive they are",
         parse=int,
         metavar="B",
     )
     fps: float | None = option(
-        group="goal",
+        group=_SPEED,
         help="the least images a second, as predicted for the board with its processor; layers get "
         "narrower until it is reached",
         parse=float,
         metavar="F",
     )
     psnr: float | None = option(
-        group="goal",
+        group=_SIZE,
         help="the least dB to the float network that must remain; the weights get as small as that "
         "allows",
         parse=float,
         metavar="P",
     )
     faster: float | None = option(
-        group="goal",
+        group=_SPEED,
         help="how many times fewer cycles of the accelerator an image is to take, in the largest "
         "batches; layers get narrower until it is reached",
         parse=float,
         metavar="N",
     )
     width: float | None = option(
-        group="goal",
+        group=_SPEED,
         help="as fast as with this share of every layer's channels; which layers get narrower is "
         "found out",
         parse=float,
         metavar="SHARE",
     )
     blocks: str | None = option(
-        group="weights",
+        group=_BESIDE,
         help="cheaper blocks in the place of layers of several taps between 16 channels or more: "
         "depthwise and 1x1 convolutions, MobileNetV2's inverted residuals, or ShuffleNet's units; "
         "what they take on the board is told first",
@@ -81,28 +86,28 @@ class FitOptions(Options):
         choices=BLOCKS,
     )
     keep: float | None = option(
-        group="weights",
+        group=_HELD,
         help="share of each large layer's weights that is not pruned",
         default="1, or by the goal",
         parse=float,
         metavar="SHARE",
     )
     share: int | None = option(
-        group="weights",
+        group=_HELD,
         help=f"different values that each large layer has, 2 to {MAX_SHARED}",
         default="all, or by the goal",
         parse=int,
         metavar="VALUES",
     )
     weight_bits: int | None = option(
-        group="weights",
+        group=_HELD,
         help="bits of a weight; the accelerator multiplies them as 8 bits",
         default="8",
         parse=int,
         choices=(8, 4),
     )
     exits: tuple[float, ...] | None = option(
-        group="exits",
+        group=_BESIDE,
         help="exits before the network's end, which 'winogen run --exit' takes: each by the share "
         "of the whole network's cycles that it may take, in percent and ascending, as 45,70",
         default="none",

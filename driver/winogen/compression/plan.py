@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from winogen.common.errors import InputError
 from winogen.compiler.calibrate import Observed
+from winogen.compression import clock
 from winogen.compression.inputs import Source
 from winogen.compression.limits import MAX_SHARED, SMALL
 from winogen.compression.recipe import LEVELS, Held, Recipe
@@ -22,9 +23,15 @@ from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, peak_of, worth_of
 from winogen.network.graph import Graph
 
-#: The ways that are tried.
+#: The ways that are tried: shares of the weights that are kept, with as many values as fit and with
+#: as many as can be shared; and fewer values, of more of the weights.
 _KEPT = (1.0, 0.7, 0.55, 0.4, 0.3, 0.22, 0.15, 0.1, 0.06)
-_SHARED = (None, MAX_SHARED)
+_FEWER, _KEPT_OF_FEWER = (12, 8, 6, 5, 4), (1.0, 0.7, 0.55)
+_WAYS = (
+    *(Held(kept, shared) for shared in (None, MAX_SHARED) for kept in _KEPT),
+    *(Held(kept, shared) for shared in _FEWER for kept in _KEPT_OF_FEWER),
+)
+_LEAST = Held(_KEPT[-1], MAX_SHARED)
 #: Inputs that a change is measured on.
 _INPUTS = 32
 _PLAN_SEED = 1 << 62
@@ -37,7 +44,7 @@ class Choice:
     Attributes
     ----------
     held : the way
-    bits : entropy of all of the layer's weights
+    bits : of all of the layer's weights in a program file
     error : mean square of the change of the network's output, of its range
     """
 
@@ -61,7 +68,7 @@ class Sensitivity:
 
     @property
     def plain_bits(self) -> float:
-        """Entropy of all weights as they are."""
+        """Bits of all weights as they are."""
         return sum(c[0].bits for c in self.choices.values())
 
     def plan(self, bits: float) -> Recipe:
@@ -104,40 +111,76 @@ def sensitivity(
     teacher: Graph | None = None,
     progress: Callable[[int, int], None] | None = None,
     source: Source | None = None,
+    until: float | None = None,
 ) -> Sensitivity:
     """Try every way with every layer; ``progress`` is called with those done, and all.
 
     ``teacher`` is the network that errors are against, if not the observed one; ``source`` has the
-    inputs, if they are not drawn.
+    inputs, if they are not drawn. It ends by ``until`` (:func:`winogen.compression.clock.now`):
+    with as many ways as there was time for, from coarse to fine, but for every layer as it is and
+    at its smallest.
     """
     student = Student(observed, LEVELS[8])
     taught_by, source = teacher or observed.graph, source or Source(observed.graph)
     peak = peak_of(taught_by, source)
     lesson = Lesson.of(taught_by, source.draw(_INPUTS, _PLAN_SEED), peak)
     worth = worth_of(observed)
-    ways = [Held(kept, shared) for shared in _SHARED for kept in _KEPT]
-    layers = [(label, holding) for label, holding in student.holdings()]
-    count = sum(len(_for(holding.present, ways)) for _, holding in layers)
-    choices: dict[str, tuple[Choice, ...]] = {}
-    done = 0
-    for label, holding in layers:
-        found = []
+    layers = dict(student.holdings())
+    start = clock.now()
+    plain = lesson.error(student)
+    if until is not None:
+        lesson = _in_time(lesson, clock.now() - start, until, 2 * len(layers))
+        plain = lesson.error(student)
+    found: dict[str, dict[Held, Choice]] = {
+        label: {Held(): Choice(Held(), holding.coded_bits(), plain)}
+        for label, holding in layers.items()
+    }
+    rounds = [(label, held) for held in _in_turn() for label, holding in layers.items()
+              if held in _for(holding.present)]  # fmt: skip
+    count = len(layers) + len(rounds)
+    for done, (label, held) in enumerate(rounds, len(layers) + 1):
+        if held != _LEAST and clock.over(until):
+            break
+        holding = layers[label]
         before = copy.deepcopy(holding.state_dict())
-        for held in _for(holding.present, ways):
-            if held.kept < 1:
-                holding.prune(held.kept, worth[label])
-            if held.shared is not None:
-                holding.share(held.shared, 0)
-            with torch.no_grad():
-                found.append(Choice(held, holding.bits(), lesson.error(student)))
-            holding.shared = None
-            holding.load_state_dict(before)
-            done += 1
-            if progress:
-                progress(done, count)
-        choices[label] = tuple(found)
-    return Sensitivity(choices, {label: holding.present for label, holding in layers})
+        if held.kept < 1:
+            holding.prune(held.kept, worth[label])
+        if held.shared is not None:
+            holding.share(held.shared, 0)
+        with torch.no_grad():
+            found[label][held] = Choice(held, holding.coded_bits(), lesson.error(student))
+        holding.shared = None
+        holding.load_state_dict(before)
+        if progress:
+            progress(done, count)
+    choices = {
+        label: tuple(found[label][held] for held in _WAYS if held in found[label])
+        for label in layers
+    }
+    return Sensitivity(choices, {label: holding.present for label, holding in layers.items()})
 
 
-def _for(present: int, ways: Sequence[Held]) -> Sequence[Held]:
-    return ways if present >= SMALL else ways[:1]
+def _in_time(lesson: Lesson, seconds: float, until: float, times: int) -> Lesson:
+    """The lesson, or a part of it that can be given so many times until then.
+
+    ``seconds`` are what all of it takes.
+    """
+    count = len(lesson.inputs)
+    left = max(until - clock.now(), 0.0)
+    if seconds * times <= left:
+        return lesson
+    count = max(int(count * left / (seconds * times)), 1)
+    return replace(lesson, inputs=lesson.inputs[:count], wanted=lesson.wanted[:count])
+
+
+def _in_turn() -> list[Held]:
+    """All ways but the plain one: the smallest, then from coarse to fine."""
+    found = [_LEAST]
+    for every in (8, 4, 2, 1):
+        found += [held for held in _WAYS[::every] if held != Held() and held not in found]
+    return found
+
+
+def _for(present: int) -> Sequence[Held]:
+    """The ways for a layer of so many weights."""
+    return _WAYS if present >= SMALL else _WAYS[:1]

@@ -9,32 +9,30 @@ values that layers read, as far as a 1x1 regressor makes them of the student's (
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
-import time
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from winogen.common.errors import InputError, QuantisationError
-from winogen.common.files import write_atomically
+from winogen.common.errors import InputError
 from winogen.compression.bridge import GraphModule
+from winogen.compression.budget import Training
 from winogen.compression.inputs import Source
-from winogen.compression.limits import MAX_STEPS
 from winogen.compression.merging import DENSE
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import (
-    STEP_SEED,
-    Training,
-    damage_told,
+from winogen.compression.trainer import (
+    Progress,
+    ResumableTrainer,
+    adam,
     described,
+    falling,
     root_mean_square,
+    set_rates,
+    told_of,
+    warmth,
 )
 from winogen.network.graph import Graph
 
@@ -42,24 +40,23 @@ from winogen.network.graph import Graph
 _RATE = 1e-2
 #: What features count for beside pixels at the start; they fade out in the first half.
 _FEATURES = 0.05
-_VALIDATIONS, _LEAST_BETWEEN = 20, 20
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
 #: Bytes of the teacher's answers that are kept, and given again when all steps' have been taken.
 _KEPT_BYTES = 1 << 28
 
 
-class Pretrainer:
+class Pretrainer(ResumableTrainer):
     """One training of a student graph in floating point.
 
     It learns what ``teacher`` makes of the inputs of ``source``. Weights that are 0 stay 0: a layer
     in groups keeps them. Values of the same name and size in both graphs are features.
     """
 
+    called: ClassVar[str] = "pretraining"
+    measured: ClassVar[int] = 20
+
     def __init__(self, graph: Graph, teacher: Graph, training: Training, source: Source):
-        torch.manual_seed(training.seed)
+        super().__init__(training, source, graph.name)
         self._graph, self._taught_by = graph, teacher
-        self._training, self._source = training, source
-        self._device = torch.device(training.device)
         self._teacher = GraphModule(teacher).eval().to(self._device)
         self._student = GraphModule(graph).to(self._device)
         self._peak = peak_of(teacher, source)
@@ -76,8 +73,8 @@ class Pretrainer:
             if values.ndim == 4 and bool((values == 0).any())
         }
         self._optimiser = self._new_optimiser()
-        self._step = 0
         self._done = False
+        self._later = self._tried = 0
         self._curve: list[tuple[int, float]] = []
         self._best: tuple[float, dict[str, Tensor]] | None = None
 
@@ -85,40 +82,28 @@ class Pretrainer:
         self,
         checkpoint: Path | None = None,
         later: int = 0,
-        progress: Callable[[int, str], None] | None = None,
+        progress: Progress | None = None,
         tried: int = 0,
     ) -> tuple[Graph, int, tuple[tuple[int, float], ...]]:
         """Train to the end: the graph of the best step, the steps that were taken, dB by step.
 
-        ``later`` are the steps in integers that follow, which :func:`asked_of` finds there, and
+        ``later`` are the steps in integers that follow, which
+        :func:`winogen.compression.checkpoint.asked_of` finds there, and
         ``tried`` those of the trials that the student's widths were found by, for
-        :func:`tried_of`. Goes on from ``checkpoint`` if that is there, and leaves all that was
+        its ``tried_of``. Goes on from ``checkpoint`` if that is there, and leaves all that was
         learned there. Raises InputError where it is of another training.
         """
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint)
-        training = self._training
-        every = max(training.steps // _VALIDATIONS, _LEAST_BETWEEN)
-        saved = time.monotonic()
+        self._later, self._tried = later, tried
+        self._resume(checkpoint)
         if not self._curve:
             self._validate()
-        while self._step < training.steps and not self._done:
-            if training.until is not None and time.monotonic() > training.until:
-                break
-            self.step()
-            if self._step % every == 0 or self._step == training.steps:
-                self._validate()
-            if progress:
-                progress(self._step, f"{self._curve[-1][1]:.1f} dB")
-            now = time.monotonic()
-            if checkpoint is not None and now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                self._save(checkpoint, later, tried)
-                saved = now
+        if not self._done:
+            self._take(progress, checkpoint)
         if self._curve[-1][0] != self._step:
             self._validate()
         self._done = True  # also if the time is over: what follows has begun from here
         if checkpoint is not None:
-            self._save(checkpoint, later, tried)
+            self._save(checkpoint)
         assert self._best is not None
         self._student.load_state_dict(self._best[1])
         return self._student.graph(), self._step, tuple(self._curve)
@@ -126,10 +111,7 @@ class Pretrainer:
     def step(self) -> None:
         """Take one step."""
         training, part = self._training, self._step / self._training.steps
-        warm = min(1.0, (self._step + 1) / 100)
-        falling = 0.01 + 0.99 * (1 + math.cos(math.pi * part)) / 2
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["size"] * (training.rate or _RATE) * warm * falling
+        set_rates(self._optimiser, training.rate or _RATE, warmth(self._step), falling(part, 0.01))
         x, wanted, seen = self._answer(self._step % self._pool)
         own: dict[str, Tensor] = {}
         given = self._student(x, own.__setitem__)
@@ -141,11 +123,7 @@ class Pretrainer:
         self._optimiser.zero_grad()
         loss.backward()
         if not bool(torch.isfinite(loss)):
-            raise QuantisationError(
-                f"pretraining of network {self._graph.name} comes to an end at step "
-                f"{self._step:,}: its outputs got infinite or NaN; another --seed or fewer --steps "
-                "may avoid it"
-            )
+            self._stop("its outputs")
         for name, mask in self._masks.items():
             grad = self._student.get_parameter(name).grad
             assert grad is not None
@@ -153,11 +131,17 @@ class Pretrainer:
         self._optimiser.step()
         self._step += 1
 
+    def _stepped(self) -> None:
+        if self._is_due or self._step == self._training.steps:
+            self._validate()
+
+    def _note(self) -> str:
+        return f"{self._curve[-1][1]:.1f} dB"
+
     def _answer(self, number: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Inputs, and what the teacher makes of them: output and features."""
         if number not in self._answers:
-            seed = STEP_SEED * (self._training.seed + 1) + number
-            x = torch.from_numpy(self._source.draw(self._training.batch, seed)).to(self._device)
+            x = self._drawn(number)
             seen: dict[str, Tensor] = {}
 
             def keep(name: str, values: Tensor) -> None:
@@ -191,7 +175,7 @@ class Pretrainer:
                 own = root_mean_square(values)
                 size = own if values.ndim > 1 else size
                 groups.append({"params": [values], "size": max(size, own) if size else own})
-        return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99))
+        return adam(groups)
 
     def _validate(self) -> None:
         psnr = decibels(self._lesson.error(self._student, self._device))
@@ -208,72 +192,30 @@ class Pretrainer:
     # Checkpoints
 
     def _key(self) -> str:
-        told = asdict(self._training)
-        for name in ("until", "device"):
-            told.pop(name)
-        digest = hashlib.sha256(b"pretraining" + json.dumps(told, sort_keys=True).encode())
+        digest = hashlib.sha256(b"pretraining" + told_of(self._training))
         digest.update(self._source.digest())
         for graph in (self._graph, self._taught_by):
             digest.update(described(graph))
         return digest.hexdigest()
 
-    def _save(self, path: Path, later: int, tried: int) -> None:
-        stream = io.BytesIO()
-        torch.save(
-            {
-                "key": self._key(),
-                "asked": self._training.steps,
-                "later": later,
-                "tried": tried,
-                "step": self._step,
-                "done": self._done,
-                "curve": self._curve,
-                "student": self._student.state_dict(),
-                "regressors": self._regressors.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "best": self._best,
-            },
-            stream,
-        )
-        write_atomically(path, stream.getvalue())
+    def _state(self) -> dict[str, Any]:
+        return {
+            "later": self._later,
+            "tried": self._tried,
+            "done": self._done,
+            "curve": self._curve,
+            "student": self._student.state_dict(),
+            "regressors": self._regressors.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "best": self._best,
+        }
 
-    def _resume(self, path: Path) -> None:
-        with damage_told(path):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if state["key"] != self._key():
-                raise InputError(
-                    f"{path} is the checkpoint of another training: remove it, or give the same "
-                    "network and options to go on"
-                )
-            self._student.load_state_dict(state["student"])
-            self._regressors.load_state_dict(state["regressors"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self._step, self._done = int(state["step"]), bool(state["done"])
-            self._best = state["best"]
-            self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
-
-
-def asked_of(checkpoint: Path) -> tuple[int, int]:
-    """The steps in floating point and in integers of a training; InputError where it is none."""
-    with damage_told(checkpoint):
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        asked = int(state["asked"]), int(state["later"])
-        if not all(0 < steps <= MAX_STEPS for steps in asked):
-            raise ValueError(asked)
-        return asked
-
-
-def tried_of(checkpoint: Path) -> int:
-    """The steps of each trial that a student's widths were found by, 0 if there were none.
-
-    Raises InputError where the file is no checkpoint.
-    """
-    with damage_told(checkpoint):
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        tried = int(state["tried"])
-        if not 0 <= tried <= MAX_STEPS:
-            raise ValueError(tried)
-        return tried
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._student.load_state_dict(state["student"])
+        self._regressors.load_state_dict(state["regressors"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._done, self._best = bool(state["done"]), state["best"]
+        self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
 
 
 def features(graph: Graph, teacher: Graph) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import InputError
+from winogen.compression.clock import over
 from winogen.compression.cycles import Cost, Costs
 from winogen.compression.space import Setting, Space
 
@@ -34,6 +35,9 @@ _CORRECTIONS, _CLOSE = 4, 0.002
 _SLACK = 0.06
 #: How many are costed exactly before one must keep the bound with room to spare.
 _COSTED = 24
+
+#: How many are costed exactly when the time is over, before the smallest is taken.
+_LATE = 3
 
 #: How a cost is to a bound: 1 and more keeps it.
 Bound = Callable[[Cost], float]
@@ -87,17 +91,20 @@ class Search:
         self._seed = seed
         self._progress = progress or (lambda done: None)
         self._judged: dict[Setting, float] = {}
+        self._until: float | None = None
 
     @property
     def judged(self) -> dict[Setting, float]:
         """The quality in dB of all sub-networks that were met."""
         return dict(self._judged)
 
-    def best(self, bound: Bound) -> Found:
-        """The best sub-network that keeps a bound.
+    def best(self, bound: Bound, until: float | None = None) -> Found:
+        """The best sub-network that keeps a bound, of those that can be looked at ``until`` then.
 
-        Raises InputError, with the least cost that there is, where none does.
+        It keeps the bound however little time there is. Raises InputError, with the least cost that
+        there is, where none does.
         """
+        self._until = until
         space, costs = self._space, self._costs
         whole = costs.exact(space.whole)
         if bound(whole) >= 1:
@@ -120,7 +127,7 @@ class Search:
             if best is None:  # the smallest keeps it, by however little
                 break
             least_estimate = bound(costs.estimate(best)) / bound(costs.exact(best))
-            if abs(least_estimate - wanted) < _CLOSE:
+            if abs(least_estimate - wanted) < _CLOSE or over(until):
                 break
         return self._exactly(bound)
 
@@ -130,16 +137,18 @@ class Search:
             return None
         random = np.random.default_rng((self._seed, 2))
         first = [self._space.smallest, *self._even(keeps)]
-        while len(first) < _FIRST:
+        while len(first) < _FIRST and not over(self._until):
             first.append(self._within(self._random(random), keeps, random))
         for setting in first:
             self._judge(setting)
+            if over(self._until):
+                break
         waited, best = 0, -math.inf
         for _ in range(_GENERATIONS):
             parents = sorted((s for s in self._judged if keeps(s)), key=self._order)[:_PARENTS]
             waited = 0 if self._judged[parents[0]] > best else waited + 1
             best = self._judged[parents[0]]
-            if waited == _PATIENCE:
+            if waited == _PATIENCE or over(self._until):
                 break
             made = dict.fromkeys(self._traded(parents[0], keeps))
             for _ in range(_DESCENDANTS):
@@ -148,7 +157,8 @@ class Search:
                 made[self._within(self._changed(child, random), keeps, random)] = None
             new = [setting for setting in made if setting not in self._judged]
             for number in np.argsort(-self._predicted(new), kind="stable")[:_JUDGED]:
-                self._judge(new[int(number)])
+                if not over(self._until):
+                    self._judge(new[int(number)])
         return min((s for s in self._judged if keeps(s)), key=self._order)
 
     def _order(self, setting: Setting) -> tuple[float, Setting]:
@@ -194,6 +204,8 @@ class Search:
         for number, setting in enumerate(candidates):
             spare = bound(self._costs.estimate(setting)) >= 1 + _SLACK
             tried = number < _COSTED or spare
+            if number >= _LATE and over(self._until):
+                break
             if tried and bound(self._costs.exact(setting)) >= 1:
                 return self._found(setting)
         return self._found(self._space.smallest)

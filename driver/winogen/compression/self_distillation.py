@@ -13,7 +13,6 @@ changes nothing in it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,13 +22,15 @@ from torch.nn import functional
 
 from winogen.compiler.fold import fold
 from winogen.compression.bridge import GraphModule
+from winogen.compression.budget import Training
 from winogen.compression.inputs import Source
+from winogen.compression.trainer import Progress, Trainer
 from winogen.network.graph import Graph
 
 #: Of an exit's image, how much it is to be that of the whole network; what its features count.
 _TO_WHOLE, _FEATURES = 0.3, 0.02
 #: Steps of heads before they are quantised: rate of Adam, and seeds of what is drawn for them.
-_RATE, _HEAD_SEED, _STEP_SEED = 4e-3, 1 << 59, 1 << 32
+_RATE, _HEAD_SEED = 4e-3, 1 << 59
 
 
 class ExitLoss(nn.Module):
@@ -76,7 +77,7 @@ class ExitLoss(nn.Module):
         return functional.adaptive_avg_pool2d(x, self._size)
 
 
-class HeadTrainer:
+class HeadTrainer(Trainer):
     """Training of an untrained network's heads in floating point, all other layers as they are.
 
     ``peak`` is the range that errors are of, ``teacher`` the network that images are to be of, if
@@ -87,15 +88,12 @@ class HeadTrainer:
         self,
         graph: Graph,
         source: Source,
-        batch: int,
+        training: Training,
         peak: float,
-        seed: int,
-        device: str,
         teacher: Graph | None = None,
     ):
-        torch.manual_seed(seed)
-        self._graph, self._source, self._batch, self._seed = graph, source, batch, seed
-        self._device = torch.device(device)
+        super().__init__(training, source, graph.name)
+        self._graph = graph
         self._module = GraphModule(graph).to(self._device)
         self._teacher = None if teacher is None else GraphModule(teacher).to(self._device)
         self._loss = ExitLoss(graph, peak).to(self._device)
@@ -109,15 +107,13 @@ class HeadTrainer:
                 heads.append(values)
         parameters = [*heads, *self._loss.parameters()]
         self._optimiser = torch.optim.Adam(parameters, lr=_RATE, betas=(0.9, 0.99))
-        self._step = 0
 
-    def step(self, share: float) -> None:
-        """Take one step; ``share`` of all is done."""
+    def step(self) -> None:
+        """Take one step."""
+        share = self._step / self._training.steps
         for group in self._optimiser.param_groups:
             group["lr"] = _RATE * min(1.0, (self._step + 1) / 20) * (1 - 0.9 * share)
-        seed = _HEAD_SEED + _STEP_SEED * (self._seed + 1) + self._step
-        drawn = self._source.draw(self._batch, seed)
-        x = torch.from_numpy(drawn).to(self._device)
+        x = self._drawn(self._step)
         values: dict[str, Tensor] = {}
         self._module(x, values.__setitem__)
         outputs = [values[name] for name in self._graph.outputs]
@@ -129,22 +125,12 @@ class HeadTrainer:
         self._optimiser.step()
         self._step += 1
 
-    def run(
-        self,
-        steps: int,
-        progress: Callable[[int], None] | None = None,
-        until: float | None = None,
-    ) -> Graph:
-        """Take so many steps, or fewer, to end at ``until`` (``time.monotonic``).
+    def _seed(self, step: int) -> int:
+        return _HEAD_SEED + super()._seed(step)
 
-        Gives the graph with trained heads.
-        """
-        for done in range(steps):
-            self.step(done / steps)
-            if progress:
-                progress(done + 1)
-            if until is not None and time.monotonic() > until:
-                break
+    def run(self, progress: Progress | None = None) -> Graph:
+        """Train to the end, or as long as there is time; gives the graph with trained heads."""
+        self._take(progress)
         whole = {node.name: node for node in self._graph.without_exits().nodes}
         nodes = [whole.get(node.name, node) for node in self._module.graph().nodes]
         return replace(self._graph, nodes=nodes)

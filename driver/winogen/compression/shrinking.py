@@ -9,11 +9,7 @@ of them learn from the network as it was, on inputs that are drawn anew for each
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from winogen.common.errors import InputError, QuantisationError
-from winogen.common.files import write_atomically
 from winogen.compression.bridge import GraphModule
+from winogen.compression.budget import Training
 from winogen.compression.elastic import Elastic
 from winogen.compression.inputs import Source
 from winogen.compression.space import Setting, Space
 from winogen.compression.teaching import Lesson, decibels, peak_of
-from winogen.compression.train import STEP_SEED, Training, damage_told
+from winogen.compression.trainer import (
+    Progress,
+    ResumableTrainer,
+    adam,
+    falling,
+    set_rates,
+    warmth,
+)
 from winogen.network.graph import Graph
 
 #: Sub-networks between the smallest and the whole that each step trains; and how often the whole.
@@ -39,103 +41,63 @@ _ALL_FROM = 0.4
 _RATE = 1e-2
 #: A sub-network counts by its error to this power less: between all the same and all alike in dB.
 _POWER = 0.5
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
-#: How many times in a run it is said how good both ends are, and not after fewer steps.
-_SAID, _LEAST_BETWEEN = 40, 20
 
 
-class Shrinker:
+class Shrinker(ResumableTrainer):
     """One training of an elastic network, that learns from ``teacher`` on inputs of ``source``."""
 
     def __init__(self, elastic: Elastic, training: Training, teacher: Graph, source: Source):
+        super().__init__(training, source, elastic.space.graph.name)
         self._elastic = elastic
         self._space = elastic.space
-        self._training = training
-        self._device = torch.device(training.device)
-        self._taught_by = teacher
         self._teacher = GraphModule(teacher).eval().to(self._device)
-        self._source = source
         self._peak = peak_of(teacher, source)
-        self._key = self._digest()  # of the weights as they are before the first step
+        self._told = self._digest()  # of the weights as they are before the first step
         elastic.to(self._device)
         self._optimiser = _optimiser(elastic)
-        self._step = 0
         self._lesson = Lesson.of(teacher, source.choosing(), self._peak)
+        self._said = ""
 
-    @property
-    def steps(self) -> int:
-        """Steps that were taken."""
-        return self._step
-
-    def run(
-        self,
-        checkpoint: Path | None = None,
-        progress: Callable[[int, str], None] | None = None,
-    ) -> None:
+    def run(self, checkpoint: Path | None = None, progress: Progress | None = None) -> None:
         """Train to the end; goes on from ``checkpoint`` if that is there, and keeps it up to date.
 
-        ``progress`` is called with the steps that are done and a word on how it goes. Raises
-        InputError where a checkpoint is of another training.
+        Raises InputError where a checkpoint is of another training.
         """
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint)
-        training = self._training
-        every = max(training.steps // _SAID, _LEAST_BETWEEN)
-        saved, note = time.monotonic(), ""
-        while self._step < training.steps:
-            self.step()
-            if progress:
-                if not note or self._step % every == 0:
-                    note = self._said()
-                progress(self._step, note)
-            now = time.monotonic()
-            if checkpoint is not None and now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                self._save(checkpoint)
-                saved = now
-            if training.until is not None and now > training.until:
-                break
+        self._resume(checkpoint)
+        self._take(progress, checkpoint)
         self._elastic.cpu()
 
     def step(self) -> None:
         """Take one step."""
-        training = self._training
-        share = self._step / training.steps
-        falling = 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2
-        warm = min(1.0, (self._step + 1) / 100)
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["size"] * _RATE * warm * falling
-        seed = STEP_SEED * (training.seed + 1) + self._step
-        x = torch.from_numpy(self._source.draw(training.batch, seed)).to(self._device)
+        share = self._step / self._training.steps
+        set_rates(self._optimiser, _RATE, warmth(self._step), falling(share))
+        seed, x = self._seed(self._step), self._drawn(self._step)
         with torch.no_grad():
             wanted = self._teacher(x)
         self._optimiser.zero_grad()
         for setting in drawn(self._space, share, seed, self._step):
             error = torch.mean((self._elastic(x, setting) - wanted) ** 2) / self._peak**2
             (error / error.detach().clamp_min(1e-9) ** _POWER).backward()
-            self._check(error)
+            if not bool(torch.isfinite(error)):
+                self._stop("its outputs")
         self._optimiser.step()
         self._step += 1
 
-    def _check(self, error: Tensor) -> None:
-        if not bool(torch.isfinite(error)):
-            raise QuantisationError(
-                f"training of network {self._space.graph.name} comes to an end at step "
-                f"{self._step:,}: its outputs got infinite or NaN; another --seed or fewer --steps "
-                "may avoid it"
-            )
-
-    def _said(self) -> str:
+    def _note(self) -> str:
+        """How good both ends are."""
+        if self._said and not self._is_due:
+            return self._said
         ends = {"whole": self._space.whole, "smallest": self._space.smallest}
         found = (
             f"{name} {decibels(self._lesson.error(Part(self._elastic, setting), self._device)):.1f}"
             for name, setting in ends.items()
         )
-        return f"{', '.join(found)} dB"
+        self._said = f"{', '.join(found)} dB"
+        return self._said
 
     # Checkpoints
 
     def _digest(self) -> str:
-        """What must be the same for a checkpoint to be this training's."""
         training = self._training
         told = {"steps": training.steps, "batch": training.batch, "seed": training.seed}
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
@@ -144,29 +106,15 @@ class Shrinker:
             digest.update(name.encode() + value.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def _save(self, path: Path) -> None:
-        stream = io.BytesIO()
-        state = {
-            "key": self._key,
-            "asked": self._training.steps,
-            "step": self._step,
-            "elastic": self._elastic.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-        }
-        torch.save(state, stream)
-        write_atomically(path, stream.getvalue())
+    def _key(self) -> str:
+        return self._told
 
-    def _resume(self, path: Path) -> None:
-        with damage_told(path):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if state["key"] != self._key:
-                raise InputError(
-                    f"{path} is the checkpoint of another training: remove it, or give the same "
-                    "network and options to go on"
-                )
-            self._elastic.load_state_dict(state["elastic"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self._step = int(state["step"])
+    def _state(self) -> dict[str, Any]:
+        return {"elastic": self._elastic.state_dict(), "optimiser": self._optimiser.state_dict()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._elastic.load_state_dict(state["elastic"])
+        self._optimiser.load_state_dict(state["optimiser"])
 
 
 @dataclass(frozen=True)
@@ -203,4 +151,4 @@ def _optimiser(elastic: Elastic) -> torch.optim.Optimizer:
             weights = size or 1.0
         size = {"gain": 0.3, "offset": max(weights, size)}.get(name.rpartition("_")[2], size)
         groups.append({"params": [value], "size": size or weights})
-    return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99))
+    return adam(groups)

@@ -2,71 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
-from winogen.common.errors import InputError
 from winogen.compiler.calibrate import Observed
+from winogen.compression import clock
+from winogen.compression.budget import USED, Training, seconds_of
+from winogen.compression.checkpoint import asked_of, steps_of
 from winogen.compression.inputs import Source
 from winogen.compression.options import FitOptions
-from winogen.compression.pretrain import Pretrainer, asked_of
+from winogen.compression.pretrain import Pretrainer
 from winogen.compression.recipe import Recipe
-from winogen.compression.train import Distiller, Training, steps_of
+from winogen.compression.train import Distiller
 from winogen.network.graph import Graph
 
-STEPS, EXAMPLES = 2000, 32
-#: Of the minutes, for training itself: the rest is measuring.
-USED = 0.85
-#: Steps that tell how long one takes.
-_TIMED = 3
 #: Of a student's steps, or of its time, for training in floating point.
 _FLOAT = 0.67
-
-
-def unbounded(options: FitOptions, usual: int = STEPS) -> Training:
-    """The training that options ask for, but for the minutes; ``usual`` steps if they say none.
-
-    Raises InputError where torch does not have the device.
-    """
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("torch finds no GPU here: leave --train-on out, or say --train-on cpu")
-    steps, examples = options.steps or usual, options.examples or EXAMPLES
-    return Training(steps, examples, seed=options.seed or 0, device=device)
-
-
-def bounded(
-    training: Training,
-    options: FitOptions,
-    checkpoint: Path | None,
-    seconds_a_step: Callable[[Training], float],
-) -> Training:
-    """The training within the minutes that options give, if they do.
-
-    Its steps are those that fit by ``seconds_a_step``, or those of the checkpoint if that is there.
-    """
-    if options.minutes is None:
-        return training
-    seconds = 60 * options.minutes
-    until = time.monotonic() + seconds
-    if options.steps is None and checkpoint is not None and checkpoint.exists():
-        training = replace(training, steps=steps_of(checkpoint))  # that were measured then
-    elif options.steps is None:
-        training = replace(training, steps=max(int(USED * seconds / seconds_a_step(training)), 1))
-    return replace(training, until=until)
-
-
-def seconds_of(step: Callable[[], None]) -> float:
-    """What a step takes, measured on some that are thrown away, the first of them not counted."""
-    step()
-    start = time.monotonic()
-    for _ in range(_TIMED):
-        step()
-    return (time.monotonic() - start) / _TIMED
 
 
 def pretraining_of(checkpoint: Path) -> Path:
@@ -99,8 +50,7 @@ class Stages:
         integers = training.steps - floats
         then = None
         if training.until is not None:
-            now = time.monotonic()
-            then = now + share * (training.until - now)
+            then = clock.part_of(training.until, share)
             if self.options.steps is None:
                 floats, integers = self._measured(training)
         first = replace(training, steps=floats, until=then) if floats else None
@@ -112,10 +62,13 @@ class Stages:
         if self.checkpoint is not None:
             earlier = pretraining_of(self.checkpoint)
             if self.teacher is not None and earlier.exists():
-                return asked_of(earlier)
+                before, after = asked_of(earlier)
+                if self.checkpoint.exists():  # for which finding out has left fewer
+                    after = steps_of(self.checkpoint)
+                return before, after
             if self.teacher is None and self.checkpoint.exists():
                 return 0, steps_of(self.checkpoint)
-        seconds = USED * (training.until - time.monotonic())
+        seconds = USED * (training.until - clock.now())
         few = replace(training, steps=100)  # of which few are taken
         distiller = Distiller(self.observed, Recipe(), few, source=self.source)
         share = 0.0 if self.teacher is None else _FLOAT

@@ -1,20 +1,13 @@
-"""Training: a student learns to give what its teacher gives, for latents that are drawn.
+"""Training in integers: a student learns to give what its teacher gives, for inputs that are drawn.
 
-There is no data set: the float network answers any latent (or picture) that can be drawn, and
-answers each step's anew. Step n of a seed always draws the same, so a run that was interrupted goes
-on as if it had not been.
+There is no data set: the float network answers any latent (or picture) that can be drawn.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,55 +15,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winogen.common.errors import InputError, QuantisationError
-from winogen.common.files import write_atomically
+from winogen.common.errors import InputError
 from winogen.compiler.calibrate import Observed
 from winogen.compression.bridge import GraphModule
+from winogen.compression.budget import Training
 from winogen.compression.inputs import Source
-from winogen.compression.limits import MAX_STEPS
-from winogen.compression.recipe import LEVELS, Recipe
+from winogen.compression.recipe import LEVELS, Held, Recipe
 from winogen.compression.self_distillation import ExitLoss
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
+from winogen.compression.trainer import (
+    Progress,
+    ResumableTrainer,
+    adam,
+    described,
+    falling,
+    root_mean_square,
+    set_rates,
+    told_of,
+    warmth,
+)
 from winogen.network.graph import Graph
 
-#: How many times in a run the best step is looked for, and not after fewer steps.
-VALIDATIONS, _LEAST_BETWEEN = 40, 20
 #: Shares of a run's steps: until all that is to be pruned is, and until values are shared.
-_PRUNED_BY, _SHARED_FROM = 0.35, 0.5
+_PRUNED_BY, _SHARED_FROM = 0.2, 0.25
 #: Rates where weights are good from the start, and where they have to be found anew.
 _GENTLE, FAST = 2e-3, 1e-2
-#: Of the rate, once values are shared: weights that jump from one to another learn nothing.
-_SHARED_RATE = 0.1
+#: Of the rate, once values are shared: weights that jump from one to another learn less.
+_SHARED_RATE = 0.4
 #: What the regressors of exits' features are changed by at most, where weights are by their size.
 _REGRESSED = 0.3
 #: Steps between one pruning and the next.
 _PRUNE_EVERY = 10
-#: Seeds of what is drawn: each step has its own, far from those of calibration.
-STEP_SEED = 1 << 32
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
-
-
-@dataclass(frozen=True)
-class Training:
-    """How long and how fast to train.
-
-    Attributes
-    ----------
-    steps : of the optimiser (Adam), each on ``batch`` new inputs
-    rate : what a step changes weights by at most, as a share of their own size; None: as the
-        recipe needs
-    seed : of the inputs that are drawn, and of all else
-    until : when it ends early, with the best so far (``time.monotonic``); None: never
-    device : where torch computes
-    """
-
-    steps: int
-    batch: int = 32
-    rate: float | None = None
-    seed: int = 0
-    until: float | None = None
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -91,12 +67,13 @@ class Trained:
     psnr: tuple[tuple[int, float], ...]
 
 
-class Distiller:
+class Distiller(ResumableTrainer):
     """One training run: what was observed becomes a student that is held by a recipe.
 
     It learns from ``teacher``, or from its own float network, what that makes of the inputs of
     ``source``, or of drawn ones. With ``exits_only`` its exits learn, from the whole network too,
-    which stays as it is.
+    which stays as it is. ``plan`` is kept in checkpoints, for who finds them.
+    ``at_once`` is for weights that are held like that, or nearly so, already.
     """
 
     def __init__(
@@ -107,15 +84,15 @@ class Distiller:
         teacher: Graph | None = None,
         source: Source | None = None,
         exits_only: bool = False,
+        plan: str = "",
+        at_once: bool = False,
     ):
-        torch.manual_seed(training.seed)
-        self._recipe = recipe
-        self._training = training
+        super().__init__(training, source or Source(observed.graph), observed.graph.name)
+        self._recipe, self._plan = recipe, plan
+        self._pruned_by, self._shared_from = (0.0, 0.0) if at_once else (_PRUNED_BY, _SHARED_FROM)
         self._graph = observed.graph
-        self._device = torch.device(training.device)
         self._taught_by = teacher or observed.graph.without_exits()
         self._teacher = GraphModule(self._taught_by).eval().to(self._device)
-        self._source = source or Source(self._graph)
         self._peak = peak_of(self._taught_by, self._source)
         self._student = Student(observed, LEVELS[recipe.bits], exits_only)
         self._worth = worth_of(observed)
@@ -125,26 +102,16 @@ class Distiller:
         self._rate = training.rate or (_GENTLE if gentle else FAST)
         self._pruned = self._shared = False
         self._optimiser = self._new_optimiser()
-        self._step = 0
         self._curve: list[tuple[int, float]] = []
         self._best: tuple[float, dict[str, Tensor]] | None = None
         self._lesson = Lesson.of(self._taught_by, self._source.choosing(), self._peak)
 
-    def run(
-        self,
-        checkpoint: Path | None = None,
-        progress: Callable[[int, str], None] | None = None,
-    ) -> Trained:
+    def run(self, checkpoint: Path | None = None, progress: Progress | None = None) -> Trained:
         """Train to the end; goes on from ``checkpoint`` if that is there, and keeps it up to date.
 
-        ``progress`` is called with the steps that are done and a word on how it goes. Raises
-        InputError where a checkpoint is of another training.
+        Raises InputError where a checkpoint is of another training.
         """
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint)
-        training = self._training
-        every = max(training.steps // VALIDATIONS, _LEAST_BETWEEN)
-        saved = time.monotonic()
+        self._resume(checkpoint)
         if self._step == 0:
             self._validate()
             if not math.isfinite(self._curve[0][1]):
@@ -152,33 +119,21 @@ class Distiller:
                     f"network {self._graph.name} gives infinite values or NaN for inputs that "
                     "it is to learn from: it cannot be learnt from"
                 )
-        while self._step < training.steps:
-            self.step()
-            if self._step % every == 0 or self._step == training.steps:
-                self._validate()
-            if progress:
-                progress(self._step, f"{self._curve[-1][1]:.1f} dB")
-            now = time.monotonic()
-            if checkpoint is not None and now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                self._save(checkpoint)
-                saved = now
-            if training.until is not None and now > training.until:
-                break
+        self._take(progress, checkpoint)
         best = self._finish()
         return Trained(self._student.graph(), self._step, best, tuple(self._curve))
 
     def step(self) -> None:
         """Take one step."""
-        training, share = self._training, self._step / self._training.steps
+        share = self._step / self._training.steps
         self._hold(share)
-        warm = min(1.0, (self._since() + 1) / 100)
-        part = self._part(share)
-        falling = 0.02 + 0.98 * (1 + math.cos(math.pi * part)) / 2
-        falling *= _SHARED_RATE if self._shared else 1
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["size"] * self._rate * warm * falling
-        drawn = self._source.draw(training.batch, STEP_SEED * (training.seed + 1) + self._step)
-        x = torch.from_numpy(drawn).to(self._device)
+        set_rates(
+            self._optimiser,
+            self._rate,
+            warmth(self._since()),
+            falling(self._part(share)) * (_SHARED_RATE if self._shared else 1),
+        )
+        x = self._drawn(self._step)
         with torch.no_grad():
             wanted = self._teacher(x)
         loss = self._loss(x, wanted)
@@ -187,6 +142,13 @@ class Distiller:
         self._check(loss)
         self._optimiser.step()
         self._step += 1
+
+    def _stepped(self) -> None:
+        if self._is_due or self._step == self._training.steps:
+            self._validate()
+
+    def _note(self) -> str:
+        return f"{self._curve[-1][1]:.1f} dB"
 
     def _loss(self, x: Tensor, wanted: Tensor) -> Tensor:
         """How far outputs are from those wanted; of exits, what self distillation has too."""
@@ -203,29 +165,27 @@ class Distiller:
             if values.grad is not None and not bool(torch.isfinite(values.grad).all()):
                 wrong.append(f"the gradient of {name}")
         if wrong:
-            raise QuantisationError(
-                f"training of network {self._graph.name} comes to an end at step {self._step:,}: "
-                f"{wrong[0]} got infinite or NaN; another --seed or fewer --steps may avoid it"
-            )
+            self._stop(wrong[0])
 
     def _since(self) -> int:
         """Steps since the optimiser was made."""
-        start = math.ceil(_SHARED_FROM * self._training.steps) if self._shared else 0
+        start = math.ceil(self._shared_from * self._training.steps) if self._shared else 0
         return self._step - start
 
     def _part(self, share: float) -> float:
         """How far the learning rate has fallen, 0 to 1: it starts anew once values are shared."""
         if not self._recipe.shares:
             return share
-        if share < _SHARED_FROM:
-            return share / _SHARED_FROM
-        return (share - _SHARED_FROM) / (1 - _SHARED_FROM)
+        if share < self._shared_from:
+            return share / self._shared_from
+        return (share - self._shared_from) / (1 - self._shared_from)
 
     def _hold(self, share: float) -> None:
         """Prune and share what is due after this share of the steps."""
         if self._recipe.prunes and not self._pruned and self._step % _PRUNE_EVERY == 0:
-            self._prune((1 - min(share / _PRUNED_BY, 1.0)) ** 3)  # Zhu & Gupta 2017
-        if self._recipe.shares and not self._shared and share >= _SHARED_FROM:
+            done = min(share / self._pruned_by, 1.0) if self._pruned_by else 1.0
+            self._prune((1 - done) ** 3)  # Zhu & Gupta 2017
+        if self._recipe.shares and not self._shared and share >= self._shared_from:
             self._prune(0)
             self._share()
             self._optimiser = self._new_optimiser()
@@ -270,7 +230,7 @@ class Distiller:
         if self._exits is not None:
             groups.append({"params": list(self._exits.parameters()), "size": _REGRESSED})
         groups = [g for g in groups if g["params"]]
-        return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99))
+        return adam(groups)
 
     def _validate(self) -> None:
         """Measure, and keep the best of those whose weights are held as they are to be."""
@@ -303,87 +263,42 @@ class Distiller:
     # Checkpoints
 
     def _key(self) -> str:
-        """What must be the same for a checkpoint to be this training's."""
-        told = asdict(self._training)
-        for name in ("until", "device"):
-            told.pop(name)
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        digest = hashlib.sha256(told_of(self._training))
         digest.update(repr(self._recipe).encode() + self._source.digest())
         digest.update(described(self._graph) + described(self._taught_by))
         return digest.hexdigest()
 
-    def _save(self, path: Path) -> None:
-        stream = io.BytesIO()
-        torch.save(
-            {
-                "key": self._key(),
-                "asked": self._training.steps,
-                "step": self._step,
-                "pruned": self._pruned,
-                "shared": self._shared,
-                "curve": self._curve,
-                "student": self._student.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "best": self._best,
-            },
-            stream,
-        )
-        write_atomically(path, stream.getvalue())
+    def _state(self) -> dict[str, Any]:
+        return {
+            "plan": self._plan,
+            "pruned": self._pruned,
+            "shared": self._shared,
+            "curve": self._curve,
+            "student": self._student.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "best": self._best,
+        }
 
-    def _resume(self, path: Path) -> None:
-        with damage_told(path):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if state["key"] != self._key():
-                raise InputError(
-                    f"{path} is the checkpoint of another training: remove it, or give the same "
-                    "network and options to go on"
-                )
-            self._pruned, self._shared = bool(state["pruned"]), bool(state["shared"])
-            for number, layer in enumerate(self._student.parts()):
-                shared = state["student"].get(f"layers.{number}.holding.shared")
-                if shared is not None and layer.holding is not None:
-                    layer.holding.shared = nn.Parameter(shared.to(self._device))
-            self._optimiser = self._new_optimiser()
-            self._student.load_state_dict(state["student"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self._step, self._best = int(state["step"]), state["best"]
-            self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._pruned, self._shared = bool(state["pruned"]), bool(state["shared"])
+        for number, layer in enumerate(self._student.parts()):
+            shared = state["student"].get(f"layers.{number}.holding.shared")
+            if shared is not None and layer.holding is not None:
+                layer.holding.shared = nn.Parameter(shared.to(self._device))
+        self._optimiser = self._new_optimiser()
+        self._student.load_state_dict(state["student"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._best = state["best"]
+        self._curve = [(int(step), float(psnr)) for step, psnr in state["curve"]]
 
 
-def steps_of(checkpoint: Path) -> int:
-    """The steps of the training that a checkpoint is of; InputError where it is none."""
-    with damage_told(checkpoint):
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        steps = int(state["asked"])
-        if not 0 < steps <= MAX_STEPS:
-            raise ValueError(steps)
-        return steps
-
-
-def described(graph: Graph) -> bytes:
-    """What tells the layers and parameters of a network apart, as a digest."""
-    digest = hashlib.sha256()
-    for node in graph.nodes:
-        digest.update(repr((node.name, node.op, node.inputs)).encode())
-        for name, value in sorted(node.params.items()):
-            digest.update(name.encode() + value.tobytes())
-    return digest.digest()
-
-
-@contextmanager
-def damage_told(checkpoint: Path) -> Iterator[None]:
-    """InputError for whatever torch makes of a damaged checkpoint while it is read."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # whatever torch makes of a damaged file
-        raise InputError(
-            f"cannot go on from the checkpoint {checkpoint}: it is damaged, or of another version "
-            f"of winogen ({type(error).__name__}); remove it to begin anew"
-        ) from None
-
-
-def root_mean_square(values: Tensor) -> float:
-    """Root mean square, 1 where that is 0."""
-    return float(values.detach().pow(2).mean().sqrt()) or 1.0
+def held_by(observed: Observed, recipe: Recipe) -> Graph:
+    """The network with its weights held by a recipe, untrained."""
+    student, worth = Student(observed, LEVELS[recipe.bits]), worth_of(observed)
+    for label, holding in student.holdings():
+        held = recipe.layers.get(label, Held())
+        if held.kept < 1:
+            holding.prune(held.kept, worth[label])
+        if held.shared is not None:
+            holding.share(held.shared, 0)
+    return student.graph()

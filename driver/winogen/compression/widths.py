@@ -8,20 +8,19 @@ that costs the least error for the cycles that it saves, until the cycle model i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from winogen.common.errors import InputError
 from winogen.compilation.job import Job
+from winogen.compression import clock
+from winogen.compression.budget import USED, Training, seconds_of
 from winogen.compression.inputs import Source
 from winogen.compression.merging import DENSE
 from winogen.compression.narrow import LANES, Channels
 from winogen.compression.options import FitOptions
 from winogen.compression.pretrain import Pretrainer
-from winogen.compression.stages import USED, seconds_of
 from winogen.compression.students import begun, cycles
-from winogen.compression.train import Training
 from winogen.compression.width import at_width, drawn, images_per_second, program_of
 from winogen.network.graph import Graph
 
@@ -62,7 +61,7 @@ def chosen(
 ) -> Chosen:
     """The student that the options ask for; the job's own graph where that does.
 
-    Trials are as long as end by ``until`` (``time.monotonic``), or of ``tried`` steps: those of an
+    Trials are as long as end by ``until`` (``clock.now``), or of ``tried`` steps: those of an
     earlier call find the same student again.
 
     Raises InputError where the network has no layer for ``blocks``, or cannot be as fast as
@@ -165,13 +164,13 @@ def _in_time(
     until: float,
 ) -> int:
     """Steps that each trial may have for all to end in time; one at least."""
-    start = time.monotonic()
+    start = clock.now()
     pretrainer = Pretrainer(job.graph, teacher, replace(trial, steps=1), source)
     pretrainer.run()
-    around = time.monotonic() - start  # what a trial takes beside its steps, and one of them
+    around = clock.now() - start  # what a trial takes beside its steps, and one of them
     step = seconds_of(pretrainer.step)
     count = sum(map(len, levels.values()))
-    each = USED * (until - time.monotonic()) / max(count, 1)
+    each = USED * (until - clock.now()) / max(count, 1)
     return max(int((each - around) / step) + 1, 1)
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,8 +156,22 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Nothing is unpickled, and none is larger than the file. Raises ModelError, or any of
     ``winogen.common.files.ARRAY_FILE_ERRORS`` for what is no such file.
     """
-    size = path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as stream:
+        return _arrays(stream, path.stat().st_size)
+
+
+def unpacked(data: bytes) -> Graph:
+    """The network of a file of :func:`save_network` that was packed by xz, as winogen ships some.
+
+    Only for what is known to be one: raises whatever Python makes of anything else.
+    """
+    plain = lzma.decompress(data)
+    return network_of(_arrays(io.BytesIO(plain), len(plain)))
+
+
+def _arrays(stream: BinaryIO, size: int) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of so many bytes."""
+    with zipfile.ZipFile(stream) as archive:
         found: dict[str, NDArray[Any]] = {}
         if sum(info.file_size for info in archive.infolist()) > size:
             raise ModelError("it is compressed, or its members overlap; save the network again")

@@ -115,6 +115,20 @@ def encode(segment: bytes, pieces: Sequence[WeightPiece], data_width: int) -> Co
     return CodedSegment(len(segment), tuple(layers), min(rest, zlib.compress(rest, 9), key=len))
 
 
+def coded_bytes(weights: NDArray[Any]) -> int:
+    """About the bytes that the weights of a layer, in their type of storage, take in a file.
+
+    They are in another order there, which changes little.
+    """
+    codebook = np.unique(weights)
+    if len(codebook) > MAX_VALUES:
+        data = weights.tobytes()
+        coded = len(_deflated(data))
+        return coded if 8 * coded <= 7 * len(data) else len(data)
+    indices = _packed(np.searchsorted(codebook, weights.ravel()).astype(np.uint8))
+    return codebook.nbytes + min(len(indices), len(_deflated(indices)))
+
+
 def decode(
     header: Any, section: bytes, data_width: int, layers: int, most: int
 ) -> tuple[bytes, tuple[WeightPiece, ...]]:

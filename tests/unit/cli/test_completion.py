@@ -106,7 +106,7 @@ def test_words(folder):
         "winogen disasm ne": {"net.wg", "nets/"},
         "winogen kit ne": {"net.wg", "nets/"},
         "winogen serve digits ne": {"net.onnx", "net.pth", "net.wg", "nets/"},
-        "winogen verify net.wg --model dig": {"digits"},
+        "winogen verify net.wg --model dig": {"digits", "digits-fitted"},
         "winogen verify net.wg --onnx net": {"net.onnx", "nets/"},
         "winogen compile digits --weights net": {"net.pth", "nets/"},
         "winogen overlay explore --network dcgan-5": {"dcgan-5x5"},

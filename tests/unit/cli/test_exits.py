@@ -150,3 +150,17 @@ def test_compiled_again_it_is_the_same(capsys, tmp_path) -> None:
     assert Program.load(out).exit_count == 3
     text = refuse(capsys, tmp_path, "fit", network, "--exits", "70,45", "-o", out, *build)
     assert "--exits takes 1 to 8 different percentages" in text
+
+
+def test_compile_shows_what_each_takes(capsys, tmp_path) -> None:
+    save_network(with_exits(), tmp_path / "n.npz")
+    command = ["compile", tmp_path / "n.npz", "--board", "tiny", "--batch", "2"]
+    text = run(capsys, *command, "-o", tmp_path / "n.wg")
+    rows = [line.split() for line in text.splitlines() if line.split()[:1] in (["1"], ["2"], ["3"])]
+    program = Program.load(tmp_path / "n.wg")
+    assert [row[:3] for row in rows][-1] == ["3", f"{program.streams[0].cycles:,}", "100%"]
+    assert [int(row[1].replace(",", "")) for row in rows] == [
+        program.at_exit(n).streams[0].cycles for n in (1, 2, 3)
+    ]
+    without = run(capsys, "compile", "digits", "--batch", "1", "-o", tmp_path / "d.wg")
+    assert "cycles alone" in text and "cycles alone" not in without

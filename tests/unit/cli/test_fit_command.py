@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from support.command_line import refuse, run
+from support.elastic import elastic_graph
 from winogen.cli.main import main
+from winogen.compiler.compile import compile_graph
 from winogen.network.load import load_network
+from winogen.network.stored import save_network
 from winogen.program.file import Program
 
 SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
+
+
+def small_network(folder) -> tuple[Path, int]:
+    """A small network's file, and the bytes of its weights as compiled."""
+    graph = elastic_graph()
+    save_network(graph, folder / "small.npz")
+    program = compile_graph(graph, "pynq-z2", batch=2).program
+    return folder / "small.npz", program.stored.weight_bytes
 
 
 @pytest.fixture
 def fitting():
     torch = pytest.importorskip("torch", reason="training needs the package torch")
     torch.set_num_threads(1)  # others run beside it
-    from winogen.compression import train
+    from winogen.compression import train, trainer
 
-    return train
+    return SimpleNamespace(train=train, trainer=trainer)
 
 
 def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path) -> None:
@@ -60,8 +74,8 @@ def test_for_machines(fitting, capsys, tmp_path) -> None:
 
 
 def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> None:
-    train = fitting
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    train = fitting.train
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     step = train.Distiller.step
     out = tmp_path / "d.wg"
     command = ["fit", "digits", "--weight-bits", "4", "-o", str(out), *SMALL]
@@ -91,8 +105,8 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
     """With the steps that were measured first, however fast the machine is now."""
     from winogen.compression import stages
 
-    train = fitting
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    train = fitting.train
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     command = ["fit", "digits", "--minutes", "5", "-o", str(tmp_path / "d.wg"), *SMALL[2:]]
     run_whole = train.Distiller.run
 
@@ -139,6 +153,25 @@ def test_refusals(fitting, capsys, tmp_path, monkeypatch, arguments, text) -> No
     assert text in refuse(capsys, tmp_path, "fit", "digits", *arguments)
 
 
+def test_the_help_says_what_goes_together(capsys) -> None:
+    """Under headings: what is refused together stands under those that say so."""
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    text = capsys.readouterr().out
+    parts = dict(re.findall(r"^(\w[^\n]*):\n((?:  .*\n)+)", text, re.M))
+    headings = {
+        flag: title
+        for title, part in parts.items()
+        for flag in re.findall("^  (--[a-z-]+)", part, re.M)
+    }
+    for goal in ("--bytes", "--psnr"):
+        assert headings[goal] == "size (one of these, in the place of how weights are held)"
+    for speed in ("--fps", "--faster", "--width"):
+        assert headings[speed] == "speed (one of these, with any of the others)"
+    for held in ("--keep", "--share", "--weight-bits"):
+        assert headings[held].startswith("how weights are held (without a size")
+
+
 def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path) -> None:
     run(capsys, "fit", "digits", "-o", tmp_path / "d.wg", *SMALL)
     text = refuse(capsys, tmp_path, "fit", tmp_path / "d.npz", "-o", tmp_path / "d.wg")
@@ -157,7 +190,7 @@ def test_arrays_of_somebody_are_not_written_over(fitting, capsys, tmp_path) -> N
 
 def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch) -> None:
     """Nothing is left that another goal, or a longer training, would be refused for."""
-    monkeypatch.setattr(fitting, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     text = refuse(
         capsys, tmp_path, "fit", "digits", "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL
     )
@@ -172,6 +205,55 @@ def test_a_goal_in_decibels(fitting, capsys, tmp_path) -> None:
     result = json.loads(capsys.readouterr().out)
     assert result["psnr"] > 24.5
     assert result["weight_bits"] < 5
+
+
+def test_a_goal_in_bytes_is_kept_by_the_file(fitting, capsys, tmp_path, monkeypatch) -> None:
+    """Weights that training makes larger are made smaller, and trained again; that is said."""
+    from winogen.compression import lessons
+
+    def short(self, found, goal):
+        return found.plan(8 * 1.3 * goal)
+
+    monkeypatch.setattr(lessons.Lessons, "_sized", short)
+    model, plain = small_network(tmp_path)
+    goal, out = plain // 2, tmp_path / "d.wg"
+    text = run(capsys, "fit", model, "--bytes", goal, "-o", out, "--steps", "8", *SMALL[2:])
+    assert Program.load(out).stored.weight_bytes <= goal
+    assert "trained again" in text and "were asked for: they could not" not in text
+
+
+def test_a_goal_in_bytes_is_made_use_of(fitting, capsys, tmp_path) -> None:
+    model, plain = small_network(tmp_path)
+    for share in (0.4, 0.6):
+        goal = int(share * plain)
+        run(capsys, "fit", model, "--bytes", goal, "-o", tmp_path / "d.wg", *SMALL)
+        assert 0.8 * goal < Program.load(tmp_path / "d.wg").stored.weight_bytes <= goal
+
+
+def test_a_fit_for_bytes_goes_on_as_it_was_planned(fitting, capsys, tmp_path, monkeypatch) -> None:
+    """What was found out before is not found out again, with a clock that is slower now."""
+    from winogen.compression import lessons
+
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    out, whole = tmp_path / "d.wg", tmp_path / "whole.wg"
+    model, plain = small_network(tmp_path)
+    command = ["fit", str(model), "--bytes", str(plain // 2), *SMALL]
+    step, taken = fitting.train.Distiller.step, []
+
+    def interrupted(self) -> None:
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(1)
+        step(self)
+
+    monkeypatch.setattr(fitting.train.Distiller, "step", interrupted)
+    assert main([*command, "-o", str(out)]) == 130
+    capsys.readouterr()
+    monkeypatch.setattr(fitting.train.Distiller, "step", step)
+    run(capsys, *command, "-o", whole)
+    monkeypatch.setattr(lessons, "sensitivity", None)
+    assert "going on from" in run(capsys, *command, "-o", out)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_fewer_channels(fitting, capsys, tmp_path) -> None:
@@ -204,10 +286,9 @@ def test_an_interrupted_student_goes_on(fitting, capsys, tmp_path, monkeypatch, 
     """In floating point and in integers alike: the same bytes as in one go."""
     from winogen.compression import pretrain
 
-    module = {"pretrain": pretrain, "train": fitting}[stage]
+    module = {"pretrain": pretrain, "train": fitting.train}[stage]
     kind = {"pretrain": "Pretrainer", "train": "Distiller"}[stage]
-    monkeypatch.setattr(pretrain, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(fitting, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     command = ["fit", "digits", "--blocks", "separable", "--steps", "6", "--examples", "2",
                "--batch", "2"]  # fmt: skip
     out = tmp_path / "d.wg"
@@ -259,17 +340,9 @@ def test_without_torch_it_is_one_sentence(tmp_path) -> None:
 def test_a_goal_that_was_reached_on_other_inputs_is_told(
     fitting, capsys, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(fitting[0], "decibels", lambda error: 24.0)
-    text = run(
-        capsys,
-        "fit",
-        "digits",
-        "--psnr",
-        "25",
-        "-o",
-        tmp_path / "d.wg",
-        "--steps",
-        "16",
-        *SMALL[2:],
-    )
+    from winogen.compression import fit as module
+
+    monkeypatch.setattr(module, "decibels", lambda error: 24.0)
+    command = ("fit", "digits", "--psnr", "25", "-o", tmp_path / "d.wg", "--steps", "16")
+    text = run(capsys, *command, *SMALL[2:])
     assert "that is less than the 25 dB that were asked for" in text

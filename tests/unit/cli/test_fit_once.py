@@ -136,7 +136,7 @@ def test_refused_when_one_is_taken_out(once, capsys, tmp_path) -> None:
     for option in (("--width", "0.5"), ("--faster", "2"), ("--blocks", "shuffle")):
         text = refuse(capsys, tmp_path, "fit", once, *option, *out)
         assert f"{option[0]} is for a network that is not yet trained" in text
-    for option in (("--keep", "0.5"), ("--exits", "50"), ("--bytes", "900"), ("--minutes", "1")):
+    for option in (("--keep", "0.5"), ("--exits", "50"), ("--bytes", "900"), ("--steps", "9")):
         text = refuse(capsys, tmp_path, "fit", once, *option)
         assert f"{option[0]} is for the network that is taken out" in text and "--fps F" in text
     assert "trained once for all" in refuse(capsys, tmp_path, "compile", once, *out)
@@ -163,9 +163,9 @@ def test_a_chain_is_wanted(tiny, capsys, tmp_path) -> None:
 
 
 def test_an_interrupted_training_goes_on(tiny, capsys, monkeypatch) -> None:
-    from winogen.compression import shrinking
+    from winogen.compression import shrinking, trainer
 
-    monkeypatch.setattr(shrinking, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     step, taken = shrinking.Shrinker.step, []
 
     def interrupted(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.places import DRIVER
-from winogen.program.file import MAGIC
+from winogen.program.container import MAGIC
 
 COMMAND = f"{sys.executable} -W ignore -m winogen"
 

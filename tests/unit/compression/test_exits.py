@@ -20,6 +20,7 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
+from winogen.compression.budget import Training
 from winogen.compression.exits import ExitTrainer
 from winogen.compression.fit import fit
 from winogen.compression.inputs import Source
@@ -27,7 +28,6 @@ from winogen.compression.options import FitOptions
 from winogen.compression.self_distillation import ExitLoss, HeadTrainer
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels
-from winogen.compression.train import Training
 
 BOARD = CompileOptions(board="tiny", batch=2).with_board()
 
@@ -145,7 +145,7 @@ def test_the_loss_is_that_of_the_formula() -> None:
 def test_heads_in_floating_point_leave_the_rest() -> None:
     graph = with_exits()
     source = Source(graph)
-    made = HeadTrainer(graph, source, 8, 2.0, 0, "cpu").run(30)
+    made = HeadTrainer(graph, source, Training(30, 8), 2.0).run()
     x = sample_inputs(graph.input, 16, 9)
     wanted = reference.run(graph, x)
     np.testing.assert_array_equal(reference.run(made, x), wanted)

@@ -13,6 +13,7 @@ from winogen.compilation.job import read_job
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.fold import fold
 from winogen.compiler.options import CompileOptions
+from winogen.compression import clock, heads
 from winogen.compression.heads import Head, candidates, choose_heads, taps, with_heads
 from winogen.network import reference
 from winogen.network.graph import Graph
@@ -115,6 +116,34 @@ def test_where_none_is_in_time_it_is_the_fastest() -> None:
     for head in alike:
         made = compile_graph(with_heads(graph, [head]), "tiny", batch=1).program
         assert replace(own, head=head).of(made, 1).share > own.share - 0.01
+
+
+def test_time_bounds_what_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best of those that were looked at; the one that multiplies least is, in any case."""
+    now = [0.0]
+    whole = heads._Cycles._measured
+    seen = []
+
+    def measured(self, head: Head) -> tuple[float, float]:
+        seen.append(head)
+        now[0] += 1
+        return whole(self, head)
+
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    monkeypatch.setattr(heads._Cycles, "_measured", measured)
+    (own,) = choose_heads(job(generator()), [0.3], until=2.5)
+    assert len(seen) == 4  # three in time, and the last
+    assert own.head in seen
+    seen.clear()
+    now[0] = 0.0
+    (best,) = choose_heads(job(generator()), [0.3])
+    assert len(seen) > 4
+    assert best.share <= own.share
+
+
+def test_exits_that_would_be_the_same() -> None:
+    with pytest.raises(InputError, match="for 1% and 2% of the cycles would be the same"):
+        choose_heads(job(generator()), [0.01, 0.02])
 
 
 def test_names_that_are_taken() -> None:

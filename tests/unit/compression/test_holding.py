@@ -130,3 +130,17 @@ def test_gradients_pass_rounding(shared: bool) -> None:
     assert holding.step.grad.abs().max() > 0
     if shared:
         assert float(holding.shared.grad.sum()) == pytest.approx(float(kept.sum()), rel=1e-4)
+
+
+def test_few_integers_stay_what_they_are_when_they_are_shared() -> None:
+    """Those of weights that were shared and trained before, of which some more are pruned."""
+    rng = np.random.default_rng(0)
+    values = np.array([-90, -31, -30, -2, 0, 5, 40, 41])
+    units = rng.choice(values, (6, 5, 3, 3))
+    steps = np.full(6, 0.013)
+    holding = Holding(units * steps[0], 127, steps)
+    holding.prune(0.9, torch.ones(5))
+    before = holding.integers(torch.float32).detach()
+    holding.share(8, 0)
+    assert torch.equal(holding.integers(torch.float32), before)
+    assert set(before.unique().tolist()) <= set(values.tolist())

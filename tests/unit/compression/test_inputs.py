@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from winogen.compilation.job import Job
 from winogen.compiler.options import CompileOptions
 from winogen.compression.inputs import Source
 from winogen.network.graph import Graph
+from winogen.network.zoo import load_model
 from winogen.program.formats import sample_inputs
 
 pytest.importorskip("torch", reason="training needs the package torch")
 
 from winogen.compression import fit as fit_module
-from winogen.compression import train as training_module
+from winogen.compression import trainer
 from winogen.compression.bridge import GraphModule
 from winogen.compression.options import FitOptions
 
@@ -96,10 +98,19 @@ def test_a_way_without_a_layer_for_it_is_told(way: dict) -> None:
 def test_other_pictures_are_another_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_module, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     job = Job(of_pictures(), CompileOptions(board="pynq-z2").with_board(), given(16))
     options, checkpoint = FitOptions(steps=2, examples=3, device="cpu"), tmp_path / "c"
     fit_module.fit(job, options, checkpoint)
     assert checkpoint.exists()
     with pytest.raises(InputError, match="another training"):
         fit_module.fit(replace(job, inputs=given(17)), options, checkpoint)
+
+
+def test_fewer_large_pictures_are_judged_by() -> None:
+    """As many pixels tell as much, in less time; small inputs are as many as ever."""
+    spec = load_model("fsrcnn-x2").input
+    for size, judged, chosen in ((8, 256, 128), (32, 256, 128), (64, 64, 32), (512, 1, 1)):
+        graph = SimpleNamespace(input=replace(spec, shape=(1, size, size)))
+        source = Source(graph)  # type: ignore[arg-type]
+        assert (len(source.judging()), len(source.choosing())) == (judged, chosen)

@@ -19,6 +19,7 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
+from winogen.compression import clock
 from winogen.compression import once as once_module
 from winogen.compression import search as search_module
 from winogen.compression.heads import candidates, taps, with_heads
@@ -80,7 +81,7 @@ def test_tries_take_of_the_minutes(choice: Choice, monkeypatch: pytest.MonkeyPat
         [options] = [value for value in arguments if isinstance(value, FitOptions)]
         return options.minutes
 
-    monkeypatch.setattr(once_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock, "now", lambda: now[0])
     monkeypatch.setattr(choice, "_start", start)
     monkeypatch.setattr(once_module, "fit", fit)
     found = Found(

@@ -13,9 +13,11 @@ from winogen.network.zoo import load_model
 
 pytest.importorskip("torch", reason="training needs the package torch")
 
+from winogen.compression import clock
 from winogen.compression.plan import Choice, Sensitivity, sensitivity
 from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import Student
+from winogen.compression.teaching import Lesson
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +39,46 @@ def test_every_way_is_measured(found: Sensitivity) -> None:
     assert found.weights == {name: h.present for name, h in held.items()}
     for name, choices in found.choices.items():
         assert choices[0].held == Held()
-        assert choices[0].bits == pytest.approx(held[name].bits())
-        assert len(choices) == (1 if held[name].present < 4096 else 18)
+        assert choices[0].bits == pytest.approx(held[name].coded_bits())
+        assert len(choices) == (1 if held[name].present < 4096 else 33)
+        assert len({c.held for c in choices}) == len(choices)
         plain = [c for c in choices if c.held.shared is None]
         for more, fewer in itertools.pairwise(plain):
             assert fewer.bits < more.bits
             assert fewer.error > 0.8 * more.error
         if len(choices) > 1:
-            assert choices[-1].error > 5 * choices[0].error
+            assert choices[17].error > 5 * choices[0].error
+
+
+def test_time_bounds_it(found: Sensitivity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From coarse to fine, the smallest of every layer always; what was tried is what it was."""
+    now = [0.0]
+    whole = Lesson.error
+    given = []
+
+    def error(self, student, device=None) -> float:
+        given.append(len(self.inputs))
+        now[0] += len(self.inputs) / 32
+        return whole(self, student, device)
+
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    monkeypatch.setattr(Lesson, "error", error)
+    observed = observe(load_model("digits"), samples=16)
+    some = sensitivity(observed, until=30.0)
+    assert 28 <= now[0] <= 32
+    assert set(given) == {32}
+    for name, choices in some.choices.items():
+        assert set(choices) <= set(found.choices[name])
+        assert choices[0] == found.choices[name][0]
+        if len(found.choices[name]) > 1:
+            assert 5 < len(choices) < 33
+            assert min(c.bits for c in choices) == min(c.bits for c in found.choices[name])
+    assert some.plan(0.4 * some.plain_bits).prunes
+    start = now[0]
+    least = sensitivity(observed, until=start + 2)  # with fewer inputs, and one for each at least
+    assert now[0] <= start + 4
+    assert min(given) < 16
+    assert [2 <= len(c) < 6 for c in least.choices.values()] == [True, True, True, False]
 
 
 def test_weights_that_fit_as_they_are_are_left_alone(found: Sensitivity) -> None:

@@ -17,11 +17,13 @@ from winogen.program.formats import sample_inputs
 pytest.importorskip("torch", reason="training needs the package torch")
 
 from winogen.compression import pretrain as pretrain_module
+from winogen.compression import trainer
 from winogen.compression.blocks import with_blocks
+from winogen.compression.budget import Training
+from winogen.compression.checkpoint import asked_of, tried_of
 from winogen.compression.inputs import Source
 from winogen.compression.narrow import narrowed
-from winogen.compression.pretrain import Pretrainer, asked_of, features, tried_of
-from winogen.compression.train import Training
+from winogen.compression.pretrain import Pretrainer, features
 
 SHORT = Training(steps=12, batch=4)
 
@@ -62,7 +64,7 @@ def test_values_that_layers_read_are_features() -> None:
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     stopped: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrain_module, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     whole, steps, curve = pretrainer(narrow()).run()
     path = tmp_path / "checkpoint"
 

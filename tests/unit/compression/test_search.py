@@ -9,6 +9,7 @@ import pytest
 
 from support.elastic import elastic_graph
 from winogen.common.errors import InputError
+from winogen.compression import clock
 from winogen.compression.cycles import Cost
 from winogen.compression.search import Found, Search, at_least, at_most, front
 from winogen.compression.space import Setting, Space, folded
@@ -105,3 +106,26 @@ def test_a_space_with_layers_that_can_go() -> None:
     costs.estimate = costs.exact
     found = Search(space, costs, lambda s: -float(sum(s)), 0).best(at_most(80))  # type: ignore[arg-type]
     assert sum(found.setting) == 4
+
+
+def test_time_bounds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little there is, the bound is kept: by the smallest, in the end."""
+    now = [0.0]
+
+    def slow(setting: Setting) -> float:
+        now[0] += 1
+        return quality(setting)
+
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    costs = Made()
+    whole = Search(SPACE, costs, slow).best(at_most(600))  # type: ignore[arg-type]
+    assert now[0] > 60
+    for seconds in (0.0, 20.0, 55.0):
+        now[0] = 0.0
+        costs.exactly.clear()
+        one = Search(SPACE, costs, slow)  # type: ignore[arg-type]
+        found = one.best(at_most(600), until=seconds)
+        assert now[0] <= seconds + 3
+        assert found.cost.cycles <= 1200
+        assert found.quality <= whole.quality
+        assert len(costs.exactly) < 30

@@ -17,13 +17,13 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
-from winogen.compression import shrinking as shrinking_module
+from winogen.compression import trainer
+from winogen.compression.budget import Training
 from winogen.compression.elastic import Elastic
 from winogen.compression.inputs import Source
 from winogen.compression.once import elastic_of
 from winogen.compression.shrinking import Part, Shrinker, drawn
 from winogen.compression.teaching import Lesson, decibels
-from winogen.compression.train import Training
 
 GRAPH = elastic_graph()
 SOURCE = Source(GRAPH)
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     stopped: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shrinking_module, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     path = tmp_path / "checkpoint"
 
     def stop(done: int, note: str) -> None:

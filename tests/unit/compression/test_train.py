@@ -20,11 +20,13 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 import torch
 
-from winogen.compression import train as training_module
+from winogen.compression import clock as clock_module
+from winogen.compression import trainer
+from winogen.compression.budget import Training
 from winogen.compression.recipe import Held, Recipe
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels
-from winogen.compression.train import Distiller, Trained, Training
+from winogen.compression.train import Distiller, Trained
 
 
 def tiny() -> Graph:
@@ -74,7 +76,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     observed: Observed, recipe: Recipe, stopped: int, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(training_module, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     whole = Distiller(observed, recipe, SHORT).run()
     path = tmp_path / "checkpoint"
 
@@ -95,7 +97,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
 def test_another_trainings_checkpoint_is_refused(
     observed: Observed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_module, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     path = tmp_path / "checkpoint"
     Distiller(observed, PRUNED, SHORT).run(path)
     for recipe, training in ((SHARED, SHORT), (PRUNED, replace(SHORT, seed=3))):
@@ -146,15 +148,15 @@ def test_time_that_ends_just_after_values_are_shared(
 ) -> None:
     """When nothing that is held as it is to be has been measured yet."""
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(training_module, "time", clock)
+    monkeypatch.setattr(clock_module, "time", clock)
 
     def over(done: int, note: str) -> None:
         clock.now = float(done)
 
-    short = Training(steps=100, batch=2, until=51.5)
+    short = Training(steps=100, batch=2, until=26.5)
     trained = Distiller(observed, SHARED, short).run(progress=over)
-    assert trained.steps == 52
-    assert trained.psnr[-1] == (52, trained.best)
+    assert trained.steps == 27
+    assert trained.psnr[-1] == (27, trained.best)
     for node in trained.graph.nodes:
         if node.name in LAYERS:
             assert np.count_nonzero(node.params["weight"]) <= 0.5 * node.params["weight"].size + 1

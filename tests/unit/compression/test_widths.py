@@ -17,11 +17,11 @@ pytest.importorskip("torch", reason="training needs the package torch")
 
 from winogen.compression import fit as fit_module
 from winogen.compression import widths as widths_module
+from winogen.compression.budget import Training
 from winogen.compression.fit import fit
 from winogen.compression.inputs import Source
 from winogen.compression.options import FitOptions
 from winogen.compression.students import begun, cycles, told
-from winogen.compression.train import Training
 from winogen.compression.width import at_width
 from winogen.compression.widths import Chosen, chosen
 

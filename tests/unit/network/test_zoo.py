@@ -12,13 +12,16 @@ import yaml
 
 from support.places import SHARED_WEIGHTS
 from support.shared_models import FOLDERS, shared_model
-from winogen.common.errors import ModelError
+from winogen.common.errors import InputError, ModelError
 from winogen.compiler.fold import fold
 from winogen.compiler.lower import useful_multiplies
 from winogen.compiler.shape import ConvShape
-from winogen.network import zoo
+from winogen.network import reference, zoo
 from winogen.network.definition import load_definition
 from winogen.network.graph import Graph
+from winogen.network.load import load_network
+from winogen.program.formats import sample_inputs
+from winogen.quality.measure import psnr
 
 PUBLISHED = {  # name: (output shape, millions of multiplies, millions of weights)
     "dcgan-5x5": ((3, 64, 64), 640.6, 18.8),
@@ -153,7 +156,7 @@ def test_names():
     assert {*PUBLISHED, "digits"} <= set(zoo.model_names())
 
 
-@pytest.mark.parametrize("name", zoo.model_names())
+@pytest.mark.parametrize("name", [n for n in zoo.model_names() if n not in zoo.fitted_names()])
 def test_every_named_network_is_described_and_well_formed(name):
     text = zoo.describe(name)
     assert text
@@ -238,3 +241,35 @@ def test_trained_networks_have_the_sizes_of_their_tables(folder):
             row["cout"] if "reshape" not in row else row["reshape"][0],
             *row["out_hw"],
         )
+
+
+# --- fitted networks -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", zoo.fitted_names())
+def test_fitted_networks_do_as_those_that_they_learnt_from(name):
+    """In a small file, with the integers that they were trained in."""
+    graph, plain = zoo.load_model(name), zoo.load_model(name.removesuffix("-fitted"))
+    assert graph.name == name
+    assert graph.description == zoo.describe(name)
+    assert zoo.is_trained(name)
+    assert graph.trained_bits == 8
+    assert (graph.input, graph.output_shape) == (plain.input, plain.output_shape)
+    x = sample_inputs(graph.input, 16, 5)
+    given, wanted = (reference.run(g, x) for g in (graph, plain))
+    low, high = graph.output_range
+    assert psnr(given, wanted, high - low) > 24
+    path = Path(zoo.__file__).parent / f"{name}.npz.xz"
+    assert path.stat().st_size < 250_000
+
+
+def test_weights_for_a_fitted_network_are_refused(tmp_path):
+    np.savez(tmp_path / "w.npz", w=np.zeros(3, np.float32))
+    with pytest.raises(InputError, match="digits-fitted has weights of its own"):
+        load_network("digits-fitted", weights=tmp_path / "w.npz")
+
+
+def test_fitted_networks_of_other_sizes():
+    with pytest.raises(InputError, match="takes latents: leave --image-size out"):
+        load_network("digits-fitted", image_size=(20, 30))
+    assert load_network("digits_fitted").name == "digits-fitted"

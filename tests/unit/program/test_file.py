@@ -20,7 +20,8 @@ from support.bench import small
 from support.program_files import parts
 from support.strategies import Drawn, drawn, examples
 from winogen.common.errors import InputError, ProgramError
-from winogen.program.file import MAGIC, Program
+from winogen.program.container import MAGIC
+from winogen.program.file import Program
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.target import isa
 from winogen.target.board import load_board

@@ -1,7 +1,8 @@
 """The networks that winogen knows by name, and networks in folders.
 
 Definitions are the ``*.yaml`` files beside this one; one that has an ``.npz`` of the same name is
-trained, the others get seeded random weights.
+trained, the others get seeded random weights. Fitted networks are ``*.npz.xz``: the files that
+``winogen fit`` writes, packed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from winogen.common.errors import ModelError
+from winogen.common.errors import InputError, ModelError
 from winogen.common.text import did_you_mean
 from winogen.network.definition import (
     Parameters,
@@ -20,24 +21,33 @@ from winogen.network.definition import (
     load_weights,
 )
 from winogen.network.graph import Graph
+from winogen.network.stored import unpacked
 
 _HERE = Path(__file__).parent
 #: Seed of the weights of networks that ship untrained.
 WEIGHT_SEED = 2020
+_FITTED = ".npz.xz"
 
 
 def model_names() -> list[str]:
     """Names that :func:`load_model` knows, sorted."""
-    return sorted(p.stem for p in _HERE.glob("*.yaml"))
+    return sorted([*(p.stem for p in _HERE.glob("*.yaml")), *fitted_names()])
+
+
+def fitted_names() -> list[str]:
+    """Those of them whose weights are held as the accelerator multiplies them, sorted."""
+    return sorted(p.name.removesuffix(_FITTED) for p in _HERE.glob(f"*{_FITTED}"))
 
 
 def is_trained(name: str) -> bool:
     """Whether the named network ships with trained weights."""
-    return (_HERE / f"{name}.npz").exists()
+    return (_HERE / f"{name}.npz").exists() or name in fitted_names()
 
 
 def describe(name: str) -> str:
     """The one-line description of a named network."""
+    if name in fitted_names():
+        return _fitted(name).description
     return str(yaml.safe_load((_HERE / f"{name}.yaml").read_text()).get("description", ""))
 
 
@@ -53,12 +63,18 @@ def load_model(
     Names may be written with underscores for hyphens; ``parameters`` replaces the model's own,
     ``image_size`` the rows and columns of an input image.
 
-    Raises ModelError if there is no such network or its files are damaged.
+    Raises ModelError if there is no such network or its files are damaged, InputError for
+    ``parameters`` of a fitted network, whose layers fit no others.
     """
     name = str(model)
     if name.replace("_", "-") in model_names():
         name = name.replace("_", "-")
     definition = _HERE / f"{name}.yaml"
+    if name in fitted_names():
+        if parameters is not None:
+            raise InputError(f"{name} has weights of its own: leave --weights out")
+        graph = _fitted(name)
+        return graph if image_size is None else graph.resized(image_size)
     if name in model_names():
         if parameters is None and not is_trained(name):
             parameters = RandomParameters(weight_seed)
@@ -87,3 +103,7 @@ def load_model(
         f"unknown model '{name}'; {hint}known models: {', '.join(model_names())} "
         "(or give a folder with layers.yaml and weights.npz, an .onnx or network file, or weights)"
     )
+
+
+def _fitted(name: str) -> Graph:
+    return unpacked((_HERE / f"{name}{_FITTED}").read_bytes())

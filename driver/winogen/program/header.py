@@ -1,0 +1,51 @@
+"""What the header of a program file says of streams and exits, and the sections that it names."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from winogen.program.exits import Exit
+from winogen.program.host_file import steps_to_header
+from winogen.program.parts import StreamInfo
+
+#: Of programs, and of those with exits, which older versions of winogen would not run to.
+FORMAT_VERSION, FORMAT_WITH_EXITS = 5, 6
+
+
+def streams_to_header(streams: Sequence[StreamInfo], sections: list[bytes]) -> list[dict[str, Any]]:
+    """What a header says of streams, each of which becomes another section."""
+    found = []
+    for stream in streams:
+        found.append(
+            {
+                "section": len(sections),
+                "length": stream.length,
+                "host": steps_to_header(stream.host),
+                **{
+                    name: getattr(stream, name)
+                    for name in (
+                        "batch", "input_bytes", "output_bytes", "scratch_bytes", "cycles",
+                        "layer_cycles",
+                    )
+                },
+            }
+        )  # fmt: skip
+        sections.append(zlib.compress(stream.stream, 6))
+    return found
+
+
+def exits_to_header(exits: Sequence[Exit], sections: list[bytes]) -> list[dict[str, Any]]:
+    """What a header says of exits, each of whose streams becomes another section."""
+    return [
+        {
+            "layers": own.layers,
+            "streams": streams_to_header(own.streams, sections),
+            "output_format": asdict(own.output_format),
+            "shuffle": asdict(own.shuffle),
+            "locality": None if own.locality is None else asdict(own.locality),
+        }
+        for own in exits
+    ]
