@@ -19,6 +19,29 @@ _SMALL = 10
 _CHUNKS = (1, 2, 4)
 #: What a tiling may take of the best one's cycles where it shares coded weights.
 _SHARED = 1.02
+#: What another mode may take at most of the cycles of the one that many images would have: less
+#: than the estimates of two modes may be apart from what the cost model finds.
+_OTHERWISE = 0.95
+
+
+def choose_arrangement(layer: PackedLayer, board: Board, batch: int) -> tuple[PackedLayer, Tiling]:
+    """The layer in the mode and tiles that suit a batch, and the best tiling of that.
+
+    Raises ScheduleError as :func:`choose_tiling` does.
+    """
+    best = layer, choose_tiling(layer, board, batch)
+    if not layer.others:
+        return best
+    most = _OTHERWISE * Estimate(layer, board, batch).cycles(best[1])
+    for other in layer.others:
+        try:
+            tiling = choose_tiling(other, board, batch)
+        except ScheduleError:
+            continue  # its tiles need more room than those of the first
+        cycles = Estimate(other, board, batch).cycles(tiling)
+        if cycles < most:
+            best, most = (other, tiling), cycles
+    return best
 
 
 def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
