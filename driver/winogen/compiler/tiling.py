@@ -18,10 +18,10 @@ _SMALL = 10
 #: Loads that the input channels are cut into, where as many fit; few begin late, many cost more.
 _CHUNKS = (1, 2, 4)
 #: What a tiling may take of the best one's cycles where it shares coded weights.
-_SHARED = 1.02
-#: What another mode may take at most of the cycles of the one that many images would have: less
-#: than the estimates of two modes may be apart from what the cost model finds.
-_OTHERWISE = 0.95
+_SHARED = 1.005
+#: What another mode may take at most of the cycles of the first one: an estimate is within a tenth
+#: of what the cost model finds, so that less would be a guess.
+_OTHERWISE = 0.85
 
 
 def choose_arrangement(layer: PackedLayer, board: Board, batch: int) -> tuple[PackedLayer, Tiling]:
