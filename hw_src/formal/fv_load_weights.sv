@@ -2,7 +2,7 @@
 // in the half that it says, and inside the weight buffer. For any beats and stalls, and whatever wg_decode
 // hands out: a stream that is wrong cannot write beyond its block.
 module fv_load_weights
-  import wg_types_pkg::*, winogen_pkg::*;
+  import wg_types_pkg::*;
 #(
   localparam int unsigned WA    = $clog2(DefaultConfig.WeightDepth),
   localparam int unsigned PA    = index_width(DefaultConfig.PhaseDepth),
@@ -63,6 +63,9 @@ module fv_load_weights
   logic unused;
   assign unused = ^{room, want, settled, done, fault, bad, data};
 
+  logic [1:0] state;  // idle, check, run, refuse
+  assign state = 2'(u_dut.state_q);
+
   // The block of the latest instruction, and how many of its words have been begun. Like the unit, it
   // follows what is offered until that is taken.
   logic [19:0] base_q;
@@ -82,7 +85,7 @@ module fv_load_weights
     // A product by any number of taps is beyond what is proved in seconds.
     assume (taps_i == 12'd1 || taps_i == 12'd2);
     assume (beat_count_i <= 2'd2);
-    if (u_dut.state_q == 2'd0) begin
+    if (state == 2'd0) begin
       base_q   <= base_i;
       half_q   <= half_i;
       blocks_q <= blocks_i;
@@ -92,7 +95,7 @@ module fv_load_weights
       bits_q   <= '0;
     end
     if (u_dut.unit_begin) begun_q <= begun_q + 14'd1;
-    if (u_dut.u_check.multiply_q && u_dut.state_q == 2'd1 && bits_q != 4'd12) begin
+    if (u_dut.u_check.multiply_q && state == 2'd1 && bits_q != 4'd12) begin
       bits_q <= bits_q + 4'd1;
     end
   end
@@ -120,18 +123,17 @@ module fv_load_weights
         in_its_block : assert (is_inside(u_dut.place, words_q));
         in_the_buffer : assert (stop <= 25'(DefaultConfig.WeightDepth));
       end
-      writes_what_was_seen :
-      assert (we == '0 || (past_q && addr == past_place_q[WA-1:0]));
+      writes_what_was_seen : assert (we == '0 || (past_q && addr == past_place_q[WA-1:0]));
       in_its_half : assert (!(|we[Parts-1:0]) || !past_place_q[WA]);
       in_its_half_too : assert (!(|we[2*Parts-1:Parts]) || past_place_q[WA]);
 
       // How the unit stands, as induction needs it.
-      direct : assert (u_dut.state_q == 2'd0 || !u_dut.winograd_q);
-      of_blocks : assert (u_dut.state_q == 2'd0 || words_q == 14'(blocks_q) << two_q);
-      unit_is_open : assert (!u_dut.unit_open_q || u_dut.state_q == 2'd2 || u_dut.state_q == 2'd3);
+      direct : assert (state == 2'd0 || !u_dut.winograd_q);
+      of_blocks : assert (state == 2'd0 || words_q == 14'(blocks_q) << two_q);
+      unit_is_open : assert (!u_dut.unit_open_q || state == 2'd2 || state == 2'd3);
       opened : assert (u_dut.unit_open_q == (u_dut.plain_open_q || u_dut.coded_open_q));
       full_is_direct : assert (!u_dut.full_q || u_dut.full_direct_q);
-      if (u_dut.state_q == 2'd1) begin
+      if (state == 2'd1) begin
         none_yet : assert (begun_q == '0 && !u_dut.unit_open_q);
         same_taps : assert (u_dut.taps_q == (two_q ? 12'd2 : 12'd1));
         if (u_dut.u_check.multiply_q) begin
@@ -145,14 +147,14 @@ module fv_load_weights
           blocks : assert (u_dut.u_check.multiplier_q == blocks_q);
         end
       end
-      if (u_dut.state_q == 2'd1 || u_dut.state_q == 2'd2) begin
+      if (state == 2'd1 || state == 2'd2) begin
         counts : assert (begun_q + left == words_q && left <= words_q);
         taps : assert (u_dut.taps_left_q != '0 && u_dut.taps_left_q <= u_dut.taps_q);
         whole : assert (u_dut.blocks_left_q != '0 || u_dut.taps_left_q == u_dut.taps_q);
         blocks_left : assert (u_dut.blocks_left_q <= blocks_q && blocks_q != '0);
         next : assert (left == '0 || u_dut.addr_q == {half_q, base_q[WA-1:0]} + (WA + 1)'(begun_q));
       end
-      if (u_dut.state_q == 2'd2) begin
+      if (state == 2'd2) begin
         fits : assert (stop <= 25'(DefaultConfig.WeightDepth));
         taps_are : assert (u_dut.taps_q == (two_q ? 12'd2 : 12'd1));
         nothing_else : assert (u_dut.unit_open_q || begun_q == '0);

@@ -1664,7 +1664,7 @@ def source(mutant: Mutant, root: Path = ROOT) -> Path:
         path
         for top in ("driver", "hw_src")
         for path in (root / top).rglob(name)
-        if str(path.parent).endswith(folder)
+        if str(path.parent).endswith(folder) and path.parent.name != "any"  # stands in for it
     ]
     if len(found) != 1:
         raise LookupError(f"{mutant.name}: {len(found)} files are named {mutant.file}")
