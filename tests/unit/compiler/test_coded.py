@@ -38,8 +38,10 @@ def test_pruned_layers_are_coded_and_take_less_memory():
     assert all(x.coding == 2 and x.beats for x in loads(coded))
     assert not any(x.coding or x.beats for x in loads(plain))
     assert len(coded.program.weights) < len(plain.program.weights)
-    sizes = [sum(p.size for p in x.program.pieces) for x in (coded, plain)]
-    assert sizes[0] < 0.4 * sizes[1]  # 2.6 bits a weight; tables are neither
+    one = compiled(BOARD, batch=1)
+    sizes = [sum(p.size for p in x.program.pieces) for x in (one, coded, plain)]
+    # 2.6 bits a weight, of which batches that load other blocks need some again; no tables.
+    assert sizes[0] < 0.35 * sizes[2] and sizes[1] < 0.5 * sizes[2]
     assert coded.program.memory().weights < plain.program.memory().weights
     for a, b in zip(coded.program.streams, plain.program.streams):
         assert a.cycles < b.cycles
