@@ -1,5 +1,6 @@
 // wg_decode: for any beats it hands out as many groups as an instruction has and no more, takes no
-// more beats than it says, and never has more under way than its queue holds. Memories give any data.
+// more beats than it says, and never has more under way than its queue holds. A piece is read when all
+// of its beats have come, from places of the ring that none that came later has taken. Memories give any data.
 module fv_decode
   import wg_types_pkg::*, winogen_pkg::*;
 (
@@ -100,6 +101,31 @@ module fv_decode
                      5'(u_dut.u_queue.wptr_q - u_dut.u_queue.rptr_q);
   assign left = (((18'(u_dut.blocks_left_q) - 18'd1) << u_dut.taps_q[1]) +
                  18'(u_dut.taps_left_q[1])) * 18'(TapGroups) + 18'(u_dut.part_q) + 18'd1;
+  // Nibbles that have come and are not behind the next piece, and where the piece begins: indices alone
+  // stand behind a bitmap that is not there. All modulo twice the ring.
+  logic [9:0] come, first;
+  logic [5:0] reach;  // beats from the piece's first to the last one that has a place in the ring
+  assign come  = {u_dut.written_q, 4'b0} - u_dut.place_q;
+  assign first = u_dut.place_q + ((u_dut.bitmap_q || u_dut.book) ? 10'd0 : 10'd8);
+  logic fours_fit;  // no four bits have more than four set
+  always_comb begin
+    fours_fit = 1'b1;
+    for (int unsigned i = 0; i < CodeGroup / 4; i++) fours_fit &= u_dut.fours_q[i] <= 3'd4;
+  end
+  assign reach = u_dut.written_q + 6'(room) - first[9:4];
+  always_ff @(posedge clk_i) begin
+    if (begun_q && rst_ni && busy_q && runs) begin
+      counted : assert (u_dut.have_q + {4'b0, u_dut.taken_q, 4'b0} == come);
+      not_taken : assert (reach <= 6'd32);
+      if (u_dut.issue) has_come : assert (10'(u_dut.needed_q) <= come && come <= 10'd528);
+    end
+    // All lengths that are written are those of pieces in four beats, so all that are read are.
+    of_four : assert (!begun_q || fours_fit);
+    lengths : assert (!begun_q || u_dut.length <= 6'd40);
+    assume (u_dut.later <= 6'd40);
+    in_four_beats : assert (!begun_q || !busy_q || !runs || u_dut.needed_q <= 6'd40);
+  end
+
   always_ff @(posedge clk_i) begin
     if (begun_q && rst_ni) begin
       states : assert (3'(u_dut.state_q) <= 3'd4);

@@ -17,7 +17,7 @@ from winogen.compiler.options import CompileOptions
 from winogen.network import zoo
 from winogen.program.file import Program
 from winogen.program.speed import speed
-from winogen.reports.tables import cost_summary, cost_table, weights_summary
+from winogen.reports.tables import cost_summary, cost_table, weights_summary, weights_table
 
 
 def add(commands: Any) -> None:
@@ -115,6 +115,9 @@ def _info(options: argparse.Namespace) -> None:
         print()
     print(cost_table(program, program.streams[-1]))
     print(cost_summary(program, program.streams[-1]))
+    weights = weights_table(program, program.streams[0])
+    if weights:
+        print(f"\n{weights}")
 
 
 def _pictures(program: Program) -> str:

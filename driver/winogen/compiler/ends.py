@@ -28,7 +28,7 @@ from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.shape import ConvShape
 from winogen.compiler.sums import check_sums
 from winogen.compiler.tdc import transposed_taps
-from winogen.compiler.tiling import choose_tiling
+from winogen.compiler.tiling import choose_arrangement
 from winogen.network.graph import Graph, Shape
 from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.target.board import Board
@@ -156,8 +156,8 @@ class _Cost:
         arrays = layer.weight, layer.bias
         try:
             check_sums(where, layer.shape, layer.diagonal, *arrays, network.data_width)
-            packed = pack_one(network.name, layer, sources, board.core, Mode.AUTO)
-            tiling = choose_tiling(packed, board, self._batch)
+            first = pack_one(network.name, layer, sources, board.core, Mode.AUTO)
+            packed, tiling = choose_arrangement(first, board, self._batch)
         except (QuantisationError, ScheduleError):
             return math.inf
         cycles = Estimate(packed, board, self._batch).cycles(tiling)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,28 +194,46 @@ def lower(
     limits = max_accumulators, max_steps, max_phases
     if mode is Mode.ZERO_PADDED:
         # A baseline on equal terms: it has the tiles of direct mode.
-        tile = lower(
-            shape,
-            mode=Mode.DIRECT,
-            sources=sources,
-            taps=taps,
-            max_accumulators=max_accumulators,
-            max_steps=max_steps,
-            max_phases=max_phases,
-            cost=cost,
-        ).tile
+        tile = min(_candidates(shape, Mode.DIRECT, sources, limits, taps), key=cost).tile
         return _lowered(shape, mode, tile, sources, limits, taps)
+    return min(_candidates(shape, mode, sources, limits, taps), key=cost)
+
+
+def lower_otherwise(lowered: LoweredConv, shape: ConvShape, **limits: Any) -> list[LoweredConv]:
+    """The ways to run a layer that :func:`lower` did not choose, with its weights as they lie.
+
+    ``limits`` are what it was given beside the mode and the cost. What has other phases in a
+    group, or other taps in a pass, would need its weights in another order, and is left out.
+    """
+    held = limits["max_accumulators"], limits["max_steps"], limits["max_phases"]
+    found = _candidates(shape, Mode.AUTO, limits["sources"], held, limits["taps"])
+    return [
+        other
+        for other in found
+        if (other.mode, other.tile) != (lowered.mode, lowered.tile)
+        and _order_of_weights(other) == _order_of_weights(lowered)
+    ]
+
+
+def _order_of_weights(lowered: LoweredConv) -> list[object]:
+    return [(g.phases, [(p.view, p.taps) for p in g.passes]) for g in lowered.groups]
+
+
+def _candidates(
+    shape: ConvShape, mode: Mode, sources: int, limits: tuple[int, int, int], taps: Taps
+) -> list[LoweredConv]:
+    """The ways to run a layer in a mode, or in any; ScheduleError if there is none."""
     choices = [(Mode.DIRECT, winograd.TILE), (Mode.DIRECT, 1), (Mode.WINOGRAD, winograd.TILE)]
-    candidates: list[LoweredConv] = []
+    found: list[LoweredConv] = []
     for candidate, tile in choices:
         if mode in (Mode.AUTO, candidate):
             try:
-                candidates.append(_lowered(shape, candidate, tile, sources, limits, taps))
+                found.append(_lowered(shape, candidate, tile, sources, limits, taps))
             except ScheduleError as error:
                 refused = error
-    if not candidates:
+    if not found:
         raise refused
-    return min(candidates, key=cost)
+    return found
 
 
 def _lowered(

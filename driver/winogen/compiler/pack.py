@@ -8,7 +8,7 @@ the step, accumulator, phase and activation tables. All pieces start on 64-byte 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ScheduleError
 from winogen.compiler.coded import CodedPass, choose_code
-from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
+from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower, lower_otherwise
 from winogen.compiler.pairs import (
     BlockRun,
     alone,
+    are_exact,
     change_places,
     multiplied_words,
     pair_blocks,
@@ -91,6 +92,8 @@ class PackedLayer:
     ``input_blocks[s]`` is the number of channel blocks of source s, ``windows[s]`` those of them
     that have weights, ``runs`` which blocks of output channels run together, ``chunks`` how many
     input blocks loads had so far: streams of coded weights are shared by loads of the same.
+    ``others`` is the layer in other modes and tiles, with its weights and parameters where they
+    are: few images may be faster in another one than many.
     """
 
     layer: QuantLayer
@@ -102,6 +105,15 @@ class PackedLayer:
     output_blocks: int
     runs: tuple[BlockRun, ...]
     chunks: set[int] = field(default_factory=set)
+    others: tuple[PackedLayer, ...] = ()
+
+    def arranged(self, winograd: bool, tile: int) -> PackedLayer:
+        """This layer or the one of the others that has such a mode and tile."""
+        return next(
+            x
+            for x in (self, *self.others)
+            if (x.lowered.mode is Mode.WINOGRAD, x.lowered.tile) == (winograd, tile)
+        )
 
     @property
     def is_coded(self) -> bool:
@@ -307,15 +319,18 @@ def _pack_layer(
         weights = [_within(w, window) for w, window in zip(weights, windows)]
     of_pass = tuple(w.blocks for w in windows)
     pair = core.products == 2 and any(_read_alike(windows, b) for b in range(0, output_blocks, 2))
+    limits: dict[str, Any] = {
+        "sources": len(layer.sources),
+        "taps": _taps(layer),
+        "max_accumulators": core.accumulator_depth,
+        "max_steps": core.step_depth,
+        "max_phases": max_phases,
+    }
     lowered = lower(
         layer.shape,
         mode=mode,
-        sources=len(layer.sources),
-        taps=_taps(layer),
-        max_accumulators=core.accumulator_depth,
-        max_steps=core.step_depth,
-        max_phases=max_phases,
         cost=lambda candidate: engine_cycles(candidate, of_pass, core, pair),
+        **limits,
     )
     runs = _runs(lowered, weights, windows, output_blocks, core)
     weights = [change_places(w, runs) for w in weights]
@@ -331,9 +346,7 @@ def _pack_layer(
                 p,
                 0 if code else writer.add(data.tobytes()),
                 data.nbytes,
-                _store_steps(p, writer),
-                _store_accumulators(p, writer),
-                _store_phases(group.phases, p, by_pixel, writer),
+                *_store_tables(group.phases, p, by_pixel, writer),
                 CodedPass(data, code, writer, core.word_bytes) if code and data.size else None,
             )
             for p, data in zip(group.passes, of_passes)
@@ -353,9 +366,34 @@ def _pack_layer(
     if layer.table is not None:
         data = isa.pack_activation(layer.table)
         activation = StoredTable(Table.ACTIVATION, writer.add(data), len(layer.table))
-    return PackedLayer(
+    packed = PackedLayer(
         layer, lowered, tuple(groups), activation, blocks, windows, output_blocks, runs
     )
+    if code and mode is Mode.AUTO:
+        # Where weights come faster than they are transformed, it matters how many images use them.
+        packed.others = tuple(
+            _arranged(packed, other, by_pixel, writer)
+            for other in lower_otherwise(lowered, layer.shape, **limits)
+            if are_exact(_words(other, weights), runs)
+        )
+    return packed
+
+
+def _arranged(
+    packed: PackedLayer, lowered: LoweredConv, by_pixel: bool, writer: SegmentWriter
+) -> PackedLayer:
+    """A layer lowered otherwise; all but the tables of its passes stays where it is."""
+    groups = []
+    for group, spec in zip(packed.groups, lowered.groups):
+        passes = []
+        for known, new in zip(group.passes, spec.passes):
+            tables = _store_tables(spec.phases, new, by_pixel, writer)
+            steps, accumulators, phases = tables
+            passes.append(
+                replace(known, spec=new, steps=steps, accumulators=accumulators, phases=phases)
+            )
+        groups.append(replace(group, spec=spec, passes=tuple(passes)))
+    return replace(packed, lowered=lowered, groups=tuple(groups))
 
 
 def _taps(layer: QuantLayer) -> NDArray[np.bool_] | None:
@@ -397,18 +435,19 @@ def _runs(
 ) -> tuple[BlockRun, ...]:
     if core.products == 1 or not any(_read_alike(windows, b) for b in range(0, output_blocks, 2)):
         return alone(output_blocks)
-    words = (
-        some
-        for group in lowered.groups
-        for spec in group.passes
-        for some in multiplied_words(weights[spec.source], spec, lowered.mode)
-    )
     runs: list[BlockRun] = []
-    for run in pair_blocks(words, output_blocks, core.co_lanes):
+    for run in pair_blocks(_words(lowered, weights), output_blocks, core.co_lanes):
         # Blocks that run together read the same input.
         together = run.count == 1 or _read_alike(windows, run.first)
         runs += [run] if together else [BlockRun(block, 1) for block in run.blocks]
     return tuple(runs)
+
+
+def _words(lowered: LoweredConv, weights: list[NDArray[np.int64]]) -> Iterator[NDArray[np.integer]]:
+    """All weights of a layer as they are multiplied; see :func:`multiplied_words`."""
+    for group in lowered.groups:
+        for spec in group.passes:
+            yield from multiplied_words(weights[spec.source], spec, lowered.mode)
 
 
 def _padded_weights(
@@ -449,6 +488,16 @@ def _pass_weights(weights: NDArray[np.int64], spec: Pass, core: CoreConfig) -> N
     ordered = gathered.transpose(0, 2, 4, 1, 3)
     stored = np.ascontiguousarray(ordered, storage_dtype(core.data_width))
     return stored.reshape(*stored.shape[:2], -1)
+
+
+def _store_tables(
+    phases: tuple[tuple[int, int], ...], spec: Pass, by_pixel: bool, writer: SegmentWriter
+) -> tuple[StoredTable, StoredTable, StoredTable]:
+    return (
+        _store_steps(spec, writer),
+        _store_accumulators(spec, writer),
+        _store_phases(phases, spec, by_pixel, writer),
+    )
 
 
 def _store_steps(spec: Pass, writer: SegmentWriter) -> StoredTable:

@@ -28,7 +28,7 @@ from winogen.compiler.pack import (
 )
 from winogen.compiler.pairs import BlockRun
 from winogen.compiler.places import access, place_tensors
-from winogen.compiler.tiling import choose_tiling, tile_groups
+from winogen.compiler.tiling import choose_arrangement, tile_groups
 from winogen.program.host_layers import HostStep, Place
 from winogen.target import isa
 from winogen.target.board import Board
@@ -166,10 +166,11 @@ class _Emitter:
         self._forget()
 
     def layer(self, number: int, layer: PackedLayer, tiling: Tiling | None) -> None:
-        """Emit one layer, under the best tiling if none is given."""
+        """Emit one layer, in the mode and under the tiling that are best if none is given."""
         self._number = number
+        if tiling is None:
+            layer, tiling = choose_arrangement(layer, self._board, self._batch)
         self._layer = layer
-        tiling = tiling or choose_tiling(layer, self._board, self._batch)
         layer.chunks.add(tiling.input_blocks)
         groups = list(tile_groups(layer, tiling, self._batch))
         order: Iterator[tuple[TileGroup, BlockRun]]

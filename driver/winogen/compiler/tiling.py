@@ -18,7 +18,30 @@ _SMALL = 10
 #: Loads that the input channels are cut into, where as many fit; few begin late, many cost more.
 _CHUNKS = (1, 2, 4)
 #: What a tiling may take of the best one's cycles where it shares coded weights.
-_SHARED = 1.02
+_SHARED = 1.005
+#: What another mode may take at most of the cycles of the first one: an estimate is within a tenth
+#: of what the cost model finds, so that less would be a guess.
+_OTHERWISE = 0.85
+
+
+def choose_arrangement(layer: PackedLayer, board: Board, batch: int) -> tuple[PackedLayer, Tiling]:
+    """The layer in the mode and tiles that suit a batch, and the best tiling of that.
+
+    Raises ScheduleError as :func:`choose_tiling` does.
+    """
+    best = layer, choose_tiling(layer, board, batch)
+    if not layer.others:
+        return best
+    most = _OTHERWISE * Estimate(layer, board, batch).cycles(best[1])
+    for other in layer.others:
+        try:
+            tiling = choose_tiling(other, board, batch)
+        except ScheduleError:
+            continue  # its tiles need more room than those of the first
+        cycles = Estimate(other, board, batch).cycles(tiling)
+        if cycles < most:
+            best, most = (other, tiling), cycles
+    return best
 
 
 def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:

@@ -354,19 +354,41 @@ def back_cycles(f: Transfer, size: int, core: CoreConfig) -> tuple[int, int, flo
             # The codebook comes meanwhile, then the bitmaps that are ahead.
             ahead = LOGIC.code_ahead if f.coding == Coding.BITMAP else 0
             setup = max(setup, BOOK_CYCLES + ahead + DECODE_CYCLES)
-            beats = max(beats, f.blocks * f.taps * core.ci_lanes * core.co_lanes // GROUP)
+            beats = max(beats, decode_cycles(f, core))
         if f.winograd:
-            # A phase of r x c taps has (r + 1) (c + 1) positions, two cycles each; the last
-            # phase's are transformed when its taps are complete.
-            taps = f.taps / max(f.phases, 1)
-            phase = 2 * (math.sqrt(taps) + 1) ** 2
-            beats = max(beats, math.ceil(f.blocks * f.phases * phase))
-            tail = phase + 8
+            # The last phase's positions are transformed when its taps are complete.
+            beats = max(beats, math.ceil(transform_cycles(f)))
+            tail = _phase_cycles(f) + 8
     elif isinstance(f, LoadTable) and f.table == Table.ACTIVATION:
         beats = f.count  # an entry a cycle
     else:
         beats = size // LOGIC.beat_bytes  # one beat a cycle, however many ports
     return setup, beats, tail
+
+
+def decode_cycles(f: LoadWeights, core: CoreConfig) -> int:
+    """Cycles of wg_decode for the weights of a load alone, a group in each; 0 of plain ones."""
+    return f.blocks * f.taps * core.ci_lanes * core.co_lanes // GROUP if f.coding else 0
+
+
+def transform_cycles(f: LoadWeights) -> float:
+    """Cycles of the filter transform for the weights of a load; 0 in direct mode."""
+    return f.blocks * f.phases * _phase_cycles(f) if f.winograd else 0.0
+
+
+def _phase_cycles(f: LoadWeights) -> float:
+    """Of a phase of r x c taps, which has (r + 1) (c + 1) positions: two for each."""
+    return 2 * (math.sqrt(f.taps / max(f.phases, 1)) + 1) ** 2
+
+
+def peak_bytes_per_cycle(board: Board) -> float:
+    """DRAM bytes that a clock cycle can bring: the memory's, or the ports' if they are slower."""
+    return min(board.dram_bytes_per_cycle, LOGIC.beat_bytes * board.core.read_ports)
+
+
+def plain_weight_bytes(f: LoadWeights, core: CoreConfig) -> int:
+    """Bytes that the weights of a load would be plain, or are."""
+    return f.blocks * f.taps * core.weight_word_bytes
 
 
 def load_bytes(f: Transfer, board: Board) -> tuple[int, Runs]:
@@ -385,9 +407,7 @@ def load_bytes(f: Transfer, board: Board) -> tuple[int, Runs]:
         size = f.count * isa.TABLE_ENTRY_BYTES[Table(f.table)]
     else:
         assert isinstance(f, LoadWeights)
-        size = f.blocks * f.taps * core.weight_word_bytes
-        if f.coding:
-            size = f.beats * LOGIC.beat_bytes
+        size = f.beats * LOGIC.beat_bytes if f.coding else plain_weight_bytes(f, core)
     return size, Runs(1, -(-size // LOGIC.beat_bytes))
 
 

@@ -8,6 +8,7 @@ of that structure, with factors fitted to syntheses (``syntheses.json``; ``winog
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -52,7 +53,10 @@ def _estimate(core: CoreConfig, family: str, windows: bool) -> Area:
     sizes = _sizes(core, windows)
     if not packed:
         sizes = np.concatenate([sizes, _unpacked(core)])
-    area.lut, area.ff = (max(0, round(float(sizes @ f))) for f in _factors(packed))
+    area.lut, area.ff = (
+        max(0, round(float(sizes @ f) + (extra if core.decoder else 0)))
+        for f, extra in zip(_factors(packed), _decoder())
+    )
     return area
 
 
@@ -109,15 +113,38 @@ def _unpacked(core: CoreConfig) -> NDArray[np.float64]:
     return np.array([core.multipliers * accumulator_bits(core.data_width)], float)
 
 
+def _measured() -> list[tuple[CoreConfig, bool, str, dict[str, int]]]:
+    """The syntheses: configuration, whether memory had windows, family, what was taken."""
+    return [
+        (CoreConfig(**s["core"]), s["windows"], s["family"], s["total"])
+        for s in json.loads(_SYNTHESES.read_text(encoding="utf-8"))
+    ]
+
+
+@cache
+def _decoder() -> tuple[float, float]:
+    """LUTs and flip-flops of a decoder: the mean of syntheses with one and, else alike, without.
+
+    It gives as many weights a cycle whatever takes them: one figure for every core.
+    """
+    known = {(core, family): total for core, _, family, total in _measured()}
+    more = [
+        [total[name] - known[bare, family][name] for name in ("lut", "ff")]
+        for (core, family), total in known.items()
+        if core.decoder and (bare := replace(core, decoder=0), family) in known
+    ]
+    lut, ff = np.mean(more, axis=0) if more else (0.0, 0.0)
+    return float(lut), float(ff)
+
+
 @cache
 def _factors(packed: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """LUTs and flip-flops of each size, by least squares of relative errors."""
-    measured = [
-        (CoreConfig(**s["core"]), s["windows"], s["family"] in PACKED, s["total"])
-        for s in json.loads(_SYNTHESES.read_text(encoding="utf-8"))
-    ]
     rows = []
-    for core, windows, fits, total in measured:
+    for core, windows, family, total in _measured():
+        if core.decoder:
+            continue
+        fits = family in PACKED
         sizes, outside = _sizes(core, windows), _unpacked(core) * (not fits)
         if packed and fits:
             rows.append((sizes, total))

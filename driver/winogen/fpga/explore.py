@@ -2,7 +2,8 @@
 
 Every shape of the array, with one and with two products a multiplier, is tried with every way to
 divide the block RAM among the four large memories; the cost model says how fast each runs the
-networks, the estimates what it takes.
+networks, the estimates what it takes. A decoder of weights that the board has is left out of arrays
+that fit only without it.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Explorer:
             quantise(g.without_exits(), board.core.data_width, samples=1) for g in graphs
         ]
         self._tool = build_tool(board.name)
-        self._folded: dict[tuple[int, int, int], list[Ends]] = {}
+        self._folded: dict[tuple[int, ...], list[Ends]] = {}
         self._packed: dict[Hashable, PackedNetwork] = {}
         self._tried: dict[CoreConfig, Design | None] = {}
 
@@ -169,7 +170,7 @@ class Explorer:
         layers at the ends suffer, and choosing takes as long as a schedule. Packing depends on
         lanes, products and folds, not on tiles or memories.
         """
-        array = core.ci_lanes, core.tile_lanes, core.products
+        array = core.ci_lanes, core.tile_lanes, core.products, core.decoder
         if array not in self._folded:
             board = replace(self._board, core=replace(core, **_DEEPEST))
             self._folded[array] = [
@@ -177,25 +178,29 @@ class Explorer:
             ]
         packed = []
         for number, ends in enumerate(self._folded[array]):
-            key = number, core.ci_lanes, core.products, ends.unfold, ends.shuffle
+            lanes = core.ci_lanes, core.products, core.decoder
+            key = number, *lanes, ends.unfold, ends.shuffle
             if key not in self._packed:
                 self._packed[key] = pack_network(ends.network, core, Mode.AUTO)
             packed.append((ends.network.name, self._packed[key]))
         return packed
 
     def _shapes(self) -> Iterator[CoreConfig]:
-        """Arrays that fit with the smallest memories."""
+        """Arrays that fit with the smallest memories, without the board's decoder if need be."""
         least = {name: low for name, (low, _) in _DEPTHS.items()}
         for lanes, tiles, products in product(
             LANES, range(1, MOST_TILES + 1), _PRODUCTS[self._tool]
         ):
             lane = {"ci_lanes": lanes, "co_lanes": lanes, "tile_lanes": tiles}
-            try:
-                core = replace(self._board.core, **lane, products=products, **least)
-            except BoardError:
-                continue  # words that are no whole beats, or data too wide for pairs
-            if self._fits(core):
-                yield core
+            for decoder in dict.fromkeys((self._board.core.decoder, 0)):
+                parts = {**lane, "products": products, "decoder": decoder}
+                try:
+                    core = replace(self._board.core, **parts, **least)
+                except BoardError:
+                    continue  # words that are no whole beats, data too wide for pairs, few lanes
+                if self._fits(core):
+                    yield core
+                    break
 
     def _best(self, shape: CoreConfig, slow: float) -> Design | None:
         """The array with the memories that make it fastest; None where that is ``slow`` or slower.

@@ -15,7 +15,7 @@ from winogen.target.board import Board
 _BAR = 20
 _SHAPE = (
     "ci_lanes", "tile_lanes", "products", "input_depth", "weight_depth", "psum_depth",
-    "output_depth",
+    "output_depth", "decoder",
 )  # fmt: skip
 
 
@@ -26,8 +26,8 @@ def explore_text(board: Board, part: Part, front: Sequence[Design], now: Design 
     if now:
         rows.append(_row(part, now, front[-1].speed, "board file"))
     header = [
-        "lanes", "tiles", "products", "input", "weights", "sums", "output", "DSP48", "RAMB36",
-        "LUT", "busy", "DRAM MB/s", *front[-1].frames, "speed", "",
+        "lanes", "tiles", "products", "input", "weights", "sums", "output", "decoder", "DSP48",
+        "RAMB36", "LUT", "busy", "DRAM MB/s", *front[-1].frames, "speed", "",
     ]  # fmt: skip
     return "\n".join(
         [

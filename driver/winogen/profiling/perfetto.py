@@ -14,9 +14,12 @@ from typing import Any
 from winogen.common.errors import InputError
 from winogen.common.files import write_atomically
 from winogen.cost.simulate import instruction_work
+from winogen.profiling.limits import layer_limits
 from winogen.profiling.profile import Profile
 from winogen.profiling.runs import Run
 from winogen.profiling.trace import Times
+from winogen.program.modes import layer_modes
+from winogen.target.isa import LoadWeights
 from winogen.target.registers import Engine
 
 _TRACKS = {Engine.LOAD: "load", Engine.COMPUTE: "compute", Engine.STORE: "store"}
@@ -81,6 +84,8 @@ def _slices(
             "ts": (start + begin) * microseconds, "dur": (end - begin) * microseconds,
         }  # fmt: skip
 
+    modes = layer_modes(program.layers, run.stream, run.instructions)
+    limits = layer_limits(run.instructions, len(program.layers), profile.board)
     ended = dict.fromkeys(_TRACKS, 0)
     layers: dict[int, tuple[int, int]] = {}
     for index, instruction in enumerate(run.instructions):
@@ -97,6 +102,11 @@ def _slices(
             "bytes written": work.written_bytes,
             "multiplies": work.multiplies,
         }
+        if isinstance(instruction, LoadWeights):
+            alone = layer_limits([instruction], layer + 1, profile.board)[layer]
+            amounts["bytes if plain"] = alone.plain_weight_bytes if alone.coded_loads else 0
+            amounts["decoder cycles"] = round(alone.decoder)
+            amounts["transform cycles"] = round(alone.transform)
         yield piece(
             engine,
             f"{program.layers[layer].name}: {instruction.opcode.name}",
@@ -112,6 +122,10 @@ def _slices(
     for layer, (begin, end) in sorted(layers.items()):
         if end > before:
             info = program.layers[layer]
-            about = {"kind": info.kind, "mode": info.mode, "images": run.stream.batch}
+            about = {"kind": info.kind, "mode": modes[layer], "images": run.stream.batch}
+            of = limits[layer]
+            if of.coded_loads:
+                about |= {"weight bytes": of.weight_bytes, "if plain": of.plain_weight_bytes}
+                about["takes longest alone"] = of.limit
             yield piece(_LAYERS, info.name, max(begin, before), end, about)
             before = end

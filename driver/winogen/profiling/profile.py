@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from winogen.common.text import table
 from winogen.cost.simulate import instruction_work
+from winogen.profiling.limits import LIMITS_LEGEND, LayerLimits, layer_limits, limits_table
 from winogen.profiling.runs import ENGINES, Run, busy_cycles, layer_cycles
 from winogen.program.file import Program
+from winogen.program.modes import layer_modes
 from winogen.target.board import Board
 from winogen.target.isa import INSTRUCTION_BYTES
 
@@ -27,7 +29,8 @@ class LayerProfile:
 
     Attributes
     ----------
-    name, kind, mode : as in the program
+    name, kind : as in the program
+    mode : as the runs had it; where they differ, all of them
     cycles : from the end of the layer before to its own; those of all layers add up to the run's
     predicted : the same, by the cost model
     load, compute, store : cycles in which the engine worked for the layer; an engine may begin
@@ -98,9 +101,24 @@ class Profile:
         for run in self.runs:
             sums += np.stack(self._columns(run), axis=1)
         return [
-            LayerProfile(info.name, info.kind, info.mode, *(int(v) for v in row))
-            for info, row in zip(self.program.layers, sums)
+            LayerProfile(info.name, info.kind, mode, *(int(v) for v in row))
+            for info, mode, row in zip(self.program.layers, self._modes, sums)
         ]
+
+    @cached_property
+    def limits(self) -> list[LayerLimits]:
+        """What every layer would take of the array, memory, decoder and transform alone."""
+        found = [LayerLimits() for _ in self.program.layers]
+        for run in self.runs:
+            for one, of in zip(found, layer_limits(run.instructions, len(found), self.board)):
+                one.add(of)
+        return found
+
+    @property
+    def _modes(self) -> list[str]:
+        layers = self.program.layers
+        runs = [layer_modes(layers, run.stream, run.instructions) for run in self.runs]
+        return [", ".join(dict.fromkeys(modes)) for modes in zip(*runs)]
 
     @cached_property
     def total(self) -> LayerProfile:
@@ -152,7 +170,10 @@ class Profile:
             header += [e.name.lower(), f"{e.name.lower()} waits"]
         header += ["array", "read MB", "written MB"]
         rows = [self._row(layer) for layer in [*self.layers, self.total]]
-        return "\n".join([self._title(), table(header, rows), *_LEGEND])
+        parts = [self._title(), table(header, rows), *_LEGEND]
+        names, cycles = zip(*((layer.name, layer.cycles) for layer in self.layers))
+        limits = limits_table(names, self._modes, cycles, self.limits)
+        return "\n".join([*parts, "", limits, *LIMITS_LEGEND] if limits else parts)
 
     def _title(self) -> str:
         seconds = self.total.cycles / (self.board.clock_mhz * 1e6)

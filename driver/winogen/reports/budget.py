@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from winogen.cost import units
 from winogen.cost.units import load_bytes, store_bytes
 from winogen.program.file import Program
 from winogen.program.parts import LayerInfo, StreamInfo
 from winogen.target.isa import INSTRUCTION_BYTES, Opcode, Store, Transfer
-from winogen.target.microarchitecture import LOGIC
 
 _KIND = {
     Opcode.LOAD_INPUT: "activations read",
@@ -49,8 +49,7 @@ class LayerBudget:
 
 def peak_bytes_per_cycle(program: Program) -> float:
     """DRAM bytes that a clock cycle can bring: the memory's, or the ports' if they are slower."""
-    board = program.board
-    return min(board.dram_bytes_per_cycle, LOGIC.beat_bytes * board.core.read_ports)
+    return units.peak_bytes_per_cycle(program.board)
 
 
 def layer_budgets(program: Program, stream: StreamInfo) -> list[LayerBudget]:

@@ -93,6 +93,9 @@ def roofline(profile: Profile) -> Any:
     The roof is what the array can multiply (flat) and what DRAM can deliver (slope). Rings are what
     the cost model predicts. A layer far below the roof waits for something else: too few tiles or
     channels for the array's lanes, or the latency of a few instructions.
+
+    Of a layer with coded weights a bar is as fast as their decoder and transform would let it be,
+    and a line goes back to where it would be with the bytes of plain weights.
     """
     plot = pyplot()
     from matplotlib import ticker
@@ -100,12 +103,13 @@ def roofline(profile: Profile) -> Any:
     peak = profile.board.core.peak
     rate = profile.board.dram_bytes_per_cycle
     points = []
-    for number, layer in enumerate(profile.layers):
+    for number, (layer, of) in enumerate(zip(profile.layers, profile.limits)):
         moved = layer.bytes_read + layer.bytes_written
         if layer.multiplies and moved and layer.cycles and layer.predicted:
-            points.append((number, layer, layer.multiplies / moved))
+            uncoded = moved + of.plain_weight_bytes - of.weight_bytes
+            points.append((number, layer, of, layer.multiplies / moved, layer.multiplies / uncoded))
     figure, axis = plot.subplots(figsize=(8.4, 4.4), layout="constrained")
-    intensities = [x for *_, x in points] or [1.0]
+    intensities = [x for *_, after, before in points for x in (after, before)] or [1.0]
     low, high = min(*intensities, peak / rate) / 3, max(*intensities, peak / rate) * 3
     x = np.geomspace(low, high, 200)
     axis.plot(x, np.minimum(peak, rate * x), color="#444444", lw=2)
@@ -120,17 +124,27 @@ def roofline(profile: Profile) -> Any:
         f"{rate * profile.board.clock_mhz / 1e3:.2g} GB/s", (low, rate * low), xytext=(6, -2),
         textcoords="offset points", va="top",
     )  # fmt: skip
-    for number, layer, intensity in points:
+    for number, layer, of, intensity, plain in points:
         colour = _colour(number)
         predicted = max(layer.predicted, layer.compute)  # as array_cycles has it
         axis.plot(intensity, layer.multiplies / predicted, "o", ms=12, mfc="none", mec=colour)
+        reached = layer.multiplies / layer.array_cycles
+        limited = f", {of.limit}" if of.coded_loads and of.limit in ("decoder", "transform") else ""
         axis.plot(
-            intensity, layer.multiplies / layer.array_cycles, "o", ms=7, color=colour,
-            label=f"{layer.name} ({layer.mode})",
+            intensity, reached, "o", ms=7, color=colour,
+            label=f"{layer.name} ({layer.mode}{limited})",
         )  # fmt: skip
+        if of.coded_loads:
+            axis.plot([plain, intensity], [reached] * 2, ":", lw=1.2, color=colour)
+            most = layer.multiplies / max(of.decoder, of.transform)
+            if most <= 2 * peak:
+                axis.plot(intensity, most, "_", ms=16, mew=2, color=colour)
     if profile.is_measured:
         axis.plot([], [], "o", ms=7, color="#444444", label="measured")
         axis.plot([], [], "o", ms=12, mfc="none", mec="#444444", label="predicted")
+    if any(of.coded_loads for _, _, of, _, _ in points):
+        axis.plot([], [], "_", ms=16, mew=2, color="#444444", label="decoder, transform")
+        axis.plot([], [], ":", lw=1.2, color="#444444", label="from plain weights")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
     axis.set_xscale("log")
     axis.set_yscale("log")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from winogen.common.text import decibels, table
+from winogen.profiling.limits import LIMITS_LEGEND, layer_limits, limits_table
 from winogen.program.coded_weights import loaded_weights
 from winogen.program.file import Program
+from winogen.program.modes import layer_modes
 from winogen.program.parts import HOST, LayerInfo, StreamInfo
 from winogen.program.speed import Speed, layer_seconds, speed
 from winogen.quality.measure import Quality
@@ -63,6 +65,21 @@ def weights_summary(program: Program) -> str:
         stored += f" (coded: an image's weights are {lies:,} bytes on the bus, plain {plain:,})"
     bits = program.bits_a_weight
     return stored if bits is None else f"{stored}, {bits:.2f} bits a weight"
+
+
+def weights_table(program: Program, stream: StreamInfo) -> str:
+    """What a stream's layers take of memory, decoder and transform; empty if no weight is coded."""
+    instructions = stream.instructions()
+    found = limits_table(
+        [layer.name for layer in program.layers],
+        layer_modes(program.layers, stream, instructions),
+        stream.layer_cycles,
+        layer_limits(instructions, len(program.layers), program.board),
+    )
+    if not found:
+        return ""
+    images = "one image" if stream.batch == 1 else f"{stream.batch} images"
+    return "\n".join([f"{images} at a time, predicted:", found, *LIMITS_LEGEND])
 
 
 def speed_summary(program: Program, stream: StreamInfo) -> str:

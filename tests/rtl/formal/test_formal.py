@@ -1,4 +1,4 @@
-"""Proofs for any inputs and any number of cycles: queues, AXI masters, packed sums, the decoder."""
+"""Proofs for any inputs and any number of cycles: queues, AXI masters, packed sums, weights."""
 
 import importlib.util
 import os
@@ -24,6 +24,7 @@ FAULTS = {
     "residue_chain": ("wg_residue_chain", "digit == 3'b100 ||", "digit == 3'b101 ||"),
     "separate": ("wg_separate", "q_q - sum_t'(difference_q)", "q_q"),
     "decode": ("wg_decode", "&& (!last_out || right_q)", ""),
+    "load_weights": ("wg_load_weights", "(finish && !unit_last_q)", "finish"),
     "axi_write": ("wg_axi_write", "fill_q == fill_len", "fill_q == fill_len - 4'd1"),
 }
 

@@ -9,12 +9,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from support.coded import shared
 from support.random_graphs import GraphBuilder
 from winogen.cli import main as cli
 from winogen.common.errors import BoardError
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.ends import Ends, fold_ends
 from winogen.compiler.lower import Mode
+from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantNetwork
 from winogen.fpga import estimate as estimates
 from winogen.fpga import explore
@@ -68,7 +70,8 @@ def test_estimates_are_within_10_percent_of_syntheses(number, known, monkeypatch
         others = tmp_path / "others.json"
         others.write_text(json.dumps(MEASURED[:number] + MEASURED[number + 1 :]))
         monkeypatch.setattr(estimates, "_SYNTHESES", others)
-    monkeypatch.setattr(estimates, "_factors", estimates._factors.__wrapped__)
+    for name in ("_factors", "_decoder"):
+        monkeypatch.setattr(estimates, name, getattr(estimates, name).__wrapped__)
     measured = MEASURED[number]
     core, theirs = CoreConfig(**measured["core"]), Area(**measured["total"])
     ours = estimates._estimate(core, measured["family"], measured["windows"])
@@ -157,6 +160,34 @@ def test_both_numbers_of_products_are_tried_whatever_the_board_has():
     one, two = (explorer(few, products=products).search() for products in (1, 2))
     assert one == two
     assert {d.core.products for d in one} == {1, 2}
+
+
+def test_a_decoder_is_left_out_of_arrays_that_fit_only_without():
+    def shapes(decoder: int) -> dict[tuple[int, ...], CoreConfig]:
+        ours = explorer(replace(SMALL, lut=70_000), decoder=decoder)
+        return {(c.ci_lanes, c.tile_lanes, c.products): c for c in ours._shapes()}
+
+    plain, coded = shapes(0), shapes(32)
+    assert plain.keys() == coded.keys() and not any(c.decoder for c in plain.values())
+    part = replace(SMALL, lut=70_000)
+    without = [c for c in coded.values() if not c.decoder]
+    assert without and len(without) < len(coded)
+    for core in without:
+        assert not part.holds(estimate(replace(core, decoder=32), "xc7"), 8)
+    assert {estimate(c, "xc7").lut - estimate(replace(c, decoder=0), "xc7").lut
+            for c in coded.values() if c.decoder} <= {*range(2900, 3200)}  # fmt: skip
+
+
+def test_a_decoder_counts_for_coded_weights():
+    """Of the same array: as fast with plain weights, and faster with few values."""
+    ours = explorer(decoder=32)
+    ours._batch = 1
+    core = ours._board.core
+    bare = replace(core, decoder=0)
+    assert ours.measure(core).frames == ours.measure(bare).frames
+    ours = explorer(decoder=32)
+    ours._batch, ours._networks = 1, [shared(quantise(WIDE, samples=1))]
+    assert ours.measure(core).speed > 1.1 * ours.measure(bare).speed
 
 
 def test_16_bits_are_not_multiplied_in_pairs():
