@@ -62,6 +62,7 @@ module wg_decode
   localparam int unsigned QueueGroups = 16;
   localparam int unsigned TapGroups = Config.Lanes * Config.Lanes / CodeGroup;
   localparam int unsigned GW = index_width(TapGroups);
+  localparam int unsigned LW = ReadPorts > 2 ? 4 : 3;  // of as many beats as come in three cycles
 
   if (DataWidth > 16 || Piece + BeatNibbles - 1 > Banks * BeatNibbles || TapGroups < 1 ||
       CodeAhead >= Held)
@@ -80,21 +81,21 @@ module wg_decode
 
   // ---- Beats: as many as the instruction says, into a ring of four banks ----
   logic [23:0] left_q;  // beats that have not come
-  logic plenty_q;  // more of them than can come in two cycles; else the low bits are all
+  logic plenty_q;  // at least 2**LW a cycle before; else the low bits are all
   logic [CW-1:0] room_q, taken, taken_q;
-  logic [2:0] left_next;
+  logic [LW-1:0] left_next;
   logic [WW-1:0] written_q, used;
   logic [PW-1:0] place_q;  // nibble at which the next piece begins
   logic all_here, ending, active;
 
   assign ending = state_q == StEnd;
   assign active = state_q == StBook || state_q == StRun || ending;
-  assign all_here = !plenty_q && left_q[2:0] == '0;
+  assign all_here = !plenty_q && left_q[LW-1:0] == '0;
   assign want_o = active && !all_here;
   assign beat_room_o = room_q;
   assign taken = beat_count_i < room_q ? beat_count_i : room_q;
   assign used = written_q - place_q[PW-1-:WW];
-  assign left_next = left_q[2:0] - 3'(taken);
+  assign left_next = left_q[LW-1:0] - LW'(taken);
 
   logic [Banks-1:0][63:0] bank_data;
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
@@ -125,17 +126,17 @@ module wg_decode
   always_ff @(posedge clk_i) begin
     if (start_i) begin
       left_q    <= beats_i;
-      plenty_q  <= beats_i[23:3] != '0;
+      plenty_q  <= beats_i[23:LW] != '0;
       written_q <= '0;
     end else begin
       left_q    <= left_q - 24'(taken);
-      plenty_q  <= left_q[23:3] != '0;
+      plenty_q  <= left_q[23:LW] != '0;
       written_q <= written_q + WW'(taken);
     end
     // Of the next cycle, in which as many may come as in this one. What comes too much is not kept.
     if (!rst_ni || clear_i || !active || (!ending && used > WW'(Ring - 2 * ReadPorts))) begin
       room_q <= '0;
-    end else if (!plenty_q && left_next < 3'(ReadPorts)) begin
+    end else if (!plenty_q && left_next < LW'(ReadPorts)) begin
       room_q <= CW'(left_next);
     end else begin
       room_q <= CW'(ReadPorts);
