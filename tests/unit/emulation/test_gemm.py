@@ -85,12 +85,21 @@ def test_a_build_that_cannot_is_not_used(monkeypatch):
     assert not gemm.available()
 
 
-@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
-def test_without_the_libraries_numpy_does_it(monkeypatch, missing):
+def test_the_model_is_what_onnx_takes_it_for():
+    onnx = pytest.importorskip("onnx")
+    matrix = np.arange(-60, 60, dtype=np.int8).reshape(8, 15)
+    model = onnx.load_from_string(gemm._model(matrix))
+    onnx.checker.check_model(model, full_check=True)
+    held = {x.name: onnx.numpy_helper.to_array(x) for x in model.graph.initializer}
+    np.testing.assert_array_equal(held["b"], matrix)
+    assert held["zero"] == gemm.ZERO
+
+
+def test_without_the_library_numpy_does_it(monkeypatch):
     real = builtins.__import__
 
     def imported(name, *args, **kwargs):
-        if name == missing:
+        if name == "onnxruntime":
             raise ImportError(name)
         return real(name, *args, **kwargs)
 

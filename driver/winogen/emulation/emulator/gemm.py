@@ -60,11 +60,9 @@ class Product:
 def available() -> bool:
     """Whether onnxruntime is installed and its products of bytes are exact on this processor."""
     try:
-        import onnx
-        import onnxruntime
+        import onnxruntime  # noqa: F401
     except ImportError:
         return False
-    del onnx, onnxruntime
     try:
         return _is_exact()
     except Exception:  # a build without the operator, or for another processor: numpy does it
@@ -95,28 +93,60 @@ def _threads() -> int:
 
 def _session(matrix: Matrix, threads: int) -> Any:
     """An onnxruntime session that multiplies by a matrix, which it keeps in its own order."""
-    import onnx
     import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
 
-    terms, columns = matrix.shape
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["a", "b", "zero"], ["c"])],
-        "product",
-        [helper.make_tensor_value_info("a", TensorProto.UINT8, ["rows", terms])],
-        [helper.make_tensor_value_info("c", TensorProto.INT32, ["rows", columns])],
-        [
-            numpy_helper.from_array(np.ascontiguousarray(matrix), "b"),
-            numpy_helper.from_array(np.array(ZERO, np.uint8), "zero"),
-        ],
-    )
-    opset = onnx.OperatorSetIdProto(domain="", version=13)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(
-        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+        _model(matrix), settings, providers=["CPUExecutionProvider"]
     )
+
+
+def _model(matrix: Matrix) -> bytes:
+    """An ONNX model of one MatMulInteger, without the package onnx: a dozen fields, see onnx.proto.
+
+    Its input ``a`` has the matrix's rows as columns, and any number of rows.
+    """
+    terms, columns = matrix.shape
+    uint8, int8, int32 = 2, 3, 6
+
+    def tensor(name: bytes, kind: int, shape: tuple[int, ...], data: bytes) -> bytes:
+        dims = b"".join(_number(1, size) for size in shape)
+        return dims + _number(2, kind) + _bytes(8, name) + _bytes(9, data)
+
+    def value(name: bytes, kind: int, size: int) -> bytes:
+        shape = _bytes(1, _bytes(2, b"rows")) + _bytes(1, _number(1, size))
+        return _bytes(1, name) + _bytes(2, _bytes(1, _number(1, kind) + _bytes(2, shape)))
+
+    inputs = b"".join(_bytes(1, name) for name in (b"a", b"b", b"zero"))
+    node = inputs + _bytes(2, b"c") + _bytes(4, b"MatMulInteger")
+    graph = (
+        _bytes(1, node)
+        + _bytes(2, b"product")
+        + _bytes(5, tensor(b"b", int8, matrix.shape, np.ascontiguousarray(matrix).tobytes()))
+        + _bytes(5, tensor(b"zero", uint8, (), bytes([ZERO])))
+        + _bytes(11, value(b"a", uint8, terms))
+        + _bytes(12, value(b"c", int32, columns))
+    )
+    return _number(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, b"") + _number(2, 13))
+
+
+def _number(field: int, value: int) -> bytes:
+    """A field of a protobuf message that holds a number."""
+    return _varint(field << 3) + _varint(value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    """A field of a protobuf message that holds bytes, text or a message."""
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
