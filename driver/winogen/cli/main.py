@@ -17,7 +17,19 @@ from pathlib import Path
 from typing import TextIO
 
 from winogen import __version__
-from winogen.cli import check, compile, completion, doctor, fit, inspect, kit, overlay, run, verify
+from winogen.cli import (
+    bench,
+    check,
+    compile,
+    completion,
+    doctor,
+    fit,
+    inspect,
+    kit,
+    overlay,
+    run,
+    verify,
+)
 from winogen.cli.answers import answer, refusal
 from winogen.cli.parser import Parser, examples
 from winogen.common.errors import (
@@ -45,6 +57,7 @@ _EXAMPLES = examples(
     ("winogen info digits.wg", "what a program does and needs"),
     ("winogen disasm digits.wg --batch 1", "its instructions"),
     ("winogen doctor", "does everything here work?"),
+    ("winogen bench --quick", "beside the paper and its peers"),
     ("winogen overlay report --board pynq-z2", "what the logic takes of the board's FPGA"),
     ("winogen overlay build --board pynq-z2 --tool vivado", "a bitstream"),
     ("winogen kit --board pynq-z2 -o kit", "a folder to copy to the board"),
@@ -202,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winogen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    for module in (inspect, check, compile, fit, run, verify, doctor, overlay, kit):
+    for module in (inspect, check, compile, fit, run, verify, doctor, bench, overlay, kit):
         module.add(commands)
     return parser
 
