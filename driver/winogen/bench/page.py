@@ -19,6 +19,7 @@ from winogen.bench.tables import (
     explained_table,
     layer_table,
     published_table,
+    resources_table,
     speed_table,
     watts_table,
 )
@@ -30,6 +31,9 @@ figure.wide { max-width: none; }
 details summary { cursor: pointer; font-weight: 600; }
 td { white-space: normal; }
 tbody th { white-space: nowrap; }
+.side td, .side th { border: 0; padding: .15rem; }
+.side tbody th { white-space: normal; }
+.side img { width: 7rem; image-rendering: pixelated; display: block; }
 """
 
 
@@ -43,6 +47,7 @@ def bench_page(results: Results, technologies: Sequence[Technology]) -> str:
         _roofline(results),
         *(_energy(results, technology) for technology in technologies),
         _section(watts_table(results, technologies)),
+        _section(resources_table()),
         _section(published_table(results, board)),
     ]
     return document(

@@ -18,7 +18,7 @@ from winogen.common.files import write_atomically
 RESULTS, DOCUMENT, PICTURES = "results", "results.md", "images"
 #: Pictures of the document, by the name that they have there.
 _PREFIX = "results-"
-_COMMAND = "winogen bench --rtl --record docs"
+_COMMAND = "winogen bench --rtl-cycles 420000 --record docs"
 #: A file of results is no larger.
 _MAX_BYTES = 1 << 25
 

@@ -19,7 +19,7 @@ from winogen.target.board import Board
 from winogen.target.microarchitecture import LOGIC
 from winogen.version import __version__
 
-#: Networks of the suite: the paper's generators, its super-resolution networks, VTA's layers.
+#: Networks of the suite: the paper's generators, super-resolution, VTA's layers, the README's.
 NETWORKS = (
     "dcgan-5x5",
     "dcgan-4x4",
@@ -32,6 +32,7 @@ NETWORKS = (
     "vta-dcgan-1",
     "vta-dcgan-2",
     "vta-dcgan-3",
+    "digits",
 )
 #: Those of ``--quick``: GP-GAN takes as long as all others together.
 QUICK = tuple(name for name in NETWORKS if name != "gp-gan")

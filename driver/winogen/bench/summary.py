@@ -87,6 +87,14 @@ class Beside:
     ours: float | None
     where: str
 
+    @property
+    def verdict(self) -> str:
+        """Whether ours is ahead of theirs or behind; of times less is better, else more."""
+        if self.ours is None:
+            return "-"
+        more = self.ours / self.published.value
+        return "ahead" if (more < 1) == (self.published.unit == "ms") else "behind"
+
 
 def beside(results: Results, technology: Technology) -> list[Beside]:
     """All published figures with ours."""
@@ -95,7 +103,7 @@ def beside(results: Results, technology: Technology) -> list[Beside]:
         "direct_most": lambda: most(results, DIRECT),
         "energy_most": lambda: max(
             (
-                (saved(technology, n, WINOGRAD).value, n.name)
+                (saved(technology, n, WINOGRAD).value, f"{n.name}, {technology.title}")
                 for n in results.networks
                 if n.name in PAPER
             ),

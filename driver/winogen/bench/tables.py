@@ -10,6 +10,7 @@ from html import escape
 from winogen.bench import published
 from winogen.bench.energy import KINDS, TERMS, Estimate, Technology, sources
 from winogen.bench.measure import LayerRun, Run
+from winogen.bench.resources import builds
 from winogen.bench.suite import AUTO, BASELINES, SINGLE, UNPACKED, Network, Results
 from winogen.bench.summary import (
     DIRECT,
@@ -24,6 +25,7 @@ from winogen.bench.summary import (
     saved,
 )
 from winogen.common.text import table
+from winogen.fpga.parts import Part, find_part
 
 #: Behind a number of cycles that the logic counted.
 COUNTED = "*"
@@ -53,7 +55,7 @@ class Table:
         rule = ["---"] * self.left + ["---:"] * (len(self.header) - self.left)
         lines = [self.header, rule, *self.rows]
         grid = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return f"## {self.title}\n\n{self.note}\n\n{grid}\n"
+        return f"## {self.title}\n\n{self.note}\n\n{grid}\n".replace("*", r"\*")
 
     def html(self) -> str:
         """For the page."""
@@ -229,6 +231,7 @@ def published_table(results: Results, technology: Technology) -> Table:
                 f"{p.value:g}",
                 mine,
                 p.unit,
+                entry.verdict,
                 entry.where,
             ]
         )
@@ -238,7 +241,7 @@ def published_table(results: Results, technology: Technology) -> Table:
         f"Ours: {results.board}, int{results.bits}, {results.array} at {results.clock_mhz:g} MHz, "
         f"DRAM of {results.dram_mb_s:,.0f} MB/s; predicted or simulated, on no board yet. "
         f"Sources: {cited}.",
-        ["what", "on", "year", "source", "published", "ours", "unit", "ours of"],
+        ["what", "on", "year", "source", "published", "ours", "unit", "we are", "ours of"],
         rows,
         4,
     )
@@ -267,6 +270,45 @@ def watts_table(results: Results, technologies: Sequence[Technology]) -> Table:
     )
 
 
+def resources_table() -> Table:
+    """What the paper's builds take of their devices, and what ours would there."""
+    rows = []
+    for r in published.resources():
+        part = find_part(r.device)
+        used = (r.dsp, r.bram18, r.lut, r.ff)
+        rows.append([r.build, r.device, "published", *_used(used, part), "-"])
+    for build in builds():
+        area, part = build.area, find_part(build.device)
+        used = (area.dsp, round(2 * area.block_ram), area.lut, area.ff)
+        array = f"{build.core.multipliers:,} x {build.core.products}"
+        rows.append([build.title, build.device, "estimated", *_used(used, part), array])
+    return Table(
+        "Resources in the paper's places",
+        "Ours are estimates fitted to syntheses (winogen overlay report measures one): the arrays "
+        "here are larger than those, so they are extrapolated. A build that does TDC alone has not "
+        f"been synthesised, so the price of Winograd is the paper's only: {_price()}. Single precision: others count 5 DSP48E1 for a multiply "
+        "and an addition (Zhang et al., FPGA 2015: 448 of them in 2,240), so 2,560 DSP48E1 are 512 "
+        "such pairs, where they hold 2,304 of our multipliers.",
+        ["build", "device", "is", "DSP48", "RAMB18", "LUT", "FF", "multipliers x products"],
+        rows,
+        3,
+    )
+
+
+def _price() -> str:
+    """What Winograd takes of the paper's array beside TDC, by its own figures."""
+    winograd, tdc = published.resources()[:2]
+    names = (("lut", "LUT"), ("ff", "FF"), ("bram18", "block RAM"))
+    times = [f"{getattr(winograd, n) / getattr(tdc, n):.2f} times the {word}" for n, word in names]
+    return ", ".join(times)
+
+
+def _used(used: Sequence[int], part: Part) -> list[str]:
+    """Numbers with their parts of a device."""
+    there = (part.dsp, 2 * part.ramb36, part.lut, part.ff)
+    return [f"{n:,} ({n / of:.1%})" for n, of in zip(used, there)]
+
+
 def all_tables(results: Results, technologies: Sequence[Technology]) -> Iterator[Table]:
     """All tables of the page and the document, in the order in which they are shown."""
     yield cycles_table(results)
@@ -278,6 +320,7 @@ def all_tables(results: Results, technologies: Sequence[Technology]) -> Iterator
         yield explained_table(results, technology)
         yield constants_table(technology)
     yield watts_table(results, technologies)
+    yield resources_table()
     yield published_table(results, technologies[-1])
 
 

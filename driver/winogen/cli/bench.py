@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
             ),
             (
                 "winogen bench --rtl --record docs",
-                "record for this version; writes docs/results.md",
+                "keep as those of this version; docs/results.md",
             ),
         ),
     )
