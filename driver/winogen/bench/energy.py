@@ -23,7 +23,7 @@ KINDS = ("published", "derived", "assumed")
 #: What an image's energy is the sum of, in the order in which it is shown.
 TERMS = ("DRAM", "memories", "multiplies", "adds", "static")
 #: Memories of LUTs or registers; the others are block RAM.
-SMALL = ("patches", "accumulators")
+SMALL = ("patches", "accumulator memory")
 #: From multiplies of 8 bits to those of 32: 0.2 to 3.1 pJ, by the product of the widths.
 _AREA_POWER = math.log(3.1 / 0.2) / math.log(32 * 32 / 64)
 

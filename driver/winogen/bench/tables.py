@@ -286,9 +286,10 @@ def resources_table() -> Table:
         "Resources in the paper's places",
         "Ours are estimates fitted to syntheses (winogen overlay report measures one): the arrays "
         "here are larger than those, so they are extrapolated. A build that does TDC alone has not "
-        f"been synthesised, so the price of Winograd is the paper's only: {_price()}. Single precision: others count 5 DSP48E1 for a multiply "
-        "and an addition (Zhang et al., FPGA 2015: 448 of them in 2,240), so 2,560 DSP48E1 are 512 "
-        "such pairs, where they hold 2,304 of our multipliers.",
+        f"been synthesised, so the price of Winograd is the paper's only: {_price()}. Single "
+        "precision: others count 5 DSP48E1 for a multiply and an addition (Zhang et al., FPGA "
+        "2015: 448 of them in 2,240), so 2,560 DSP48E1 are 512 such pairs, where they hold 2,304 "
+        "of our multipliers.",
         ["build", "device", "is", "DSP48", "RAMB18", "LUT", "FF", "multipliers x products"],
         rows,
         3,

@@ -77,7 +77,12 @@ def memory_sizes(core: CoreConfig) -> dict[str, int]:
         * winograd.POSITIONS
         * lanes
         * (width + 1),
-        "accumulators": 2 * core.accumulator_depth * core.tile_lanes * lanes * core.products * sums,
+        "accumulator memory": 2
+        * core.accumulator_depth
+        * core.tile_lanes
+        * lanes
+        * core.products
+        * sums,
     }
 
 
@@ -150,7 +155,7 @@ def _compute(counted: Accesses, f: Compute, core: CoreConfig, multiplies: int) -
     operands = steps * core.tile_lanes * lanes
     bits["patches"] += _COPIES * winograd.PATCH * operands * (width + 1)
     results = steps * core.tile_lanes * core.co_lanes * both
-    bits["accumulators"] += 2 * results * sums
+    bits["accumulator memory"] += 2 * results * sums
     if f.winograd:
         counted.multiplies[width + INPUT_GROWTH, width + FILTER_GROWTH] += multiplies
         adds[width + 1] += pixels * lanes
@@ -160,7 +165,7 @@ def _compute(counted: Accesses, f: Compute, core: CoreConfig, multiplies: int) -
     adds[sums] += multiplies  # along the lanes, and the last of them to the accumulator
     # Drain: all accumulators, transformed; then the partial sums, or the way to the output.
     drained = tiles * f.accumulators * core.co_lanes * both
-    bits["accumulators"] += drained * sums
+    bits["accumulator memory"] += drained * sums
     if f.winograd:
         adds[sums] += round(drained * _OUTPUT_ADDS)
     outputs = tiles * f.phases * f.tile**2 * core.co_lanes * both
