@@ -18,6 +18,7 @@ from winogen.bench.tables import (
     energy_table,
     explained_table,
     layer_table,
+    price_table,
     published_table,
     resources_table,
     speed_table,
@@ -48,6 +49,7 @@ def bench_page(results: Results, technologies: Sequence[Technology]) -> str:
         *(_energy(results, technology) for technology in technologies),
         _section(watts_table(results, technologies)),
         _section(resources_table()),
+        _section(price_table()),
         _section(published_table(results, board)),
     ]
     return document(

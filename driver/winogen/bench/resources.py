@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from winogen.fpga.area import Area
 from winogen.fpga.estimate import estimate
 from winogen.fpga.parts import find_part
 from winogen.target.board import CoreConfig, load_board
+
+_KEPT = Path(__file__).with_name("tdc_only.json")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,32 @@ class Build:
     def area(self) -> Area:
         """Resources, estimated."""
         return estimate(self.core, find_part(self.device).family)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One array of ours, synthesised as it is and able to do TDC alone."""
+
+    board: str
+    multipliers: int
+    products: int
+    winograd: Area
+    direct: Area
+
+
+def pairs() -> list[Pair]:
+    """What ``benchmarks/tdc_only.py --keep`` has kept."""
+    kept = json.loads(_KEPT.read_text(encoding="utf-8"))
+    return [
+        Pair(
+            board,
+            entry["multipliers"],
+            entry["products"],
+            Area(**entry["Winograd"]),
+            Area(**entry["TDC alone"]),
+        )
+        for board, entry in kept.items()
+    ]
 
 
 #: DSP48 of the paper's array, which ours may take.

@@ -10,7 +10,7 @@ from html import escape
 from winogen.bench import published
 from winogen.bench.energy import KINDS, TERMS, Estimate, Technology, sources
 from winogen.bench.measure import LayerRun, Run
-from winogen.bench.resources import builds
+from winogen.bench.resources import builds, pairs
 from winogen.bench.suite import AUTO, BASELINES, SINGLE, UNPACKED, Network, Results
 from winogen.bench.summary import (
     DIRECT,
@@ -25,6 +25,7 @@ from winogen.bench.summary import (
     saved,
 )
 from winogen.common.text import table
+from winogen.fpga.area import Area
 from winogen.fpga.parts import Part, find_part
 
 #: Behind a number of cycles that the logic counted.
@@ -278,30 +279,48 @@ def resources_table() -> Table:
         used = (r.dsp, r.bram18, r.lut, r.ff)
         rows.append([r.build, r.device, "published", *_used(used, part), "-"])
     for build in builds():
-        area, part = build.area, find_part(build.device)
-        used = (area.dsp, round(2 * area.block_ram), area.lut, area.ff)
+        part = find_part(build.device)
         array = f"{build.core.multipliers:,} x {build.core.products}"
-        rows.append([build.title, build.device, "estimated", *_used(used, part), array])
+        rows.append(
+            [build.title, build.device, "estimated", *_used(_counts(build.area), part), array]
+        )
     return Table(
         "Resources in the paper's places",
         "Ours are estimates fitted to syntheses (winogen overlay report measures one): the arrays "
-        "here are larger than those, so they are extrapolated. A build that does TDC alone has not "
-        f"been synthesised, so the price of Winograd is the paper's only: {_price()}. Single "
-        "precision: others count 5 DSP48E1 for a multiply and an addition (Zhang et al., FPGA "
-        "2015: 448 of them in 2,240), so 2,560 DSP48E1 are 512 such pairs, where they hold 2,304 "
-        "of our multipliers.",
+        "here are larger than those, so they are extrapolated. Single precision: others count 5 "
+        "DSP48E1 for a multiply and an addition (Zhang et al., FPGA 2015: 448 of them in 2,240), "
+        "so 2,560 DSP48E1 are 512 such pairs, where they hold 2,304 of our multipliers.",
         ["build", "device", "is", "DSP48", "RAMB18", "LUT", "FF", "multipliers x products"],
         rows,
         3,
     )
 
 
-def _price() -> str:
-    """What Winograd takes of the paper's array beside TDC, by its own figures."""
-    winograd, tdc = published.resources()[:2]
-    names = (("lut", "LUT"), ("ff", "FF"), ("bram18", "block RAM"))
-    times = [f"{getattr(winograd, n) / getattr(tdc, n):.2f} times the {word}" for n, word in names]
-    return ", ".join(times)
+def price_table() -> Table:
+    """What Winograd takes of an array beside TDC alone: the paper's, and ours by synthesis."""
+    theirs = [(r.dsp, r.bram18, r.lut, r.ff) for r in published.resources()[:2]]
+    both = [("the paper's", "published", theirs[0], theirs[1])]
+    for pair in pairs():
+        name = f"{pair.board}, {pair.multipliers} x {pair.products}"
+        both.append((name, "synthesised", _counts(pair.winograd), _counts(pair.direct)))
+    rows = []
+    for name, origin, one, other in both:
+        rows.append([f"{name}: Winograd", origin, *(f"{n:,}" for n in one)])
+        rows.append([f"{name}: TDC alone", origin, *(f"{n:,}" for n in other)])
+        rows.append([f"{name}: price", "", *(f"{a / b:.2f}" for a, b in zip(one, other))])
+    return Table(
+        "The price of Winograd in logic",
+        "The same array, as it is and able to do TDC alone, by Yosys. In the second no instruction "
+        "can ask for Winograd and operands have the data's width; memories stay as deep. It gives "
+        "the same bits in mode direct. python benchmarks/tdc_only.py --board NAME --keep.",
+        ["build", "is", "DSP48", "RAMB18", "LUT", "FF"],
+        rows,
+        2,
+    )
+
+
+def _counts(area: Area) -> tuple[int, int, int, int]:
+    return area.dsp, round(2 * area.block_ram), area.lut, area.ff
 
 
 def _used(used: Sequence[int], part: Part) -> list[str]:
@@ -322,6 +341,7 @@ def all_tables(results: Results, technologies: Sequence[Technology]) -> Iterator
         yield constants_table(technology)
     yield watts_table(results, technologies)
     yield resources_table()
+    yield price_table()
     yield published_table(results, technologies[-1])
 
 
