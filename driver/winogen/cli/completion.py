@@ -18,6 +18,9 @@ _PROGRAM = (".wg",)
 _WEIGHTS = (".npz", ".pt", ".pth", ".ckpt", ".bin", ".tar", ".safetensors")
 _NETWORK = (".onnx", *_WEIGHTS)
 
+#: Commands whose model is no program.
+_WITHOUT_PROGRAM = ("compile", "compare")
+
 Completer = Callable[..., Iterator[str]]
 
 
@@ -52,8 +55,10 @@ def _completer(action: argparse.Action, command: str) -> Completer | None:
         return _words(_boards, (".yaml", ".yml"))
     if action.dest in ("program", "programs"):
         return _words((), _PROGRAM)
+    if action.dest == "networks":
+        return lambda **_: iter(_models())
     if action.dest in ("model", "models", "network"):
-        program = () if action.option_strings or command == "compile" else _PROGRAM
+        program = () if action.option_strings or command in _WITHOUT_PROGRAM else _PROGRAM
         definition = (".yaml", ".yml") if command == "check" else ()
         return _words(_models, (*_NETWORK, *program, *definition))
     if action.dest == "weights":

@@ -18,7 +18,9 @@ from typing import TextIO
 
 from winogen import __version__
 from winogen.cli import (
+    bench,
     check,
+    compare,
     compile,
     completion,
     doctor,
@@ -58,6 +60,8 @@ _EXAMPLES = examples(
     ("winogen info digits.wg", "what a program does and needs"),
     ("winogen disasm digits.wg --batch 1", "its instructions"),
     ("winogen doctor", "does everything here work?"),
+    ("winogen compare digits -o page.html", "on all that can run it, with pictures"),
+    ("winogen bench --quick", "beside the paper and its peers"),
     ("winogen overlay report --board pynq-z2", "what the logic takes of the board's FPGA"),
     ("winogen overlay build --board pynq-z2 --tool vivado", "a bitstream"),
     ("winogen kit --board pynq-z2 -o kit", "a folder to copy to the board"),
@@ -215,7 +219,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winogen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    for module in (inspect, check, compile, fit, run, serve, verify, doctor, overlay, kit):
+    for module in (
+        inspect,
+        check,
+        compile,
+        fit,
+        run,
+        serve,
+        verify,
+        compare,
+        doctor,
+        bench,
+        overlay,
+        kit,
+    ):
         module.add(commands)
     return parser
 

@@ -102,10 +102,12 @@ def compile_network(
     network: QuantNetwork,
     options: CompileOptions,
     progress: Callable[[str], None] | None = None,
+    sizes: Sequence[int] | None = None,
 ) -> Compiled:
     """Compile what a graph was quantised to, for the board of the options.
 
-    Of the options, those of calibration no longer matter. The rest is as for
+    Of the options, those of calibration no longer matter. ``sizes`` are the batches that get a
+    stream, the largest last, where not all powers of two are wanted. The rest is as for
     :func:`compile_graph`.
     """
     say = progress or (lambda _: None)
@@ -128,7 +130,7 @@ def compile_network(
         )
     parts = [packed.at_exit(number + 1) for number in range(len(network.outputs))]
     streams: list[list[StreamInfo]] = [[] for _ in parts]
-    for size in batch_sizes(largest):
+    for size in sizes or batch_sizes(largest):
         say(f"scheduling batch {size}")
         mark = packed.writer.mark()
         made = [_stream(part, board, size) for part in parts]

@@ -99,7 +99,9 @@ def test_models_are_names_files_and_folders(folder):
 
 def test_words(folder):
     wanted = {
-        "winogen com": {"compile"},
+        "winogen com": {"compare", "compile"},
+        "winogen bench --networks fsrcnn-x2 dcgan-5": {"dcgan-5x5"},
+        "winogen compare dig": {"digits"},
         "winogen run --dev": {"--device"},
         "winogen run digits --device e": {"emulator"},
         "winogen run nets/": {"nets/deep.wg"},
