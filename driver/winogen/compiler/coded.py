@@ -79,9 +79,14 @@ class CodedPass:
         self._loads = {k: x for k, x in self._loads.items() if x.offset < end}
 
     @property
-    def pieces(self) -> list[tuple[int, int]]:
-        """Offset and bytes of every stream that was made."""
-        return [(x.offset, x.beats * LOGIC.beat_bytes) for x in self._loads.values()]
+    def pieces(self) -> list[tuple[int, int, int, int, int]]:
+        """Offset, bytes, coding and number of weights of every stream, and its first weight."""
+        _, blocks, each = self.weights.shape
+        return [
+            (x.offset, x.beats * LOGIC.beat_bytes, int(x.coding), count * each,
+             (block * blocks + first) * each)
+            for (block, first, count), x in self._loads.items()
+        ]  # fmt: skip
 
 
 def choose_code(passes: Sequence[NDArray[Any]], core: CoreConfig) -> WeightCode | None:

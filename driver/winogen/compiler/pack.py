@@ -7,6 +7,7 @@ the step, accumulator, phase and activation tables. All pieces start on 64-byte 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -184,11 +185,15 @@ class PackedNetwork:
     def pieces(self) -> tuple[WeightPiece, ...]:
         """Where in the segment weights lie, in order; identical ones share a place."""
         every: list[WeightPiece] = []
+        before: Counter[int] = Counter()  # weights of the passes of a layer so far
         for number, stored in self._passes():
-            places = [(stored.weights, stored.weight_bytes)]
-            if stored.coded:
-                places = stored.coded.pieces
-            every += [WeightPiece(number, offset, size) for offset, size in places]
+            if not stored.coded:
+                every.append(WeightPiece(number, stored.weights, stored.weight_bytes))
+                continue
+            for offset, size, coding, count, start in stored.coded.pieces:
+                first = before[number] + start
+                every.append(WeightPiece(number, offset, size, coding, count, first))
+            before[number] += stored.coded.weights.size
         found: list[WeightPiece] = []
         end = 0
         for piece in sorted(every, key=lambda p: (p.offset, p.layer)):

@@ -25,6 +25,7 @@ from winogen.program.formats import TensorFormat
 from winogen.program.header import (
     FORMAT_VERSION,
     FORMAT_WITH_EXITS,
+    FORMAT_WITH_STREAMS,
     exits_to_header,
     streams_to_header,
 )
@@ -218,6 +219,9 @@ class Program:
         }
         if exits:
             header["format"] = FORMAT_WITH_EXITS
+        if any(layer.weights for layer in self.stored.layers):
+            header["format"] = FORMAT_WITH_STREAMS
+        if exits:
             header |= {"heads": [asdict(layer) for layer in self.heads], "exits": exits}
         return container.joined(header, sections)
 

@@ -48,11 +48,16 @@ class WeightPiece:
     """Where weights of a layer lie in the weight segment: ``size`` bytes from ``offset``.
 
     One pass over a layer loads one piece; identical ones share a place, and the first layer has it.
+    A stream of coded weights (target/weight_code.py) has a ``coding``, and is made of ``count``
+    weights from the ``start``-th of its layer on, in the order of plain ones.
     """
 
     layer: int
     offset: int
     size: int
+    coding: int = 0
+    count: int = 0
+    start: int = 0
 
 
 @dataclass(frozen=True)

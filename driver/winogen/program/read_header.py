@@ -10,7 +10,7 @@ from winogen.network.colour import COLOURS
 from winogen.network.graph import InputSpec
 from winogen.program import header_values as values
 from winogen.program.exits import Exit
-from winogen.program.header import FORMAT_VERSION, FORMAT_WITH_EXITS
+from winogen.program.header import FORMAT_VERSION, FORMAT_WITH_EXITS, FORMAT_WITH_STREAMS
 from winogen.program.host_file import layers_of_header, steps_of_header
 from winogen.program.host_layers import HostLayer
 from winogen.program.layout import DepthToSpace
@@ -32,7 +32,7 @@ _MAX_INSTRUCTIONS = 1 << 29
 
 def fields_of(header: dict[str, Any], sections: list[bytes]) -> dict[str, Any]:
     """The fields of a program by name; what it raises is told where the file is read."""
-    formats = (FORMAT_VERSION, FORMAT_WITH_EXITS)
+    formats = (FORMAT_VERSION, FORMAT_WITH_EXITS, FORMAT_WITH_STREAMS)
     for name, known in (("format", formats), ("isa", (isa.ISA_VERSION,))):
         if header[name] not in known:
             raise ProgramError(

@@ -5,6 +5,9 @@ Memory holds a weight in one byte (or two), the file what is left of it:
 - The weights of a layer that have at most 16 values are a codebook of those and, for each weight,
   its index in four bits, the first of a byte in the lower half. The indices are deflated.
 - Other weights are deflated as they are, where that saves at least an eighth.
+- Weights that memory holds coded (target/weight_code.py) are written as these two are, once: a
+  layer may have several streams of the same weights, since each load has one of its own. They
+  are made again when the file is read.
 - All between the weights (parameters, tables, padding) is deflated together.
 
 Whatever deflating does not make smaller lies raw, which its length tells. Which of the coders of
@@ -13,10 +16,10 @@ zlib is used, the data decide; docs/project/decisions/027-coded-weights.md has t
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,10 +28,14 @@ from numpy.typing import NDArray
 from winogen.common.errors import ProgramError
 from winogen.program.parts import WeightPiece
 from winogen.program.reading import inflated, whole
+from winogen.target import weight_code
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.numerics import storage_dtype
 
 #: Most values of a codebook: indices have four bits.
 MAX_VALUES = 16
+#: Weights of a byte of a stream at most: each has a bit in a bitmap.
+_MOST_WEIGHTS = 8
 #: The level of memory that gives the longest blocks, each with codes of its own.
 _MEMORY = 9
 
@@ -43,12 +50,25 @@ class CodedLayer:
     pieces : where in the segment its weights lie, in order
     codebook : the values that indices stand for, ascending; empty where the weights have too many
     stream : indices or weights of all pieces, deflated or raw
+    weights : how many weights the pieces are made of, where these are streams of coded weights; 0
+        where the pieces are in the file as they are
     """
 
     layer: int
     pieces: tuple[WeightPiece, ...]
     codebook: NDArray[Any]
     stream: bytes = field(repr=False)
+    weights: int = 0
+
+    def header(self) -> dict[str, Any]:
+        """What a file's header says of it."""
+        said: dict[str, Any] = {
+            "layer": self.layer, "values": len(self.codebook), "stream": len(self.stream),
+        }  # fmt: skip
+        if not self.weights:
+            return {**said, "pieces": [[p.offset, p.size] for p in self.pieces]}
+        pieces = [[p.offset, p.size, p.count, p.start] for p in self.pieces]
+        return {**said, "weights": self.weights, "pieces": pieces}
 
     @property
     def nbytes(self) -> int:
@@ -76,18 +96,7 @@ class CodedSegment:
 
     def header(self) -> dict[str, Any]:
         """What a file's header says of it; ``decode`` reads that."""
-        return {
-            "size": self.size,
-            "layers": [
-                {
-                    "layer": x.layer,
-                    "values": len(x.codebook),
-                    "stream": len(x.stream),
-                    "pieces": [[p.offset, p.size] for p in x.pieces],
-                }
-                for x in self.layers
-            ],
-        }
+        return {"size": self.size, "layers": [x.header() for x in self.layers]}
 
     def tobytes(self) -> bytes:
         """The section of a file: codebook and stream of each layer, then the rest."""
@@ -98,10 +107,13 @@ class CodedSegment:
 def encode(segment: bytes, pieces: Sequence[WeightPiece], data_width: int) -> CodedSegment:
     """A segment as it lies in a file; ``pieces`` are the weights in it, in order."""
     layers = []
-    for layer, group in itertools.groupby(pieces, key=lambda p: p.layer):
-        own = tuple(group)
+    for layer in dict.fromkeys(p.layer for p in pieces):
+        own = tuple(p for p in pieces if p.layer == layer)
         data = b"".join([segment[p.offset : p.offset + p.size] for p in own])
         weights = np.frombuffer(data, storage_dtype(data_width))
+        pool = _pool(segment, own, data_width)
+        if pool is not None:
+            weights, data = pool, pool.tobytes()
         codebook = np.unique(weights)
         if len(codebook) <= MAX_VALUES:
             indices = _packed(np.searchsorted(codebook, weights).astype(np.uint8))
@@ -110,9 +122,32 @@ def encode(segment: bytes, pieces: Sequence[WeightPiece], data_width: int) -> Co
             codebook = codebook[:0]
             stream = _deflated(data)
             stream = stream if 8 * len(stream) <= 7 * len(data) else data
-        layers.append(CodedLayer(layer, own, codebook, stream))
+        count = 0 if pool is None else len(pool)
+        layers.append(CodedLayer(layer, own, codebook, stream, count))
     rest = b"".join([segment[start:stop] for start, stop in _between(pieces, len(segment))])
     return CodedSegment(len(segment), tuple(layers), min(rest, zlib.compress(rest, 9), key=len))
+
+
+def _pool(segment: bytes, pieces: Sequence[WeightPiece], data_width: int) -> NDArray[Any] | None:
+    """The weights that a layer's streams are made of; None if they could not be made again."""
+    if not all(p.coding for p in pieces):
+        return None
+    weights = np.zeros(max(p.start + p.count for p in pieces), storage_dtype(data_width))
+    for piece in pieces:
+        stream = segment[piece.offset : piece.offset + piece.size]
+        try:
+            part = weight_code.decode(stream, piece.coding, piece.count, data_width)
+        except weight_code.CodeError:
+            return None
+        weights[piece.start : piece.start + piece.count] = part
+    code = weight_code.code_of(weights)
+    if code is None or len(weights) > _MOST_WEIGHTS * sum(p.size for p in pieces):
+        return None
+    for piece in pieces:
+        stream = segment[piece.offset : piece.offset + piece.size]
+        if code.encode(weights[piece.start : piece.start + piece.count]) != stream:
+            return None
+    return weights
 
 
 def coded_bytes(weights: NDArray[Any]) -> int:
@@ -145,28 +180,62 @@ def decode(
         raise ProgramError(f"{size:,} bytes of weights are more than its board has room for")
     dtype = storage_dtype(data_width)
     reader = _Reader(section)
-    pieces: list[WeightPiece] = []
-    weights: list[bytes] = []
+    found: list[tuple[WeightPiece, bytes]] = []
+    room = size
     for entry in header["layers"]:
         number = whole(entry["layer"])
         if number >= layers:
             raise ProgramError(f"its weights of layer {number} are of no layer")
-        first = len(pieces)
-        for offset, length in entry["pieces"]:
-            end = pieces[-1].offset + pieces[-1].size if pieces else 0
-            piece = WeightPiece(number, whole(offset), whole(length))
-            if piece.offset < end or piece.offset + piece.size > size or not piece.size:
-                raise ProgramError(f"weights of layer {number} are not in order in their segment")
-            pieces.append(piece)
+        own = [WeightPiece(number, whole(p[0]), whole(p[1])) for p in entry["pieces"]]
         values, stream = whole(entry["values"]), whole(entry["stream"])
-        data = _layer(reader, values, stream, sum(p.size for p in pieces[first:]), dtype)
+        held = sum(p.size for p in own)
+        room -= held
+        ordered = all(p.offset + p.size <= q.offset for p, q in pairwise(own))
+        if room < 0 or not ordered or not all(p.size for p in own):
+            raise ProgramError(f"weights of layer {number} are not in order in their segment")
+        if "weights" in entry:
+            count = whole(entry["weights"])
+            if count > _MOST_WEIGHTS * held:
+                raise ProgramError(f"streams of layer {number} are of more weights than they hold")
+            data = _layer(reader, values, stream, count * dtype.itemsize, dtype)
+            found += _streams(np.frombuffer(data, dtype), own, entry["pieces"])
+            continue
+        data = _layer(reader, values, stream, held, dtype)
         at = 0
-        for piece in pieces[first:]:
-            weights.append(data[at : at + piece.size])
+        for piece in own:
+            found.append((piece, data[at : at + piece.size]))
             at += piece.size
+    found.sort(key=lambda f: f[0].offset)
+    pieces = [piece for piece, _ in found]
+    end = 0
+    for piece in pieces:
+        if piece.offset < end or piece.offset + piece.size > size:
+            raise ProgramError(f"weights of layer {piece.layer} lie over others or end too late")
+        end = piece.offset + piece.size
     between = _between(pieces, size)
     rest = _raw(reader.rest(), size - sum(p.size for p in pieces), "what is between the weights")
-    return _joined(between, rest, weights), tuple(pieces)
+    return _joined(between, rest, [data for _, data in found]), tuple(pieces)
+
+
+def _streams(
+    weights: NDArray[Any], pieces: Sequence[WeightPiece], said: Sequence[Sequence[Any]]
+) -> list[tuple[WeightPiece, bytes]]:
+    """Streams of coded weights, each with its piece; ``said`` has the header's four numbers."""
+    code = weight_code.code_of(weights)
+    if code is None:
+        raise ProgramError("weights of a coded layer have too many values")
+    made = []
+    for piece, (_, _, count, start) in zip(pieces, said):
+        count, start = whole(count), whole(start)
+        if not count or count % weight_code.GROUP or start + count > len(weights):
+            raise ProgramError(f"a stream of layer {piece.layer} is of weights that there are not")
+        part = weights[start : start + count]
+        # Told before it is made: a header may name any number of long ones.
+        if code.beats(part) * LOGIC.beat_bytes != piece.size:
+            raise ProgramError(f"a stream of layer {piece.layer} has not the length of its weights")
+        stream = code.encode(part)
+        made.append((replace(piece, coding=int(code.coding), count=count, start=start), stream))
+    return made
 
 
 class _Reader:

@@ -21,6 +21,7 @@ from winogen.network.zoo import load_model
 from winogen.program.file import Program
 from winogen.program.parts import WeightPiece
 from winogen.program.weights_file import MAX_VALUES, CodedSegment, decode, encode
+from winogen.target import weight_code
 from winogen.target.isa import Opcode
 from winogen.target.numerics import storage_dtype
 
@@ -134,15 +135,17 @@ def shared(rng: np.random.Generator, shape: tuple[int, ...], pruned: float) -> n
     return np.where(weights == 0, 0, levels[abs(weights[..., None] - levels).argmin(-1)])
 
 
+@pytest.mark.parametrize("coding", ["plain", "coded"])
 @pytest.mark.parametrize("pruned", [0.6, 0.75])
-def test_a_pruned_network_takes_what_its_entropy_says(pruned):
+def test_a_pruned_network_takes_what_its_entropy_says(pruned, coding):
+    """Once, however many streams memory holds of the same weights."""
     rng = np.random.default_rng(4)
     b = GraphBuilder(1, (64, 6, 6))
     for outputs in (64, 40):
         weight = shared(rng, (outputs, 64, 5, 5), pruned)
         b.add("conv", params={"weight": weight}, kernel=(5, 5), stride=(1, 1), pad=(2,) * 4)
         b.activation("relu")
-    compiled = compile_graph(b.graph("pruned"), "pynq-z2", batch=1, coding="plain")
+    compiled = compile_graph(b.graph("pruned"), "pynq-z2", batch=16, coding=coding)
     program = compiled.program
     wanted = sum(entropy_bytes(layer.weight) for layer in compiled.network.layers)
     count = sum(layer.weight.size for layer in compiled.network.layers)
@@ -231,7 +234,8 @@ def test_headers_that_are_wrong():
         (("layers", 0, "pieces", 1), [110, 64], order),  # overlaps the first
         (("layers", 0, "pieces", 1), [0, 10], order),
         (("layers", 0, "pieces", 1), [128, 0], order),
-        (("layers", 1, "pieces", 0), [240, 64], order),  # ends beyond the segment
+        (("layers", 1, "pieces", 0), [240, 64], "end too late"),
+        (("layers", 1, "pieces", 0), [150, 64], "lie over others"),
         (("layers", 0, "pieces"), [], "0 bytes of"),
         (("layers", 1, "layer"), 3, "of no layer"),
         (("layers", 1, "layer"), True, "no whole number"),
@@ -240,12 +244,64 @@ def test_headers_that_are_wrong():
         (("layers", 1, "stream"), 1 << 40, "ends too early"),
         (("layers", 1, "stream"), len(section), "ends too early"),
         (("size",), 301, "what is between the weights"),
-        (("size",), 263, order),
+        (("size",), 263, "end too late"),
+        (("size",), 100, order),
     ):  # fmt: skip
         try:
             assert said in changed(way, value)
         except zlib.error:
             assert not said
+
+
+def test_streams_of_coded_weights_are_made_again():
+    """What two loads have in common is in the file once; other layers may lie between them."""
+    weights = np.random.default_rng(2).choice(np.array([0, 0, 0, 5, -9], np.int8), 256)
+    code = weight_code.code_of(weights)
+    streams = [code.encode(weights[a:b]) for a, b in ((0, 128), (64, 256), (0, 256))]
+    plain = SEGMENT[:64]
+    data = b"head" + streams[0] + plain + streams[1] + streams[2]
+    places = np.cumsum([4, len(streams[0]), 64, len(streams[1])]).tolist()
+    c = int(code.coding)
+    pieces = [
+        WeightPiece(1, places[0], len(streams[0]), c, 128, 0),
+        WeightPiece(0, places[1], 64),
+        WeightPiece(1, places[2], len(streams[1]), c, 192, 64),
+        WeightPiece(1, places[3], len(streams[2]), c, 256, 0),
+    ]
+    coded = encode(data, pieces, 8)
+    assert [(x.layer, x.weights) for x in coded.layers] == [(1, 256), (0, 0)]
+    assert coded.layers[0].nbytes < min(map(len, streams))
+    assert again(coded, 8) == (data, tuple(pieces))
+    good, section = json.loads(json.dumps(coded.header())), coded.tobytes()
+    for way, value, said in (
+        (("weights",), 1 << 40, "of more weights than they hold"),
+        (("weights",), 224, ""),
+        (("pieces", 0, 2), 127, "weights that there are not"),
+        (("pieces", 0, 2), 0, "weights that there are not"),
+        (("pieces", 0, 3), 160, "weights that there are not"),
+        (("pieces", 0, 2), 256, "not the length of its weights"),
+        (("pieces", 0, 3), -1, "no whole number"),
+    ):
+        header = json.loads(json.dumps(good))
+        at = header["layers"][0]
+        for key in way[:-1]:
+            at = at[key]
+        at[way[-1]] = value
+        try:
+            assert said in refused(header, section)
+        except (zlib.error, ValueError):
+            assert not said
+
+
+def test_streams_that_cannot_be_made_again_lie_as_they_are():
+    """Another codebook than that of all weights."""
+    weights = np.random.default_rng(2).choice(np.array([0, 5, -9], np.int8), 64)
+    book = np.resize(np.array([7, 5, 0, -9], np.int8), weight_code.BOOK)
+    stream = weight_code.WeightCode(weight_code.Coding.INDICES, book).encode(weights)
+    pieces = [WeightPiece(0, 0, len(stream), 1, 64, 0)]
+    coded = encode(stream, pieces, 8)
+    assert coded.layers[0].weights == 0
+    assert again(coded, 8)[0] == stream
 
 
 def test_codebooks_and_indices_that_are_wrong():
