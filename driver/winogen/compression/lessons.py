@@ -37,8 +37,9 @@ _FOR_LAYERS = 0.25
 #: Of a goal in bytes, what weights may take before they are trained, which makes them larger; how
 #: often a plan is made anew for what they take; and how much less than that is close enough.
 _UNTRAINED, _SIZINGS, _CLOSE = 0.95, 4, 0.98
-#: How often weights that training made too large are trained again, and with what share of steps.
-_AGAIN, SHARE_AGAIN = 3, 4
+#: How often weights that training made too large are trained again, with what share of steps, and
+#: by how much less each time, for training may make them larger again.
+_AGAIN, SHARE_AGAIN, _LESS = 4, 4, 0.02
 
 #: Told what is being done, how much of it, of how much, and how it goes.
 Progress = Callable[[str, int, int, str], None]
@@ -162,7 +163,7 @@ class Lessons:
         while again < _AGAIN and (taken := self._taken(trained.graph)) > goal:
             again += 1
             observed = replace(self.job, graph=trained.graph).observe()
-            smaller = self._smaller(observed, recipe, goal, taken)
+            smaller = self._smaller(observed, recipe, int((1 - _LESS * (again - 1)) * goal), taken)
             few = replace(training, steps=max(training.steps // SHARE_AGAIN, 1))
             trained = self._train(smaller, few, "training smaller weights", observed=observed)
             steps, asked = steps + trained.steps, asked + few.steps

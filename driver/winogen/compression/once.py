@@ -126,7 +126,7 @@ class Choice:
     """What a network that was trained once for all has for a job's board.
 
     ``job`` is of the teacher. ``progress`` is told how many sub-networks were judged. Searches end
-    by ``until`` (:func:`winogen.compression.clock.now`).
+    by ``until`` (``winogen.compression.clock.now``).
     """
 
     def __init__(

@@ -19,6 +19,7 @@ from winogen.cli.main import main
 from winogen.common.errors import UnsupportedLayerError
 from winogen.compilation.job import Job, read_job
 from winogen.compiler.options import CompileOptions
+from winogen.emulation.emulator import fast
 from winogen.network import reference
 from winogen.network.graph import Graph, Node
 
@@ -119,6 +120,7 @@ def test_a_layer_that_is_not_written_is_named():
 def test_the_command_without_onnxruntime(capsys, tmp_path, monkeypatch):
     """The comparison goes on; one sentence says what to install."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(fast, "available", lambda: False)
     page = tmp_path / "page.html"
     arguments = ["compare", "digits", "--board", "tiny", "-o", str(page), "--json"]
     assert main(arguments) == 0

@@ -101,7 +101,7 @@ def test_words(folder):
     wanted = {
         "winogen com": {"compare", "compile"},
         "winogen bench --networks fsrcnn-x2 dcgan-5": {"dcgan-5x5"},
-        "winogen compare dig": {"digits"},
+        "winogen compare dig": {"digits", "digits-fitted"},
         "winogen run --dev": {"--device"},
         "winogen run digits --device e": {"emulator"},
         "winogen run nets/": {"nets/deep.wg"},

@@ -380,8 +380,17 @@ def test_every_field_is_an_option_and_documented():
 def test_no_option_is_spelled_twice():
     """No other source adds one of the arguments, or takes one of the values by its name."""
     flags = {about.flag for about in CompileOptions.described.values()}
-    #: Commands that compile nothing have a board, a data width or a batch of their own.
-    others = {"check.py", "doctor.py", "inspect.py", "kit.py", "overlay.py", "worker.py"}
+    #: Commands that compile nothing have a board, a data width or a batch of their own, and so has
+    #: one that measures the built-in networks.
+    others = {
+        "bench.py",
+        "check.py",
+        "doctor.py",
+        "inspect.py",
+        "kit.py",
+        "overlay.py",
+        "worker.py",
+    }
     added, taken = set(), set()
     for path in sorted((DRIVER / "winogen").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -396,8 +405,8 @@ def test_no_option_is_spelled_twice():
                     taken |= {(path.name, node.name, name) for name in named}
     assert added == set()
     # The board of a kit or a program's streams; not options that are handed on. A check takes more
-    # boards than one and, without a data width, both.
-    own = {("check.py", "bits"), ("compile.py", "mode")}
+    # boards than one and, without a data width, both. A walk's seed is that of its latents.
+    own = {("check.py", "bits"), ("compile.py", "mode"), ("moving.py", "seed")}
     left = {name for path, _, name in taken if (path, name) not in own}
     assert left <= {"board", "batch"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -73,21 +74,24 @@ def check_stream(stream: Stream, packed: PackedNetwork, board: Board) -> None:
 
 
 def assert_no_work_is_wasted(stream: Stream, packed: PackedNetwork) -> None:
-    """Every tile walks every pass for every block of channels once."""
+    """Every tile walks every pass for every block of channels once, in some mode of its layer."""
     done = [0] * len(packed.layers)
     for x in stream.instructions:
         if x.opcode is Opcode.COMPUTE:
             tiles = x.images * x.tiles_y * x.tiles_x
             done[x.layer] += tiles * x.blocks * x.steps
     for layer, steps in zip(packed.layers, done):
-        rows, columns = layer.lowered.tiles
-        wanted = sum(
-            len(p.spec.steps) * len(layer.blocks_for(p.spec.source, run.first))
-            for group in layer.groups
-            for p in group.passes
-            for run in layer.runs
-        )
-        assert steps == stream.batch * rows * columns * wanted, layer.layer.label
+        wanted = {
+            math.prod(way.lowered.tiles)
+            * sum(
+                len(p.spec.steps) * len(way.blocks_for(p.spec.source, run.first))
+                for group in way.groups
+                for p in group.passes
+                for run in way.runs
+            )
+            for way in (layer, *layer.others)
+        }
+        assert steps in {stream.batch * each for each in wanted}, layer.layer.label
 
 
 def stored_words(x: Instruction, board: Board) -> np.ndarray:

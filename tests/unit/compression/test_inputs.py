@@ -67,7 +67,7 @@ def test_too_few_are_refused() -> None:
         Source(of_pictures(), given(7))
 
 
-@pytest.mark.parametrize("goal", [{}, {"bytes": 110}, {"psnr": 20.0}])
+@pytest.mark.parametrize("goal", [{}, {"bytes": 170}, {"psnr": 20.0}])
 def test_training_sees_nothing_but_given_inputs(
     goal: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
