@@ -58,15 +58,18 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 300
 nb_merge_streams = True
-nb_ipywidgets_js = {}  # from other hosts, and there are no widgets
+nb_ipywidgets_js = {}  # from other hosts, and sliders need a kernel
 os.environ["WINOGEN_DEVICE"] = "emulator"
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE.parent / "driver"), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
+nb_execution_excludepatterns = []
 if find_spec("torch") is None:  # an extra that is a large download
     autodoc_mock_imports = ["torch"]
-    nb_execution_excludepatterns = ["**/06_fit_your_board.ipynb"]
+    nb_execution_excludepatterns.append("**/06_fit_your_board.ipynb")
+if find_spec("fastapi") is None:
+    nb_execution_excludepatterns.append("**/07_service.ipynb")
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

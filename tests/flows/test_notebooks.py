@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import io
 import json
 import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import nbformat
 import numpy as np
 import pynq
 import pytest
+from matplotlib import pyplot
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 from pynq._cli import get_notebooks
 
+import winogen
 from support.places import DRIVER, ROOT
+from winogen.runtime import latents
 from winogen.runtime.open import emulated_device
 from winogen.target.board import load_board
 
@@ -30,15 +36,16 @@ CELL_SECONDS = 300
 #: Pictures that each notebook shows.
 PICTURES = {
     "00_bring_up": 2,
-    "01_first_image": 3,
+    "01_first_image": 4,
     "02_winograd_deconvolution": 8,
     "03_profile": 4,
     "04_your_own_generator": 1,
     "05_super_resolution": 2,
     "06_fit_your_board": 3,
+    "07_service": 1,
 }
-#: Those that train.
-TRAINING = ("06_fit_your_board.ipynb",)
+#: Those that need more, and what.
+NEEDED = {"06_fit_your_board.ipynb": "torch", "07_service.ipynb": "fastapi"}
 
 
 def execute(notebook: nbformat.NotebookNode, monkeypatch, tmp_path, **variables: str) -> None:
@@ -135,8 +142,8 @@ def test_pynq_delivers_all_of_them(board, lookup, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_on_the_emulated_device(name, monkeypatch, tmp_path):
-    if name in TRAINING:
-        pytest.importorskip("torch", reason="training needs the package torch")
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name], reason=f"{name} needs the package {NEEDED[name]}")
     notebook = run(name, monkeypatch, tmp_path, WINOGEN_DEVICE="emulator")
     assert text(notebook).startswith("emulator, as board pynq-z2")
     check_pictures(notebook, PICTURES[Path(name).stem])
@@ -150,6 +157,72 @@ def test_on_the_logic_rtl(name, monkeypatch, tmp_path):
     notebook = run(name, monkeypatch, tmp_path, WINOGEN_DEVICE="rtl", BOARD="tiny")
     assert text(notebook).startswith("rtl, as board tiny")
     check_pictures(notebook, PICTURES[Path(name).stem])
+
+
+def cells(name: str, *ids: str) -> str:
+    """The code of these cells of a notebook."""
+    notebook = nbformat.read(FOLDER / name, as_version=4)
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    return "\n\n".join(sources[each] for each in ids)
+
+
+@pytest.fixture
+def first_image(monkeypatch) -> dict[str, Any]:
+    """What the cells of the first notebook define up to its pictures; ``shown`` is displayed."""
+    monkeypatch.setenv("WINOGEN_DEVICE", "emulator")
+    monkeypatch.setenv("BOARD", "tiny")
+    monkeypatch.setattr(pyplot, "show", lambda: pyplot.close("all"))
+    shown: list[Any] = []
+    names: dict[str, Any] = {"display": shown.append, "shown": shown}
+    exec(cells("01_first_image.ipynb", "device", "compile", "generate", "directions"), names)
+    return names
+
+
+def test_the_sliders_show_what_the_device_makes(first_image):
+    """Each picture is that of seed, directions and truncation; a button gives the device back."""
+    pytest.importorskip("ipywidgets", reason="sliders need the package ipywidgets")
+    exec(cells("01_first_image.ipynb", "controls", "close"), first_image)
+    (box,) = first_image["shown"]
+    left, picture = box.children
+    seed, truncation, first, second, *_, release, told = left.children
+    generator, space, ways = (first_image[n] for n in ("generator", "space", "directions"))
+
+    def check(z: np.ndarray) -> None:
+        with Image.open(io.BytesIO(picture.value)) as image:
+            expected = generator.generate(z)[0, ..., 0].repeat(8, 0).repeat(8, 1)
+            np.testing.assert_array_equal(np.asarray(image), expected)
+
+    check(generator.latents(1, 7))
+    seed.value = 12
+    check(generator.latents(1, 12))
+    first.value, second.value = 2.5, -1.0
+    along = latents.moved(space, generator.latents(1, 12), ways[:2], np.array([[2.5, -1.0]]))
+    check(along)
+    truncation.value = 0.5
+    check(latents.truncated(space, along, 0.5))
+    last = picture.value
+    generator.close()
+    seed.value = 13
+    assert told.value and picture.value == last, "why there is no new picture is told"
+    release.click()
+    assert all(each.disabled for each in left.children if each is not told)
+
+
+def test_without_sliders_it_is_told_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    generator, shown = Mock(), []
+    names = {"generator": generator, "display": shown.append}
+    exec(cells("01_first_image.ipynb", "controls", "close"), names)
+    told = capsys.readouterr().out
+    assert told.count("\n") == 1 and "pip install 'winogen[notebooks]'" in told
+    assert not shown
+    generator.close.assert_called_once_with()
+
+
+def test_a_service_that_cannot_be_is_told(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(winogen.WinogenError, match=r"fastapi: .* pip install 'winogen\[serve\]'"):
+        exec(cells("07_service.ipynb", "setup"), {})
 
 
 def test_a_wrong_deconvolution_stops_the_bring_up(monkeypatch, tmp_path):

@@ -129,17 +129,19 @@ def test_the_readme_names_the_quick_tier():
 
 
 def test_the_readme_names_what_the_notebooks_need():
-    """Jupyter, and all that a notebook imports beyond what winogen brings anyway."""
+    """Jupyter, what a notebook imports beyond what winogen brings anyway, extras that it names."""
     (extras,) = re.findall(r"pip install '\.\[([\w,]+)\]'`\.", README)
     named = set().union(*(requirements(extra) for extra in extras.split(",")))
     imported: set[str] = set()
     for path in (ROOT / "notebooks").glob("*.ipynb"):
+        wanted = re.findall(r"winogen\[([\w,]+)\]", path.read_text())
+        assert set(",".join(wanted).split(",")) - {""} <= set(extras.split(",")), path.name
         for cell in json.loads(path.read_text())["cells"]:
             if cell["cell_type"] == "code":
                 text = "".join(cell["source"])
                 imported |= set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.M))
-    imported -= {"winogen", "pynq", "numpy", "PIL", "yaml", *sys.stdlib_module_names}
-    assert imported == {"matplotlib", "onnx", "torch"}
+    imported -= {"winogen", "pynq", "numpy", "PIL", "yaml", "IPython", *sys.stdlib_module_names}
+    assert imported == {"ipywidgets", "matplotlib", "onnx", "torch"}
     assert imported | {"jupyterlab"} <= named
 
 
