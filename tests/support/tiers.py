@@ -9,8 +9,22 @@ from __future__ import annotations
 from pathlib import PurePath
 
 FOLDERS = ("unit", "devices", "repository")
-#: Files and functions that are left out of these folders, and why.
+#: Folders, files and functions that are left out of these folders, and why.
 SLOW = {
+    "unit/compression": "networks that are trained, a minute",
+    "unit/bench/test_compare.py": "onnxruntime too, 9 s",
+    "unit/cli/test_exits.py": "trains",
+    "unit/cli/test_fit_command.py": "trains, a minute",
+    "unit/cli/test_fit_once.py": "trains",
+    "unit/network/onnx/test_families.py::test_one_of_each_family": "3 s",
+    "unit/network/test_stored.py::test_networks_of_the_zoo": "2 s",
+    "unit/program/test_weights_file.py::test_a_pruned_network_takes_what_its_entropy_says": "2 s",
+    "unit/quality/test_accuracy.py::test_bold_pictures_do_not_saturate_16_bits": "2 s",
+    "repository/test_compression.py::test_costs_of_blocks_are_those_of_the_compiler": "5 s",
+    "devices/test_host_layers.py::test_each_layer_at_each_place": "8 s",
+    "devices/test_host_layers.py::test_networks": "3 s",
+    "unit/cli/test_fit.py::test_one_that_runs_in_windows_is_padded_for_its_strides": "3 s",
+    "unit/doctor/test_first_day.py::test_a_fault_is_named": "3 s",
     "devices/test_board_run.py": "starts pytest a dozen times",
     "devices/test_conformance.py::test_batches": "6 s",
     "devices/test_conformance.py::test_channels_that_do_not_fill_a_block": "a sweep, 5 s",
@@ -107,7 +121,7 @@ SLOW = {
     "unit/runtime/test_windows.py::test_random_networks_in_windows": "6 s",
     "unit/runtime/test_windows.py::test_images_of_any_size_on_the_emulator": "large images, 10 s",
 }  # fmt: skip
-#: The one conformance test that the machine takes part in; the full suite holds it to all of them.
+#: The one conformance test that the machine and floats take part in; the full suite holds it to all of them.
 MACHINE = "test_every_mode"
 
 
@@ -122,9 +136,9 @@ def is_quick(path: PurePath, name: str) -> bool:
     function, _, case = name.partition("[")
     if path.parts[0] not in FOLDERS or "rtl" in name:
         return False
-    if case.startswith("machine") and function != MACHINE:
+    if case.startswith(("machine", "floats")) and function != MACHINE:
         return False
-    return not {str(path), f"{path}::{function}"} & SLOW.keys()
+    return not {*map(str, path.parents), str(path), f"{path}::{function}"} & SLOW.keys()
 
 
 #: The conformance suite; on its slowest devices what others cover is left to the long sweeps.
