@@ -121,7 +121,8 @@ SLOW = {
     "unit/runtime/test_windows.py::test_random_networks_in_windows": "6 s",
     "unit/runtime/test_windows.py::test_images_of_any_size_on_the_emulator": "large images, 10 s",
 }  # fmt: skip
-#: The one conformance test that the machine and floats take part in; the full suite holds it to all of them.
+#: The one conformance test that the machine and floats take part in; the full suite holds them to
+#: more.
 MACHINE = "test_every_mode"
 
 
