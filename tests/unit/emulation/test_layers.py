@@ -78,6 +78,26 @@ def test_trained_layers_are_products_of_bytes(monkeypatch):
     assert rig.start(stream.stream)["done"]
 
 
+@needs_gemm
+def test_weights_that_became_inexact_stay_so(monkeypatch):
+    """What was made of the weights before is not used at the second run either."""
+    rig, compiled = Rig(named("tiny")), small()
+    rig.load(compiled, np.zeros((2, *compiled.program.input_shape), np.int64))
+    stream = next(s for s in compiled.program.streams if s.batch == 2)
+    assert rig.start(stream.stream)["done"]
+    jobs = rig.core._fast
+    held = next(iter(jobs._jobs.values()))
+    held.version = -1  # as if a weight had changed
+
+    def inexact(job, operands):
+        raise fast.NotExact
+
+    monkeypatch.setattr(fast, "PlainJob", inexact)
+    for _ in range(2):
+        with pytest.raises(fast.NotExact):
+            jobs.run(held.job)
+
+
 @pytest.mark.parametrize(("channels", "exact"), [(3669, True), (3671, False)])
 def test_winograd_sums_that_could_wrap_are_not_the_plain_ones(channels, exact):
     """Four times 9 * channels products of -128 and 127 have 31 bits, or more."""

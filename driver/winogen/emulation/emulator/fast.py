@@ -137,11 +137,11 @@ class FastJobs:
             held = _Plain(job, self._operands.constants(job), -1, None)
         version = self._operands.version(held.constants)
         if held.version != version:
-            held.version = version
             try:
                 held.plain = PlainJob(job, self._operands)
             except NotPlain:
                 held.plain = None
+            held.version = version  # not before: what is not exact is so at the next run too
             self._jobs[id(job)] = held
             _forget(self._jobs, [h.plain.nbytes if h.plain else 0 for h in self._jobs.values()])
         self._jobs.move_to_end(id(job))
