@@ -5,6 +5,7 @@ What only the suite needs is not imported before: the other tests have no use fo
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=(8, 16),
         help="data width of --device board (default: 8, or 16 if only that bitstream is there)",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process more than processors: some test always waits, for a child or a deadline."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or not hasattr(os, "sched_getaffinity"):
+        return None  # as xdist has it
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

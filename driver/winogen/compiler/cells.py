@@ -95,6 +95,8 @@ class Cells:
     _kinds: dict[tuple[int, int, int, bool], list[_Kind]] = field(default_factory=dict)
     _cells: dict[tuple[int, int, int, bool, int], list[Cell]] = field(default_factory=dict)
     _computes: dict[tuple[ComputeShape, int, int], float] = field(default_factory=dict)
+    _totals: dict[tuple[int, int], float] = field(default_factory=dict)
+    _stores: dict[tuple[int, int, int], float] = field(default_factory=dict)
     _inputs: dict[object, tuple[float, int]] = field(default_factory=dict)
     _weights: dict[int, Loads] = field(default_factory=dict)
 
@@ -161,6 +163,17 @@ class Cells:
             return self._passes
         return list({p.spec.view: p for p in self._passes}.values())
 
+    @cached_property
+    def _views(self) -> dict[bool, list[tuple[tuple[int, int], int]]]:
+        """Step and input blocks of each load of a view, where loads are shared or not."""
+        return {
+            shared: [
+                (p.spec.step, len(self.layer.blocks_for(p.spec.source, 0)))
+                for p in self._loaded(shared)
+            ]
+            for shared in (False, True)
+        }
+
     def _kinds_of(self, tiling: Tiling) -> list[_Kind]:
         key = _box(tiling)
         if key in self._kinds:
@@ -190,35 +203,42 @@ class Cells:
         return self._axes[key]
 
     def _cell(self, tiling: Tiling, kind: _Kind) -> Cell:
-        rows, columns = kind.outputs
-        height, width = self.layer.layer.shape.output_size
-        store = sized(
-            Store,
-            {
-                "images": kind.tiles[0],
-                "rows": rows,
-                "columns": columns,
-                "image_stride": height * width * self.layer.output_blocks,
-                "row_stride": width,
-            },
-        )
+        images, (rows, columns) = kind.tiles[0], kind.outputs
         together = self.layer.together
-        words = together * kind.tiles[0] * rows * columns
+        words = together * images * rows * columns
         return Cell(
             kind.count,
-            self._compute_cycles(tiling, kind),
+            self._compute_cycles(math.prod(kind.tiles), tiling.input_blocks),
             self._input_loads(tiling, kind),
-            together * steady.store_cycles(store, self.board),
+            together * self._store_cycles(images, rows, columns),
             words * self.board.core.word_bytes,
             words,
         )
 
-    def _compute_cycles(self, tiling: Tiling, kind: _Kind) -> float:
-        return sum(
-            count * self._compute(shape, math.prod(kind.tiles), size)
-            for shape, blocks in zip(self._shapes, self._blocks)
-            for size, count in _chunks(blocks, tiling.input_blocks).items()
-        )
+    def _store_cycles(self, images: int, rows: int, columns: int) -> float:
+        key = images, rows, columns
+        if key not in self._stores:
+            height, width = self.layer.layer.shape.output_size
+            values = {
+                "images": images,
+                "rows": rows,
+                "columns": columns,
+                "image_stride": height * width * self.layer.output_blocks,
+                "row_stride": width,
+            }
+            self._stores[key] = steady.store_cycles(sized(Store, values), self.board)
+        return self._stores[key]
+
+    def _compute_cycles(self, tiles: int, input_blocks: int) -> float:
+        """Cycles of the COMPUTEs of a cell of so many tiles."""
+        key = tiles, input_blocks
+        if key not in self._totals:
+            self._totals[key] = sum(
+                count * self._compute(shape, tiles, size)
+                for shape, blocks in zip(self._shapes, self._blocks)
+                for size, count in _chunks(blocks, input_blocks).items()
+            )
+        return self._totals[key]
 
     def _compute(self, shape: ComputeShape, tiles: int, blocks: int) -> float:
         """Cycles of a COMPUTE of a pass."""
@@ -232,15 +252,13 @@ class Cells:
     def _input_loads(self, tiling: Tiling, kind: _Kind) -> Loads:
         found = Loads()
         images = kind.tiles[0]
-        for packed_pass, (rows, columns) in zip(self._loaded(tiling.shared), kind.regions):
+        for (step, total), (rows, columns) in zip(self._views[tiling.shared], kind.regions):
             if not rows * columns:
                 continue
-            spec = packed_pass.spec
-            total = len(self.layer.blocks_for(spec.source, 0))
             chunks = _chunks(total, tiling.input_blocks)
             found.words += images * _room(chunks) * rows * row_pitch(columns)
             for blocks, count in chunks.items():
-                cycles, size = self._input_load(spec.step, images, blocks, rows, columns)
+                cycles, size = self._input_load(step, images, blocks, rows, columns)
                 found.first = found.first or cycles
                 found.cycles += count * cycles
                 found.size += count * size

@@ -47,6 +47,8 @@ _LOG = "build.log"
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 #: Instructions of C++ a file: large enough that headers are not most of the work.
 _SPLIT = 20_000
+#: Files of C++ below this many bytes are compiled together.
+_SMALL_BYTES = 200_000
 _COMPILE = (
     *("-std=c++17", "-march=native", "-fPIC", "-fvisibility=hidden", "-w"),
     *("-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVM_SC=0"),
@@ -273,7 +275,7 @@ def _build(
                 *map(str, sources),
             ],
         )
-        units = [harness, *sorted(work.glob("*.cpp"))]
+        units = [harness, *_together(work)]
         objects = {unit: work / f"{unit.stem}.o" for unit in units}
         objects |= {unit: runtime / f"{unit.stem}.o" for unit in tools.runtime(options)}
         missing = [unit for unit, target in objects.items() if not target.is_file()]
@@ -328,6 +330,20 @@ def _is_whole(library: Path) -> bool:
         return hashlib.sha256(library.read_bytes()).hexdigest() == digest
     except (OSError, ValueError):
         return False
+
+
+def _together(work: Path) -> list[Path]:
+    """Verilator's files, the small ones and those that run once in a file of each kind.
+
+    Reading the same headers takes half a second a file: most of what small ones take.
+    """
+    files = sorted(work.glob("*.cpp"))
+    slow = [path for path in files if _is_slow(path)]
+    small = [path for path in files if path not in slow and path.stat().st_size < _SMALL_BYTES]
+    for name, parts in (("small", small), ("all__Slow", slow)):
+        lines = [f'#include "{path.name}"\n' for path in parts]
+        write_atomically(work / f"{_PREFIX}_{name}.cpp", "".join(lines).encode())
+    return [path for path in sorted(work.glob("*.cpp")) if path not in {*slow, *small}]
 
 
 def _is_slow(unit: Path) -> bool:
