@@ -27,6 +27,7 @@ SLOW = {
     "unit/doctor/test_first_day.py::test_a_fault_is_named": "3 s",
     "devices/test_board_run.py": "starts pytest a dozen times",
     "devices/test_conformance.py::test_batches": "6 s",
+    "devices/test_conformance.py::test_every_mode": "9 s; pairs have every mode in test_pairs.py",
     "devices/test_conformance.py::test_channels_that_do_not_fill_a_block": "a sweep, 5 s",
     "devices/test_conformance.py::test_every_deconvolution": "a sweep, 8 s",
     "devices/test_conformance.py::test_odd_sizes": "a sweep, 6 s",

