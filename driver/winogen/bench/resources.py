@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from winogen.fpga.area import Area
 from winogen.fpga.estimate import estimate
@@ -13,20 +14,35 @@ from winogen.fpga.parts import find_part
 from winogen.target.board import CoreConfig, load_board
 
 _KEPT = Path(__file__).with_name("tdc_only.json")
+#: What ``benchmarks/large_builds.py --keep`` has kept, by title of the build.
+LARGE = Path(__file__).with_name("large_builds.json")
 
 
 @dataclass(frozen=True)
 class Build:
-    """A build on a device, with what it is estimated to take."""
+    """A build on a device; its clock and memory are those of ``board``."""
 
     title: str
     device: str
     core: CoreConfig
+    board: str
 
     @property
     def area(self) -> Area:
-        """Resources, estimated."""
-        return estimate(self.core, find_part(self.device).family)
+        """Resources: synthesised in parts where they are kept, else estimated."""
+        found = self.kept
+        return self.counted(found) if found else estimate(self.core, find_part(self.device).family)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is kept of this build; nothing where it has changed since."""
+        kept = json.loads(LARGE.read_text(encoding="utf-8")).get(self.title, {})
+        return kept if kept.get("config") == self.core.config_hash else {}
+
+    @staticmethod
+    def counted(kept: dict[str, Any]) -> Area:
+        """Resources that are kept."""
+        return Area(**kept["area"])
 
 
 @dataclass(frozen=True)
@@ -69,8 +85,9 @@ def builds() -> Iterator[Build]:
             f"winogen int8, {products} a multiplier",
             "xc7vx485t",
             replace(core, tile_lanes=tiles, products=products, weight_depth=depth),
+            "kc705",
         )
-    yield Build("winogen int8, kcu1500", "xcku115", load_board("kcu1500").core)
+    yield Build("winogen int8, kcu1500", "xcku115", load_board("kcu1500").core, "kcu1500")
 
 
 def largest(core: CoreConfig, dsp: int) -> int:

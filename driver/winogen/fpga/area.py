@@ -35,20 +35,19 @@ class Area:
     lutram: int = 0  # of lut: memory and shift registers
     ff: int = 0
 
-    def add(self, cell: Cell) -> None:
-        """Count one primitive; ValueError if it is none that a report should meet."""
-        kind = cell.type
+    def add(self, kind: str, times: int = 1) -> None:
+        """Count a primitive so often; ValueError if it is none that a report should meet."""
         if kind in _LUTS:
-            self.lut += _LUTS[kind]
-            self.lutram += _LUTS[kind] if kind.startswith(("RAM", "SRL")) else 0
+            self.lut += times * _LUTS[kind]
+            self.lutram += times * _LUTS[kind] if kind.startswith(("RAM", "SRL")) else 0
         elif kind in _FLIP_FLOPS:
-            self.ff += 1
+            self.ff += times
         elif kind.startswith("DSP48"):
-            self.dsp += 1
+            self.dsp += times
         elif kind.startswith("RAMB36"):
-            self.ramb36 += 1
+            self.ramb36 += times
         elif kind.startswith("RAMB18"):
-            self.ramb18 += 1
+            self.ramb18 += times
         elif kind not in _FREE and kind not in _LATCHES:
             raise ValueError(f"the netlist has a cell of unknown type {kind}")
 
@@ -76,7 +75,7 @@ def total(netlist: Netlist) -> Area:
     """All of the design."""
     area = Area()
     for cell in netlist.cells:
-        area.add(cell)
+        area.add(cell.type)
     return area
 
 
@@ -84,7 +83,7 @@ def by_instance(netlist: Netlist) -> dict[str, Area]:
     """Each instance alone, without those below it, by name."""
     areas: defaultdict[str, Area] = defaultdict(Area)
     for cell in netlist.cells:
-        areas[netlist.owners[cell.name]].add(cell)
+        areas[netlist.owners[cell.name]].add(cell.type)
     return dict(sorted(areas.items()))
 
 
