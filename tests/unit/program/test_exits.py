@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from support.bench import named, small
+from support import coded
+from support.bench import compile_network, named, small
 from support.exits import compiled, with_exits
 from support.program_files import parts, sealed
 from winogen.common.errors import InputError, ProgramError
 from winogen.compiler.compile import compile_graph
+from winogen.compiler.quantise import quantise
 from winogen.program.file import Program
 
 
@@ -36,6 +39,20 @@ def test_round_trip(data) -> None:
 def test_only_programs_with_exits_have_the_new_format(data) -> None:
     assert parts(data)[0]["format"] == 6
     assert parts(small().program.tobytes())[0]["format"] == 5
+
+
+def test_coded_weights_and_exits_go_together() -> None:
+    board = named("tiny")
+    board = replace(board, core=replace(board.core, decoder=32))
+    network = coded.shared(quantise(with_exits(), 8))
+    program = compile_network(with_exits(), network, board, batch=2).program
+    assert any(layer.weights for layer in program.stored.layers)
+    data = program.tobytes()
+    assert parts(data)[0]["format"] == 7
+    again = Program.frombytes(data)
+    assert again == program
+    assert again.exit_count == 3
+    assert again.tobytes() == data
 
 
 def test_weights_are_there_once(data) -> None:
