@@ -28,7 +28,8 @@ def to_pixels(values: NDArray, black: float, white: float) -> NDArray[np.uint8]:
 def sheet(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -> Image.Image:
     """All images (N, H, W, C), C being 1 or 3, in a grid on one picture.
 
-    ``columns`` defaults to what makes the grid nearly square, or full if it can be.
+    ``columns`` defaults to what makes the grid nearly square, or full if it can be; there are never
+    more of them than images.
 
     Raises InputError if there are no images or C is another number.
     """
@@ -38,6 +39,7 @@ def sheet(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -
     if columns is None:
         square = int(np.ceil(np.sqrt(count)))
         columns = next((c for c in range(square, 2 * square) if count % c == 0), square)
+    columns = min(columns, count)
     rows = -(-count // columns)
     page = np.full(
         (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8

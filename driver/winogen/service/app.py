@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from winogen.common.errors import InputError, WinogenError
 from winogen.common.text import did_you_mean
+from winogen.media.writers import MAX_GIF_RATE
 from winogen.runtime.fit import Fit, chosen_fit
 from winogen.runtime.pictures import Picture, transform
 from winogen.runtime.windows import image_spans, kept_size, padded_size
@@ -223,6 +224,11 @@ class Service:
             raise InputError("the output of this program is no picture: ask for the format npy")
         if form == "gif" and asked.walk is None:
             raise InputError("a gif moves: ask for a walk, or for the format png")
+        if form == "gif" and asked.walk and asked.walk.fps > MAX_GIF_RATE:
+            raise InputError(
+                f"a gif cannot show {asked.walk.fps} frames a second: at most {MAX_GIF_RATE}; ask "
+                "for the format webp"
+            )
         ticket = self._queue(hosted, asked, begin, weight=len(rows), rows=rows)
         out = await _result(ticket, request)
         fps = asked.walk.fps if asked.walk and form in ("gif", "webp") else None

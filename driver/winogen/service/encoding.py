@@ -28,6 +28,9 @@ MEDIA_TYPES = {
 #: Kinds of numbers that an array of inputs may hold.
 _NUMBERS = "fiu"
 
+#: Rows and columns of a WebP, at most.
+_MOST_WEBP = 16383
+
 #: Pillow's warnings are caught for the whole process: one picture is read at a time.
 _one_picture = threading.Lock()
 
@@ -49,6 +52,8 @@ def encode(out: NDArray, form: str, scale: int, columns: int | None, fps: int | 
     picture = sheet(out, columns)
     if form == "png":
         return encode_png(picture, scale)
+    if max(picture.size) * scale > _MOST_WEBP:  # before it is enlarged
+        raise _too_long(picture.width * scale, picture.height * scale)
     return encode_picture(_enlarged(picture, scale), form)
 
 
@@ -59,6 +64,8 @@ def encode_picture(picture: Image.Image, form: str) -> bytes:
         return encode(pixels if pixels.ndim == 3 else pixels[..., None], "npy", 1, None, None)
     if form == "png":
         return encode_png(picture)
+    if max(picture.size) > _MOST_WEBP:
+        raise _too_long(*picture.size)
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", lossless=True, method=2)
     return buffer.getvalue()
@@ -87,6 +94,8 @@ def decode_array(data: bytes, most_values: int) -> NDArray[Any]:
         raise InputError("the body is no array in numpy's format (.npy)") from None
     if dtype.kind not in _NUMBERS or dtype.hasobject or dtype.itemsize > 8:
         raise InputError(f"an array of numbers is needed, not of {str(dtype)[:40]}")
+    if any(isinstance(n, bool) or n < 0 for n in shape):  # numpy reads these too
+        raise InputError(f"an array of shape {_short(shape)} is not possible")
     count = math.prod(shape)
     if len(shape) > 4 or count > most_values:
         raise InputError(f"an array of shape {_short(shape)} is too large")
@@ -94,6 +103,13 @@ def decode_array(data: bytes, most_values: int) -> NDArray[Any]:
         raise InputError("the array's header does not say as many bytes as follow")
     values = np.frombuffer(data, dtype, count, stream.tell())
     return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
+
+
+def _too_long(width: int, height: int) -> InputError:
+    return InputError(
+        f"a WebP has {_MOST_WEBP:,} rows and columns at most, not {width} x {height}: ask for the "
+        "format png, for other columns or for less"
+    )
 
 
 def _short(shape: Sequence[int]) -> str:
