@@ -171,10 +171,11 @@ def told_of(training: Training) -> bytes:
 
 
 def described(graph: Graph) -> bytes:
-    """What tells the layers and parameters of a network apart, as a digest."""
-    digest = hashlib.sha256()
+    """What tells the layers, their attributes and parameters, and the ends of a network apart."""
+    digest = hashlib.sha256(repr((graph.input, graph.output_range, graph.exits)).encode())
     for node in graph.nodes:
-        digest.update(repr((node.name, node.op, node.inputs)).encode())
+        attributes = sorted(node.attrs.items())
+        digest.update(repr((node.name, node.op, node.inputs, attributes)).encode())
         for name, value in sorted(node.params.items()):
             digest.update(name.encode() + value.tobytes())
     return digest.digest()
