@@ -214,7 +214,11 @@ def _remux(
         elif packet.dts is not None:
             packet.stream = sounds[packet.stream.index]
             if len(waiting) >= _MOST_WAITING:
-                raise InputError(f"cannot read {path}: its sound comes long before its pictures")
+                if not held and not done.frames:  # nothing can be written before a picture
+                    raise InputError(
+                        f"cannot read {path}: its sound comes long before its pictures"
+                    )
+                flush()  # of few pictures and much sound, as slides are
             waiting.append(packet)
     flush()
     video.end()

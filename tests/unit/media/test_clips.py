@@ -12,9 +12,16 @@ import pytest
 from PIL import Image
 
 from support.bench import run_script
-from support.clips import av, pictures, read_frames, sound_packets, write_clip
+from support.clips import (
+    av,
+    pictures,
+    read_frames,
+    sound_packets,
+    write_clip,
+    write_growing,
+)
 from winogen.common.errors import InputError
-from winogen.media import video
+from winogen.media import clips, video
 from winogen.media.clips import check_sound, convert, read_clip
 from winogen.media.video import open_video
 from winogen.media.writers import check_target
@@ -144,6 +151,33 @@ def test_a_clip_that_its_camera_turned_is_turned_back(tmp_path, turns, matrix):
     assert np.mean(shown == upright) > 0.95
 
 
+def test_few_pictures_and_much_sound(clip, tmp_path, monkeypatch):
+    """As slides are: sound that waits for a batch of frames is written before there is one."""
+    monkeypatch.setattr(clips, "_MOST_WAITING", 5)
+    assert make(clip, tmp_path / "a.mp4", batch=100).frames == 11
+    assert sound_packets(tmp_path / "a.mp4") == sound_packets(clip)
+    after, times = read_frames(tmp_path / "a.mp4")
+    assert len(after) == 11 and times == pytest.approx(read_frames(clip)[1], abs=1e-4)
+
+
+def test_frames_that_grow_beyond_all_bounds_are_not_decoded(tmp_path, monkeypatch):
+    """The file's head says the size of the first ones alone."""
+    path, seen, whole = tmp_path / "a.ts", [], clips.picture_of
+
+    def look(frame):
+        seen.append(frame.width)
+        return whole(frame)
+
+    write_growing(path, [(32, 48)] * 150 + [(800, 800)])
+    monkeypatch.setattr(clips, "picture_of", look)
+    with pytest.raises(InputError, match="is damaged"):
+        convert(path, tmp_path / "b.mp4", twice, batch=1, most_pixels=5000, rate=Fraction(25))
+    assert set(seen) == {48}
+    with pytest.raises(InputError, match="change their size, from 48 x 32 to 800 x 800"):
+        convert(path, tmp_path / "b.mp4", twice, batch=8, most_pixels=MOST, rate=Fraction(25))
+    assert not (tmp_path / "b.mp4").exists()
+
+
 def test_memory_does_not_grow_with_the_length(tmp_path):
     """400 frames take no more than 100; held, they would be 18 MB more."""
     frames = np.tile(pictures(25, (128, 160)), (4, 1, 1, 1))
@@ -154,7 +188,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
         import resource
         from fractions import Fraction
         from pathlib import Path
-        from winogen.media import video
+        from winogen.media import clips, video
         from winogen.media.clips import convert
         video._QUALITY["libx264"]["preset"] = "ultrafast"
         for name in "ab":
