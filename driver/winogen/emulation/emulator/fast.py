@@ -178,6 +178,8 @@ class FastJobs:
         """Contribution (tiles, output channels) to each output (phase, row, column) of a tile."""
         kernel = fused.kernel
         if fused.view is None or not any(kernel.products):
+            if fused.is_coded:  # nothing multiplies them, and a wrong stream of them stops all
+                self._operands.taps(fused)
             return
         weights = self._pass_weights(fused)
         products = weights.products
