@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from support import coded
-from support.bench import Rig, compile_network, named, small
+from support.bench import Rig, compile_network, named, random_inputs, small
 from support.random_graphs import GraphBuilder
 from winogen.compiler.quantise import quantise
 from winogen.emulation.emulator import fast, gemm, layers, requantise
@@ -101,6 +101,26 @@ def test_weights_that_became_inexact_stay_so(monkeypatch):
     for _ in range(2):
         with pytest.raises(fast.NotExact):
             jobs.run(held.job)
+
+
+@needs_gemm
+def test_where_onnxruntime_fails_floats_do_it(monkeypatch):
+    """For want of memory or threads, say: the bits are the same."""
+    compiled, stream = small(), small().program.streams[-1]
+    q = random_inputs(compiled, stream.batch)
+    machine, rig = Rig(named("tiny"), fuse=False), Rig(named("tiny"))
+
+    def failing(matrix, threads):
+        raise RuntimeError("pthread_create failed")
+
+    monkeypatch.setattr(gemm, "_SHORT", 0)
+    monkeypatch.setattr(gemm, "_session", failing)
+    for each in (machine, rig):
+        each.load(compiled, q)
+        assert each.start(stream.stream)["done"]
+    outputs = [each.output(compiled.program, stream.batch) for each in (machine, rig)]
+    np.testing.assert_array_equal(*outputs)
+    assert all(held.plain is None for held in rig.core._fast._jobs.values())
 
 
 @pytest.mark.parametrize("gemm", [True, False])

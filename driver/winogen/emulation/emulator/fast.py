@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.boxes import join_boxes
 from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
-from winogen.emulation.emulator.gemm import available
+from winogen.emulation.emulator.gemm import NoProduct, available
 from winogen.emulation.emulator.layers import NotPlain, PlainJob
 from winogen.emulation.emulator.operands import (
     Floats,
@@ -139,7 +139,7 @@ class FastJobs:
         if held.version != version:
             try:
                 held.plain = PlainJob(job, self._operands)
-            except NotPlain:
+            except (NotPlain, NoProduct):
                 held.plain = None
             held.version = version  # not before: what is not exact is so at the next run too
             self._jobs[id(job)] = held
