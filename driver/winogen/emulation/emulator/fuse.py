@@ -136,7 +136,7 @@ class FusedPass:
     @property
     def is_coded(self) -> bool:
         """Whether any of its weights are coded, and so can be wrong."""
-        return any(_PLAIN != run.code for block in self.weights for run in block)
+        return any(run.code != _PLAIN for block in self.weights for run in block)
 
 
 @dataclass(frozen=True)
