@@ -163,6 +163,28 @@ def test_requests_that_arrive_together_share_batches(alone):
         assert made.dispatcher.watched.rounds < 6
 
 
+def test_others_do_not_wait_for_quantiles(made, monkeypatch):
+    """What a request does with its latents does not stop the answers to others."""
+    begun, go = threading.Event(), threading.Event()
+    whole = latents.truncated
+
+    def slow(*what):
+        begun.set()
+        assert go.wait(10)
+        return whole(*what)
+
+    async def together(client):
+        body = {"seeds": [1], "truncate": 0.5}
+        first = asyncio.ensure_future(client.post("/generate/small", json=body))
+        await asyncio.to_thread(begun.wait, 10)
+        assert (await client.get("/health")).status_code == 200
+        go.set()
+        return await first
+
+    monkeypatch.setattr(latents, "truncated", slow)
+    assert asking(made, together).status_code == 200
+
+
 # What is told
 
 
