@@ -50,11 +50,16 @@ def sheet(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -
     return Image.fromarray(page[..., 0] if channels == 1 else page)
 
 
+def enlarged(image: Image.Image, scale: int) -> Image.Image:
+    """The picture with each pixel ``scale`` times as large."""
+    if scale == 1:
+        return image
+    return image.resize((image.width * scale, image.height * scale), NEAREST)
+
+
 def encode_png(image: Image.Image, scale: int = 1) -> bytes:
     """The picture as PNG, each pixel ``scale`` times as large."""
-    if scale != 1:
-        size = (image.width * scale, image.height * scale)
-        image = image.resize(size, NEAREST)
+    image = enlarged(image, scale)
     buffer = io.BytesIO()
     text = PngInfo()
     text.add_text(*_WRITTEN_BY)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from winogen.common.errors import InputError
-from winogen.common.images import NEAREST, encode_png, sheet
+from winogen.common.images import encode_png, enlarged, sheet
 from winogen.media.writers import encode_moving
 from winogen.runtime.pictures import Picture, Sent, read_picture
 
@@ -47,14 +47,14 @@ def encode(out: NDArray, form: str, scale: int, columns: int | None, fps: int | 
     if out.dtype != np.uint8 or out.ndim != 4 or out.shape[3] not in (1, 3):
         raise InputError("the output of this program is no picture: ask for the format npy")
     if fps is not None:
-        frames = [_enlarged(sheet(image[None]), scale) for image in out]
+        frames = [enlarged(sheet(image[None]), scale) for image in out]
         return encode_moving(frames, form, Fraction(fps))
     picture = sheet(out, columns)
     if form == "png":
         return encode_png(picture, scale)
     if max(picture.size) * scale > _MOST_WEBP:  # before it is enlarged
         raise _too_long(picture.width * scale, picture.height * scale)
-    return encode_picture(_enlarged(picture, scale), form)
+    return encode_picture(enlarged(picture, scale), form)
 
 
 def encode_picture(picture: Image.Image, form: str) -> bytes:
@@ -114,9 +114,3 @@ def _too_long(width: int, height: int) -> InputError:
 
 def _short(shape: Sequence[int]) -> str:
     return str(tuple(shape))[:60]
-
-
-def _enlarged(picture: Image.Image, scale: int) -> Image.Image:
-    if scale == 1:
-        return picture
-    return picture.resize((picture.width * scale, picture.height * scale), NEAREST)
