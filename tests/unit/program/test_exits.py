@@ -101,7 +101,7 @@ def refusal(header: Any, sections: list[bytes]) -> str:
         (("exits", 0, "layers"), [0, 4, 99], "not there"),
         (("exits", 0, "layers"), [0, 1], "exit 1 ends within the whole network"),
         (("exits", 0, "layers"), [0, 1, 5], "a layer that no exit runs"),
-        (("exits", 0, "layers"), [4, 5], "exit 1: the predicted cycles"),
+        (("exits", 0, "layers"), [4, 5], "exit 1: instruction .* is of layer 2 of 2"),
         (("exits", 0, "layers"), [-1, 4, 5], "no whole number"),
         (("exits", 1, "layers"), [0, 5], "a layer that no exit runs"),
         (("exits", 0, "streams"), [], "exit 1 is for other batches"),
