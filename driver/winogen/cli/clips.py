@@ -29,7 +29,7 @@ from winogen.common.images import enlarged
 from winogen.common.progress import Progress
 from winogen.compiler.window import choose_window
 from winogen.media.clips import check_sound, convert, read_clip
-from winogen.media.names import is_video
+from winogen.media.names import Kind, is_video
 from winogen.media.writers import check_target
 from winogen.network.fitting import size_taken
 from winogen.network.graph import Graph
@@ -73,6 +73,11 @@ def run_clip(options: argparse.Namespace) -> int:
     clip = read_clip(source, MAX_PIXELS)
     rate: Fraction = options.fps or clip.rate
     kind = check_target(target, rate)
+    if options.fps is not None and kind in (Kind.VIDEO, Kind.FRAMES):
+        raise InputError(
+            f"the frames of {source} keep their times, and a folder has each once: --fps is for a "
+            "GIF or WebP; leave it out"
+        )
     if target.exists() and target.samefile(source):
         raise InputError(f"{source} would be overwritten by its result; choose another name")
     if not options.mute:

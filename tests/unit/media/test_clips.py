@@ -279,3 +279,40 @@ def test_without_an_encoder(monkeypatch):
     monkeypatch.setitem(video._CONTAINERS, ".mp4", ("mp4", "no-such-codec"))
     with pytest.raises(InputError, match="has no encoder no-such-codec"):
         check_target(Path("a.mp4"), Fraction(25))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("fps", [25, 10, 50])
+def test_a_gif_takes_as_long_as_its_clip(tmp_path, suffix, fps):
+    """At any rate, and where times vary; frames that it does not show are not made."""
+    times = [0, 1, 2, 10, 11, 40, 41]
+    path = tmp_path / "a.mkv"
+    write_clip(path, pictures(7, (32, 32)), rate=Fraction(25), times=times, sound=None)
+    made = []
+
+    def look(frames):
+        made.extend(frames)
+        return frames
+
+    target = tmp_path / f"b{suffix}"
+    rate = Fraction(fps)
+    done = convert(path, target, look, batch=3, most_pixels=MOST, rate=rate)
+    shown = {round(t * fps / 25) for t in times}
+    assert len(made) == len(shown)
+    assert done.frames == max(shown) + 1
+    with Image.open(target) as picture:
+        ends, at = [], 0
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            picture.load()
+            at += picture.info["duration"]
+            ends.append(at)
+    assert ends[-1] == 1000 * done.frames // fps
+    starts = {1000 * n / fps for n in shown}
+    assert all(any(abs(e - s) <= 10 for e in [0, *ends]) for s in starts)
+
+
+def test_a_folder_has_every_frame_once(tmp_path):
+    write_clip(tmp_path / "a.mkv", pictures(4, (32, 32)), rate=Fraction(25), times=[0, 1, 20, 21])
+    assert make(tmp_path / "a.mkv", tmp_path / "frames").frames == 4
+    assert len(list((tmp_path / "frames").iterdir())) == 4
