@@ -104,6 +104,22 @@ def test_weights_that_became_inexact_stay_so(monkeypatch):
 
 
 @needs_gemm
+def test_products_of_streams_that_are_forgotten_are_let_go():
+    """A program of many exits and batches has more streams than are kept."""
+    rig, stream = Rig(named("tiny")), small().program.streams[0]
+    rig.load(small(), random_inputs(small(), 1))
+    counts = []
+    for number in range(20):
+        rig.set("OUTPUT_BASE", rig.BASES[Segment.OUTPUT] + (number << 12))  # another stream
+        assert rig.start(stream.stream)["done"]
+        counts.append(len(rig.core._fast._jobs))
+    assert counts[15:] == [counts[15]] * 5 == [16 * counts[0]] * 5
+    rig.put(Segment.WEIGHTS, small().program.weights)  # maybe others: all is looked at anew
+    assert rig.start(stream.stream)["done"]
+    assert len(rig.core._fast._jobs) == counts[15]
+
+
+@needs_gemm
 def test_where_onnxruntime_fails_floats_do_it(monkeypatch):
     """For want of memory or threads, say: the bits are the same."""
     compiled, stream = small(), small().program.streams[-1]

@@ -11,7 +11,7 @@ else in float64 below 2**53.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -127,6 +127,11 @@ class FastJobs:
         for chain in job.chains:
             self._run_chain(chain, job, result)
         self._operands.store(job, result)
+
+    def forget(self, jobs: Iterable[Job]) -> None:
+        """Let go of what is kept for jobs that are not run again."""
+        for job in jobs:
+            self._jobs.pop(id(job), None)
 
     def _plain(self, job: Job) -> PlainJob | None:
         """The job as products of bytes, where it can be had."""
