@@ -131,6 +131,13 @@ def test_pictures_go_through_it(made, window):
         window.wait("document.getElementById('problem').textContent.includes('no picture')")
 
 
+def test_an_address_may_say_anything_behind_the_hash(made, window):
+    with listening(made, Limits()) as port:
+        window.open(f"http://127.0.0.1:{port}/#%")
+        window.wait("document.body && document.body.dataset.ready")
+        assert window.run("document.getElementById('program').value") == "small"
+
+
 def test_a_token_is_asked_for(made, window):
     with listening(made, Limits(), token="secret") as port:
         window.open(f"http://127.0.0.1:{port}/")

@@ -298,6 +298,11 @@ function dice() {
   show();
 }
 
+/* The program that the address names; none where it is no such text. */
+function hash() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
+
 async function open() {
   try {
     programs = (await (await ask("programs")).json()).programs;
@@ -306,7 +311,7 @@ async function open() {
   $("locked").hidden = true;
   $("play").hidden = false;
   $("program").replaceChildren(...programs.map((p) => new Option(p.name, p.name)));
-  choose(decodeURIComponent(location.hash.slice(1)));
+  choose(hash());
   document.body.dataset.ready = "yes";
 }
 
