@@ -55,6 +55,28 @@ def write_clip(
             file.mux(tone.encode(None))
 
 
+def write_growing(path: Path, sizes: list[tuple[int, int]]) -> None:
+    """A transport stream of grey frames, each of its own size (H, W)."""
+    options = {"preset": "ultrafast", "tune": "zerolatency"}
+    with av.open(str(path), "w", format="mpegts") as file:
+        stream = file.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width = sizes[0]
+        stream.pix_fmt = "yuv420p"
+        coder, size = None, None
+        for number, wanted in enumerate(sizes):
+            if wanted != size:
+                coder, size = av.CodecContext.create("libx264", "w"), wanted
+                coder.height, coder.width = size
+                coder.pix_fmt, coder.options = "yuv420p", options
+                coder.time_base, coder.framerate = Fraction(1, 25), Fraction(25)
+            pixels = np.full((*size, 3), 20 * number % 255, np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.time_base, frame.pts = Fraction(1, 25), number
+            for packet in coder.encode(frame):
+                packet.stream = stream
+                file.mux(packet)
+
+
 def read_frames(path: Path) -> tuple[NDArray[np.uint8], list[float]]:
     """Frames (N, H, W, 3) of a video, and their times in seconds."""
     with av.open(str(path)) as file:

@@ -145,10 +145,10 @@ def compare(
         say(name)
         try:
             peer = make()
+            found = judge(name, lambda p=peer: p.run(x), peer.nbytes)  # type: ignore[misc]
         except (DeviceError, ModelError) as error:
-            contenders.append(Contender(name, str(error)))
-            continue
-        contenders.append(judge(name, lambda p=peer: p.run(x), peer.nbytes))  # type: ignore[misc]
+            found = Contender(name, str(error))
+        contenders.append(found)
     say("predicting for each board")
     parameters = sum(n.params["weight"].size for n in graph.nodes if "weight" in n.params)
     boards = check(graph, board_names(), progress=say).predictions

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from winogen.bench.reading import counts, filled, real, value
 from winogen.common.errors import DeviceError
 from winogen.compiler.compile import compile_network
 from winogen.compiler.options import CompileOptions
@@ -130,16 +131,22 @@ class Run:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Run:
-        """The inverse of :meth:`as_dict`."""
-        counts = data["counted"]
-        counted = Accesses(counts["dram_read"], counts["dram_written"])
-        counted.memory_bits.update(counts["memory_bits"])
-        for widths, n in counts["multiplies"].items():
-            a, b = map(int, widths.split("x"))
+        """The inverse of :meth:`as_dict`; KeyError, TypeError or ValueError for what is none."""
+        said = data["counted"]
+        counted = Accesses(*(value(said[n], int, n) for n in ("dram_read", "dram_written")))
+        counted.memory_bits.update(counts(said["memory_bits"], "memory_bits"))
+        for widths, n in counts(said["multiplies"], "multiplies").items():
+            a, b = (real(int(width), "a width", 1) for width in widths.split("x"))
             counted.multiplies[a, b] = n
-        counted.adds.update({int(width): n for width, n in counts["adds"].items()})
-        layers = tuple(LayerRun(**layer) for layer in data["layers"])
-        return cls(**{**data, "layers": layers, "counted": counted})
+        adds = counts(said["adds"], "adds")
+        counted.adds.update({real(int(width), "a width", 1): n for width, n in adds.items()})
+        layers = tuple(filled(LayerRun, layer) for layer in data["layers"])
+        plain = {k: v for k, v in data.items() if k not in ("layers", "counted")}
+        made = filled(cls, plain, layers=layers, counted=counted)
+        for name in ("batch", "cycles", "predicted", "clock_mhz", "multipliers", "peak"):
+            real(getattr(made, name), name, least=1)
+        real(counted.dram_read, "dram_read", least=1)
+        return made
 
 
 def compile_for(

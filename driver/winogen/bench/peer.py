@@ -20,7 +20,7 @@ NEEDS = "onnxruntime is not installed: pip install onnx onnxruntime"
 
 
 class Peer:
-    """A network in onnxruntime.
+    """A network in onnxruntime; DeviceError where that does not take it.
 
     Attributes
     ----------
@@ -35,14 +35,16 @@ class Peer:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self.nbytes = len(model)
-        self._session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        with _failure_told():
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
         self._input = self._session.get_inputs()[0].name
 
     def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs (N, C, H, W) of inputs (N, C, H, W)."""
-        found: NDArray[np.float32] = self._session.run(None, {self._input: x})[0]
+        """Outputs (N, C, H, W) of inputs (N, C, H, W); DeviceError where onnxruntime fails."""
+        with _failure_told():
+            found: NDArray[np.float32] = self._session.run(None, {self._input: x})[0]
         return found
 
 
@@ -88,6 +90,15 @@ def int8_peer(graph: Graph, inputs: NDArray[np.float32], threads: int) -> Peer:
         except Exception as error:  # whatever its tools raise: the comparison goes on without
             raise DeviceError(f"onnxruntime cannot quantise it: {one_line(error)}") from None
         return Peer(target.read_bytes(), threads)
+
+
+@contextmanager
+def _failure_told() -> Iterator[None]:
+    """Whatever onnxruntime raises is a DeviceError: a comparison goes on without it."""
+    try:
+        yield
+    except Exception as error:
+        raise DeviceError(f"onnxruntime cannot run it: {one_line(error)}") from None
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from winogen.bench.measure import Run, compile_for, measure, one_product
+from winogen.bench.reading import filled, real, value
 from winogen.common.errors import BoardError, InputError
-from winogen.common.text import did_you_mean
+from winogen.common.text import did_you_mean, printable
 from winogen.compiler.lower import Mode
 from winogen.compiler.quantise import quantise
 from winogen.fpga.estimate import estimate
@@ -127,19 +128,23 @@ class Results:
                     "record them again"
                 )
             networks = tuple(
-                Network(
-                    name,
-                    tuple(entry["input"]),
-                    tuple(entry["output"]),
-                    entry["weight_bytes"],
-                    entry["stream_bytes"],
-                    {key: Run.from_dict(run) for key, run in entry["runs"].items()},
-                )
-                for name, entry in data["networks"].items()
+                _network_of(printable(name), entry) for name, entry in data["networks"].items()
             )
-            fields = {k: v for k, v in data.items() if k not in ("format", "networks")}
-            return cls(**fields, networks=networks)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if not networks:
+                raise ValueError("there is no network")
+            resources = data["resources"]
+            if resources is not None:
+                resources = {n: real(resources[n], n) for n in ("dsp", "block_ram", "lut", "ff")}
+                real(resources["dsp"], "dsp", least=1)
+            left = ("format", "networks", "resources")
+            plain = {k: v for k, v in data.items() if k not in left}
+            made = filled(cls, plain, networks=networks, resources=resources)
+            for name in ("clock_mhz", "dram_mb_s", "bytes_per_cycle", "peak", "batch"):
+                real(getattr(made, name), name, least=1e-3)
+            return made
+        except KeyError as error:
+            raise InputError(f"these are no results of winogen bench: {error} is missing") from None
+        except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"these are no results of winogen bench: {error}") from None
 
 
@@ -242,6 +247,21 @@ def _network(
         graph.output_shape,
         len(program.weights),
         len(program.streams[-1].stream),
+        runs,
+    )
+
+
+def _network_of(name: str, entry: Mapping[str, Any]) -> Network:
+    """A recorded network, whose modes have the same layers."""
+    runs = {key: Run.from_dict(run) for key, run in entry["runs"].items()}
+    if len({len(runs[mode].layers) for mode in (*BASELINES, AUTO)}) != 1:
+        raise ValueError(f"modes of '{name}' have different layers")
+    return Network(
+        name,
+        tuple(value(n, int, "input") for n in entry["input"]),
+        tuple(value(n, int, "output") for n in entry["output"]),
+        value(entry["weight_bytes"], int, "weight_bytes"),
+        value(entry["stream_bytes"], int, "stream_bytes"),
         runs,
     )
 

@@ -52,7 +52,10 @@ def most(results: Results, mode: str) -> tuple[float, str] | None:
     Only of transposed convolutions of the paper's networks; None where none was run.
     """
     found = [
-        (network.runs[mode].layers[number].cycles / layer.cycles, f"{network.name} {layer.name}")
+        (
+            network.runs[mode].layers[number].cycles / max(layer.cycles, 1),
+            f"{network.name} {layer.name}",
+        )
         for network, number, layer in deconvolutions(results)
     ]
     return max(found, default=None)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from winogen.cli.checks import check_options
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
+from winogen.cli.opened import opened
 from winogen.cli.outputs import name_of
 from winogen.cli.picture_sizes import (
     Fit,
@@ -24,13 +24,12 @@ from winogen.cli.picture_sizes import (
     window_count,
 )
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
-from winogen.cli.waits import wait_options
 from winogen.common.errors import InputError
-from winogen.common.images import NEAREST
+from winogen.common.images import enlarged
 from winogen.common.progress import Progress
 from winogen.compiler.window import choose_window
 from winogen.media.clips import check_sound, convert, read_clip
-from winogen.media.names import is_video
+from winogen.media.names import Kind, is_video
 from winogen.media.writers import check_target
 from winogen.network.fitting import size_taken
 from winogen.network.graph import Graph
@@ -39,7 +38,6 @@ from winogen.program.file import Program
 from winogen.program.inputs import beside_picture, picture_channels
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.runtime import colour
-from winogen.runtime.generator import Generator
 from winogen.runtime.pictures import (
     MAX_PIXELS,
     Picture,
@@ -75,6 +73,11 @@ def run_clip(options: argparse.Namespace) -> int:
     clip = read_clip(source, MAX_PIXELS)
     rate: Fraction = options.fps or clip.rate
     kind = check_target(target, rate)
+    if options.fps is not None and kind in (Kind.VIDEO, Kind.FRAMES):
+        raise InputError(
+            f"the frames of {source} keep their times, and a folder has each once: --fps is for a "
+            "GIF or WebP; leave it out"
+        )
     if target.exists() and target.samefile(source):
         raise InputError(f"{source} would be overwritten by its result; choose another name")
     if not options.mute:
@@ -107,14 +110,7 @@ def run_clip(options: argparse.Namespace) -> int:
     program = whole.at_exit(number)
     at_once = _frames_at_once(program, count(program), clip.size)
     with (
-        Generator(
-            program,
-            options.device,
-            board=options.board,
-            overlay=options.overlay,
-            **wait_options(options),
-            **check_options(options),
-        ) as generator,
+        opened(options, program) as generator,
         Progress("frames", clip.frames) as progress,
     ):
         program = generator.program  # with the clock of the overlay
@@ -124,7 +120,7 @@ def run_clip(options: argparse.Namespace) -> int:
 
         def make(frames: Sequence[Image.Image]) -> list[Image.Image]:
             pictures = made([Picture(frame, None) for frame in frames])
-            return [_enlarged(picture, options.scale) for picture in pictures]
+            return [enlarged(picture, options.scale) for picture in pictures]
 
         total = clip.frames
         done = convert(
@@ -182,9 +178,3 @@ def _frames_at_once(program: Program, windows: int, size: tuple[int, int]) -> in
     pixels = max(size[0] * size[1], windows * rows * columns, 1)
     wanted = -(-_BATCHES * program.streams[-1].batch // windows)
     return max(1, min(wanted, _HELD_PIXELS // pixels))
-
-
-def _enlarged(picture: Image.Image, scale: int) -> Image.Image:
-    if scale == 1:
-        return picture
-    return picture.resize((picture.width * scale, picture.height * scale), NEAREST)

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.cli.checks import add_checks, check_options
+from winogen.cli.checks import add_checks
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.exits import add_exit, check_exit_options, chosen_exit, told_of_exit
 from winogen.cli.moving_options import add_moving, check_moving
 from winogen.cli.objects import add_json, predicted
+from winogen.cli.opened import opened
 from winogen.cli.options import option_parser
 from winogen.cli.outputs import default_output, name_of
 from winogen.cli.parser import examples
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
-from winogen.cli.waits import add_waits, wait_options
+from winogen.cli.waits import add_waits
 from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.progress import Progress
@@ -129,7 +130,6 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from winogen.common.images import encode_png, save_array, sheet
     from winogen.profiling import perfetto
-    from winogen.runtime.generator import Generator
     from winogen.runtime.latents import LatentSpace, truncated
 
     choose_device(options, compiled=options.model.endswith(".wg"))
@@ -200,14 +200,7 @@ def _run(options: argparse.Namespace) -> int:
 
     program = load_or_compile(options, check=check)
     as_float = options.output.suffix.lower() == ".npy"
-    with Generator(
-        program,
-        options.device,
-        board=options.board,
-        overlay=options.overlay,
-        **wait_options(options),
-        **check_options(options),
-    ) as generator:
+    with opened(options, program) as generator:
         program = generator.program  # with the clock of the overlay
         drawn = generator.latents(number, seed)
         if options.truncate is not None:

@@ -112,9 +112,9 @@ def _serve(options: argparse.Namespace) -> int:
 
     models = options.models or [_MODEL]
     limits = Limits(
-        body_bytes=round(options.max_megabytes * 1e6) if options.max_megabytes < 1e6 else 0,
+        body_bytes=round(options.max_megabytes * 1e6) if 0 < options.max_megabytes < 1e6 else 0,
         images=options.max_images,
-        pixels=round(options.max_megapixels * 1e6) if options.max_megapixels < 1e6 else 0,
+        pixels=round(options.max_megapixels * 1e6) if 0 < options.max_megapixels < 1e6 else 0,
         waiting=options.queue,
         deadline_s=options.deadline,
         gather_s=options.gather / 1e3,

@@ -28,7 +28,8 @@ def to_pixels(values: NDArray, black: float, white: float) -> NDArray[np.uint8]:
 def sheet(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -> Image.Image:
     """All images (N, H, W, C), C being 1 or 3, in a grid on one picture.
 
-    ``columns`` defaults to what makes the grid nearly square, or full if it can be.
+    ``columns`` defaults to what makes the grid nearly square, or full if it can be; there are never
+    more of them than images.
 
     Raises InputError if there are no images or C is another number.
     """
@@ -38,6 +39,7 @@ def sheet(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -
     if columns is None:
         square = int(np.ceil(np.sqrt(count)))
         columns = next((c for c in range(square, 2 * square) if count % c == 0), square)
+    columns = min(columns, count)
     rows = -(-count // columns)
     page = np.full(
         (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8
@@ -48,11 +50,16 @@ def sheet(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -
     return Image.fromarray(page[..., 0] if channels == 1 else page)
 
 
+def enlarged(image: Image.Image, scale: int) -> Image.Image:
+    """The picture with each pixel ``scale`` times as large."""
+    if scale == 1:
+        return image
+    return image.resize((image.width * scale, image.height * scale), NEAREST)
+
+
 def encode_png(image: Image.Image, scale: int = 1) -> bytes:
     """The picture as PNG, each pixel ``scale`` times as large."""
-    if scale != 1:
-        size = (image.width * scale, image.height * scale)
-        image = image.resize(size, NEAREST)
+    image = enlarged(image, scale)
     buffer = io.BytesIO()
     text = PngInfo()
     text.add_text(*_WRITTEN_BY)

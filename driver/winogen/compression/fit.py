@@ -43,7 +43,8 @@ class Fitted:
     ----------
     graph : the network, with weights and scales in integers
     compilation : its program
-    recipe : how its weights are held
+    recipe : how its weights were planned to be held; those of a network that was trained ``again``
+        are fewer than that
     steps, asked : that it was trained for; and would have been, had the time not run out
     before, after : dB to the float network on inputs that it has not seen: of what the compiler
         makes of it by itself, and of what was trained

@@ -97,8 +97,11 @@ class Holding(nn.Module):
             count = max(round(share * self.present), 1)
             if count >= int(self.kept.sum()):
                 return
-            least = torch.topk(magnitude.flatten(), count).values[-1]
-            self.kept.copy_((magnitude >= least).float())
+            # Of equal ones, which integers often are, the first: no more than are asked for.
+            order = torch.sort(magnitude.flatten(), descending=True, stable=True).indices
+            kept = torch.zeros_like(order, dtype=self.kept.dtype)
+            kept[order[:count]] = 1
+            self.kept.copy_(kept.reshape(magnitude.shape))
 
     def share(self, count: int, seed: int) -> None:
         """From now on hold at most ``count`` different integers, 0 among them if any is pruned.

@@ -8,6 +8,7 @@ taken, as if changes added up: by a price for a bit (Everett 1963), found by bis
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -96,10 +97,12 @@ class Sensitivity:
 
     def _at(self, price: float) -> dict[str, Choice]:
         """The best choice of each layer where a bit costs ``price``."""
-        return {
-            name: min(choices, key=lambda c: (c.error + price * c.bits, c.bits))
-            for name, choices in self.choices.items()
-        }
+
+        def cost(c: Choice) -> tuple[float, float]:
+            # NaN would be no more than anything, and no price high enough.
+            return (c.error if math.isfinite(c.error) else math.inf) + price * c.bits, c.bits
+
+        return {name: min(choices, key=cost) for name, choices in self.choices.items()}
 
     @staticmethod
     def _bits(chosen: dict[str, Choice]) -> float:

@@ -24,8 +24,8 @@ from winogen.compression.inputs import Source
 from winogen.compression.merging import DENSE
 from winogen.compression.teaching import Lesson, decibels, peak_of
 from winogen.compression.trainer import (
+    MeasuredTrainer,
     Progress,
-    ResumableTrainer,
     adam,
     described,
     falling,
@@ -44,7 +44,7 @@ _FEATURES = 0.05
 _KEPT_BYTES = 1 << 28
 
 
-class Pretrainer(ResumableTrainer):
+class Pretrainer(MeasuredTrainer):
     """One training of a student graph in floating point.
 
     It learns what ``teacher`` makes of the inputs of ``source``. Weights that are 0 stay 0: a layer
@@ -75,8 +75,6 @@ class Pretrainer(ResumableTrainer):
         self._optimiser = self._new_optimiser()
         self._done = False
         self._later = self._tried = 0
-        self._curve: list[tuple[int, float]] = []
-        self._best: tuple[float, dict[str, Tensor]] | None = None
 
     def run(
         self,
@@ -131,13 +129,6 @@ class Pretrainer(ResumableTrainer):
         self._optimiser.step()
         self._step += 1
 
-    def _stepped(self) -> None:
-        if self._is_due or self._step == self._training.steps:
-            self._validate()
-
-    def _note(self) -> str:
-        return f"{self._curve[-1][1]:.1f} dB"
-
     def _answer(self, number: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Inputs, and what the teacher makes of them: output and features."""
         if number not in self._answers:
@@ -185,9 +176,7 @@ class Pretrainer(ResumableTrainer):
                 "student is to learn from: it cannot be learnt from"
             )
         self._curve.append((self._step, psnr))
-        if self._best is None or psnr > self._best[0]:
-            state = self._student.state_dict()
-            self._best = psnr, {k: v.detach().cpu().clone() for k, v in state.items()}
+        self._keep(psnr, self._student)
 
     # Checkpoints
 

@@ -25,8 +25,8 @@ from winogen.compression.self_distillation import ExitLoss
 from winogen.compression.student import Student
 from winogen.compression.teaching import Lesson, decibels, peak_of, worth_of
 from winogen.compression.trainer import (
+    MeasuredTrainer,
     Progress,
-    ResumableTrainer,
     adam,
     described,
     falling,
@@ -67,7 +67,7 @@ class Trained:
     psnr: tuple[tuple[int, float], ...]
 
 
-class Distiller(ResumableTrainer):
+class Distiller(MeasuredTrainer):
     """One training run: what was observed becomes a student that is held by a recipe.
 
     It learns from ``teacher``, or from its own float network, what that makes of the inputs of
@@ -102,8 +102,6 @@ class Distiller(ResumableTrainer):
         self._rate = training.rate or (_GENTLE if gentle else FAST)
         self._pruned = self._shared = False
         self._optimiser = self._new_optimiser()
-        self._curve: list[tuple[int, float]] = []
-        self._best: tuple[float, dict[str, Tensor]] | None = None
         self._lesson = Lesson.of(self._taught_by, self._source.choosing(), self._peak)
 
     def run(self, checkpoint: Path | None = None, progress: Progress | None = None) -> Trained:
@@ -142,13 +140,6 @@ class Distiller(ResumableTrainer):
         self._check(loss)
         self._optimiser.step()
         self._step += 1
-
-    def _stepped(self) -> None:
-        if self._is_due or self._step == self._training.steps:
-            self._validate()
-
-    def _note(self) -> str:
-        return f"{self._curve[-1][1]:.1f} dB"
 
     def _loss(self, x: Tensor, wanted: Tensor) -> Tensor:
         """How far outputs are from those wanted; of exits, what self distillation has too."""
@@ -236,9 +227,8 @@ class Distiller(ResumableTrainer):
         """Measure, and keep the best of those whose weights are held as they are to be."""
         psnr = self._psnr()
         self._curve.append((self._step, psnr))
-        if self._is_held() and (self._best is None or psnr > self._best[0]):
-            state = self._student.state_dict()
-            self._best = psnr, {k: v.detach().cpu().clone() for k, v in state.items()}
+        if self._is_held():
+            self._keep(psnr, self._student)
 
     def _psnr(self) -> float:
         """dB of the network, or of its exits on average where they are what is trained."""

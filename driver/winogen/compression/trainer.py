@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from winogen.common.errors import QuantisationError
 from winogen.compression import checkpoint, clock
@@ -133,6 +133,34 @@ class ResumableTrainer(Trainer):
                 self._step = int(state["step"])
 
 
+class MeasuredTrainer(ResumableTrainer):
+    """One of a student, which is measured now and then, and of which the best is kept."""
+
+    def __init__(self, training: Training, source: Source, name: str):
+        super().__init__(training, source, name)
+        #: dB to the teacher, by step.
+        self._curve: list[tuple[int, float]] = []
+        #: dB and all values of the best student.
+        self._best: tuple[float, dict[str, Tensor]] | None = None
+
+    @abstractmethod
+    def _validate(self) -> None:
+        """Measure, and keep the best."""
+
+    def _stepped(self) -> None:
+        if self._is_due or self._step == self._training.steps:
+            self._validate()
+
+    def _note(self) -> str:
+        return f"{self._curve[-1][1]:.1f} dB"
+
+    def _keep(self, psnr: float, student: nn.Module) -> None:
+        """Keep a student as it is now, if it is better than the best."""
+        if self._best is None or psnr > self._best[0]:
+            state = student.state_dict()
+            self._best = psnr, {k: v.detach().cpu().clone() for k, v in state.items()}
+
+
 def warmth(steps: int) -> float:
     """Of the rate, what is used after so many steps of an optimiser."""
     return min(1.0, (steps + 1) / _WARM)
@@ -171,10 +199,11 @@ def told_of(training: Training) -> bytes:
 
 
 def described(graph: Graph) -> bytes:
-    """What tells the layers and parameters of a network apart, as a digest."""
-    digest = hashlib.sha256()
+    """What tells the layers, their attributes and parameters, and the ends of a network apart."""
+    digest = hashlib.sha256(repr((graph.input, graph.output_range, graph.exits)).encode())
     for node in graph.nodes:
-        digest.update(repr((node.name, node.op, node.inputs)).encode())
+        attributes = sorted(node.attrs.items())
+        digest.update(repr((node.name, node.op, node.inputs, attributes)).encode())
         for name, value in sorted(node.params.items()):
             digest.update(name.encode() + value.tobytes())
     return digest.digest()

@@ -5,7 +5,7 @@ Times of frames and the sound stay as they are; the sound is copied, not coded a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +17,7 @@ from PIL import Image
 
 from winogen.common.errors import InputError, one_line
 from winogen.media.names import VIDEO, Kind
+from winogen.media.times import in_turn
 from winogen.media.video import (
     VideoWriter,
     held_codecs,
@@ -58,7 +59,7 @@ class Converted:
 
     Attributes
     ----------
-    frames : how many were made
+    frames : how many were written
     size : rows and columns of them
     sound : streams of sound that were copied
     """
@@ -113,7 +114,8 @@ def convert(
     ----------
     batch : frames that ``make`` gets at once, the last time maybe fewer; as many are held
     most_pixels : of a frame that is read
-    rate : frames a second, for kinds of files that know no times of frames
+    rate : frames a second of a GIF or WebP, in which a frame is shown as often as its time asks
+        for, and maybe not at all; a folder has every frame once, whatever its time
     mute : leave the sound out
     progress : called with the frames done
 
@@ -145,7 +147,9 @@ def convert(
 
         if kind is not Kind.VIDEO:
             with open_writer(target, rate) as writer:
-                _only_frames(source, opened, stream, batch, made_of, writer)
+                frames = _frames(source, partial(opened.decode, stream))
+                turns = ((f, 1) for f in frames) if kind is Kind.FRAMES else in_turn(frames, rate)
+                _only_frames(turns, batch, made_of, writer, done)
         else:
             with open_output(target) as output:
                 _remux(source, target, opened, stream, output, batch, made_of, rate, mute, done)
@@ -153,17 +157,25 @@ def convert(
 
 
 def _only_frames(
-    path: Path, opened: Any, stream: Any, batch: int, made_of: Any, writer: Writer
+    turns: Iterable[tuple[Any, int]], batch: int, made_of: Any, writer: Writer, done: Converted
 ) -> None:
-    held: list[Any] = []
-    for frame in _frames(path, partial(opened.decode, stream)):
-        held.append(frame)
-        if len(held) == batch:
-            for picture, _ in made_of(held):
+    """Write what is made of frames, each for its turns."""
+    held: list[tuple[Any, int]] = []
+
+    def flush() -> None:
+        counts = [count for _, count in held]
+        for (picture, _), count in zip(made_of([frame for frame, _ in held]), counts):
+            for _ in range(count):
                 writer.add(picture)
-            held = []
-    for picture, _ in made_of(held) if held else ():
-        writer.add(picture)
+            done.frames += count - 1
+        held.clear()
+
+    for turn in turns:
+        held.append(turn)
+        if len(held) == batch:
+            flush()
+    if held:
+        flush()
 
 
 def _remux(
@@ -214,7 +226,11 @@ def _remux(
         elif packet.dts is not None:
             packet.stream = sounds[packet.stream.index]
             if len(waiting) >= _MOST_WAITING:
-                raise InputError(f"cannot read {path}: its sound comes long before its pictures")
+                if not held and not done.frames:  # nothing can be written before a picture
+                    raise InputError(
+                        f"cannot read {path}: its sound comes long before its pictures"
+                    )
+                flush()  # of few pictures and much sound, as slides are
             waiting.append(packet)
     flush()
     video.end()

@@ -35,6 +35,8 @@ _QUALITY = {
 }
 #: Demuxers that may open a file: containers, no playlists.
 _DEMUXERS = "mov,matroska,webm,avi,mpeg,mpegts,ogg,flv,asf,gif,yuv4mpegpipe"
+#: Rows and columns of a coded frame beyond those that are shown, at most.
+_CODED = 64
 #: Rows from which on a video is taken for high definition, where it does not say.
 _HD_ROWS = 720
 #: Matrices of libswscale and libavutil, by number.
@@ -181,6 +183,9 @@ def open_input(path: Path, most_pixels: int) -> Iterator[tuple[Any, Any]]:
                     f"the frames of {path} have {context.width} x {context.height} pixels, over "
                     f"{most_pixels:,}; use smaller ones"
                 )
+            # Frames that grow later are not decoded; coded ones are a little larger than shown.
+            shown = (context.width + _CODED) * (context.height + _CODED)
+            context.options = {"max_pixels": str(max(most_pixels, shown))}
             yield source, stream
 
 

@@ -89,13 +89,16 @@ def check_program(program: Checked) -> None:
             raise ProgramError(f"exit {number}: {error}") from None
 
 
-def check_stream(stream: StreamInfo, core: CoreConfig, sizes: Mapping[Segment, int]) -> None:
+def check_stream(
+    stream: StreamInfo, core: CoreConfig, sizes: Mapping[Segment, int], layers: int | None = None
+) -> None:
     """Refuse instructions that the hardware would, or that leave the buffers they are given.
 
     Parameters
     ----------
     core : the build that is to execute the stream
     sizes : bytes of each segment's buffer
+    layers : how many there are, which instructions name; None: any
 
     Raises ProgramError, which names the instruction.
     """
@@ -113,6 +116,8 @@ def check_stream(stream: StreamInfo, core: CoreConfig, sizes: Mapping[Segment, i
             problem = descriptor_problem(instruction, core)
             if problem:
                 raise ProgramError(f"{where} is illegal: {problem}")
+            if layers is not None and instruction.layer >= layers:
+                raise ProgramError(f"{where} is of layer {instruction.layer} of {layers}")
             span = dram_range(instruction, core)
             if span and span[2] > sizes[span[0]]:
                 raise ProgramError(
@@ -135,7 +140,7 @@ def _check_whole(program: Checked) -> None:
             Segment.OUTPUT: entry.output_bytes,
             Segment.SCRATCH: entry.scratch_bytes,
         }
-        check_stream(entry, core, sizes)
+        check_stream(entry, core, sizes, len(program.layers))
         check_steps(
             entry.host,
             program.host,

@@ -13,7 +13,8 @@ from winogen.program.parts import StreamInfo
 
 #: Of programs, and of those with exits, which older versions of winogen would not run to.
 FORMAT_VERSION, FORMAT_WITH_EXITS = 5, 6
-#: Of those whose streams of coded weights are made from the weights when they are read.
+#: Of those whose streams of coded weights are made from the weights when they are read, with exits
+#: or without.
 FORMAT_WITH_STREAMS = 7
 
 

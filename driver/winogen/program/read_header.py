@@ -45,7 +45,10 @@ def fields_of(header: dict[str, Any], sections: list[bytes]) -> dict[str, Any]:
     board = Board(**{**header["board"], "core": core, "platform": platform})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
-    with_exits = header["format"] == FORMAT_WITH_EXITS
+    # Weights that are made when they are read, a program with exits may have too.
+    with_exits = header["format"] == FORMAT_WITH_EXITS or (
+        header["format"] == FORMAT_WITH_STREAMS and "exits" in header
+    )
     _check_instructions(header["streams"], header["exits"] if with_exits else ())
     streams = [_stream(info, sections, core, 0) for info in header["streams"]]
     spec = dict(header["input"])

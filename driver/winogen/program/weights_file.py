@@ -36,6 +36,9 @@ from winogen.target.numerics import storage_dtype
 MAX_VALUES = 16
 #: Weights of a byte of a stream at most: each has a bit in a bitmap.
 _MOST_WEIGHTS = 8
+#: Weights of a layer that streams are made of again, at most: a file that says more would fill the
+#: memory before it is found out. Streams of more lie in the file as they are.
+_MOST_POOL = 1 << 26
 #: The level of memory that gives the longest blocks, each with codes of its own.
 _MEMORY = 9
 
@@ -132,7 +135,10 @@ def _pool(segment: bytes, pieces: Sequence[WeightPiece], data_width: int) -> NDA
     """The weights that a layer's streams are made of; None if they could not be made again."""
     if not all(p.coding for p in pieces):
         return None
-    weights = np.zeros(max(p.start + p.count for p in pieces), storage_dtype(data_width))
+    count = max(p.start + p.count for p in pieces)
+    if count > min(_MOST_WEIGHTS * sum(p.size for p in pieces), _MOST_POOL):
+        return None
+    weights = np.zeros(count, storage_dtype(data_width))
     for piece in pieces:
         stream = segment[piece.offset : piece.offset + piece.size]
         try:
@@ -141,7 +147,7 @@ def _pool(segment: bytes, pieces: Sequence[WeightPiece], data_width: int) -> NDA
             return None
         weights[piece.start : piece.start + piece.count] = part
     code = weight_code.code_of(weights)
-    if code is None or len(weights) > _MOST_WEIGHTS * sum(p.size for p in pieces):
+    if code is None:
         return None
     for piece in pieces:
         stream = segment[piece.offset : piece.offset + piece.size]
@@ -195,7 +201,7 @@ def decode(
             raise ProgramError(f"weights of layer {number} are not in order in their segment")
         if "weights" in entry:
             count = whole(entry["weights"])
-            if count > _MOST_WEIGHTS * held:
+            if count > min(_MOST_WEIGHTS * held, _MOST_POOL):
                 raise ProgramError(f"streams of layer {number} are of more weights than they hold")
             data = _layer(reader, values, stream, count * dtype.itemsize, dtype)
             found += _streams(np.frombuffer(data, dtype), own, entry["pieces"])

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from winogen.common.errors import InputError, WinogenError
 from winogen.common.text import did_you_mean
+from winogen.media.writers import MAX_GIF_RATE
 from winogen.runtime.fit import Fit, chosen_fit
 from winogen.runtime.pictures import Picture, transform
 from winogen.runtime.windows import image_spans, kept_size, padded_size
@@ -150,14 +151,14 @@ class Service:
             asked = asked.model_copy(update={"seeds": None})
         else:
             asked = read_generate(body)
-        return await self._images(request, hosted, asked, inputs_of(asked, hosted, given), begin)
+        return await self._images(request, hosted, asked, given, begin)
 
     async def generate_simply(self, program: str, request: Request) -> Response:
         """Images of an address's parameters."""
         begin = time.monotonic()
         hosted = self._hosted(program)
         asked = read_query(request.query_params.multi_items())
-        return await self._images(request, hosted, asked, inputs_of(asked, hosted), begin)
+        return await self._images(request, hosted, asked, None, begin)
 
     async def picture(self, program: str, request: Request) -> Response:
         """The network's picture of the body, a picture as PNG, JPEG, WebP, GIF, TIFF or BMP."""
@@ -214,8 +215,12 @@ class Service:
         )
 
     async def _images(
-        self, request: Request, hosted: Hosted, asked: Generate, rows: Any, begin: float
+        self, request: Request, hosted: Hosted, asked: Generate, given: Any, begin: float
     ) -> Response:
+        if asked.truncate is None and asked.walk is None and asked.moves is None:
+            rows = inputs_of(asked, hosted, given)
+        else:  # quantiles of every latent take a while, and others are not to wait
+            rows = await asyncio.to_thread(inputs_of, asked, hosted, given)
         form = asked.format
         if asked.as_float and form != "npy":
             raise InputError("real values are no picture: ask for the format npy")
@@ -223,6 +228,11 @@ class Service:
             raise InputError("the output of this program is no picture: ask for the format npy")
         if form == "gif" and asked.walk is None:
             raise InputError("a gif moves: ask for a walk, or for the format png")
+        if form == "gif" and asked.walk and asked.walk.fps > MAX_GIF_RATE:
+            raise InputError(
+                f"a gif cannot show {asked.walk.fps} frames a second: at most {MAX_GIF_RATE}; ask "
+                "for the format webp"
+            )
         ticket = self._queue(hosted, asked, begin, weight=len(rows), rows=rows)
         out = await _result(ticket, request)
         fps = asked.walk.fps if asked.walk and form in ("gif", "webp") else None

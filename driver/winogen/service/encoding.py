@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from winogen.common.errors import InputError
-from winogen.common.images import NEAREST, encode_png, sheet
+from winogen.common.images import encode_png, enlarged, sheet
 from winogen.media.writers import encode_moving
 from winogen.runtime.pictures import Picture, Sent, read_picture
 
@@ -27,6 +27,9 @@ MEDIA_TYPES = {
 }
 #: Kinds of numbers that an array of inputs may hold.
 _NUMBERS = "fiu"
+
+#: Rows and columns of a WebP, at most.
+_MOST_WEBP = 16383
 
 #: Pillow's warnings are caught for the whole process: one picture is read at a time.
 _one_picture = threading.Lock()
@@ -44,12 +47,14 @@ def encode(out: NDArray, form: str, scale: int, columns: int | None, fps: int | 
     if out.dtype != np.uint8 or out.ndim != 4 or out.shape[3] not in (1, 3):
         raise InputError("the output of this program is no picture: ask for the format npy")
     if fps is not None:
-        frames = [_enlarged(sheet(image[None]), scale) for image in out]
+        frames = [enlarged(sheet(image[None]), scale) for image in out]
         return encode_moving(frames, form, Fraction(fps))
     picture = sheet(out, columns)
     if form == "png":
         return encode_png(picture, scale)
-    return encode_picture(_enlarged(picture, scale), form)
+    if max(picture.size) * scale > _MOST_WEBP:  # before it is enlarged
+        raise _too_long(picture.width * scale, picture.height * scale)
+    return encode_picture(enlarged(picture, scale), form)
 
 
 def encode_picture(picture: Image.Image, form: str) -> bytes:
@@ -59,6 +64,8 @@ def encode_picture(picture: Image.Image, form: str) -> bytes:
         return encode(pixels if pixels.ndim == 3 else pixels[..., None], "npy", 1, None, None)
     if form == "png":
         return encode_png(picture)
+    if max(picture.size) > _MOST_WEBP:
+        raise _too_long(*picture.size)
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", lossless=True, method=2)
     return buffer.getvalue()
@@ -87,6 +94,8 @@ def decode_array(data: bytes, most_values: int) -> NDArray[Any]:
         raise InputError("the body is no array in numpy's format (.npy)") from None
     if dtype.kind not in _NUMBERS or dtype.hasobject or dtype.itemsize > 8:
         raise InputError(f"an array of numbers is needed, not of {str(dtype)[:40]}")
+    if any(isinstance(n, bool) or n < 0 for n in shape):  # numpy reads these too
+        raise InputError(f"an array of shape {_short(shape)} is not possible")
     count = math.prod(shape)
     if len(shape) > 4 or count > most_values:
         raise InputError(f"an array of shape {_short(shape)} is too large")
@@ -96,11 +105,12 @@ def decode_array(data: bytes, most_values: int) -> NDArray[Any]:
     return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
 
 
+def _too_long(width: int, height: int) -> InputError:
+    return InputError(
+        f"a WebP has {_MOST_WEBP:,} rows and columns at most, not {width} x {height}: ask for the "
+        "format png, for other columns or for less"
+    )
+
+
 def _short(shape: Sequence[int]) -> str:
     return str(tuple(shape))[:60]
-
-
-def _enlarged(picture: Image.Image, scale: int) -> Image.Image:
-    if scale == 1:
-        return picture
-    return picture.resize((picture.width * scale, picture.height * scale), NEAREST)

@@ -54,6 +54,12 @@ class _Gone(Exception):
     """The client has gone before its body had come."""
 
 
+class _Bytes:
+    """How much of a body there is."""
+
+    count = 0
+
+
 class Guard:
     """An ASGI application around another.
 
@@ -79,7 +85,7 @@ class Guard:
         self._metrics = metrics
         self._token = token.encode() if token else None
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
-        self._held = 0  # bytes of all bodies that are here now
+        self._held = 0  # bytes of all bodies that are here now, wholly or in part
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -88,7 +94,7 @@ class Guard:
             return
         begin = time.monotonic()
         status = 0
-        body = b""
+        held = _Bytes()
 
         async def tell(message: Message) -> None:
             nonlocal status
@@ -102,8 +108,7 @@ class Guard:
             for name, value in scope["headers"]:
                 headers.setdefault(bytes(name).lower(), bytes(value))
             self._check(scope, headers)
-            body = await self._body(headers, receive)
-            self._held += len(body)
+            body = await self._body(headers, receive, held)
             await self._app(scope, _replayed(body, receive), tell)
         except _Gone:
             status = 499
@@ -111,7 +116,7 @@ class Guard:
             if not status:
                 await answer(tell, refused)
         finally:
-            self._held -= len(body)
+            self._held -= held.count
             self._metrics.answered(_kind(scope["path"]), status, time.monotonic() - begin)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
@@ -136,8 +141,11 @@ class Guard:
                     [(b"www-authenticate", b"Bearer")],
                 )
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body, which must come in time and not be too long."""
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, held: _Bytes) -> bytes:
+        """The whole body, which must come in time and not be too long.
+
+        What has come of it is in memory from then on, and counts as that.
+        """
         most = self._limits.body_bytes
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > most):
@@ -145,21 +153,20 @@ class Guard:
         if length is None and b"transfer-encoding" not in headers:
             return b""
         parts: list[bytes] = []
-        size = 0
 
         async def read() -> None:
-            nonlocal size
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise _Gone
                 parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > most:
+                held.count += len(parts[-1])
+                self._held += len(parts[-1])
+                if held.count > most:
                     raise Refused(
                         413, f"the body may have {most:,} bytes", [(b"connection", b"close")]
                     )
-                if size + self._held > _MOST_BODIES * most:
+                if self._held > _MOST_BODIES * most:
                     raise Refused(
                         429, "too much is being sent: try again", [(b"retry-after", b"1")]
                     )

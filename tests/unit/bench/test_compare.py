@@ -12,11 +12,12 @@ import pytest
 from support.command_line import refuse
 from support.random_graphs import GraphBuilder
 from winogen.bench import compare as comparing
+from winogen.bench import peer
 from winogen.bench.compare import Comparison, compare
 from winogen.bench.compare_page import boards_table, compare_page, here_table
 from winogen.bench.onnx_graph import _Builder, phase_weights, to_onnx
 from winogen.cli.main import main
-from winogen.common.errors import UnsupportedLayerError
+from winogen.common.errors import DeviceError, UnsupportedLayerError
 from winogen.compilation.job import Job, read_job
 from winogen.compiler.options import CompileOptions
 from winogen.emulation.emulator import fast
@@ -62,6 +63,18 @@ def test_all_run_and_come_close(found):
     assert (
         int8.nbytes < int16.nbytes < float32.nbytes == pytest.approx(4 * found.parameters, rel=0.05)
     )
+
+
+def test_what_onnxruntime_does_not_take_is_a_sentence():
+    """A comparison goes on without it."""
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(DeviceError, match="onnxruntime cannot run it: "):
+        peer.Peer(b"no model", 1)
+    graph = GraphBuilder(0, (2, 4, 4), "image")
+    graph.conv(3, 3)
+    made = peer.float_peer(graph.graph("net", None), 1)
+    with pytest.raises(DeviceError, match="onnxruntime cannot run it: "):
+        made.run(np.zeros((1, 5, 4, 4), np.float32))
 
 
 def test_boards_are_predicted_in_both_widths(found):

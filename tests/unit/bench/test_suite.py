@@ -91,6 +91,44 @@ def test_other_files_are_refused(tmp_path, text):
         recording.read(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (("networks",), {}),
+        (("networks", "digits", "runs", "winograd", "layers"), []),
+        (("networks", "digits", "runs", "auto", "cycles"), 0),
+        (("networks", "digits", "runs", "auto", "cycles"), "many"),
+        (("networks", "digits", "runs", "auto", "clock_mhz"), float("nan")),
+        (("networks", "digits", "runs", "auto", "layers", 0, "needed"), -1),
+        (("networks", "digits", "runs", "auto", "layers", 0, "name"), 7),
+        (("networks", "digits", "runs", "auto", "counted", "adds"), {"x": 1}),
+        (("networks", "digits", "runs", "auto", "counted", "multiplies"), {"8x8": True}),
+        (("networks", "digits", "runs", "auto", "more"), 1),
+        (("networks", "digits", "runs", "auto", "alone"), "fast"),
+        (("networks", "digits", "weight_bytes"), None),
+        (("resources",), {"lut": 1}),
+        (("bytes_per_cycle",), 0),
+        (("version",), None),
+    ],
+)  # fmt: skip
+def test_results_that_are_wrong_are_told(file, tmp_path, capsys, path, wrong):
+    """A file may say anything: nothing of it comes to a table."""
+    data = json.loads(file.read_text())
+    at = data
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = wrong
+    (tmp_path / "wrong.json").write_text(json.dumps(data))
+    told = refuse(capsys, tmp_path, "bench", "--from", tmp_path / "wrong.json")
+    assert "no results of winogen bench" in told
+
+
+def test_names_of_results_are_such_as_a_terminal_shows(file, tmp_path):
+    text = file.read_text().replace('"pynq-z2"', '"pynq\\u001b[31m"')
+    (tmp_path / "named.json").write_text(text)
+    assert "\x1b" not in recording.read(tmp_path / "named.json").board
+
+
 def test_the_page_needs_nothing_else(results):
     text = bench_page(results, TECHNOLOGIES)
     assert not re.findall(r"(?:src|href)\s*=|@import|url\(|<script", text)

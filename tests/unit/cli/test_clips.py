@@ -101,6 +101,7 @@ def test_refusals(capsys, program, clip, tmp_path):
     assert "no video that PyAV knows" in refused(__file__, "-o", tmp_path / "a.mp4")
     assert "cannot hold" in refused(clip, "-o", tmp_path / "a.webm")
     assert "would be overwritten" in refused(clip, "-o", clip)
+    assert "keep their times" in refused(clip, "--fps", 5, "-o", tmp_path / "a.mp4")
     assert "name .gif, .webp, .mp4" in refused(clip, "-o", tmp_path / "a.png")
     assert "leave -n and --seed out" in refused(clip, "-n", 3, "-o", tmp_path / "a.mp4")
     assert "--profile and --trace" in refused(clip, "--profile", "-o", tmp_path / "a.mp4")

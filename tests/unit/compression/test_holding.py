@@ -60,6 +60,17 @@ def test_pruning_keeps_the_weights_that_matter() -> None:
     assert (holding.kept.numpy() > 0).sum() == kept.sum()
 
 
+def test_of_equal_weights_no_more_are_kept_than_are_asked_for() -> None:
+    """Weights that were integers before have few magnitudes."""
+    w = np.random.default_rng(1).choice(np.array([-2.0, -1.0, 1.0, 2.0]), (4, 5, 3, 3))
+    holding = Holding(w, 127)
+    for share in (0.8, 0.55, 0.3):
+        holding.prune(share, torch.ones(5))
+        assert int(holding.kept.sum()) == round(share * w.size)
+    kept = holding.kept.numpy() > 0
+    assert np.abs(w[kept]).min() == 2  # the larger ones first
+
+
 def test_what_a_grouped_convolution_lacks_is_never_counted() -> None:
     w = weight()
     w[:6, 5:] = w[6:, :5] = 0

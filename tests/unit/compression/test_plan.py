@@ -133,3 +133,17 @@ def test_no_other_combination_of_that_size_is_better() -> None:
         for other in itertools.product(*choices.values()):
             if sum(c.bits for c in other) <= size:
                 assert sum(c.error for c in other) >= error - 1e-9
+
+
+def test_what_cannot_be_measured_is_not_taken() -> None:
+    """No price is high enough for another where NaN is what a way does."""
+    plain, wrong, right = (
+        Choice(Held(), 800.0, float("nan")),
+        Choice(Held(0.5), 300.0, float("inf")),
+        Choice(Held(0.4), 400.0, 0.1),
+    )
+    known = Sensitivity({"a": (plain, wrong, right)}, {"a": 100})
+    assert known._at(1e-6) == {"a": right}
+    only = Sensitivity({"a": (plain, wrong)}, {"a": 100})
+    assert only._at(1.0) == {"a": wrong}
+    assert known.plan(500.0).layers == {"a": Held(0.4)}

@@ -112,6 +112,20 @@ def test_another_trainings_checkpoint_is_refused(
             Distiller(observed, PRUNED, SHORT).run(path)
 
 
+def test_all_of_a_network_tells_it_apart() -> None:
+    """Attributes and ends too: the same parameters may be those of another network."""
+    graph = tiny()
+    known = {trainer.described(graph), trainer.described(tiny())}
+    assert len(known) == 1
+    last = replace(graph.nodes[-1], attrs={**graph.nodes[-1].attrs, "slope": 0.3})
+    known |= {
+        trainer.described(replace(graph, nodes=[*graph.nodes[:-1], last])),
+        trainer.described(replace(graph, output_range=(0.0, 7.0))),
+        trainer.described(replace(graph, input=replace(graph.input, distribution="uniform"))),
+    }
+    assert len(known) == 4
+
+
 @pytest.mark.parametrize("steps", [1, 2, 24])
 @pytest.mark.parametrize("recipe", [Recipe(4), PRUNED, SHARED])
 def test_weights_are_held_as_asked(observed: Observed, recipe: Recipe, steps: int) -> None:

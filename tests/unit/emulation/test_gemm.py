@@ -112,3 +112,10 @@ def test_threads_are_as_for_blas(monkeypatch, text, wanted):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {4, 7}, raising=False)
     assert gemm._threads() == (wanted or 2)
+
+
+def test_processors_beyond_what_a_product_needs(monkeypatch):
+    """Each product has threads of its own, and a program many products."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(200)), raising=False)
+    assert gemm._threads() == 16

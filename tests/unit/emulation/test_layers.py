@@ -8,12 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from support.bench import Rig, named, small
+from support import coded
+from support.bench import Rig, compile_network, named, random_inputs, small
+from support.random_graphs import GraphBuilder
+from winogen.compiler.quantise import quantise
 from winogen.emulation.emulator import fast, gemm, layers, requantise
 from winogen.emulation.emulator.fuse import Kernel
 from winogen.target import isa, numerics
 from winogen.target.isa import Params
 from winogen.target.numerics import Requantiser
+from winogen.target.registers import Segment
+from winogen.target.weight_code import Coding
 
 needs_gemm = pytest.mark.skipif(not gemm.available(), reason="no exact products of bytes here")
 
@@ -96,6 +101,68 @@ def test_weights_that_became_inexact_stay_so(monkeypatch):
     for _ in range(2):
         with pytest.raises(fast.NotExact):
             jobs.run(held.job)
+
+
+@needs_gemm
+def test_products_of_streams_that_are_forgotten_are_let_go():
+    """A program of many exits and batches has more streams than are kept."""
+    rig, stream = Rig(named("tiny")), small().program.streams[0]
+    rig.load(small(), random_inputs(small(), 1))
+    counts = []
+    for number in range(20):
+        rig.set("OUTPUT_BASE", rig.BASES[Segment.OUTPUT] + (number << 12))  # another stream
+        assert rig.start(stream.stream)["done"]
+        counts.append(len(rig.core._fast._jobs))
+    assert counts[15:] == [counts[15]] * 5 == [16 * counts[0]] * 5
+    rig.put(Segment.WEIGHTS, small().program.weights)  # maybe others: all is looked at anew
+    assert rig.start(stream.stream)["done"]
+    assert len(rig.core._fast._jobs) == counts[15]
+
+
+@needs_gemm
+def test_where_onnxruntime_fails_floats_do_it(monkeypatch):
+    """For want of memory or threads, say: the bits are the same."""
+    compiled, stream = small(), small().program.streams[-1]
+    q = random_inputs(compiled, stream.batch)
+    machine, rig = Rig(named("tiny"), fuse=False), Rig(named("tiny"))
+
+    def failing(matrix, threads):
+        raise RuntimeError("pthread_create failed")
+
+    monkeypatch.setattr(gemm, "_SHORT", 0)
+    monkeypatch.setattr(gemm, "_session", failing)
+    for each in (machine, rig):
+        each.load(compiled, q)
+        assert each.start(stream.stream)["done"]
+    outputs = [each.output(compiled.program, stream.batch) for each in (machine, rig)]
+    np.testing.assert_array_equal(*outputs)
+    assert all(held.plain is None for held in rig.core._fast._jobs.values())
+
+
+@pytest.mark.parametrize("gemm", [True, False])
+def test_coded_weights_that_nothing_multiplies_may_be_wrong(gemm):
+    """Those of taps that see the padding alone: the machine stops at their stream all the same."""
+    b = GraphBuilder(3, (8, 1, 1), "image")
+    b.conv(24, 4, 1, 2)
+    graph = b.graph("far", None)
+    network = coded.shared(quantise(graph, 8))
+    compiled = compile_network(graph, network, named("tiny"), batch=1)
+    code, weights = compiled.program.streams[0].stream, compiled.program.weights
+    loads = [x for x in isa.decode(code) if isinstance(x, isa.LoadWeights)]
+    rig, machine = Rig(named("tiny"), gemm=gemm), Rig(named("tiny"), fuse=False)
+    for each in (rig, machine):
+        each.load(compiled, np.zeros((1, 8, 1, 1), np.int64))
+    for load in loads:
+        assert load.coding == Coding.BITMAP
+        wrong = bytearray(weights)
+        wrong[load.offset + 16 : load.offset + 24] = b"\xff" * 8  # two bitmaps without a zero
+        told = []
+        for each in (rig, machine):
+            each.put(Segment.WEIGHTS, bytes(wrong))
+            done = each.start(code)["done"]
+            told.append((done, each.get("ERROR_CODE"), each.get("ERROR_INSTRUCTION")))
+        assert told[0] == told[1]
+        assert not told[1][0]
 
 
 @pytest.mark.parametrize(("channels", "exact"), [(3669, True), (3671, False)])

@@ -12,9 +12,16 @@ import pytest
 from PIL import Image
 
 from support.bench import run_script
-from support.clips import av, pictures, read_frames, sound_packets, write_clip
+from support.clips import (
+    av,
+    pictures,
+    read_frames,
+    sound_packets,
+    write_clip,
+    write_growing,
+)
 from winogen.common.errors import InputError
-from winogen.media import video
+from winogen.media import clips, video
 from winogen.media.clips import check_sound, convert, read_clip
 from winogen.media.video import open_video
 from winogen.media.writers import check_target
@@ -144,6 +151,33 @@ def test_a_clip_that_its_camera_turned_is_turned_back(tmp_path, turns, matrix):
     assert np.mean(shown == upright) > 0.95
 
 
+def test_few_pictures_and_much_sound(clip, tmp_path, monkeypatch):
+    """As slides are: sound that waits for a batch of frames is written before there is one."""
+    monkeypatch.setattr(clips, "_MOST_WAITING", 5)
+    assert make(clip, tmp_path / "a.mp4", batch=100).frames == 11
+    assert sound_packets(tmp_path / "a.mp4") == sound_packets(clip)
+    after, times = read_frames(tmp_path / "a.mp4")
+    assert len(after) == 11 and times == pytest.approx(read_frames(clip)[1], abs=1e-4)
+
+
+def test_frames_that_grow_beyond_all_bounds_are_not_decoded(tmp_path, monkeypatch):
+    """The file's head says the size of the first ones alone."""
+    path, seen, whole = tmp_path / "a.ts", [], clips.picture_of
+
+    def look(frame):
+        seen.append(frame.width)
+        return whole(frame)
+
+    write_growing(path, [(32, 48)] * 150 + [(800, 800)])
+    monkeypatch.setattr(clips, "picture_of", look)
+    with pytest.raises(InputError, match="is damaged"):
+        convert(path, tmp_path / "b.mp4", twice, batch=1, most_pixels=5000, rate=Fraction(25))
+    assert set(seen) == {48}
+    with pytest.raises(InputError, match="change their size, from 48 x 32 to 800 x 800"):
+        convert(path, tmp_path / "b.mp4", twice, batch=8, most_pixels=MOST, rate=Fraction(25))
+    assert not (tmp_path / "b.mp4").exists()
+
+
 def test_memory_does_not_grow_with_the_length(tmp_path):
     """400 frames take no more than 100; held, they would be 18 MB more."""
     frames = np.tile(pictures(25, (128, 160)), (4, 1, 1, 1))
@@ -154,7 +188,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
         import resource
         from fractions import Fraction
         from pathlib import Path
-        from winogen.media import video
+        from winogen.media import clips, video
         from winogen.media.clips import convert
         video._QUALITY["libx264"]["preset"] = "ultrafast"
         for name in "ab":
@@ -245,3 +279,40 @@ def test_without_an_encoder(monkeypatch):
     monkeypatch.setitem(video._CONTAINERS, ".mp4", ("mp4", "no-such-codec"))
     with pytest.raises(InputError, match="has no encoder no-such-codec"):
         check_target(Path("a.mp4"), Fraction(25))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("fps", [25, 10, 50])
+def test_a_gif_takes_as_long_as_its_clip(tmp_path, suffix, fps):
+    """At any rate, and where times vary; frames that it does not show are not made."""
+    times = [0, 1, 2, 10, 11, 40, 41]
+    path = tmp_path / "a.mkv"
+    write_clip(path, pictures(7, (32, 32)), rate=Fraction(25), times=times, sound=None)
+    made = []
+
+    def look(frames):
+        made.extend(frames)
+        return frames
+
+    target = tmp_path / f"b{suffix}"
+    rate = Fraction(fps)
+    done = convert(path, target, look, batch=3, most_pixels=MOST, rate=rate)
+    shown = {round(t * fps / 25) for t in times}
+    assert len(made) == len(shown)
+    assert done.frames == max(shown) + 1
+    with Image.open(target) as picture:
+        ends, at = [], 0
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            picture.load()
+            at += picture.info["duration"]
+            ends.append(at)
+    assert ends[-1] == 1000 * done.frames // fps
+    starts = {1000 * n / fps for n in shown}
+    assert all(any(abs(e - s) <= 10 for e in [0, *ends]) for s in starts)
+
+
+def test_a_folder_has_every_frame_once(tmp_path):
+    write_clip(tmp_path / "a.mkv", pictures(4, (32, 32)), rate=Fraction(25), times=[0, 1, 20, 21])
+    assert make(tmp_path / "a.mkv", tmp_path / "frames").frames == 4
+    assert len(list((tmp_path / "frames").iterdir())) == 4

@@ -10,6 +10,7 @@ import pytest
 from support.bench import small
 from winogen.common.errors import ProgramError
 from winogen.program.check import check_stream
+from winogen.program.file import Program
 from winogen.target import isa
 from winogen.target.registers import Segment
 
@@ -57,3 +58,15 @@ def test_an_instruction_is_named_wherever_it_is(index, long):
         with pytest.raises(ProgramError) as error:
             check(bytes(code))
         assert str(error.value) == said
+
+
+def test_an_instruction_is_of_a_layer_that_there_is():
+    """Tables of what layers take are filled by it."""
+    program = small().program
+    instructions = program.streams[0].instructions()
+    assert {x.layer for x in instructions} == set(range(len(program.layers)))
+    instructions[3].layer = len(program.layers)
+    wrong = replace(program.streams[0], stream=isa.encode(instructions))
+    data = replace(program, streams=(wrong, *program.streams[1:])).tobytes()
+    with pytest.raises(ProgramError, match="instruction 3 of batch 1 is of layer 3 of 3"):
+        Program.frombytes(data)

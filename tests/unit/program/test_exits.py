@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from support.bench import named, small
+from support import coded
+from support.bench import compile_network, named, small
 from support.exits import compiled, with_exits
 from support.program_files import parts, sealed
 from winogen.common.errors import InputError, ProgramError
 from winogen.compiler.compile import compile_graph
+from winogen.compiler.quantise import quantise
 from winogen.program.file import Program
 
 
@@ -36,6 +39,20 @@ def test_round_trip(data) -> None:
 def test_only_programs_with_exits_have_the_new_format(data) -> None:
     assert parts(data)[0]["format"] == 6
     assert parts(small().program.tobytes())[0]["format"] == 5
+
+
+def test_coded_weights_and_exits_go_together() -> None:
+    board = named("tiny")
+    board = replace(board, core=replace(board.core, decoder=32))
+    network = coded.shared(quantise(with_exits(), 8))
+    program = compile_network(with_exits(), network, board, batch=2).program
+    assert any(layer.weights for layer in program.stored.layers)
+    data = program.tobytes()
+    assert parts(data)[0]["format"] == 7
+    again = Program.frombytes(data)
+    assert again == program
+    assert again.exit_count == 3
+    assert again.tobytes() == data
 
 
 def test_weights_are_there_once(data) -> None:
@@ -84,7 +101,7 @@ def refusal(header: Any, sections: list[bytes]) -> str:
         (("exits", 0, "layers"), [0, 4, 99], "not there"),
         (("exits", 0, "layers"), [0, 1], "exit 1 ends within the whole network"),
         (("exits", 0, "layers"), [0, 1, 5], "a layer that no exit runs"),
-        (("exits", 0, "layers"), [4, 5], "exit 1: the predicted cycles"),
+        (("exits", 0, "layers"), [4, 5], "exit 1: instruction .* is of layer 2 of 2"),
         (("exits", 0, "layers"), [-1, 4, 5], "no whole number"),
         (("exits", 1, "layers"), [0, 5], "a layer that no exit runs"),
         (("exits", 0, "streams"), [], "exit 1 is for other batches"),

@@ -7,15 +7,20 @@ import json
 import random
 import time
 import zlib
+from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.bench import small
+from support import coded
+from support.bench import compile_network, named, small
+from support.exits import with_exits
 from support.program_files import EXTREMES, parts, places, sealed
 from support.strategies import examples
+from winogen.cli.objects import described
 from winogen.common.errors import ProgramError
+from winogen.compiler.quantise import quantise
 from winogen.program.file import Program
 
 #: Of the processor; most take a hundredth of one.
@@ -64,9 +69,18 @@ def mutant(data: bytes, rng: random.Random) -> bytes:
     return sealed(bytes(text), sections)
 
 
-def check_mutants(count: int) -> int:
+@cache
+def contents(name: str) -> bytes:
+    """A plain program, or one of coded weights, which are made when it is read, and of exits."""
+    if name == "plain":
+        return small().program.tobytes()
+    network = coded.shared(quantise(with_exits(), 8))
+    return compile_network(with_exits(), network, named("tiny"), batch=2).program.tobytes()
+
+
+def check_mutants(name: str, count: int) -> int:
     """Every damaged file is read or refused, in bounded time; returns how many were refused."""
-    data = small().program.tobytes()
+    data = contents(name)
     refused = []
 
     @examples(count)
@@ -77,6 +91,7 @@ def check_mutants(count: int) -> int:
         try:
             program = Program.frombytes(damaged, "x.wg")
             assert program.tobytes()
+            assert described(program)  # nothing that is told of it stumbles
         except ProgramError as error:
             assert str(error).startswith("x.wg")
             assert "\n" not in str(error)
@@ -88,10 +103,12 @@ def check_mutants(count: int) -> int:
     return len(refused)
 
 
-def test_damaged_programs():
-    assert check_mutants(400) > 200
+@pytest.mark.parametrize("name", ["plain", "coded"])
+def test_damaged_programs(name):
+    assert check_mutants(name, 200) > 100
 
 
 @pytest.mark.long
-def test_ten_thousand_damaged_programs():
-    assert check_mutants(10_000) > 5000
+@pytest.mark.parametrize("name", ["plain", "coded"])
+def test_ten_thousand_damaged_programs(name):
+    assert check_mutants(name, 10_000) > 5000

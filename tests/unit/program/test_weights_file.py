@@ -18,6 +18,7 @@ from support.strategies import SEEDS, Drawn, drawn, examples
 from winogen.common.errors import ProgramError
 from winogen.compiler.compile import compile_graph
 from winogen.network.zoo import load_model
+from winogen.program import weights_file
 from winogen.program.file import Program
 from winogen.program.parts import WeightPiece
 from winogen.program.weights_file import MAX_VALUES, CodedSegment, decode, encode
@@ -302,6 +303,21 @@ def test_streams_that_cannot_be_made_again_lie_as_they_are():
     coded = encode(stream, pieces, 8)
     assert coded.layers[0].weights == 0
     assert again(coded, 8)[0] == stream
+
+
+def test_streams_of_more_weights_than_memory_may_hold(monkeypatch):
+    """Zeros take a bit each in memory, and nearly nothing in a file: a layer has a bound."""
+    weights = np.random.default_rng(2).choice(np.array([0, 5, -9], np.int8), 256)
+    code = weight_code.code_of(weights)
+    stream = code.encode(weights)
+    pieces = [WeightPiece(0, 0, len(stream), int(code.coding), 256, 0)]
+    most = encode(stream, pieces, 8)
+    assert most.layers[0].weights == 256
+    monkeypatch.setattr(weights_file, "_MOST_POOL", 255)
+    assert "of more weights than they hold" in refused(most.header(), most.tobytes())
+    larger = encode(stream, pieces, 8)  # lies as it is, for which there is no bound but memory
+    assert larger.layers[0].weights == 0
+    assert again(larger, 8)[0] == stream
 
 
 def test_codebooks_and_indices_that_are_wrong():

@@ -17,7 +17,7 @@ from winogen.network.directions import principal_directions
 from winogen.runtime import latents
 from winogen.runtime.generator import Generator
 from winogen.runtime.pictures import Picture, transform
-from winogen.service import requests
+from winogen.service import guard, requests
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,8 @@ def test_an_address_alone(made, alone):
     again = png(ask(made, "GET", "/generate/small?seed=7&seed=8&columns=1&scale=2"))
     assert again.shape == (2 * (8 + 2 + 8), 16)
     np.testing.assert_array_equal(again[:16], one.repeat(2, 0).repeat(2, 1))
+    wide = png(ask(made, "GET", "/generate/small?seed=7&n=2&columns=1000"))
+    np.testing.assert_array_equal(wide, sheet)  # and no column for an image that there is not
     np.testing.assert_array_equal(png(ask(made, "GET", "/generate/small")),
                                   alone(alone.latents(1, 0))[0, ..., 0])  # fmt: skip
 
@@ -161,6 +163,28 @@ def test_requests_that_arrive_together_share_batches(alone):
         assert made.dispatcher.watched.rounds < 6
 
 
+def test_others_do_not_wait_for_quantiles(made, monkeypatch):
+    """What a request does with its latents does not stop the answers to others."""
+    begun, go = threading.Event(), threading.Event()
+    whole = latents.truncated
+
+    def slow(*what):
+        begun.set()
+        assert go.wait(10)
+        return whole(*what)
+
+    async def together(client):
+        body = {"seeds": [1], "truncate": 0.5}
+        first = asyncio.ensure_future(client.post("/generate/small", json=body))
+        await asyncio.to_thread(begun.wait, 10)
+        assert (await client.get("/health")).status_code == 200
+        go.set()
+        return await first
+
+    monkeypatch.setattr(latents, "truncated", slow)
+    assert asking(made, together).status_code == 200
+
+
 # What is told
 
 
@@ -240,6 +264,8 @@ def test_the_page_asks_no_other_host(made):
         ({"seeds": [1], "exit": 2}, "no exit 2"),
         ({"seeds": [1], "walk": {"steps": 0}}, "walk.steps"),
         ({"seeds": [1, 2], "walk": {"steps": 200}}, "256 frames, not 400"),
+        ({"seeds": [1, 2], "walk": {"fps": 60}, "format": "gif"}, "at most 50"),
+        ({"seeds": [0] * 200, "columns": 1, "scale": 16, "format": "webp"}, "16,383 rows"),
         ({"seeds": [1], "colour": "red"}, "colour"),
     ],
 )
@@ -311,6 +337,33 @@ def test_bodies_that_are_too_long():
 
         answer = ask(made, "POST", "/generate/small", content=endless())
         assert answer.status_code == 413
+
+
+def test_bodies_that_come_together(monkeypatch):
+    """What has come of them is in memory, whether or not all of it has."""
+    monkeypatch.setattr(guard, "_MOST_BODIES", 2)
+    with service(body_bytes=1000, body_s=10.0) as made:
+        held, more = asyncio.Event(), asyncio.Event()
+
+        async def slow(number):
+            yield b"[" * 900
+            if number == 1:
+                held.set()
+            await more.wait()
+            yield b"["
+
+        async def main(client):
+            path = "/generate/small"
+            begun = [asyncio.ensure_future(client.post(path, content=slow(n))) for n in range(2)]
+            await held.wait()
+            third = await client.post(path, content=b"[" * 900)
+            more.set()
+            first = [(await one).status_code for one in begun]
+            return third, first, await client.post(path, content=b"[" * 900)
+
+        third, first, after = asking(made, main)
+        assert third.status_code == 429 and "retry-after" in third.headers
+        assert first == [422, 422] and after.status_code == 422
 
 
 def test_pictures_that_are_too_large():

@@ -70,7 +70,15 @@ def bombs(rng: np.random.Generator) -> Iterator[Hostile]:
     frames = [Image.new("L", (16, 12), n) for n in range(20)]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
     yield Hostile(path="/pictures/x2", body=buffer.getvalue(), kind="image/gif")
-    for shape in ("(10**9,)", "(1000000000, 5)", "(-1, 5)", "(5,)" * 30, "(99999999999999999999,)"):
+    for shape in (
+        "(10**9,)",
+        "(1000000000, 5)",
+        "(-1, 5)",
+        "(-1, -5)",
+        "(True, 5)",
+        "(5,)" * 30,
+        "(99999999999999999999,)",
+    ):
         header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
         yield Hostile(body=npy(header, bytes(20)), kind=NPY)
     for dtype in ("|O", "<U1000000000", "<c16", "<M8[s]", "|V99999999", "[('a', '<f4')]"):

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.bench import small, small_graph
+from support.bench import named, small, small_graph
 from support.browser import Page, browser, page
 from support.serving import listening, service
+from winogen.compiler.compile import compile_graph
 from winogen.network.directions import principal_directions
 from winogen.runtime import latents
 from winogen.runtime.generator import Generator
+from winogen.service.hosting import Named, hosting
 from winogen.service.limits import Limits
 
 pytestmark = pytest.mark.skipif(browser() is None, reason="there is no chromium or chrome")
@@ -129,6 +131,28 @@ def test_pictures_go_through_it(made, window):
         assert canvas(window).shape == (24, 32) and canvas(window).std() > 5
         window.run("send(new Blob(['no picture']))")
         window.wait("document.getElementById('problem').textContent.includes('no picture')")
+
+
+def test_an_address_may_say_anything_behind_the_hash(made, window):
+    with listening(made, Limits()) as port:
+        window.open(f"http://127.0.0.1:{port}/#%")
+        window.wait("document.body && document.body.dataset.ready")
+        assert window.run("document.getElementById('program').value") == "small"
+
+
+def test_what_is_no_picture_is_not_shown_as_one(window):
+    graph = small_graph(output_range=None)
+    program = compile_graph(graph, named("tiny"), batch=1).program
+    with (
+        hosting([Named("values", program, None)], Limits()) as raw,
+        listening(raw, Limits()) as port,
+    ):
+        window.open(f"http://127.0.0.1:{port}/")
+        window.wait("document.body && document.body.dataset.ready")
+        window.wait("document.getElementById('caption').textContent.includes('is no picture')")
+        assert canvas(window).shape == (1, 1)
+        assert window.run("document.getElementById('walkbar').hidden")
+        assert window.run("document.getElementById('problem').hidden")
 
 
 def test_a_token_is_asked_for(made, window):

@@ -205,10 +205,12 @@ class EmulatedCore:
         key = (hashlib.sha256(stream).digest(), *bases.values(), self._reach.windows)
         plan = self._plans.get(key)
         if plan is None or plan.version != self._table_version(plan.tables):
+            if plan is not None:
+                self._fast.forget(plan.jobs or ())
             plan = self._analyse(stream, bases)
             self._plans[key] = plan
             if len(self._plans) > _MAX_PLANS:
-                self._plans.popitem(last=False)
+                self._fast.forget(self._plans.popitem(last=False)[1].jobs or ())
         self._plans.move_to_end(key)
         self._execute(plan, bases)
 

@@ -11,7 +11,7 @@ else in float64 below 2**53.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.boxes import join_boxes
 from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
-from winogen.emulation.emulator.gemm import available
+from winogen.emulation.emulator.gemm import NoProduct, available
 from winogen.emulation.emulator.layers import NotPlain, PlainJob
 from winogen.emulation.emulator.operands import (
     Floats,
@@ -128,6 +128,11 @@ class FastJobs:
             self._run_chain(chain, job, result)
         self._operands.store(job, result)
 
+    def forget(self, jobs: Iterable[Job]) -> None:
+        """Let go of what is kept for jobs that are not run again."""
+        for job in jobs:
+            self._jobs.pop(id(job), None)
+
     def _plain(self, job: Job) -> PlainJob | None:
         """The job as products of bytes, where it can be had."""
         if not self._by_bytes:
@@ -139,7 +144,7 @@ class FastJobs:
         if held.version != version:
             try:
                 held.plain = PlainJob(job, self._operands)
-            except NotPlain:
+            except (NotPlain, NoProduct):
                 held.plain = None
             held.version = version  # not before: what is not exact is so at the next run too
             self._jobs[id(job)] = held
@@ -178,6 +183,8 @@ class FastJobs:
         """Contribution (tiles, output channels) to each output (phase, row, column) of a tile."""
         kernel = fused.kernel
         if fused.view is None or not any(kernel.products):
+            if fused.is_coded:  # nothing multiplies them, and a wrong stream of them stops all
+                self._operands.taps(fused)
             return
         weights = self._pass_weights(fused)
         products = weights.products

@@ -133,6 +133,11 @@ class FusedPass:
         """Weight words in DRAM for each block of input channels."""
         return sum(len(w) for w in self.kernel.window)
 
+    @property
+    def is_coded(self) -> bool:
+        """Whether any of its weights are coded, and so can be wrong."""
+        return any(run.code != _PLAIN for block in self.weights for run in block)
+
 
 @dataclass(frozen=True)
 class Chain:

@@ -23,16 +23,21 @@ LONGEST = ((1 << 31) - 1) // (255 * 128)
 #: Float32 holds every integer below; a product this short is done before onnxruntime has begun.
 _EXACT_32 = 1 << 24
 _SHORT = 1 << 19
-#: Products that are worth a second thread.
+#: Products that are worth a second thread; and how many, at most: each product has its own.
 _LONG = 1 << 26
+_MOST_THREADS = 16
 
 Matrix = NDArray[np.int8]
+
+
+class NoProduct(Exception):
+    """onnxruntime cannot make a product here; numpy does without it."""
 
 
 class Product:
     """Products with one matrix, (rows, terms) bytes times (terms, columns) to int32.
 
-    ``rows`` is how many rows there will be, about.
+    ``rows`` is how many rows there will be, about. Raises NoProduct where onnxruntime fails.
     """
 
     def __init__(self, matrix: Matrix, rows: int):
@@ -45,7 +50,10 @@ class Product:
             self._floats = matrix.astype(np.float32)
             self.nbytes *= 4
         else:
-            self._session = _session(matrix, _threads() if multiplies >= _LONG else 1)
+            try:
+                self._session = _session(matrix, _threads() if multiplies >= _LONG else 1)
+            except Exception as error:  # it has no room for the matrix or its threads
+                raise NoProduct from error
 
     def __call__(self, codes: NDArray[np.uint8]) -> NDArray[np.int32]:
         """The product of ``codes - ZERO`` (rows, terms) and the matrix."""
@@ -88,7 +96,7 @@ def _threads() -> int:
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
     affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(len(affinity(0)) if affinity else os.cpu_count() or 1, _MOST_THREADS)
 
 
 def _session(matrix: Matrix, threads: int) -> Any:

@@ -159,6 +159,8 @@ class PlainJob:
     def _weights(self, fused: FusedPass) -> Ints:
         """Taps (taps, input channels, output channels) of a pass, once it is known to be exact."""
         if fused.view is None or not any(fused.kernel.products):
+            if fused.is_coded:  # nothing multiplies them, and a wrong stream of them stops all
+                self._operands.taps(fused)
             return np.zeros((0, 0, 0), np.int8)
         taps = self._operands.taps(fused)
         if fused.kernel.winograd:

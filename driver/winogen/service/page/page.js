@@ -110,6 +110,11 @@ function took(answer, begin) {
 /* One request at a time: what changes meanwhile is asked once, when the answer is there. */
 async function show() {
   if (!program || program.takes_pictures) return;
+  if (!program.output.picture) {
+    $("canvas").width = $("canvas").height = 1;
+    $("caption").textContent = "The output of this program is no picture: its values come as npy.";
+    return;
+  }
   if (busy) { again = true; return; }
   busy = true;
   const number = ++asked;
@@ -248,8 +253,7 @@ function choose(name) {
   $("about").textContent = `${program.network} on ${program.board}, ${program.data_width} bits, `
     + `${shape[2]} x ${shape[1]} pixels, batches of ${program.batch}`;
   $("latents").hidden = !program.takes_latents;
-  $("walkbar").hidden = !program.takes_latents;
-  $("gif").hidden = !program.takes_latents;
+  $("walkbar").hidden = $("gif").hidden = !program.takes_latents || !program.output.picture;
   $("pictures").hidden = !program.takes_pictures;
   picture = null;
   $("caption").textContent = "";
@@ -298,6 +302,11 @@ function dice() {
   show();
 }
 
+/* The program that the address names; none where it is no such text. */
+function hash() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
+
 async function open() {
   try {
     programs = (await (await ask("programs")).json()).programs;
@@ -306,7 +315,7 @@ async function open() {
   $("locked").hidden = true;
   $("play").hidden = false;
   $("program").replaceChildren(...programs.map((p) => new Option(p.name, p.name)));
-  choose(decodeURIComponent(location.hash.slice(1)));
+  choose(hash());
   document.body.dataset.ready = "yes";
 }
 
@@ -349,7 +358,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !program || !program.takes_latents) return;
   const on = document.activeElement;
   if (on && ["INPUT", "SELECT", "BUTTON"].includes(on.tagName) && on.type !== "range") return;
-  if (event.key === " ") { event.preventDefault(); play(); }
+  if (event.key === " " && program.output.picture) { event.preventDefault(); play(); }
   else if (event.key === "r" || event.key === "R") dice();
   else if (event.key === "0") reset();
 });
