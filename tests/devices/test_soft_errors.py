@@ -86,9 +86,7 @@ def struck(device: str = "emulator", program: Any = None, **options: Any) -> Ite
 def at_store(victim: Struck, name: str, number: int, bit: int) -> Any:
     """Flip a bit of a buffer when the emulator has stored to it so many times."""
     first = victim.buffer(name).device_address
-    return stored(
-        victim.memory, first, victim.size(name), number, lambda: victim.flip(name, bit)
-    )
+    return stored(victim.memory, first, victim.size(name), number, lambda: victim.flip(name, bit))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,27 +21,11 @@ import httpx
 import uvicorn
 
 from support.bench import small, small_graph
-from support.random_graphs import GraphBuilder
-from winogen.compiler.compile import compile_graph
-from winogen.network.graph import InputSpec
-from winogen.program.file import Program
+from support.bench import small_pictures as pictures
 from winogen.service.app import Service
 from winogen.service.hosting import Named, hosting
 from winogen.service.limits import Limits
 from winogen.service.server import bind, configured
-from winogen.target.board import load_board
-
-
-@cache
-def pictures() -> Program:
-    """A network that makes pictures twice as large, in windows of 12 x 16."""
-    b = GraphBuilder(0, (1, 12, 16))
-    b.input = InputSpec((1, 12, 16), "image", "uniform", None, (0, 1))
-    b.conv(4)
-    b.activation("relu")
-    b.deconv(1)
-    b.activation("sigmoid")
-    return compile_graph(b.graph("x2", (0, 1)), load_board("tiny"), batch=2).program
 
 
 @contextmanager

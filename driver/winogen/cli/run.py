@@ -21,6 +21,7 @@ from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
+from winogen.common.opening import check_array, open_to_read
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
 from winogen.media.names import VIDEO, is_video
@@ -285,7 +286,8 @@ def _is_moving(options: argparse.Namespace) -> bool:
 def _read_inputs(path: Path) -> NDArray | dict[str, NDArray]:
     """The array of a file, or arrays by their names."""
     try:
-        with open(path, "rb") as file:
+        with open_to_read(path) as file:
+            check_array(file)
             array = np.load(file, allow_pickle=False)
             if isinstance(array, np.lib.npyio.NpzFile):
                 with array:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, write_atomically
+from winogen.common.opening import check_regular
 from winogen.common.text import printable
 from winogen.network import stored_values as values
 from winogen.network.colour import COLOURS
@@ -156,6 +157,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Nothing is unpickled, and none is larger than the file. Raises ModelError, or any of
     ``winogen.common.files.ARRAY_FILE_ERRORS`` for what is no such file.
     """
+    check_regular(path)
     with path.open("rb") as stream:
         return _arrays(stream, path.stat().st_size)
 

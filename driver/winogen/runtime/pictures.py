@@ -21,6 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_line
 from winogen.common.images import BICUBIC
+from winogen.common.opening import check_regular
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
 from winogen.program.inputs import picture_channels, picture_part
@@ -179,6 +180,8 @@ def _warn(path: Source, text: str) -> None:
 
 def _open(path: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """The opened file, not decoded yet, after every check that its header allows."""
+    if isinstance(path, Path):
+        check_regular(path)
     only = getattr(path, "formats", None)
     image = Image.open(path, formats=only) if only else Image.open(path)
     try:

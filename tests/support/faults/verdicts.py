@@ -224,5 +224,5 @@ def _told(seen: _Seen, folder: Path) -> str:
 def _short(text: str, folder: Path) -> str:
     """The first line, without what is another one each time."""
     line = text.replace(str(folder), "FOLDER").split("\n")[0]
-    line = re.sub(r"/\S*/(?=[\w.-]+)", ".../", line)
+    line = re.sub(r"(?<!\w)(/[\w.-]+){3,}/(?=[\w.-]+)", ".../", line)
     return re.sub(r"process \d+ \('[^']*', since [^)]*\)", "process N", line)
