@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -37,6 +38,7 @@ class OnCommand:
     out : what it writes
     words : its arguments; what comes of ``file`` and ``out`` is seen when it runs
     made : further files that it may leave, within the folder
+    tolerated : a part of the names of what it may leave
     in_fork : done in a fork of this process before the command; it runs there then
     """
 
@@ -46,14 +48,18 @@ class OnCommand:
         self.words = words
         self.more: list[Any] = []
         self.made: list[str] = []
+        self.tolerated = ""
+        self._original: set[str] | None = None
         self.in_fork: Callable[[], object] | None = None
         self.struck, self.left = 0, list[str]()
         self.patch = MonkeyPatch()
 
     def run(self) -> bytes:
-        with suppress(OSError):
-            self.out.unlink()
-        before = self._files()
+        if self.folder in self.out.parents:  # and no device of the machine that runs this
+            with suppress(OSError):
+                self.out.unlink()
+        if self._original is None:
+            self._original = self._files()
         arguments = [str(word) for word in [*self.words(self), *self.more]]
         code, said = self._forked(arguments) if self.in_fork else _called(arguments)
         lines = said.splitlines()
@@ -61,19 +67,26 @@ class OnCommand:
         for line in told:
             warnings.warn(line.removeprefix(_WARNING), WinogenWarning, stacklevel=2)
         made = {str(self.folder / name) for name in self.made}
-        self.left = sorted(self._files() - before - made)
+        self.left = sorted(self._files() - self._original - made - {str(self.out)})
         if code:
+            self.left += [str(self.out)] if self._is_written() else []
             text = "\n".join(line for line in lines if line not in told)
             by = f"exit {code}" if code > 0 else signal.Signals(-code).name
             raise Refusal(by, text.removeprefix("winogen: ") or f"it ended with {code}")
-        assert self.left in ([], [str(self.out)]), self.left
+        assert not self.left, self.left
         return self.out.read_bytes()
 
     def strike(self) -> None:
         self.struck += 1
 
     def _files(self) -> set[str]:
-        return {str(path) for path in self.folder.rglob("*")}
+        found = self.folder.rglob("*")
+        return {str(p) for p in found if not self.tolerated or self.tolerated not in p.name}
+
+    def _is_written(self) -> bool:
+        """Whether a command that failed has written its output all the same."""
+        made = str(self.out) in {str(self.folder / name) for name in self.made}
+        return os.path.isfile(self.out) and not made  # noqa: PTH113 - its name may be too long
 
     def _forked(self, arguments: list[str]) -> tuple[int, str]:
         """Exit code and standard error; minus the number of the signal that ended it."""
@@ -83,19 +96,26 @@ class OnCommand:
         pid = os.fork()
         if not pid:
             status = 70
-            with suppress(BaseException):
+            try:
                 os.dup2(saying, 2)
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-                sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
+                sys.stdout, sys.stderr = io.StringIO(), os.fdopen(2, "w", closefd=False)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 assert self.in_fork
                 self.in_fork()
+                with suppress(OSError):
+                    os.fstat(1)
+                    sys.stdout = os.fdopen(1, "w", closefd=False)
                 try:
                     status = main(arguments)
                 except SystemExit as end:
                     status = int(end.code or 0)
                 sys.stderr.flush()
-            os._exit(status)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
         os.close(saying)
         try:
             with os.fdopen(said, "rb") as file:
