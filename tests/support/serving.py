@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -92,3 +93,29 @@ def answering(app: Any, limits: Limits) -> Iterator[int]:
             server.should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+def talk(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
+    """What comes back for bytes that are sent one after the other, until the other side ends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+        got = b""
+        while more := connection.recv(65536):
+            got += more
+        return got
+
+
+class Held:
+    """The device of a service, stopped until it is let go; ``begun`` once it has work."""
+
+    def __init__(self, made: Service, monkeypatch: pytest.MonkeyPatch):
+        self.gate, self.begun = threading.Event(), threading.Event()
+        for hosted in made.programs.values():
+            monkeypatch.setattr(hosted, "run", lambda k, r, f=hosted.run: self._run(f, k, r))
+
+    def _run(self, run: Callable[..., Any], *work: Any) -> Any:
+        self.begun.set()
+        self.gate.wait(20)
+        return run(*work)

@@ -111,9 +111,10 @@ def fault(name: str, scene: Scene, expected: Expected, **more: Any) -> Callable[
     """
 
     def register(inject: Callable[..., Any]) -> Callable[..., Any]:
-        area = inject.__module__.rpartition(".")[2]
-        what = more.pop("what", None) or " ".join((inject.__doc__ or "").split())
-        passes = inspect.isgeneratorfunction(inject)
+        function = getattr(inject, "func", inject)  # of a partial one
+        area = function.__module__.rpartition(".")[2]
+        what = more.pop("what", None) or " ".join((function.__doc__ or "").split())
+        passes = inspect.isgeneratorfunction(function)
         kind = Fault(area, name, what, scene, inject, expected, passes, **more)
         assert what and str(kind) not in REGISTRY, kind
         REGISTRY[str(kind)] = kind

@@ -132,7 +132,12 @@ def _judged(kind: Fault, device: str) -> tuple[str, str]:
         wanted = baseline(kind.scene, device)
     except Exception as error:
         return BASELINE, f"without the fault too: {_said(error)}"
-    with alarm(kind.seconds), tempfile.TemporaryDirectory() as folder:
+    with (
+        alarm(kind.seconds),
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", DeprecationWarning)  # forks where there are threads
         place = Path(folder)
         with kind.scene(place, device) as stage:
             made = contextmanager(kind.inject) if kind.passes else kind.inject
