@@ -58,25 +58,60 @@ def _loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-_there("output's folder is not there", "A folder that nobody has made.",
-       lambda s: s.folder / "none" / "a.png", _refused("does not exist"))
-_there("output is a folder", "A folder has the output's name.",
-       lambda s: _kept(s, lambda p: p.mkdir()), _refused("it is a folder"))
-_there("output is a pipe", "A FIFO, which nobody reads.", lambda s: _kept(s, os.mkfifo),
-       _refused("nobody has opened it to read"))
-_there("output is a socket", "A socket has the output's name.", lambda s: _kept(s, _socket),
-       _refused("it is a socket"))
-_there("output is a link to itself", "A symlink that leads to itself.", lambda s: _kept(s, _loop),
-       _refused("too many symbolic links"))
-_there("output on a full device", "The output is a link to /dev/full.",
-       lambda s: _kept(s, lambda p: p.symlink_to("/dev/full")),
-       _refused("No space left on device"))
-_there("output where nothing can be written", "The output is in /proc.",
-       lambda s: Path("/proc/out.png"), _refused("/proc"))
-_there("output's name is too long", "A name of 300 letters.",
-       lambda s: s.folder / ("n" * 300 + ".png"), _refused("too long"))
-_there("output of an unknown kind", "A suffix that nothing is written as.",
-       lambda s: s.folder / "out.tiffany", refused("exit 2", ".png"))
+_there(
+    "output's folder is not there",
+    "A folder that nobody has made.",
+    lambda s: s.folder / "none" / "a.png",
+    _refused("does not exist"),
+)
+_there(
+    "output is a folder",
+    "A folder has the output's name.",
+    lambda s: _kept(s, lambda p: p.mkdir()),
+    _refused("it is a folder"),
+)
+_there(
+    "output is a pipe",
+    "A FIFO, which nobody reads.",
+    lambda s: _kept(s, os.mkfifo),
+    _refused("nobody has opened it to read"),
+)
+_there(
+    "output is a socket",
+    "A socket has the output's name.",
+    lambda s: _kept(s, _socket),
+    _refused("it is a socket"),
+)
+_there(
+    "output is a link to itself",
+    "A symlink that leads to itself.",
+    lambda s: _kept(s, _loop),
+    _refused("too many symbolic links"),
+)
+_there(
+    "output on a full device",
+    "The output is a link to /dev/full.",
+    lambda s: _kept(s, lambda p: p.symlink_to("/dev/full")),
+    _refused("No space left on device"),
+)
+_there(
+    "output where nothing can be written",
+    "The output is in /proc.",
+    lambda s: Path("/proc/out.png"),
+    _refused("/proc"),
+)
+_there(
+    "output's name is too long",
+    "A name of 300 letters.",
+    lambda s: s.folder / ("n" * 300 + ".png"),
+    _refused("too long"),
+)
+_there(
+    "output of an unknown kind",
+    "A suffix that nothing is written as.",
+    lambda s: s.folder / "out.tiffany",
+    refused("exit 2", ".png"),
+)
 
 
 @fault("output's folder vanishes meanwhile", run_program, _refused("out.png"))
@@ -173,8 +208,11 @@ def _(stage: OnCommand) -> None:
     stage.strike()
 
 
-@fault("the working directory is gone", run_program,
-       refused("exit 2", "the working directory cannot be used"))
+@fault(
+    "the working directory is gone",
+    run_program,
+    refused("exit 2", "the working directory cannot be used"),
+)
 def _(stage: OnCommand) -> Any:
     """Somebody has removed it."""
 
@@ -225,12 +263,27 @@ def _signal(name: str, what: str, number: int, where: str, expected: Expected) -
     fault(name, run_program, expected, what=what)(inject)
 
 
-_signal("Ctrl-C while it runs", "SIGINT in the middle of a run.", signal.SIGINT, "run",
-        refused("exit 130", "interrupted"))
-_signal("SIGTERM while it runs", "SIGTERM in the middle of a run.", signal.SIGTERM, "run",
-        refused("exit 143", "it ended with 143"))
-_signal("SIGTERM while it writes", "SIGTERM before the file has its name: nothing is left.",
-        signal.SIGTERM, "write", refused("exit 143", "it ended with 143"))
+_signal(
+    "Ctrl-C while it runs",
+    "SIGINT in the middle of a run.",
+    signal.SIGINT,
+    "run",
+    refused("exit 130", "interrupted"),
+)
+_signal(
+    "SIGTERM while it runs",
+    "SIGTERM in the middle of a run.",
+    signal.SIGTERM,
+    "run",
+    refused("exit 143", "it ended with 143"),
+)
+_signal(
+    "SIGTERM while it writes",
+    "SIGTERM before the file has its name: nothing is left.",
+    signal.SIGTERM,
+    "write",
+    refused("exit 143", "it ended with 143"),
+)
 
 
 @fault("kill -9 while it writes", run_program, refused("SIGKILL", "it ended with -9"))

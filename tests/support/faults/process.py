@@ -90,7 +90,7 @@ for _number, _name in ((signal.SIGKILL, "kill -9"), (signal.SIGTERM, "SIGTERM"),
                           ("loaded", "after the overlay is loaded"),
                           ("between", "between two runs")):  # fmt: skip
         fault(
-            f"{_name} {_when}", shared_board, SAME, long=_where in ("loaded", "between"),
+            f"{_name} {_when}", shared_board, SAME, long=_where != "running",
             what=f"{_name} {_when}; the next process makes the same images, and leaves nothing.",
         )(partial(_ended, _number, _where))  # fmt: skip
 

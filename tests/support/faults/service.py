@@ -125,59 +125,152 @@ def _raw(data: bytes) -> Hostile:
 _ask("body is no JSON", "A body cut short.", 422, _json(b'{"seeds": [1]'), "JSON")
 _ask("body of random bytes", "A body that is no text.", 422, _json(bytes(range(256))), "JSON")
 _ask("body too long", "More bytes than the limit.", 413, _json(b"0" * 300_000), "200,000 bytes")
-_ask("body nested too deep", "Lists within lists, 50,000 deep.", 422,
-     _json(b'{"latents":' + b"[" * 50_000 + b"]" * 50_000 + b"}"))
-_ask("a number of 100,000 digits", "A seed that takes long to read.", 422,
-     _json(b'{"seeds": [' + b"9" * 100_000 + b"]}"))
-_ask("latents beyond all numbers", "1e999999999 in JSON.", 422,
-     _json(b'{"latents": [[1e999999999, 1, 1, 1, 1]]}'))
-_ask("60,000 seeds", "More images than a request may have.", 422,
-     _json(json.dumps({"seeds": [0] * 60_000}).encode()))
+_ask(
+    "body nested too deep",
+    "Lists within lists, 50,000 deep.",
+    422,
+    _json(b'{"latents":' + b"[" * 50_000 + b"]" * 50_000 + b"}"),
+)
+_ask(
+    "a number of 100,000 digits",
+    "A seed that takes long to read.",
+    422,
+    _json(b'{"seeds": [' + b"9" * 100_000 + b"]}"),
+)
+_ask(
+    "latents beyond all numbers",
+    "1e999999999 in JSON.",
+    422,
+    _json(b'{"latents": [[1e999999999, 1, 1, 1, 1]]}'),
+)
+_ask(
+    "60,000 seeds",
+    "More images than a request may have.",
+    422,
+    _json(json.dumps({"seeds": [0] * 60_000}).encode()),
+)
 _ask("a member that there is not", "A misspelt name.", 422, _json(b'{"sedes": [1]}'), "sedes")
-_ask("an array of Python objects", "numpy's format, which would need pickle.", 422,
-     _array("{'descr': '|O', 'fortran_order': False, 'shape': (1, 5), }"))
-_ask("an array that asks for memory", "A header that says 10⁹ x 5 values.", 422,
-     _array("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 5), }"))
-_ask("a picture of 60,000 x 60,000", "A PNG's header, and nothing behind it.", 422,
-     _picture(png(60_000, 60_000)), "pixels")
-_ask("a picture whose text is a bomb", "A text chunk of 30 kB that unpacks to 30 MB.", 422,
-     _picture(png(16, 12, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(30_000_000), 9)))))
+_ask(
+    "an array of Python objects",
+    "numpy's format, which would need pickle.",
+    422,
+    _array("{'descr': '|O', 'fortran_order': False, 'shape': (1, 5), }"),
+)
+_ask(
+    "an array that asks for memory",
+    "A header that says 10⁹ x 5 values.",
+    422,
+    _array("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 5), }"),
+)
+_ask(
+    "a picture of 60,000 x 60,000",
+    "A PNG's header, and nothing behind it.",
+    422,
+    _picture(png(60_000, 60_000)),
+    "pixels",
+)
+_ask(
+    "a picture whose text is a bomb",
+    "A text chunk of 30 kB that unpacks to 30 MB.",
+    422,
+    _picture(png(16, 12, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(30_000_000), 9)))),
+)
 _ask("a picture cut short", "The first bytes of a PNG.", 422, _picture(png(16, 12)[:30]))
-_ask("a picture that is none", "Text in place of a picture.", 422, _picture(b"<html>"),
-     "no picture that pillow knows")
+_ask(
+    "a picture that is none",
+    "Text in place of a picture.",
+    422,
+    _picture(b"<html>"),
+    "no picture that pillow knows",
+)
 
 # Heads and addresses
 
-_ask("no such program", "A misspelt name.", 404, Hostile("GET", "/generate/smal"),
-     "did you mean 'small'?")
-_ask("a path out of the folder", "/page/../../etc/passwd", 404,
-     Hostile("GET", "/generate/../../etc/passwd"))
+_ask(
+    "no such program",
+    "A misspelt name.",
+    404,
+    Hostile("GET", "/generate/smal"),
+    "did you mean 'small'?",
+)
+_ask(
+    "a path out of the folder",
+    "/page/../../etc/passwd",
+    404,
+    Hostile("GET", "/generate/../../etc/passwd"),
+)
 _ask("a method that there is not", "BREW", 405, Hostile("BREW", "/generate/small"))
-_ask("the name of another host", "As a page of a rebound name would ask.", 421,
-     Hostile("GET", "/health", headers={"Host": "evil.example"}))
-_ask("the page of another host", "A page elsewhere asks for images.", 403,
-     Hostile(body=b"{}", headers={"Origin": "http://evil.example"}))
-_ask("a wrong token", "A token that lacks a letter.", 401,
-     _GOOD._replace(headers={"Authorization": "Bearer secre"}), "token", scene=guarded)
-_ask("a head of 30,000 letters", "A request line without end.", 431,
-     _raw(b"GET /" + b"a" * 30_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-_ask("a length below zero", "Content-Length: -5", 400,
-     _raw(b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n"))
-_ask("chunks that are none", "A chunked body whose length is no number.", 400,
-     _raw(b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-          b"ZZ\r\n"))
-_ask("TLS on a port without", "The beginning of a handshake.", 400,
-     _raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50) + b"\r\n\r\n"))
+_ask(
+    "the name of another host",
+    "As a page of a rebound name would ask.",
+    421,
+    Hostile("GET", "/health", headers={"Host": "evil.example"}),
+)
+_ask(
+    "the page of another host",
+    "A page elsewhere asks for images.",
+    403,
+    Hostile(body=b"{}", headers={"Origin": "http://evil.example"}),
+)
+_ask(
+    "a wrong token",
+    "A token that lacks a letter.",
+    401,
+    _GOOD._replace(headers={"Authorization": "Bearer secre"}),
+    "token",
+    scene=guarded,
+)
+_ask(
+    "a head of 30,000 letters",
+    "A request line without end.",
+    431,
+    _raw(b"GET /" + b"a" * 30_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+)
+_ask(
+    "a length below zero",
+    "Content-Length: -5",
+    400,
+    _raw(b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n"),
+)
+_ask(
+    "chunks that are none",
+    "A chunked body whose length is no number.",
+    400,
+    _raw(
+        b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"ZZ\r\n"
+    ),
+)
+_ask(
+    "TLS on a port without",
+    "The beginning of a handshake.",
+    400,
+    _raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50) + b"\r\n\r\n"),
+)
 
 # Clients
 
-_ask("a client says nothing", "A connection, and no request.", 408,
-     Hostile(path="", raw=b""), "in time")
-_ask("a head that does not come", "Half of a request line, and then nothing.", 408,
-     _raw(b"GET /hea"), "in time")
-_ask("a body that does not come", "A byte of twenty, and then nothing.", 408,
-     _raw(b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"),
-     "within 0.3 s")
+_ask(
+    "a client says nothing",
+    "A connection, and no request.",
+    408,
+    Hostile(path="", raw=b""),
+    "in time",
+)
+_ask(
+    "a head that does not come",
+    "Half of a request line, and then nothing.",
+    408,
+    _raw(b"GET /hea"),
+    "in time",
+)
+_ask(
+    "a body that does not come",
+    "A byte of twenty, and then nothing.",
+    408,
+    _raw(b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"),
+    "within 0.3 s",
+)
 
 
 @fault("a client goes away", partial(_serving, gather_s=0.3), SAME)
@@ -253,10 +346,21 @@ def _waits(name: str, what: str, status: int, path: str, *words: str, **limits: 
     fault(name, partial(_serving, **limits), refused(f"HTTP {status}", *words), what=what)(inject)
 
 
-_waits("the queue is full", "Eight images wait, and no more may.", 429,
-       "/generate/small?seed=1", "wait already", waiting=4)
-_waits("a deadline passes in the queue", "A request may take 50 ms, and the device is at work.",
-       408, "/generate/small?deadline_ms=50", "within 0.05 s")
+_waits(
+    "the queue is full",
+    "Eight images wait, and no more may.",
+    429,
+    "/generate/small?seed=1",
+    "wait already",
+    waiting=4,
+)
+_waits(
+    "a deadline passes in the queue",
+    "A request may take 50 ms, and the device is at work.",
+    408,
+    "/generate/small?deadline_ms=50",
+    "within 0.05 s",
+)
 
 
 def _fails(make: Callable[[OnService], Callable[..., Any]]) -> Callable[[OnService], Any]:
@@ -320,5 +424,3 @@ def _(stage: OnCommand) -> Any:
     stage.words = lambda s: ["serve", s.file, "--host", "203.0.113.1", "--port", "0"]
     yield
     stage.words = words
-
-
