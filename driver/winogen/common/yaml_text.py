@@ -23,5 +23,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> Any:
-    """The values of a YAML document; yaml.YAMLError, ValueError or RecursionError if it is none."""
-    return yaml.load(text, _Loader)
+    """The values of a YAML document; yaml.YAMLError or ValueError if it is none."""
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None

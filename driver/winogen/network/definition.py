@@ -99,7 +99,7 @@ def load_definition(
             with open_to_read(definition) as file:
                 source = file.read().decode("utf-8")
         data = read_yaml(str(source))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         where = definition if isinstance(definition, Path) else name or ""
         raise ModelError(f"cannot read the model definition {where}: {one_line(error)}") from None
     if not isinstance(data, dict) or not isinstance(data.get("layers"), list):

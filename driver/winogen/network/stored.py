@@ -209,7 +209,10 @@ def network_of(arrays: dict[str, NDArray[Any]]) -> Graph:
     header = arrays.pop(NETWORK_MEMBER.removesuffix(".npy"), None)
     if header is None or header.dtype != np.uint8 or header.nbytes > _MAX_TEXT:
         raise ModelError(f"it has no layers ({NETWORK_MEMBER}) that can be read")
-    described = json.loads(header.tobytes())
+    try:
+        described = json.loads(header.tobytes())
+    except ValueError:
+        raise ValueError("its layers are no JSON") from None
     version = described.get("format") if isinstance(described, dict) else None
     if type(version) is not int or version not in (FORMAT, FORMAT_WITH_EXITS):
         raise ModelError(

@@ -225,7 +225,9 @@ def _pillow(path: Source) -> Iterator[None]:
                 f"picture {path} would have over {MAX_PIXELS:,} pixels; use a smaller one"
             ) from None
         except Image.UnidentifiedImageError:
-            raise InputError(f"cannot read {path}: it is no picture that pillow knows") from None
+            raise InputError(
+                f"cannot read picture {path}: it is no picture that pillow knows"
+            ) from None
         except (OSError, SyntaxError) as error:  # its own words, and the system's
             reason = getattr(error, "strerror", None) or one_line(error)
             raise InputError(f"cannot read picture {path}: {reason}") from None

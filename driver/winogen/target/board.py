@@ -382,7 +382,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with open_to_read(path) as file:
             data = read_yaml(file.read().decode("utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
     if not isinstance(data, dict):
         raise BoardError(f"board file {path.name}: expected a mapping with a 'cores' section")

@@ -98,8 +98,15 @@ _bytes(
     "A header that says 10¹² values.",
     lambda d: npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000, 100), }"),
     "z.npy",
+    "it ends too early",
 )
-_bytes("latents are text", "Numbers with commas.", lambda d: b"1,2,3\n" * 20, "z.npy")
+_bytes(
+    "latents are text",
+    "Numbers with commas.",
+    lambda d: b"1,2,3\n" * 20,
+    "z.npy",
+    "is no .npy file",
+)
 
 
 def _objects() -> bytes:
@@ -178,7 +185,7 @@ def _floats(path: Any) -> None:
     Image.fromarray(picture().astype(np.float32)).save(path, "TIFF")
 
 
-_NO_PICTURE = refused("exit 2", "in.png")
+_NO_PICTURE = refused("exit 2", "in.png", "no picture that pillow knows")
 _picture(
     "picture of 60,000 x 60,000",
     "A header that says 3.6 billion pixels.",
@@ -189,10 +196,15 @@ _picture(
     "picture of 2³¹ x 2³¹",
     "A header that says 4·10¹⁸ pixels.",
     _raw(png(2**31 - 1, 2**31 - 1)),
-    _NO_PICTURE,
+    refused("exit 2", "in.png", "pixels"),
 )
 _picture("picture of 0 x 0", "A header that says no pixels.", _raw(png(0, 0)), _NO_PICTURE)
-_picture("picture cut short", "The file ends within the pixels.", _cut, _NO_PICTURE)
+_picture(
+    "picture cut short",
+    "The file ends within the pixels.",
+    _cut,
+    refused("exit 2", "in.png", "image file is truncated"),
+)
 _picture("picture empty", "The file has no bytes.", _raw(b""), _NO_PICTURE)
 _picture(
     "picture is text", "A page in place of the picture.", _raw(b"<html>404</html>"), _NO_PICTURE
@@ -216,7 +228,7 @@ _picture(
     "picture is a folder without pictures",
     "A folder has its name.",
     lambda p: p.mkdir(),
-    refused("exit 2", "in.png"),
+    refused("exit 2", "in.png", "holds no picture"),
 )
 _picture(
     "picture is a pipe",

@@ -63,6 +63,7 @@ _layers(
     "definition is an alias bomb",
     "Lists of lists, ten deep, that would have 10¹⁰ items.",
     _BOMB + "layers: *a10\n",
+    "unknown key",
     memory=_ROOM,
 )
 _layers(
@@ -75,9 +76,14 @@ _layers(
     "definition nested too deep",
     "Lists within lists, 5,000 deep.",
     "layers: " + "[" * 5000 + "]" * 5000,
-    "cannot read the model definition",
+    "layers.yaml: it is nested too deep",
 )
-_layers("definition holds itself", "A list that is its own item.", "layers: &a [*a]\n")
+_layers(
+    "definition holds itself",
+    "A list that is its own item.",
+    "layers: &a [*a]\n",
+    "layer 0 is not a mapping",
+)
 _layers(
     "definition names a key twice",
     "A layer has two values for cout.",
@@ -105,7 +111,13 @@ _layers(
     "layer 'up'",
     "stride",
 )
-_layers("definition of no size", "A kernel of -4.", LAYERS.replace("k: 4", "k: -4"), "layer 'up'")
+_layers(
+    "definition of no size",
+    "A kernel of -4.",
+    LAYERS.replace("k: 4", "k: -4"),
+    "layer 'up'",
+    "expected a whole number 1 to 65536, not -4",
+)
 _layers(
     "definition as large as memory",
     "A layer of 10⁹ channels.",
@@ -172,18 +184,21 @@ _weights(
     "weights.npz ends in its middle.",
     lambda d: d[: len(d) // 2],
     "weights.npz",
+    "it is damaged",
 )
 _weights(
     "weights are text",
     "An error page in place of the file.",
     lambda d: b"<html>404</html>",
     "weights.npz",
+    "it holds Python objects or is no .npy file",
 )
 _weights(
     "weights in Git LFS",
     "A pointer file in place of the weights.",
     lambda d: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
     "weights.npz",
+    "is no .npy file",
 )
 _weights(
     "weights pickled",
@@ -205,6 +220,7 @@ _weights(
     "A member unpacks to 32 MB, and says 100 bytes.",
     lambda d: _bomb(100),
     "weights.npz",
+    "it is damaged",
     memory=16 << 20,
 )
 _weights(
@@ -248,12 +264,19 @@ def _in_its_place(name: str, what: str, make: Callable[[Any], object], *words: s
 
 
 _in_its_place("weights gone", "There is no weights.npz.", lambda p: None, "does not exist")
-_in_its_place("weights are a pipe", "A FIFO, to which nobody writes.", os.mkfifo, "weights.npz")
+_in_its_place(
+    "weights are a pipe",
+    "A FIFO, to which nobody writes.",
+    os.mkfifo,
+    "weights.npz",
+    "it is a pipe",
+)
 _in_its_place(
     "weights without end",
     "A symlink to /dev/zero.",
     lambda p: p.symlink_to("/dev/zero"),
     "weights.npz",
+    "it is a device and no file",
 )
 
 
@@ -300,18 +323,21 @@ _stored(
     "The archive ends in its middle.",
     lambda d: d[: len(d) // 2],
     "net.npz",
+    "is no network",
 )
 _stored(
     "network file's layers are no JSON",
     "Its description is not what it should be.",
     lambda d: _member(d, "network.json.npy", _text(b"{" * 50)),
     "net.npz",
+    "its layers are no JSON",
 )
 _stored(
     "network file nested too deep",
     "Its description is lists within lists, 100,000 deep.",
     lambda d: _member(d, "network.json.npy", _text(b"[" * 100_000 + b"]" * 100_000)),
     "net.npz",
+    "it is damaged",
     memory=_ROOM,
 )
 _stored(
@@ -319,6 +345,7 @@ _stored(
     "A header of an array says 10¹⁵ values.",
     lambda d: _member(d, "0.weight.npy", _huge()),
     "net.npz",
+    "has another size than it says",
     memory=_ROOM,
 )
 
@@ -383,11 +410,18 @@ def _cyclic(model: Any) -> None:
 
 
 _onnx_bytes("ONNX file empty", "The file has no bytes.", lambda d: b"", "empty")
-_onnx_bytes("ONNX file cut short", "The file ends within the weights.", lambda d: d[: len(d) // 2])
+_onnx_bytes(
+    "ONNX file cut short",
+    "The file ends within the weights.",
+    lambda d: d[: len(d) // 2],
+    "damaged, truncated or no ONNX model",
+    "export it again",
+)
 _onnx_bytes(
     "ONNX file is text",
     "An error page in place of the file.",
     lambda d: b"<html>404 not found</html>" * 5,
+    "a web page",
 )
 _onnx_bytes(
     "ONNX file in Git LFS",
@@ -420,7 +454,13 @@ _onnx(
     "NonMaxSuppression",
 )
 _onnx("ONNX weights hold NaN", "A weight is no number.", _nan, "NaN")
-_onnx("ONNX graph in a circle", "A node takes what is made of its own output.", _cyclic, "net.onnx")
+_onnx(
+    "ONNX graph in a circle",
+    "A node takes what is made of its own output.",
+    _cyclic,
+    "net.onnx",
+    "which no earlier node makes",
+)
 _onnx(
     "ONNX opset of the future",
     "The file is of an opset that nobody has defined yet.",
@@ -432,6 +472,7 @@ _onnx(
     "The weights' dimensions are not those of their bytes.",
     lambda m: _tensor(m, (54, 5)).dims.__setitem__(0, 2**40),
     "net.onnx",
+    "declares the shape",
     memory=_ROOM,
 )
 _onnx(
@@ -439,12 +480,14 @@ _onnx(
     "The input has 0 values.",
     lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[1], "dim_value", 0),
     "net.onnx",
+    "the input 'z' has shape",
 )
 _onnx(
     "ONNX weights not there",
     "A node takes a value that nothing gives.",
     lambda m: m.graph.initializer.remove(_tensor(m, (54, 5))),
     "net.onnx",
+    "which no earlier node makes",
 )
 
 
@@ -500,12 +543,24 @@ def _large(stage: OnCommand) -> None:
     stage.file.write_bytes(b"\x80\x02\x8e" + (2**31).to_bytes(8, "little"))
 
 
-_checkpoint("checkpoint cut short", "The archive ends in its middle.", _cut)
+_checkpoint(
+    "checkpoint cut short",
+    "The archive ends in its middle.",
+    _cut,
+    "it was not written by torch.save",
+)
 _checkpoint(
     "checkpoint nested without end",
     "Modules within modules: 2⁷⁰ paths.",
     _deep,
     "nested without end",
 )
-_checkpoint("checkpoint without weights", "A pickle of settings.", _settings)
-_checkpoint("checkpoint is a pickle bomb", "A pickle that asks for 2³¹ bytes.", _large)
+_checkpoint(
+    "checkpoint without weights", "A pickle of settings.", _settings, "it holds no tensors but lr"
+)
+_checkpoint(
+    "checkpoint is a pickle bomb",
+    "A pickle that asks for 2³¹ bytes.",
+    _large,
+    "a pickle that torch.save has not written",
+)

@@ -76,6 +76,10 @@ class OnDevice:
         generator = self.generator
         return generator.generate(generator.latents(2, seed=5)).tobytes()
 
+    def others(self) -> None:
+        """Make other images before: what is left of them is not taken for the right ones."""
+        self.generator.generate(self.generator.latents(2, seed=6))
+
     def strike(self) -> None:
         """Something of the fault has happened."""
         self.struck += 1

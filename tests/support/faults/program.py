@@ -203,7 +203,7 @@ _in_its_place(
     "program is a link to itself",
     "A symlink that leads to itself.",
     lambda p: p.symlink_to(p),
-    refused("exit 2", "small.wg"),
+    refused("exit 2", "small.wg", "symbolic links"),
 )
 _in_its_place(
     "program is a link to nowhere",

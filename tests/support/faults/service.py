@@ -130,24 +130,28 @@ _ask(
     "Lists within lists, 50,000 deep.",
     422,
     _json(b'{"latents":' + b"[" * 50_000 + b"]" * 50_000 + b"}"),
+    "recursion limit",
 )
 _ask(
     "a number of 100,000 digits",
     "A seed that takes long to read.",
     422,
     _json(b'{"seeds": [' + b"9" * 100_000 + b"]}"),
+    "number out of range",
 )
 _ask(
     "latents beyond all numbers",
     "1e999999999 in JSON.",
     422,
     _json(b'{"latents": [[1e999999999, 1, 1, 1, 1]]}'),
+    "NaN or infinity",
 )
 _ask(
     "60,000 seeds",
     "More images than a request may have.",
     422,
     _json(json.dumps({"seeds": [0] * 60_000}).encode()),
+    "256 images, not 60,000",
 )
 _ask("a member that there is not", "A misspelt name.", 422, _json(b'{"sedes": [1]}'), "sedes")
 _ask(
@@ -155,12 +159,14 @@ _ask(
     "numpy's format, which would need pickle.",
     422,
     _array("{'descr': '|O', 'fortran_order': False, 'shape': (1, 5), }"),
+    "an array of numbers is needed",
 )
 _ask(
     "an array that asks for memory",
     "A header that says 10⁹ x 5 values.",
     422,
     _array("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 5), }"),
+    "is too large",
 )
 _ask(
     "a picture of 60,000 x 60,000",
@@ -174,8 +180,15 @@ _ask(
     "A text chunk of 30 kB that unpacks to 30 MB.",
     422,
     _picture(png(16, 12, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(30_000_000), 9)))),
+    "the file is damaged",
 )
-_ask("a picture cut short", "The first bytes of a PNG.", 422, _picture(png(16, 12)[:30]))
+_ask(
+    "a picture cut short",
+    "The first bytes of a PNG.",
+    422,
+    _picture(png(16, 12)[:30]),
+    "no picture that pillow knows",
+)
 _ask(
     "a picture that is none",
     "Text in place of a picture.",
@@ -198,19 +211,28 @@ _ask(
     "/page/../../etc/passwd",
     404,
     Hostile("GET", "/generate/../../etc/passwd"),
+    "nothing at this address",
 )
-_ask("a method that there is not", "BREW", 405, Hostile("BREW", "/generate/small"))
+_ask(
+    "a method that there is not",
+    "BREW",
+    405,
+    Hostile("BREW", "/generate/small"),
+    "takes another method",
+)
 _ask(
     "the name of another host",
     "As a page of a rebound name would ask.",
     421,
     Hostile("GET", "/health", headers={"Host": "evil.example"}),
+    "see --host",
 )
 _ask(
     "the page of another host",
     "A page elsewhere asks for images.",
     403,
     Hostile(body=b"{}", headers={"Origin": "http://evil.example"}),
+    "pages of other hosts",
 )
 _ask(
     "a wrong token",
@@ -225,12 +247,14 @@ _ask(
     "A request line without end.",
     431,
     _raw(b"GET /" + b"a" * 30_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "16,384 bytes",
 )
 _ask(
     "a length below zero",
     "Content-Length: -5",
     400,
     _raw(b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n"),
+    "Invalid HTTP request",
 )
 _ask(
     "chunks that are none",
@@ -240,12 +264,14 @@ _ask(
         b"POST /generate/small HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"ZZ\r\n"
     ),
+    "Invalid HTTP request",
 )
 _ask(
     "TLS on a port without",
     "The beginning of a handshake.",
     400,
     _raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50) + b"\r\n\r\n"),
+    "Invalid HTTP request",
 )
 
 # Clients
@@ -392,7 +418,7 @@ def _bug(stage: OnService) -> Callable[..., Any]:
 fault("the device fails under a request", serving, refused("HTTP 503", "AXI_SLVERR"),
       what="A stream stops with an error; the next request is answered, right.",
       )(_fails(_device_error))  # fmt: skip
-fault("a bug strikes under a request", serving, refused("HTTP 500"),
+fault("a bug strikes under a request", serving, refused("HTTP 500", "Internal Server Error"),
       what="An exception that nobody expects; the next request is answered, right.",
       )(_fails(_bug))  # fmt: skip
 

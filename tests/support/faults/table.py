@@ -24,7 +24,7 @@ ABOUT = {
     "service": "`winogen serve`.",
     "cluster": "Several boards: `winogen worker`, and who uses them.",
 }
-_NAME, _VERDICT = 48, 18
+_NAME, _VERDICT = 48, 19
 
 
 def head() -> str:

@@ -33,8 +33,12 @@ GOOD = (REFUSED, NEXT_RIGHT, SAME_BYTES, WARNED)
     "WRONG BYTES", "HUNG", "CRASHED", "SILENT", "UNCLEAR", "REFUSED", "STAYS BROKEN", "LEFT FILES",
     "TOO MUCH MEMORY", "BASELINE", "NOT INJECTED",
 )  # fmt: skip
-#: A message has no longer line.
+#: A message has no longer line, and none of Python's own words.
 _LONGEST = 700
+_PYTHON = re.compile(
+    r"Traceback|\b\w+Error\b|object at 0x|\[Errno|NoneType|recursion depth|has no attribute|"
+    r"not subscriptable|invalid literal|unexpected keyword"
+)
 
 
 class Hung(BaseException):
@@ -183,7 +187,7 @@ def is_clear(text: str) -> bool:
         bool(text)
         and all(line.isprintable() and len(line) <= _LONGEST for line in lines)
         and all(line.startswith("  ") for line in lines[1:])
-        and not re.search(r"Traceback|\b\w+Error\b|object at 0x", text)
+        and not _PYTHON.search(text)
     )
 
 
