@@ -74,8 +74,8 @@ _layers(
 )
 _layers(
     "definition nested too deep",
-    "Lists within lists, 5,000 deep.",
-    "layers: " + "[" * 5000 + "]" * 5000,
+    "Lists within lists, 2,000 deep.",
+    "layers: " + "[" * 2000 + "]" * 2000,
     "layers.yaml: it is nested too deep",
 )
 _layers(
