@@ -254,7 +254,7 @@ class Engine:
         if member is not None and member.state is State.WRONG:
             return
         name = member.name if member else address
-        again = f"; {rows} others of it are made again" if rows else ""
+        again = f"; {rows} other inputs that it had are made again" if rows else ""
         self._tell(
             f"worker {name} gives wrong images, by comparison with another worker and the emulated "
             f"device: it is left out{again}; earlier calls may have wrong ones of it too"
