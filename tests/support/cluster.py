@@ -162,6 +162,15 @@ class Farm:
         process.start()
         self.workers[number] = process
 
+    def restart(self) -> None:
+        """Start the scheduler again, at the same address."""
+        self.scheduler.join(_END_SECONDS)
+        ready = _context().Event()
+        port = int(self.address.rpartition(":")[2])
+        self.scheduler = _context().Process(target=_scheduler, args=(port, ready), daemon=True)
+        self.scheduler.start()
+        assert ready.wait(_START_SECONDS), "the scheduler did not start again"
+
     def kill(self, number: int) -> None:
         """``kill -9`` of a worker."""
         os.kill(self.workers[number].pid, signal.SIGKILL)
@@ -206,9 +215,9 @@ def farm(
             made.start(number, programs, (faults or {}).get(number), **options)
         yield made
     finally:
-        for process in (*made.workers.values(), scheduler):
+        for process in (*made.workers.values(), made.scheduler):
             process.kill()
-        for process in (*made.workers.values(), scheduler):
+        for process in (*made.workers.values(), made.scheduler):
             process.join(_END_SECONDS)
 
 

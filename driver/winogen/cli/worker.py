@@ -28,17 +28,14 @@ def add(commands: Any) -> None:
         help="let a cluster use this board",
         description="Open a device once, and run what clients of a scheduler (of Dask's, started "
         "with 'dask scheduler') ask for, until SIGTERM or Ctrl-C: what runs then is done first, "
-        "and the board is given back as it was. One worker is one board. With program files it runs "
-        "these and no others; without, those that clients bring. Dask runs what it is sent: use it "
-        "on networks that you trust, or tls:// with certificates. Needs winogen[cluster].",
+        "and the board is given back as it was. One worker is one board. With program files it "
+        "runs these and no others; without, those that clients bring. Dask runs what it is sent: "
+        "use it on networks that you trust, or tls:// with certificates. Needs winogen[cluster].",
         epilog=examples(
             ("dask scheduler --host 192.168.2.1", "first, on one machine"),
-            ("winogen worker tcp://192.168.2.1:8786 --device board", "on each board"),
-            ("winogen worker tcp://192.168.2.1:8786 digits.wg", "one that runs digits alone"),
-            (
-                "winogen run digits -n 10000 --cluster tcp://192.168.2.1:8786 -o many.npy",
-                "use them",
-            ),
+            ("winogen worker 192.168.2.1:8786", "on each board"),
+            ("winogen worker 192.168.2.1:8786 digits.wg", "one that runs digits alone"),
+            ("winogen run digits --cluster 192.168.2.1:8786", "use them"),
         ),
     )
     worker.add_argument("scheduler", help="address of the scheduler, as tcp://192.168.2.1:8786")

@@ -126,11 +126,13 @@ class Answer:
         head = (piece.number, piece.program, piece.exit, out.shape, out.dtype.str)
         return cls(*head, data, seconds, counters, Seal.of(head, data))
 
+    def _head(self) -> tuple[int, str, int, tuple[int, ...], str]:
+        return (self.number, self.program, self.exit, self.shape, self.dtype)
+
     def suits(self, piece: Piece, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Whether it is intact, and the answer to this piece with outputs of this shape."""
         head = (piece.number, piece.program, piece.exit, shape, dtype.str)
-        mine = (self.number, self.program, self.exit, self.shape, self.dtype)
-        return mine == head and self.seal == Seal.of(head, self.data)
+        return self._head() == head and self.seal == Seal.of(head, self.data)
 
     def array(self) -> NDArray:
         """The outputs, after :meth:`suits` was true."""

@@ -105,7 +105,6 @@ async def _connected(
 ) -> Worker | None:
     """A worker that the scheduler knows; None where a signal came first."""
     end = asyncio.get_running_loop().time() + seconds
-    problem: BaseException | None = None
     while (left := end - asyncio.get_running_loop().time()) > 0:
         worker = Worker(
             scheduler, nthreads=1, name=station.name, plugins=(StationPlugin(station),),
@@ -124,10 +123,12 @@ async def _connected(
         problem = start.exception()
         if problem is None:
             return worker
+        root = _root(problem)
+        if isinstance(root, ValueError):  # as for a name that another worker has
+            raise ClusterError(f"the scheduler at {scheduler} refuses it: {one_line(root)}")
         await asyncio.wait((caught,), timeout=_PAUSE)
-    said = one_line(_root(problem)) if problem else "it does not answer"
     raise ClusterError(
-        f"no scheduler at {scheduler} within {seconds:g} s ({said}): start one with 'dask "
+        f"no scheduler at {scheduler} answers within {seconds:g} s: start one with 'dask "
         "scheduler', or give its address"
     )
 
