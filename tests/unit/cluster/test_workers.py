@@ -282,7 +282,7 @@ def test_a_scheduler_that_ends_and_comes_again(program, alone):
     with farm(1) as made, Cluster(made.address, program, patience=1.0) as cluster:
         cluster.wait_for(1, 30)
         made.scheduler.kill()
-        with told(), pytest.raises(ClusterError, match="the scheduler at .* has gone"):
+        with told(), pytest.raises(ClusterError, match=r"the scheduler at .* has gone"):
             cluster.generate(z)
         made.restart()
         cluster.wait_for(1, 30)
@@ -291,11 +291,14 @@ def test_a_scheduler_that_ends_and_comes_again(program, alone):
 
 def test_two_schedulers(program, alone):
     z, images = alone
-    with farm(1) as one, farm(1) as other:
-        with Cluster([one.address, other.address], program) as cluster:
-            cluster.wait_for(2, 30)
-            np.testing.assert_array_equal(cluster.generate(z[:100]), images[:100])
-            assert all(w.pieces for w in cluster.workers())
+    with (
+        farm(1) as one,
+        farm(1) as other,
+        Cluster([one.address, other.address], program) as cluster,
+    ):
+        cluster.wait_for(2, 30)
+        np.testing.assert_array_equal(cluster.generate(z[:100]), images[:100])
+        assert all(w.pieces for w in cluster.workers())
 
 
 def test_what_makes_no_sense(program):
