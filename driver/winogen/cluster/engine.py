@@ -194,6 +194,7 @@ class Engine:
             # Two answers may come together: the second was no faster than its device.
             seconds = max(now - max(sent.since, member.last), said.seconds)
             member.speed = measured(member.speed, sent.part.count, seconds)
+            member.device = measured(member.device, sent.part.count, said.seconds)
             member.last = now
             member.strikes = 0
             member.pieces += 1

@@ -63,6 +63,7 @@ class Loop:
 
 def _trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Say what a task of the loop's ended with, but for what Dask raises to itself, unheard."""
+    ours = isinstance(context.get("future"), asyncio.Task)
     error = context.get("exception")
-    if not type(error).__module__.startswith("distributed"):
+    if ours and not type(error).__module__.startswith("distributed"):
         loop.default_exception_handler(context)

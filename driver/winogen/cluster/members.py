@@ -75,7 +75,7 @@ class Member:
     about : what it says of itself, once it has
     reason : why it is given nothing
     rest_until : until when it is left alone
-    speed : measured, in rows a second
+    speed, device : measured from here, and by itself beside its device, in rows a second
     last : when it answered last
     debt : of parts that are to be made again elsewhere; at 1 the next one is
     strikes : failures since it last made something
@@ -89,6 +89,7 @@ class Member:
     reason: str = ""
     rest_until: float = 0.0
     speed: float | None = None
+    device: float | None = None
     last: float = 0.0
     debt: float = 1.0
     strikes: int = 0
@@ -114,7 +115,7 @@ class Member:
     @property
     def load(self) -> Load:
         """Its speed, and what it holds."""
-        return Load(self.speed, sum(sent.part.count for sent in self.held))
+        return Load(self.speed, sum(sent.part.count for sent in self.held), self.device)
 
 
 @dataclass(frozen=True)

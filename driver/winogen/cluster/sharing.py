@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 #: Pieces that a worker has: one that runs, and one that waits.
 AHEAD = 2
-#: Seconds that a piece should take, where there is enough to do.
-PIECE_SECONDS = 0.25
+#: Seconds that a piece should take on its device, where there is enough to do.
+PIECE_SECONDS = 0.5
 #: Bytes of a piece's inputs and outputs, at most.
 PIECE_BYTES = 8 << 20
 #: A worker is given at most this part of its share of what is left.
-_PART = 1 / 3
+_PART = 1 / 2
 #: Weight of the latest piece in the measured speed.
 _NEWEST = 0.3
 #: Seconds that do not matter.
@@ -25,10 +25,19 @@ _SMALL = 0.05
 
 
 class Load(NamedTuple):
-    """A worker: rows a second, or None before the first answer, and rows that it holds."""
+    """A worker.
+
+    Attributes
+    ----------
+    speed : rows a second as seen from here, or None before the first answer
+    held : rows that it has
+    device : rows a second of its device alone, which does not fall where the network is busy;
+        None: ``speed``
+    """
 
     speed: float | None
     held: int
+    device: float | None = None
 
 
 def measured(speed: float | None, rows: int, seconds: float) -> float:
@@ -52,7 +61,7 @@ def piece_rows(left: int, batch: int, most: int, mine: Load, all_: Iterable[Load
     known = [load for load in all_ if load.speed]
     total = sum(load.speed or 0.0 for load in known)
     fair = left * mine.speed / total * _PART
-    rows = int(min(fair, mine.speed * PIECE_SECONDS, most))
+    rows = int(min(fair, (mine.device or mine.speed) * PIECE_SECONDS, most))
     rows = min(left, max(batch, rows // batch * batch))
 
     def ends(load: Load) -> float:

@@ -17,7 +17,8 @@ def test_a_worker_of_unknown_speed_gets_a_batch():
 def test_sizes_are_whole_batches_within_bounds():
     mine = Load(100_000.0, 0)
     assert piece_rows(10**6, 16, 1000, mine, [mine]) == 992
-    assert piece_rows(10**6, 16, 10**6, Load(1000.0, 0), [Load(1000.0, 0)]) == 240  # of 250
+    assert piece_rows(10**6, 16, 10**6, Load(1000.0, 0), [Load(1000.0, 0)]) == 496  # of 500
+    assert piece_rows(10**6, 16, 10**6, Load(10.0, 0, 1000.0), [Load(10.0, 0)]) == 496
     assert piece_rows(40, 16, 1000, mine, [mine]) == 16
     assert piece_rows(0, 16, 1000, mine, [mine]) == 0
 
