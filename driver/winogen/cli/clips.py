@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from winogen.cli.checks import check_options
+from winogen.cli.cluster import opened
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
 from winogen.cli.outputs import name_of
@@ -24,7 +24,6 @@ from winogen.cli.picture_sizes import (
     window_count,
 )
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
-from winogen.cli.waits import wait_options
 from winogen.common.errors import InputError
 from winogen.common.images import NEAREST
 from winogen.common.progress import Progress
@@ -39,7 +38,6 @@ from winogen.program.file import Program
 from winogen.program.inputs import beside_picture, picture_channels
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.runtime import colour
-from winogen.runtime.generator import Generator
 from winogen.runtime.pictures import (
     MAX_PIXELS,
     Picture,
@@ -107,14 +105,7 @@ def run_clip(options: argparse.Namespace) -> int:
     program = whole.at_exit(number)
     at_once = _frames_at_once(program, count(program), clip.size)
     with (
-        Generator(
-            program,
-            options.device,
-            board=options.board,
-            overlay=options.overlay,
-            **wait_options(options),
-            **check_options(options),
-        ) as generator,
+        opened(options, program) as generator,
         Progress("frames", clip.frames) as progress,
     ):
         program = generator.program  # with the clock of the overlay

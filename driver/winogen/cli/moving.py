@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from winogen.cli.checks import check_options
+from winogen.cli.cluster import opened
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.moving_options import FPS
 from winogen.cli.objects import predicted
 from winogen.cli.outputs import default_output, name_of
 from winogen.cli.programs import MAX_SCALE, load_or_compile
-from winogen.cli.waits import wait_options
 from winogen.common.errors import InputError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import NEAREST, encode_png, save_array, sheet
@@ -29,7 +28,6 @@ from winogen.program.file import Program
 from winogen.program.inputs import with_labels
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.runtime import latents
-from winogen.runtime.generator import Generator
 from winogen.runtime.latents import REACH, STEPS, LatentSpace
 
 #: Images of one frame.
@@ -69,7 +67,7 @@ def _run_walk(options: argparse.Namespace, seed: int) -> int:
     kind = check_target(options.output, rate)
     program = load_or_compile(options, check=partial(_check_image, options))
     exits = program.exit_count
-    with _opened(options, program) as generator:
+    with opened(options, program) as generator:
         program = generator.program
         space = LatentSpace.of(program.name, program.input)
         keys = [generator.latents(number, seed + key) for key in range(options.walk)]
@@ -149,7 +147,7 @@ def _run_grid(options: argparse.Namespace, seed: int) -> int:
     along = options.along or [1, 2]
     directions, told = _directions(program, space, found[0], along, seed)
     as_float = options.output.suffix.lower() == ".npy"
-    with _opened(options, program) as generator:
+    with opened(options, program) as generator:
         program = generator.program
         centre = _labelled(options, program, generator.latents(1, seed), 0)
         z = latents.grid(space, centre, directions, (rows, columns), reach)
@@ -189,17 +187,6 @@ def _directions(
         why = "drawn by the seed, as the first layer's weights are not at hand as a matrix"
         return known[[n - 1 for n in along]], f"{names}: {why}"
     return known[[n - 1 for n in along]], f"{names}, of those that change the first layer the most"
-
-
-def _opened(options: argparse.Namespace, program: Program) -> Generator:
-    return Generator(
-        program,
-        options.device,
-        board=options.board,
-        overlay=options.overlay,
-        **wait_options(options),
-        **check_options(options),
-    )
 
 
 def _labelled(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from winogen.cli.checks import check_options
+from winogen.cli.cluster import opened
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
 from winogen.cli.outputs import check_own, default_output, name_of
@@ -24,7 +24,6 @@ from winogen.cli.picture_sizes import (
     window_count,
 )
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
-from winogen.cli.waits import wait_options
 from winogen.common.errors import InputError, ModelError
 from winogen.common.files import check_writable, write_atomically
 from winogen.common.images import encode_png
@@ -37,7 +36,6 @@ from winogen.program.file import Program
 from winogen.program.inputs import beside_picture, picture_channels
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.runtime import colour
-from winogen.runtime.generator import Generator
 from winogen.runtime.pictures import (
     check_takes_pictures,
     colours_of,
@@ -147,14 +145,7 @@ def run_pictures(options: argparse.Namespace) -> int:
     program = whole.at_exit(number)
     windows = counts(program)
     with (
-        Generator(
-            program,
-            options.device,
-            board=options.board,
-            overlay=options.overlay,
-            **wait_options(options),
-            **check_options(options),
-        ) as generator,
+        opened(options, program) as generator,
         Progress("windows", sum(windows)) as progress,
     ):
         program = generator.program  # with the clock of the overlay

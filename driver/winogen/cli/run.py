@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winogen.cli.checks import add_checks, check_options
+from winogen.cli.checks import add_checks
+from winogen.cli.cluster import add_cluster, check_cluster, opened
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.exits import add_exit, check_exit_options, chosen_exit, told_of_exit
 from winogen.cli.moving_options import add_moving, check_moving
@@ -18,7 +19,7 @@ from winogen.cli.options import option_parser
 from winogen.cli.outputs import default_output, name_of
 from winogen.cli.parser import examples
 from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
-from winogen.cli.waits import add_waits, wait_options
+from winogen.cli.waits import add_waits
 from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
 from winogen.common.opening import check_array, open_to_read
@@ -51,6 +52,7 @@ def add(commands: Any) -> None:
                 "32 images in digits.png, emulated",
             ),
             ("winogen run digits.wg --device board", "a program that is compiled, on a board"),
+            ("winogen run digits -n 10000 -o many.npy --cluster tcp://lab:8786", "on many boards"),
             ("winogen run fsrcnn-x2 --input photo.jpg", "photo-fsrcnn-x2.png, twice as large"),
             ("winogen run fsrcnn-x2 --input photos -o large", "every picture of a folder"),
             ("winogen run fsrcnn-x2 --input clip.mp4 -o big.mp4", "a video, with its sound"),
@@ -110,6 +112,7 @@ def add(commands: Any) -> None:
     add_moving(run)
     add_exit(run, deadline=True)
     add_device(run)
+    add_cluster(run)
     add_waits(run)
     add_checks(run)
     run.add_argument(
@@ -133,7 +136,8 @@ def _run(options: argparse.Namespace) -> int:
     from winogen.runtime.generator import Generator
     from winogen.runtime.latents import LatentSpace, truncated
 
-    choose_device(options, compiled=options.model.endswith(".wg"))
+    if not check_cluster(options):
+        choose_device(options, compiled=options.model.endswith(".wg"))
     check_exit_options(options)
     check_moving(options)
     if options.walk is not None or options.grid is not None:
@@ -201,14 +205,7 @@ def _run(options: argparse.Namespace) -> int:
 
     program = load_or_compile(options, check=check)
     as_float = options.output.suffix.lower() == ".npy"
-    with Generator(
-        program,
-        options.device,
-        board=options.board,
-        overlay=options.overlay,
-        **wait_options(options),
-        **check_options(options),
-    ) as generator:
+    with opened(options, program) as generator:
         program = generator.program  # with the clock of the overlay
         drawn = generator.latents(number, seed)
         if options.truncate is not None:
@@ -221,7 +218,7 @@ def _run(options: argparse.Namespace) -> int:
         number = chosen_exit(options, program, len(z))
         with Progress("generating", len(z)) as progress:
             profile = None
-            if options.profile or options.trace:
+            if isinstance(generator, Generator) and (options.profile or options.trace):
                 out, profile = generator.generate(
                     z, as_float=as_float, progress=progress.update, exit=number, profile=True
                 )

@@ -29,7 +29,7 @@ from winogen.runtime.colour import chosen, parts, picture_of
 from winogen.runtime.windows import kept_size, padded_size
 
 if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
-    from winogen.runtime.generator import Generator
+    from winogen.runtime.maker import Maker
 
 #: Pixels of the largest picture that is read or made: both are held in memory.
 MAX_PIXELS = 1 << 26
@@ -274,7 +274,7 @@ def check_takes_pictures(
 
 
 def transform(
-    generator: Generator,
+    generator: Maker,
     picture: Picture,
     *,
     resize: bool,
@@ -300,7 +300,7 @@ def transform(
 
 
 def transform_all(
-    generator: Generator,
+    generator: Maker,
     pictures: Sequence[Picture],
     *,
     resize: bool,
