@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,12 @@ import pytest
 
 from support.faults import table, verdicts
 from support.faults.kinds import AREAS, REGISTRY, SAME, Expected, Fault, load, refused, warned
+from support.faults.kinds import told as told_of
 from support.faults.on_devices import on_device
 from support.faults.verdicts import Refusal, run
 from support.faults.workers import run_all
 from support.places import ROOT
+from winogen.common.errors import WinogenWarning
 from winogen.program import container
 from winogen.runtime.accelerator import WinogenCore
 
@@ -85,6 +88,7 @@ def test_an_identity_that_is_not_checked_is_silent(monkeypatch):
 
 def test_a_digest_that_is_not_checked_is_unclear(monkeypatch):
     """Another check refuses it then, which cannot say that the file is damaged."""
+
     class Any(bytes):
         __ne__ = lambda self, other: False  # noqa: E731
 
@@ -129,6 +133,14 @@ def raises(error):
     return does(work)
 
 
+def warns(value):
+    def work():
+        warnings.warn("it is clipped", WinogenWarning, stacklevel=1)
+        return value
+
+    return does(work)
+
+
 def struck(stage):
     stage.struck = 1
 
@@ -162,6 +174,10 @@ EMPTY = refused("exit 2", "is empty")
         (does(lambda: b"other"), EMPTY, verdicts.WRONG),
         (struck, EMPTY, verdicts.SILENT),
         (struck, warned("clipped"), verdicts.SILENT),
+        (warns(b"other"), warned("clipped"), verdicts.WARNED),
+        (warns(b"right"), told_of("clipped"), verdicts.TOLD),
+        (warns(b"other"), told_of("clipped"), verdicts.WRONG),
+        (warns(b"right"), told_of("slow"), verdicts.SILENT),
         (raises(Refusal("exit 2", "the file is empty")), EMPTY, verdicts.REFUSED),
         (raises(Refusal("exit 2", "the file is empty")), SAME, verdicts.NEEDLESS),
         (raises(Refusal("exit 1", "the file is empty")), EMPTY, verdicts.UNCLEAR),

@@ -20,6 +20,7 @@ import pytest
 #: Areas, in the order of the table; the module of each is ``support.faults.<area>``.
 AREAS = (
     "device", "memory", "board", "process", "program", "network", "input", "output", "service",
+    "cluster",
 )  # fmt: skip
 #: Seconds after which a kind hangs, on however slow a machine.
 PATIENCE = 60.0
@@ -47,9 +48,9 @@ Scene = Callable[[Path, str], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Expected:
-    """What is right: ``by`` is empty for the same bytes, ``warning`` for a warning beside a result,
-    and else the name of the error, the exit code or the status of an answer, whose message holds
-    all of ``words``."""
+    """What is right: ``by`` is empty for the same bytes, ``told`` for these with a warning,
+    ``warning`` for a warning beside a result, and else the name of the error, the exit code or the
+    status of an answer. The message holds all of ``words``."""
 
     by: str = ""
     words: tuple[str, ...] = ()
@@ -67,6 +68,11 @@ def refused(by: str, *words: str) -> Expected:
 def warned(*words: str) -> Expected:
     """Done, with a warning."""
     return Expected("warning", words)
+
+
+def told(*words: str) -> Expected:
+    """The same bytes, and a warning with these words."""
+    return Expected("told", words)
 
 
 @dataclass(frozen=True)

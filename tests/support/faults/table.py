@@ -83,7 +83,7 @@ def named(page: str) -> list[tuple[str, str]]:
 
 def _steady(text: str) -> str:
     """Without what is another one each time: ports, temporary folders."""
-    text = re.sub(r"port \d{4,5}", "port N", text)
+    text = re.sub(r"(port |127\.0\.0\.1:)\d{4,5}", r"\1N", text)
     return re.sub(r"/tmp/\S*", ".../", text)
 
 
@@ -102,6 +102,7 @@ looks at what comes of it, and judges:
 - **refused, next right**: that, and once the fault has gone the same call gives the same bytes as
   without it;
 - **same bytes**: as if nothing had happened;
+- **same bytes, told**: that, and a warning says what was wrong;
 - **warned**: done, and a warning says what was lost.
 
 Nothing else is right. A fault that gives other bytes is WRONG BYTES; one that nobody notices

@@ -13,7 +13,7 @@ import tempfile
 import time
 import tracemalloc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ from support.faults.kinds import PATIENCE, Expected, Fault, Scene, Stage
 from winogen.common.errors import WinogenError, WinogenWarning
 
 #: Good verdicts.
-REFUSED, NEXT_RIGHT, SAME_BYTES, WARNED = (
-    "refused clearly", "refused, next right", "same bytes", "warned"
+REFUSED, NEXT_RIGHT, SAME_BYTES, TOLD, WARNED = (
+    "refused clearly", "refused, next right", "same bytes", "same bytes, told", "warned"
 )  # fmt: skip
-GOOD = (REFUSED, NEXT_RIGHT, SAME_BYTES, WARNED)
+GOOD = (REFUSED, NEXT_RIGHT, SAME_BYTES, TOLD, WARNED)
 #: Bad ones. BASELINE: it does not work without the fault either; NOT INJECTED: nothing shows that
 #: the harm was done at all.
 (WRONG, HUNG, CRASHED, SILENT, UNCLEAR, NEEDLESS, BROKEN, LEFT, LARGE, BASELINE, VACUOUS) = (
@@ -169,25 +169,33 @@ def judge(expected: Expected, seen: Any, wanted: bytes, stage: Stage, memory: in
         if stage.left:
             return LEFT
         right = seen.by == expected.by and all(word in seen.text for word in expected.words)
-        return REFUSED if right and is_clear(seen.text) else UNCLEAR
-    if expected.by == "warning":
-        right = all(word in seen.told for word in expected.words)
-        return (WARNED if is_clear(seen.told) else UNCLEAR) if right else SILENT
-    if seen.value != wanted:
+        return REFUSED if right and is_clear(seen.text, expected.words) else UNCLEAR
+    if seen.value != wanted and expected.by != "warning":
         return WRONG
+    if expected.by in ("told", "warning"):
+        if not all(word in seen.told for word in expected.words):
+            return SILENT
+        good = TOLD if expected.by == "told" else WARNED
+        return good if is_clear(seen.told, expected.words) else UNCLEAR
     if expected.by:
         return SILENT
     return SAME_BYTES if stage.struck else VACUOUS
 
 
-def is_clear(text: str) -> bool:
-    """Whether a message is a sentence for people; lines below it are indented, a line an engine."""
+def is_clear(text: str, words: Sequence[str] = ()) -> bool:
+    """Whether a message is a sentence for people; lines below it are indented, a line an engine.
+
+    What it has to say, ``words``, may be Python's.
+    """
     lines = text.split("\n")
+    rest = text
+    for word in words:
+        rest = rest.replace(word, "")
     return (
         bool(text)
         and all(line.isprintable() and len(line) <= _LONGEST for line in lines)
         and all(line.startswith("  ") for line in lines[1:])
-        and not _PYTHON.search(text)
+        and not _PYTHON.search(rest)
     )
 
 

@@ -45,7 +45,7 @@ class _Worker:
     def __init__(self) -> None:
         fork = multiprocessing.get_context("fork")
         self._pipe, theirs = fork.Pipe()
-        self._process = fork.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = fork.Process(target=_serve, args=(theirs,))
         sys.stdout.flush()
         sys.stderr.flush()
         self._process.start()
