@@ -260,6 +260,19 @@ def test_a_base_that_changes_within_a_run_is_seen_after_it():
         assert victim.run()  # the weights are loaded again
 
 
+def test_a_base_that_changes_at_the_end_of_a_run_is_seen_after_it():
+    """Nobody knows when it did: no window was left."""
+    with struck() as victim:
+        core = victim.generator.device.core
+        strike = lambda: core._set("INPUT_BASE_LO", core._get("INPUT_BASE_LO") ^ 64)  # noqa: E731
+        with (
+            at(core, "CONTROL", strike, True),
+            pytest.raises(CorruptionError, match="register INPUT_BASE_LO reads"),
+        ):
+            victim.run()
+        assert victim.run()
+
+
 def test_an_instruction_that_cannot_be_executed_is_explained():
     with struck(check_every=100) as victim:
         stream = victim.buffer("stream-2")

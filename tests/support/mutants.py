@@ -160,7 +160,7 @@ PYTHON = (
         "soft errors: bases are not read back after a run", "runtime/accelerator.py",
         "self._check_settings(settings) self._check_complete(length)",
         "self._check_complete(length)",
-        (f"{SOFT}::test_a_base_that_changes_within_a_run_is_seen_after_it",),
+        (f"{SOFT}::test_a_base_that_changes_at_the_end_of_a_run_is_seen_after_it",),
     ),
     Mutant(
         "soft errors: a check comes a run too late", "runtime/integrity.py",
@@ -1295,7 +1295,7 @@ PYTHON = (
     ),
     Mutant(
         "driver: a register is blamed where nobody answers", "runtime/accelerator.py",
-        "        self._check_same()  # on a bus", "        pass  # on a bus",
+        "self._check_same()  # on a bus", "pass  # on a bus",
         (f"{FAULT}[device: bus goes off in a run, emulator]",),
     ),
     Mutant(
