@@ -1299,9 +1299,9 @@ PYTHON = (
         (f"{FAULT}[device: bus goes off in a run, emulator]",),
     ),
     Mutant(
-        "files: a pipe is waited for without end", "common/opening.py",
-        "while time.monotonic() - last < _WRITER_SECONDS:", "while True:",
-        (f"{OPENING}::test_a_pipe_that_nobody_writes_to",),
+        "files: a device is read as a file", "common/opening.py",
+        "if is_it(mode):", "if False:",
+        (f"{OPENING}::test_what_is_no_file",),
     ),
     Mutant(
         "YAML: the last of two equal keys counts", "common/yaml_text.py",

@@ -208,7 +208,7 @@ _ask(
 )
 _ask(
     "a path out of the folder",
-    "/page/../../etc/passwd",
+    "/generate/../../etc/passwd",
     404,
     Hostile("GET", "/generate/../../etc/passwd"),
     "nothing at this address",
