@@ -180,9 +180,9 @@ def _warn(path: Source, text: str) -> None:
 
 def _open(path: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """The opened file, not decoded yet, after every check that its header allows."""
-    if isinstance(path, Path):
-        check_regular(path)
     only = getattr(path, "formats", None)
+    if only is None:  # a file
+        check_regular(str(path))
     image = Image.open(path, formats=only) if only else Image.open(path)
     try:
         if image.width * image.height > most_pixels:
