@@ -76,12 +76,16 @@ class Link:
         )  # fmt: skip
         try:
             await asyncio.wait_for(_opened(client), 2 * self._seconds)
+        except asyncio.CancelledError:
+            client.status = "closed"  # or it would try to end in a loop that is gone
+            raise
         # What answers may be anything: its words are then read as lengths, types, numbers.
         except Exception as error:
             await _closed(client)
             said = one_line(error, 120)
+            why = "" if "Timed out" in said else f" ({said})"
             raise ClusterError(
-                f"no scheduler at {self.address} answers within {self._seconds:g} s ({said}): "
+                f"no scheduler at {self.address} answers within {self._seconds:g} s{why}: "
                 "start one with 'dask scheduler', or give its address"
             ) from None
         self._client = client
