@@ -334,9 +334,10 @@ class Cluster:
         program = self.program.at_exit(number)
         out = self._codecs[number].room(len(x.values), as_float)
         row = x.values[:1].nbytes + out[:1].nbytes
+        most = max(1, PIECE_BYTES // row)
         return Call(
             x.values, out, exit=number, as_float=as_float, count=count,
-            batch=program.streams[-1].batch, most=PIECE_BYTES // row,
+            batch=min(program.streams[-1].batch, most), most=most,
         )  # fmt: skip
 
     def _made(
