@@ -11,7 +11,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import distributed
 import numpy as np
 import pytest
 from PIL import Image
@@ -156,6 +155,7 @@ def test_certificates(tmp_path, monkeypatch):
                  "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]  # fmt: skip
     worker = [sys.executable, "-m", "winogen", "worker", address, "--device", "emulator"]
     own = small(batch=4).program
+    distributed = pytest.importorskip("distributed")
     safe = distributed.Security(
         tls_ca_file=str(certificate), tls_client_cert=str(certificate), tls_client_key=str(key),
         require_encryption=True,
