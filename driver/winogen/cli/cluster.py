@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from winogen.cli.checks import check_options
 from winogen.cli.waits import wait_options
 from winogen.common.errors import InputError
+from winogen.common.progress import Progress
 from winogen.program.file import Program
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def opened(options: argparse.Namespace, program: Program) -> AbstractContextMana
         from winogen.cluster.cluster import TIMEOUT, Cluster
 
         seconds = TIMEOUT if options.timeout is None else options.timeout
-        return Cluster(options.cluster, program, timeout=seconds)
+        with Progress(f"connecting to {', '.join(options.cluster)}"):
+            return Cluster(options.cluster, program, timeout=seconds)
     from winogen.runtime.generator import Generator
 
     return Generator(

@@ -32,10 +32,9 @@ def add(commands: Any) -> None:
         "runs these and no others; without, those that clients bring. Dask runs what it is sent: "
         "use it on networks that you trust, or tls:// with certificates. Needs winogen[cluster].",
         epilog=examples(
-            ("dask scheduler --host 192.168.2.1", "first, on one machine"),
-            ("winogen worker 192.168.2.1:8786", "on each board"),
-            ("winogen worker 192.168.2.1:8786 digits.wg", "one that runs digits alone"),
-            ("winogen run digits --cluster 192.168.2.1:8786", "use them"),
+            ("winogen worker 192.168.2.1:8786", "this board, for whoever asks"),
+            ("winogen worker 192.168.2.1:8786 digits.wg", "for digits alone"),
+            ("winogen worker tls://lab:8786 --device board", "with Dask's certificates"),
         ),
     )
     worker.add_argument("scheduler", help="address of the scheduler, as tcp://192.168.2.1:8786")

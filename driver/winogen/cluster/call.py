@@ -50,7 +50,7 @@ class Call:
     ----------
     x : inputs (N, C, H, W)
     out : where outputs go, with N rows
-    exit, as_float, count : as :meth:`winogen.runtime.generator.Generator.generate` has them
+    exit, as_float, count : as :meth:`winogen.Generator.generate` has them
     batch : rows of the device's largest batch
     most : rows of a part, at most
     """

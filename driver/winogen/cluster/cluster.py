@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,6 +103,7 @@ class Cluster:
         self._codecs = {n: Codec(self.program.at_exit(n)) for n in range(1, exits + 1)}
         self._counters: dict[str, int] | None = None
         self._referee: Generator | None = None
+        self._one = threading.Lock()
         self._told: list[str] = []
         self._closed = False
         self._patience = patience
@@ -334,9 +336,10 @@ class Cluster:
         program = self.program.at_exit(number)
         out = self._codecs[number].room(len(x.values), as_float)
         row = x.values[:1].nbytes + out[:1].nbytes
+        most = max(1, PIECE_BYTES // row)
         return Call(
             x.values, out, exit=number, as_float=as_float, count=count,
-            batch=program.streams[-1].batch, most=PIECE_BYTES // row,
+            batch=min(program.streams[-1].batch, most), most=most,
         )  # fmt: skip
 
     def _made(
@@ -355,7 +358,10 @@ class Cluster:
             if progress:
                 progress(call.done)
 
-        self._loop.wait(self._engine.run(call), look)
+        try:
+            self._loop.wait(self._engine.run(call), look)
+        finally:
+            self._tell()
         return self._ended(call, progress)
 
     def _ended(self, call: Call, progress: Callable[[int], None] | None) -> NDArray:
@@ -366,8 +372,9 @@ class Cluster:
 
     def _judge(self, rows: NDArray, exit: int, as_float: bool) -> NDArray:
         """What the emulated device makes of inputs: the bits that all devices must make."""
-        if self._referee is None:
-            self._referee = Generator(self.program, "emulator", board=self.program.board)
+        with self._one:
+            if self._referee is None:
+                self._referee = Generator(self.program, "emulator", board=self.program.board)
         return self._referee.generate(rows, as_float=as_float, exit=exit)
 
     async def _open(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -30,6 +31,8 @@ from winogen.common.errors import ClusterError
 
 #: Seconds between two looks at clocks.
 _LOOK = 0.05
+#: Looks for which calls are waited for at the end.
+_ENDS = 20
 #: Seconds for which a worker that fails is left alone.
 _REST_SECONDS = 60.0
 
@@ -73,6 +76,7 @@ class Engine:
         self._calls: list[Call] = []
         self._numbers = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watched = 0.0
         roster.hears = self
 
     # --- a call ----------------------------------------------------------------------------------
@@ -92,10 +96,9 @@ class Engine:
                     alone_since = alone_since or now
                     if self._roster.refused() or now - alone_since > self._patience:
                         raise self._roster.nobody()
-                try:
+                with suppress(asyncio.TimeoutError, TimeoutError):
                     await asyncio.wait_for(call.changed.wait(), _LOOK)
-                except (asyncio.TimeoutError, TimeoutError):
-                    self._watch()
+                self._watch()
             if call.error is not None:
                 raise call.error
         finally:
@@ -116,10 +119,17 @@ class Engine:
             call.changed.set()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End what is under way: calls in other threads, too, with an error."""
+        for call in self._calls:
+            call.error = call.error or ClusterError("the cluster was closed during a call")
+        self.wake()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(_ENDS):
+            if not self._calls:
+                break
+            await asyncio.sleep(_LOOK)
 
     # --- giving ----------------------------------------------------------------------------------
 
@@ -282,6 +292,9 @@ class Engine:
     def _watch(self) -> None:
         """Give up on who takes too long."""
         now = time.monotonic()
+        if now < self._watched + _LOOK:
+            return
+        self._watched = now
         for member in list(self._roster.members.values()):
             if member.held and now - max(member.held[0].since, member.last) > self._timeout:
                 why = f"gave no answer within {self._timeout:g} s"

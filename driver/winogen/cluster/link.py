@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import dask
 from distributed import Client, Future, Security
 from distributed.client import FutureCancelledError
 
@@ -24,6 +25,8 @@ _CLOSE_SECONDS = 5.0
 #: Seconds between two looks at the connection, and at the scheduler's list: events may get lost.
 _MIND_SECONDS = 1.0
 _LOOK_SECONDS = 5.0
+#: Inputs are part of the task, which is what Dask warns of from 10 MB on.
+_LARGE = {"distributed.admin.large-graph-warning-threshold": "4 GiB"}
 
 
 class Watcher(Protocol):
@@ -76,12 +79,16 @@ class Link:
         )  # fmt: skip
         try:
             await asyncio.wait_for(_opened(client), 2 * self._seconds)
+        except asyncio.CancelledError:
+            client.status = "closed"  # or it would try to end in a loop that is gone
+            raise
         # What answers may be anything: its words are then read as lengths, types, numbers.
         except Exception as error:
             await _closed(client)
             said = one_line(error, 120)
+            why = "" if "Timed out" in said else f" ({said})"
             raise ClusterError(
-                f"no scheduler at {self.address} answers within {self._seconds:g} s ({said}): "
+                f"no scheduler at {self.address} answers within {self._seconds:g} s{why}: "
                 "start one with 'dask scheduler', or give its address"
             ) from None
         self._client = client
@@ -156,10 +163,11 @@ class Link:
         assert self._client is not None
         if not self.alive:
             raise LostError("lost its scheduler")
-        future = self._client.submit(
-            tasks.run_piece, piece, key=f"{self._name}-{piece.number}", workers=[address],
-            allow_other_workers=False, resources={tasks.RESOURCE: 1}, pure=False, retries=0,
-        )  # fmt: skip
+        with dask.config.set(_LARGE):
+            future = self._client.submit(
+                tasks.run_piece, piece, key=f"{self._name}-{piece.number}", workers=[address],
+                allow_other_workers=False, resources={tasks.RESOURCE: 1}, pure=False, retries=0,
+            )  # fmt: skip
         try:
             said = await _result(future)
         except FutureCancelledError as error:
@@ -184,14 +192,19 @@ class Link:
             await _closed(client)
 
     async def _run(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        assert self._client is not None
+        """What a function gives there, or the error that it ends with; LostError for no way."""
+        if self._client is None or not self.alive:
+            raise LostError("lost its scheduler")
         try:
-            said = await self._client.run(
+            given = await self._client.run(
                 function, *arguments, workers=[address], on_error="return"
             )
-        except (OSError, ValueError, RuntimeError) as error:
-            return error
-        return said.get(address)
+            said = given.get(address)
+        except (OSError, ValueError, RuntimeError) as error:  # as where it has gone by now
+            said = OSError(one_line(error))
+        if isinstance(said, OSError):
+            raise LostError(f"cannot be reached ({one_line(said, 120)})")
+        return said
 
     def _event(self, event: tuple[float, Any]) -> None:
         message = event[1]

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from winogen.common.errors import InputError
+
 _T = TypeVar("_T")
 
 #: Seconds between two looks of whoever waits.
@@ -24,7 +26,10 @@ class Loop:
         self._thread.start()
 
     def begin(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
-        """Start work there."""
+        """Start work there; InputError after the end."""
+        if self._loop.is_closed():
+            work.close()
+            raise InputError("the cluster is closed: make a new one")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def wait(self, work: Coroutine[Any, Any, _T], look: Callable[[], object]) -> _T:
@@ -41,8 +46,6 @@ class Loop:
         except BaseException:
             future.cancel()
             raise
-        finally:
-            look()
 
     def close(self, last: Coroutine[Any, Any, object]) -> None:
         """Do what is to be done last, and end the thread."""

@@ -47,6 +47,7 @@ class State(Enum):
     """What may be expected of a worker."""
 
     NEW = "new"  # it is being asked what it is
+    SILENT = "silent"  # it has not said yet, and is asked again
     READY = "ready"
     LEAVING = "leaving"  # it ends what it has
     REFUSED = "refused"  # it is not what is needed
@@ -126,8 +127,8 @@ class WorkerInfo:
     ----------
     name, address : of the worker
     device, board : what it is; ``board`` is None for an emulated one that is any
-    state : ``new``, ``ready``, ``resting`` (it failed, and is left alone for a while), ``leaving``,
-        ``refused`` or ``wrong``
+    state : ``new``, ``silent`` (it has not said what it is), ``ready``, ``resting`` (it failed,
+        and is left alone for a while), ``leaving``, ``refused`` or ``wrong``
     reason : why it is given nothing, or an empty text
     images_per_second : measured here, or None
     pieces, failures : that it has made, or not

@@ -56,7 +56,7 @@ class Piece:
     number : of the piece in its client, which the answer repeats
     program : its name, by :func:`name_of`
     exit : how far to run it
-    as_float, count : as :meth:`winogen.runtime.generator.Generator.generate` has them
+    as_float, count : as :meth:`winogen.Generator.generate` has them
     shape, dtype, data : the inputs (N, C, H, W)
     seal : of all of it
     """

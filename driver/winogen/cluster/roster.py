@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from winogen.cluster.members import Asks, Member, State
-from winogen.cluster.pieces import Failure, name_of
+from winogen.cluster.pieces import Failure, LostError, name_of
 from winogen.common.errors import ClusterError
 from winogen.program.file import Program
 
 #: Seconds in which a worker must say what it is.
 _ABOUT_SECONDS = 20.0
+#: Seconds until one that has not said is asked again.
+_ASK_AGAIN_SECONDS = 5.0
 #: Workers that have gone, and are remembered for messages.
 _REMEMBERED = 8
 
@@ -75,8 +77,7 @@ class Roster:
         member = self.members.get(address)
         if member is not None and member.state in (State.NEW, State.READY):
             member.state, member.reason = State.LEAVING, "is ending"
-            if self.hears is not None:
-                self.hears.wake()
+            self._wake()
 
     def able(self) -> list[Member]:
         """Those that may be given something."""
@@ -88,7 +89,7 @@ class Roster:
 
     def refused(self) -> bool:
         """Whether nobody is waited for, as those who are there are not what is needed."""
-        return any(m.state is State.REFUSED for m in self.members.values())
+        return any(m.state is State.REFUSED and m.about for m in self.members.values())
 
     def tell_refused(self) -> None:
         """Say who is left out, where others go on."""
@@ -127,30 +128,40 @@ class Roster:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _greet(self, member: Member) -> None:
-        why = await self._unfit(member)
-        if member.state is State.NEW:
-            member.state = State.READY if why is None else State.REFUSED
-            member.reason = why or ""
-            if why is not None:
-                self._untold.append(f"worker {member.name} is left out: it {why}")
-        if self.hears is not None:
-            self.hears.wake()
+        """Ask a worker what it is, again and again where it does not say."""
+        while member.state in (State.NEW, State.SILENT):
+            try:
+                why = await self._unfit(member)
+            except (LostError, asyncio.TimeoutError, TimeoutError) as error:
+                member.state, member.reason = State.SILENT, str(error) or "does not answer"
+                self._wake()
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+                if self.members.get(member.address) is not member:
+                    return
+                continue
+            if member.state in (State.NEW, State.SILENT):  # it may be leaving by now
+                member.state = State.READY if why is None else State.REFUSED
+                member.reason = why or ""
+                if why is not None:
+                    self._untold.append(f"worker {member.name} is left out: it {why}")
+            self._wake()
 
     async def _unfit(self, member: Member) -> str | None:
         """Why a worker cannot run the program, which it has from now on if it can."""
-        try:
-            about = await asyncio.wait_for(member.link.about(member.address), _ABOUT_SECONDS)
-            if isinstance(about, Failure):
-                return about.text
-            member.about = about
-            why = about.refusal(self.program, self.name)
-            if why is not None or self.name in about.programs:
-                return why
-            if self._data is None:
-                self._data = self.program.tobytes()
-            failure = await asyncio.wait_for(
-                member.link.take(member.address, self.name, self._data), self._timeout
-            )
-        except (asyncio.TimeoutError, TimeoutError):
-            return "does not answer"
+        about = await asyncio.wait_for(member.link.about(member.address), _ABOUT_SECONDS)
+        if isinstance(about, Failure):
+            return about.text
+        member.about = about
+        why = about.refusal(self.program, self.name)
+        if why is not None or self.name in about.programs:
+            return why
+        if self._data is None:
+            self._data = self.program.tobytes()
+        failure = await asyncio.wait_for(
+            member.link.take(member.address, self.name, self._data), self._timeout
+        )
         return failure.text if failure else None
+
+    def _wake(self) -> None:
+        if self.hears is not None:
+            self.hears.wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from support.command_line import pixels, refuse, run
 from winogen.cli.main import main
 from winogen.cluster import needed
 from winogen.cluster.cluster import Cluster
+from winogen.common.errors import ClusterError
 from winogen.compiler.compile import compile_graph
 from winogen.network.graph import InputSpec
 from winogen.target.board import load_board
@@ -130,6 +132,45 @@ def test_a_worker_from_begin_to_end(lab, program, number):
     assert process.returncode == 0
     assert f"worker own-{number} at tcp://" in said
     assert said.endswith("ended: the device is given back\n")
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates are made by openssl")
+def test_certificates(tmp_path, monkeypatch):
+    """tls:// by Dask's own configuration; who has no certificate gets one sentence."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+         certificate, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+         "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True,
+    )  # fmt: skip
+    files = {
+        f"DASK_DISTRIBUTED__COMM__TLS__{who}__{what}": str(path)
+        for who in ("SCHEDULER", "WORKER", "CLIENT")
+        for what, path in (("CERT", certificate), ("KEY", key))
+    }
+    environment = {**os.environ, **files, "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(certificate)}
+    address = f"tls://127.0.0.1:{free_port()}"
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address,
+                 "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]  # fmt: skip
+    worker = [sys.executable, "-m", "winogen", "worker", address, "--device", "emulator"]
+    own = small(batch=4).program
+    distributed = pytest.importorskip("distributed")
+    safe = distributed.Security(
+        tls_ca_file=str(certificate), tls_client_cert=str(certificate), tls_client_key=str(key),
+        require_encryption=True,
+    )  # fmt: skip
+    with (
+        child(scheduler, env=environment, stderr=subprocess.DEVNULL),
+        child(worker, env=environment, stdout=subprocess.PIPE),
+        Cluster(address, own, security=safe, patience=20) as cluster,
+    ):
+        cluster.wait_for(1, 30)
+        assert len(cluster.generate(cluster.latents(20))) == 20
+        assert cluster.workers()[0].address.startswith("tls://")
+        for other in (address, address.replace("tls", "tcp")):
+            with pytest.raises(ClusterError, match="no scheduler at"):
+                Cluster(other, own, patience=5)
 
 
 def test_two_workers_of_one_name(lab, program, tmp_path, capsys):

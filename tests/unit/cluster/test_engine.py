@@ -261,6 +261,44 @@ def test_who_is_refused(about, words):
     assert [text for text in told if "left out" in text] == told and len(told) == 1
 
 
+def test_one_of_somebody_elses_keeps_nobody_from_waiting():
+    """A worker of Dask's that is none of winogen's: others may come."""
+
+    async def comes(link: Link) -> None:
+        link.workers["b"] = sound
+        link.roster.joined(link, "b")
+
+    stranger = Failure("strange", "is no worker of winogen's")
+    run(a=sound, abouts={"a": stranger}, during=comes)
+
+
+def test_one_that_does_not_say_what_it_is_is_asked_again(monkeypatch):
+    from winogen.cluster import roster
+
+    monkeypatch.setattr(roster, "_ASK_AGAIN_SECONDS", 0.05)
+    asked: list[str] = []
+    about = Link.about
+
+    async def late(self: Link, address: str) -> About | Failure:
+        asked.append(address)
+        if len(asked) < 3:
+            raise LostError("cannot be reached")
+        return await about(self, address)
+
+    monkeypatch.setattr(Link, "about", late)
+    run(a=sound)
+    assert len(asked) == 3
+
+
+def test_one_that_never_says_is_waited_for_no_longer_than_any(monkeypatch):
+    async def silent(*_: object) -> About:
+        raise LostError("cannot be reached")
+
+    monkeypatch.setattr(Link, "about", silent)
+    with pytest.raises(ClusterError, match="worker a cannot be reached"):
+        run(a=sound)
+
+
 def test_who_holds_the_program_is_not_sent_it():
     held = About(PROTOCOL, "1", "a", "board", None, None, {name_of(PROGRAM): "small"}, False)
     run(a=sound, abouts={"a": held})

@@ -243,6 +243,29 @@ def test_sigterm_ends_one_without_loss(program, alone):
     assert not said
 
 
+def test_a_call_that_is_closed_from_another_thread(program, alone):
+    z, _ = alone
+    with working(program, dict.fromkeys(range(2), BUSY), 2) as (_, cluster):
+        closing = meanwhile(0.2, cluster.close)
+        with pytest.raises(ClusterError, match="closed during a call"):
+            cluster.generate(np.repeat(z, 20, axis=0))
+        closing.join()
+        for after in (lambda: cluster.generate(z), cluster.check, lambda: cluster.wait_for(1)):
+            with pytest.raises(InputError, match="is closed"):
+                after()
+
+
+def test_a_progress_that_raises_ends_the_call(sound, alone):
+    z, images = alone
+
+    def tired(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sound.generate(np.repeat(z, 10, axis=0), progress=tired)
+    np.testing.assert_array_equal(sound.generate(z[:30]), images[:30])
+
+
 # Who is refused
 
 
