@@ -46,7 +46,7 @@ def summary(results: Sequence[Result], missing: dict[str, str]) -> str:
     """The last lines: how many of each verdict, and what was left out."""
     seen = Counter(result.verdict for result in results)
     good = sum(count for verdict, count in seen.items() if verdict in GOOD)
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in seen.most_common())
+    parts = "; ".join(f"{count} {verdict}" for verdict, count in seen.most_common())
     lines = [f"{len(results)} faults, {good} as they should be, {len(results) - good} not: {parts}"]
     lines += [f"left out: {area} ({reason})" for area, reason in missing.items()]
     return "\n".join(lines)
