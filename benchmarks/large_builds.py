@@ -48,7 +48,7 @@ def board_of(build: Build) -> Board:
 
 def pictures_a_second(board: Board) -> float:
     """Of FSRCNN x2 on ``PICTURE``, in windows, by the cost model at the board's clock."""
-    graph = zoo.load_model("fsrcnn-x2", seed=0)
+    graph = zoo.load_model("fsrcnn-x2")
     window = choose_window(graph, board, [PICTURE])
     inputs = sample_inputs(graph.input, 1, 0)  # ranges do not matter here
     program = compile_graph(graph, board, window=window, batch=1, inputs=inputs).program

@@ -17,6 +17,7 @@ from winogen.target.board import load_board
 from winogen.version import __version__
 
 if TYPE_CHECKING:
+    from winogen.cluster.cluster import Cluster
     from winogen.compilation.checked import CheckReport
     from winogen.network.graph import Graph
     from winogen.profiling.profile import Profile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from winogen.target.board import Board
 
 __all__ = [
+    "Cluster",
     "Generator",
     "Profile",
     "Program",
@@ -110,6 +112,10 @@ def __getattr__(name: str) -> Any:
         from winogen.runtime.generator import Generator
 
         return Generator
+    if name == "Cluster":
+        from winogen.cluster.cluster import Cluster
+
+        return Cluster
     if name == "Profile":
         from winogen.profiling.profile import Profile
 

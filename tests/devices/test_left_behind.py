@@ -17,6 +17,7 @@ import pytest
 
 from fakes.shared_board import TINY, SharedBoard
 from support.bench import small
+from support.board_uses import START, Images, open_and_close, start_and_die
 from winogen.common.errors import WinogenWarning
 from winogen.runtime import lock as device_lock
 from winogen.runtime.generator import Generator
@@ -48,24 +49,6 @@ def program():
 def wanted(program):
     with Generator(program) as generator:
         return generator.generate(generator.latents(3))
-
-
-class Images:
-    """What a process does with the board; its images are in a file afterwards."""
-
-    def __init__(self, program, folder: Path):
-        self.program, self.file = program, folder / "images.npy"
-
-    def __call__(self, device) -> None:
-        generator = Generator(self.program, device, overlay=device.overlay, waiting="poll")
-        images = generator.generate(generator.latents(3))
-        np.save(self.file, images)
-        # It is not closed: it ends with the process, or with the exception that ends that.
-
-    def made(self) -> np.ndarray:
-        images = np.load(self.file)
-        self.file.unlink()
-        return images
 
 
 def assert_nothing_left(board: SharedBoard, clocks: list[int], folder: Path) -> None:
@@ -183,24 +166,6 @@ def test_a_signal_at_random_times(number, board, program, wanted, tmp_path):
         assert board.serve(use) == 0
         np.testing.assert_array_equal(use.made(), wanted)
         assert_nothing_left(board, clocks, tmp_path)
-
-
-START = ("write", IP_BASE + offset("CONTROL"))
-
-
-def start_and_die(board: SharedBoard, use: Images) -> None:
-    """A process is killed right after it has started a stream."""
-    assert board.serve(use) == 0
-    use.file.unlink()
-    starts = [n for n, access in enumerate(board.log, 1) if access == START]
-    board.other_overlay(use.file.parent)
-    board.serve(use, signal.SIGKILL, starts[0])
-    assert board.running
-    board.log.clear()
-
-
-def open_and_close(device) -> None:
-    open_device(device, TINY, device.overlay).core.close()
 
 
 def test_a_running_core_is_stopped_before_anything_else(board, program, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 
 from support.bench import small
 from support.random_graphs import GraphBuilder
+from support.soft_errors import at, flip, stored
 from winogen.common.errors import CorruptionError, DeviceError, InputError
 from winogen.compiler.compile import compile_graph
 from winogen.program.file import Program
@@ -68,11 +69,6 @@ class Struck:
         return bool(np.array_equal(self.generator.generate(self.z), self.wanted))
 
 
-def flip(memory: Any, address: int, bit: int) -> None:
-    """One bit of one byte."""
-    memory.device_write(address, memory.device_read(address, 1) ^ np.uint8(1 << bit))
-
-
 def change_copy(program: Program) -> None:
     """A bit of the weights flips in the processor's memory."""
     wrong = bytes([program.weights[0] ^ 1]) + program.weights[1:]
@@ -87,47 +83,10 @@ def struck(device: str = "emulator", program: Any = None, **options: Any) -> Ite
         yield Struck(generator)
 
 
-@contextmanager
-def at(core: Any, register: str, strike: Callable[[], None], after: bool) -> Iterator[None]:
-    """Strike when the device's register is written for the first time, before or after it is."""
-    real = core.write
-    todo = [strike]
-
-    def write(where: int, value: int) -> None:
-        if after:
-            real(where, value)
-        if where == offset(register) and todo:
-            todo.pop()()
-        if not after:
-            real(where, value)
-
-    core.write = write
-    try:
-        yield
-    finally:
-        del core.write
-    assert not todo
-
-
-@contextmanager
-def at_store(victim: Struck, name: str, number: int, bit: int) -> Iterator[None]:
+def at_store(victim: Struck, name: str, number: int, bit: int) -> Any:
     """Flip a bit of a buffer when the emulator has stored to it so many times."""
-    memory, real = victim.memory, victim.memory.device_write_strided
     first = victim.buffer(name).device_address
-    left = [number]
-
-    def write(address: int, data: Any, strides: tuple[int, ...]) -> None:
-        real(address, data, strides)
-        if first <= address < first + victim.size(name):
-            left[0] -= 1
-            if left[0] == 0:
-                victim.flip(name, bit)
-
-    memory.device_write_strided = write
-    try:
-        yield
-    finally:
-        del memory.device_write_strided
+    return stored(victim.memory, first, victim.size(name), number, lambda: victim.flip(name, bit))
 
 
 @contextmanager
@@ -299,6 +258,19 @@ def test_a_base_that_changes_within_a_run_is_seen_after_it():
         ):
             victim.run()
         assert victim.run()  # the weights are loaded again
+
+
+def test_a_base_that_changes_at_the_end_of_a_run_is_seen_after_it():
+    """Nobody knows when it did: no window was left."""
+    with struck() as victim:
+        core = victim.generator.device.core
+        strike = lambda: core._set("INPUT_BASE_LO", core._get("INPUT_BASE_LO") ^ 64)  # noqa: E731
+        with (
+            at(core, "CONTROL", strike, True),
+            pytest.raises(CorruptionError, match="register INPUT_BASE_LO reads"),
+        ):
+            victim.run()
+        assert victim.run()
 
 
 def test_an_instruction_that_cannot_be_executed_is_explained():

@@ -138,6 +138,18 @@ def small(board: str = "tiny", bits: int = 8, batch: int = 2) -> Compiled:
     return compile_graph(small_graph(), named(board, bits), batch=batch)
 
 
+@cache
+def small_pictures() -> Program:
+    """A network that makes pictures twice as large, in windows of 12 x 16."""
+    b = GraphBuilder(0, (1, 12, 16))
+    b.input = InputSpec((1, 12, 16), "image", "uniform", None, (0, 1))
+    b.conv(4)
+    b.activation("relu")
+    b.deconv(1)
+    b.activation("sigmoid")
+    return compile_graph(b.graph("x2", (0, 1)), load_board("tiny"), batch=2).program
+
+
 class Rig:
     """A core and its memory without pynq: registers and bytes, for what a Generator never does.
 

@@ -66,6 +66,9 @@ LOCK = "tests/devices/test_lock.py"
 LEFT = "tests/devices/test_left_behind.py"
 CLOCKS = "tests/unit/runtime/test_clocks.py"
 FIRST_DAY = "tests/unit/doctor/test_first_day.py"
+FAULT = "tests/flows/test_faults.py::test_a_fault_is_as_it_should_be"
+OPENING = "tests/unit/common/test_opening.py"
+YAML = "tests/unit/common/test_yaml_text.py"
 MEASURING = "tests/unit/doctor/test_measuring.py"
 CODEC = "tests/unit/runtime/test_codec.py"
 WINDOWS = "tests/unit/runtime/test_windows.py"
@@ -155,8 +158,9 @@ PYTHON = (
     ),
     Mutant(
         "soft errors: bases are not read back after a run", "runtime/accelerator.py",
-        "self._check_settings(settings) except DeviceError", "pass\n        except DeviceError",
-        (f"{SOFT}::test_a_base_that_changes_within_a_run_is_seen_after_it",),
+        "self._check_settings(settings) self._check_complete(length)",
+        "self._check_complete(length)",
+        (f"{SOFT}::test_a_base_that_changes_at_the_end_of_a_run_is_seen_after_it",),
     ),
     Mutant(
         "soft errors: a check comes a run too late", "runtime/integrity.py",
@@ -1277,12 +1281,32 @@ PYTHON = (
         "doctor: the width of writes is not looked at", "doctor/ports.py",
         '("reads", READ_OFFSET), ("writes", WRITE_OFFSET)',
         '("reads", READ_OFFSET), ("writes", READ_OFFSET)',
-        (f"{FIRST_DAY}::test_a_fault_is_named",),
+        (f"{FAULT}[board: port set to 32 bits for writes, emulator]",),
     ),
     Mutant(
         "doctor: files of two builds are a pair", "doctor/files.py",
         "and handoff.written > header.made", "and False",
-        (f"{FIRST_DAY}::test_a_fault_is_named",),
+        (f"{FAULT}[board: .hwh of a later build, emulator]",),
+    ),
+    Mutant(
+        "driver: STATUS is believed where nothing ran", "runtime/accelerator.py",
+        "            self._check_complete(length)\n", "",
+        (f"{FAULT}[device: done bit stuck at one, emulator]",),
+    ),
+    Mutant(
+        "driver: a register is blamed where nobody answers", "runtime/accelerator.py",
+        "self._check_same()  # on a bus", "pass  # on a bus",
+        (f"{FAULT}[device: bus goes off in a run, emulator]",),
+    ),
+    Mutant(
+        "files: a device is read as a file", "common/opening.py",
+        "if is_it(mode):", "if False:",
+        (f"{OPENING}::test_what_is_no_file",),
+    ),
+    Mutant(
+        "YAML: the last of two equal keys counts", "common/yaml_text.py",
+        "if key.value in seen:", "if False:",
+        (f"{YAML}::test_a_key_that_is_there_twice",),
     ),
     Mutant(
         "doctor: latency counts for the fetch alone", "doctor/speed.py",

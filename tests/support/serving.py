@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,27 +22,11 @@ import httpx
 import uvicorn
 
 from support.bench import small, small_graph
-from support.random_graphs import GraphBuilder
-from winogen.compiler.compile import compile_graph
-from winogen.network.graph import InputSpec
-from winogen.program.file import Program
+from support.bench import small_pictures as pictures
 from winogen.service.app import Service
 from winogen.service.hosting import Named, hosting
 from winogen.service.limits import Limits
 from winogen.service.server import bind, configured
-from winogen.target.board import load_board
-
-
-@cache
-def pictures() -> Program:
-    """A network that makes pictures twice as large, in windows of 12 x 16."""
-    b = GraphBuilder(0, (1, 12, 16))
-    b.input = InputSpec((1, 12, 16), "image", "uniform", None, (0, 1))
-    b.conv(4)
-    b.activation("relu")
-    b.deconv(1)
-    b.activation("sigmoid")
-    return compile_graph(b.graph("x2", (0, 1)), load_board("tiny"), batch=2).program
 
 
 @contextmanager
@@ -109,3 +93,29 @@ def answering(app: Any, limits: Limits) -> Iterator[int]:
             server.should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+def talk(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
+    """What comes back for bytes that are sent one after the other, until the other side ends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+        got = b""
+        while more := connection.recv(65536):
+            got += more
+        return got
+
+
+class Held:
+    """The device of a service, stopped until it is let go; ``begun`` once it has work."""
+
+    def __init__(self, made: Service, monkeypatch: pytest.MonkeyPatch):
+        self.gate, self.begun = threading.Event(), threading.Event()
+        for hosted in made.programs.values():
+            monkeypatch.setattr(hosted, "run", lambda k, r, f=hosted.run: self._run(f, k, r))
+
+    def _run(self, run: Callable[..., Any], *work: Any) -> Any:
+        self.begun.set()
+        self.gate.wait(20)
+        return run(*work)

@@ -24,7 +24,6 @@ SLOW = {
     "devices/test_host_layers.py::test_each_layer_at_each_place": "8 s",
     "devices/test_host_layers.py::test_networks": "3 s",
     "unit/cli/test_fit.py::test_one_that_runs_in_windows_is_padded_for_its_strides": "3 s",
-    "unit/doctor/test_first_day.py::test_a_fault_is_named": "3 s",
     "devices/test_board_run.py": "starts pytest a dozen times",
     "devices/test_conformance.py::test_batches": "6 s",
     "devices/test_conformance.py::test_every_mode": "9 s; pairs have every mode in test_pairs.py",

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from winogen.cli.cluster import opened
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
-from winogen.cli.opened import opened
 from winogen.cli.outputs import name_of
 from winogen.cli.picture_sizes import (
     Fit,

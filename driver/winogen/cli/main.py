@@ -31,6 +31,7 @@ from winogen.cli import (
     run,
     serve,
     verify,
+    worker,
 )
 from winogen.cli.answers import answer, refusal
 from winogen.cli.parser import Parser, examples
@@ -57,6 +58,7 @@ _EXAMPLES = examples(
     ("winogen verify digits.wg --model digits", "where it differs from the float network"),
     ("winogen run fsrcnn-x2 --input photo.jpg -o big.png", "a picture, twice as large"),
     ("winogen serve digits", "a page to play with, and an HTTP API"),
+    ("winogen worker tcp://lab:8786 --device board", "this board for a cluster"),
     ("winogen info digits.wg", "what a program does and needs"),
     ("winogen disasm digits.wg --batch 1", "its instructions"),
     ("winogen doctor", "does everything here work?"),
@@ -226,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
         fit,
         run,
         serve,
+        worker,
         verify,
         compare,
         doctor,

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from winogen.cli.cluster import opened
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.moving_options import FPS
 from winogen.cli.objects import predicted
-from winogen.cli.opened import opened
 from winogen.cli.outputs import default_output, name_of
 from winogen.cli.programs import MAX_SCALE, load_or_compile
 from winogen.common.errors import InputError

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from winogen.cli.cluster import opened
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
-from winogen.cli.opened import opened
 from winogen.cli.outputs import check_own, default_output, name_of
 from winogen.cli.picture_sizes import (
     Fit,

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.cli.checks import add_checks
+from winogen.cli.cluster import add_cluster, check_cluster, opened
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.exits import add_exit, check_exit_options, chosen_exit, told_of_exit
 from winogen.cli.moving_options import add_moving, check_moving
 from winogen.cli.objects import add_json, predicted
-from winogen.cli.opened import opened
 from winogen.cli.options import option_parser
 from winogen.cli.outputs import default_output, name_of
 from winogen.cli.parser import examples
@@ -22,6 +22,7 @@ from winogen.cli.programs import MAX_SCALE, check_no_latents, load_or_compile
 from winogen.cli.waits import add_waits
 from winogen.common.errors import InputError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, check_writable, write_atomically
+from winogen.common.opening import check_array, open_to_read
 from winogen.common.progress import Progress
 from winogen.compiler.options import CompileOptions
 from winogen.media.names import VIDEO, is_video
@@ -51,6 +52,7 @@ def add(commands: Any) -> None:
                 "32 images in digits.png, emulated",
             ),
             ("winogen run digits.wg --device board", "a program that is compiled, on a board"),
+            ("winogen run digits -n 10000 -o many.npy --cluster tcp://lab:8786", "on many boards"),
             ("winogen run fsrcnn-x2 --input photo.jpg", "photo-fsrcnn-x2.png, twice as large"),
             ("winogen run fsrcnn-x2 --input photos -o large", "every picture of a folder"),
             ("winogen run fsrcnn-x2 --input clip.mp4 -o big.mp4", "a video, with its sound"),
@@ -110,6 +112,7 @@ def add(commands: Any) -> None:
     add_moving(run)
     add_exit(run, deadline=True)
     add_device(run)
+    add_cluster(run)
     add_waits(run)
     add_checks(run)
     run.add_argument(
@@ -130,9 +133,11 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from winogen.common.images import encode_png, save_array, sheet
     from winogen.profiling import perfetto
+    from winogen.runtime.generator import Generator
     from winogen.runtime.latents import LatentSpace, truncated
 
-    choose_device(options, compiled=options.model.endswith(".wg"))
+    if not check_cluster(options):
+        choose_device(options, compiled=options.model.endswith(".wg"))
     check_exit_options(options)
     check_moving(options)
     if options.walk is not None or options.grid is not None:
@@ -213,7 +218,7 @@ def _run(options: argparse.Namespace) -> int:
         number = chosen_exit(options, program, len(z))
         with Progress("generating", len(z)) as progress:
             profile = None
-            if options.profile or options.trace:
+            if isinstance(generator, Generator) and (options.profile or options.trace):
                 out, profile = generator.generate(
                     z, as_float=as_float, progress=progress.update, exit=number, profile=True
                 )
@@ -278,7 +283,8 @@ def _is_moving(options: argparse.Namespace) -> bool:
 def _read_inputs(path: Path) -> NDArray | dict[str, NDArray]:
     """The array of a file, or arrays by their names."""
     try:
-        with open(path, "rb") as file:
+        with open_to_read(path) as file:
+            check_array(file)
             array = np.load(file, allow_pickle=False)
             if isinstance(array, np.lib.npyio.NpzFile):
                 with array:

@@ -6,11 +6,13 @@ import argparse
 import os
 import sys
 import warnings
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from winogen.cli.checks import add_checks, check_options
+from winogen.cli.cluster import add_cluster, check_cluster, opened
 from winogen.cli.device import add_device, choose_device
 from winogen.cli.options import option_parser
 from winogen.cli.parser import examples
@@ -41,6 +43,7 @@ def add(commands: Any) -> None:
             ("winogen serve", "digits, on http://127.0.0.1:8000/"),
             ("winogen serve digits fsrcnn-x2 --port 9000", "two programs"),
             ("winogen serve net.wg --device board --host 0.0.0.0", "a board, for the network"),
+            ("winogen serve net.wg --cluster tcp://lab:8786", "many boards, one service"),
             ("winogen serve net.wg --device board --systemd", "print a systemd unit that does it"),
         ),
     )
@@ -87,6 +90,7 @@ def add(commands: Any) -> None:
         help="for which an idle device waits for more requests to share a batch (default: 2)",
     )  # fmt: skip
     add_device(serve)
+    add_cluster(serve)
     add_waits(serve)
     add_checks(serve)
     serve.add_argument(
@@ -127,7 +131,9 @@ def _serve(options: argparse.Namespace) -> int:
     if token and (not token.isascii() or not token.isprintable() or " " in token):
         raise InputError("a token has letters, digits and signs of ASCII alone, and no spaces")
     with bind(options.host, options.port) as listening:  # before the work of compiling
-        choose_device(options, compiled=all(model.endswith(".wg") for model in models))
+        clustered = check_cluster(options)
+        if not clustered:
+            choose_device(options, compiled=all(model.endswith(".wg") for model in models))
         programs = []
         for name, model in zip(names_of(models), models):
             program, graph = _opened(options, model)
@@ -137,6 +143,7 @@ def _serve(options: argparse.Namespace) -> int:
             limits,
             device=options.device,
             overlay=options.overlay,
+            opened=partial(opened, options) if clustered else None,
             **wait_options(options),
             **check_options(options),
         ) as service:

@@ -109,5 +109,16 @@ class CorruptionError(DeviceError):
     offset: int | None = None
 
 
+class ClusterError(DeviceError):
+    """No worker of a cluster could do it (says what each of them did).
+
+    Attributes
+    ----------
+    workers : names of the workers that it is about; empty where there is none
+    """
+
+    workers: tuple[str, ...] = ()
+
+
 class ContiguousMemoryError(DeviceError, MemoryError):
     """The contiguous memory pool cannot hold another buffer (says what is left of it)."""

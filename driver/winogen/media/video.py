@@ -18,6 +18,7 @@ from PIL import Image
 
 from winogen.common.errors import InputError, one_line
 from winogen.common.files import replaced_at_the_end
+from winogen.common.opening import check_regular
 
 #: By the end of a name: what libavformat calls the container, and the encoder of its pictures.
 _MP4 = ("mp4", "libx264")
@@ -157,6 +158,7 @@ def open_input(path: Path, most_pixels: int) -> Iterator[tuple[Any, Any]]:
     """
     av = pyav()
     try:
+        check_regular(path)
         file = open(path, "rb")  # noqa: SIM115
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None

@@ -28,8 +28,10 @@ import yaml
 from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
+from winogen.common.opening import open_to_read
 from winogen.common.problems import Problems
 from winogen.common.text import did_you_mean, printable
+from winogen.common.yaml_text import read_yaml
 from winogen.network import definition_activations as activations
 from winogen.network import definition_inputs as inputs
 from winogen.network import definition_norms as norms
@@ -94,9 +96,10 @@ def load_definition(
     try:
         source = definition
         if isinstance(definition, Path):
-            source = definition.read_text(encoding="utf-8")
-        data = yaml.safe_load(str(source))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            with open_to_read(definition) as file:
+                source = file.read().decode("utf-8")
+        data = read_yaml(str(source))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         where = definition if isinstance(definition, Path) else name or ""
         raise ModelError(f"cannot read the model definition {where}: {one_line(error)}") from None
     if not isinstance(data, dict) or not isinstance(data.get("layers"), list):

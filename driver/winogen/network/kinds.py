@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from winogen.common.opening import check_regular
 from winogen.network.torch_file import LEGACY_START
 
 TORCH, NUMPY, SAFETENSORS = "torch", "numpy", "safetensors"
@@ -103,6 +104,7 @@ def looks_like_onnx(path: Path) -> bool:
 
 def _head(path: Path) -> bytes:
     try:
+        check_regular(path)
         with path.open("rb") as stream:
             return stream.read(256)
     except OSError:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
+from winogen.common.opening import check_regular
 from winogen.common.text import printable
 
 #: Most weights of one layer; GP-GAN's largest has 33 million.
@@ -69,6 +70,7 @@ class RandomParameters:
 def load_weights(path: Path) -> dict[str, NDArray]:
     """All arrays of an ``.npz`` file; ModelError if it cannot be read."""
     try:
+        check_regular(path)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(member.file_size for member in archive.infolist())

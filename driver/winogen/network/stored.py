@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem, write_atomically
+from winogen.common.opening import check_regular
 from winogen.common.text import printable
 from winogen.network import stored_values as values
 from winogen.network.colour import COLOURS
@@ -156,6 +157,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Nothing is unpickled, and none is larger than the file. Raises ModelError, or any of
     ``winogen.common.files.ARRAY_FILE_ERRORS`` for what is no such file.
     """
+    check_regular(path)
     with path.open("rb") as stream:
         return _arrays(stream, path.stat().st_size)
 
@@ -207,7 +209,10 @@ def network_of(arrays: dict[str, NDArray[Any]]) -> Graph:
     header = arrays.pop(NETWORK_MEMBER.removesuffix(".npy"), None)
     if header is None or header.dtype != np.uint8 or header.nbytes > _MAX_TEXT:
         raise ModelError(f"it has no layers ({NETWORK_MEMBER}) that can be read")
-    described = json.loads(header.tobytes())
+    try:
+        described = json.loads(header.tobytes())
+    except ValueError:
+        raise ValueError("its layers are no JSON") from None
     version = described.get("format") if isinstance(described, dict) else None
     if type(version) is not int or version not in (FORMAT, FORMAT_WITH_EXITS):
         raise ModelError(

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from winogen.common.opening import check_regular
 from winogen.network.definition import MAX_WEIGHTS
 
 #: Most bytes of the pickle, which only describes the arrays.
@@ -227,6 +228,7 @@ class TorchFile:
     """
 
     def __init__(self, path: Path):
+        check_regular(path)
         self._path = path
         self._left = 4 * MAX_WEIGHTS
         self._at: dict[str, tuple[int, int]] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from winogen.common.errors import ProgramError, WinogenError, one_line
 from winogen.common.files import write_atomically
+from winogen.common.opening import open_to_read
 from winogen.network.graph import InputSpec, Shape, check_exit
 from winogen.network.locality import Locality
 from winogen.program import container
@@ -242,16 +243,17 @@ class Program:
             raise ProgramError(f"{source}: {one_line(error, 400)}") from None
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError,
                 MemoryError, zlib.error, WinogenError) as error:  # fmt: skip
+            missing = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
             raise ProgramError(
-                f"{source}: its header is inconsistent ({type(error).__name__}: "
-                f"{one_line(error)}); compile the network again"
+                f"{source}: its header is inconsistent ({missing}); compile the network again"
             ) from None
 
     @classmethod
     def load(cls, path: str | Path) -> Program:
         """Read a program file; ProgramError if it is missing, damaged or of another version."""
         try:
-            data = Path(path).read_bytes()
+            with open_to_read(path) as file:
+                data = file.read()
         except OSError as error:
             raise ProgramError(
                 f"cannot read program file {path}: {error.strerror or error}; make one with "

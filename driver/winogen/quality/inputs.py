@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.files import ARRAY_FILE_ERRORS, array_problem
 from winogen.common.images import BICUBIC
+from winogen.common.opening import check_regular
 from winogen.network.graph import Graph, InputSpec
 from winogen.program.formats import beyond_bounds
 from winogen.runtime.colour import parts
@@ -77,6 +78,7 @@ def read_calibration(
 def _read_array(path: Path) -> NDArray[Any]:
     """The array of a file, in its own type."""
     try:
+        check_regular(path)
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"calibration file {path} has over {MAX_BYTES:,} bytes; take fewer")
         if path.suffix == ".npz":

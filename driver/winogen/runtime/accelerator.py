@@ -33,6 +33,10 @@ _AFTER_TIMEOUT = (
     "'winogen doctor'"
 )
 _AFTER_WATCHDOG = "it is reset and can run again; 'winogen doctor' says whether the device is sound"
+_CONTRADICTION = (
+    "register STATUS says that the stream has failed, and ERROR_CODE that it has not: the logic or "
+    "its register bus is faulty; run 'winogen doctor'"
+)
 _EVENTS = registers.pack("IRQ_STATUS", done=1, error=1)
 _START = registers.pack("CONTROL", start=1)
 _IDLE, _DONE, _ERROR = (registers.pack("STATUS", **{bit: 1}) for bit in ("idle", "done", "error"))
@@ -208,9 +212,10 @@ class WinogenCore(pynq.DefaultIP):
 
         ``meanwhile`` is called while the stream runs. Nothing runs any more when this comes back,
         however it does. Raises CorruptionError too if a base register has changed by then: the
-        stream may have written elsewhere, or failed so.
+        stream may have written elsewhere, or failed so. DeviceError too if it has not executed all
+        instructions, whatever STATUS says: memory would have the output of a run before.
 
-        Without an error these are three reads of registers besides the looks at STATUS while it is
+        Without an error these are four reads of registers besides the looks at STATUS while it is
         waited for, of which there is one at least; and four writes, two more with a ``line``, where
         the stream stays the same.
         """
@@ -228,6 +233,7 @@ class WinogenCore(pynq.DefaultIP):
                 if line is not None:
                     window[_WORD["IRQ_ENABLE"]] = 0
             self._check_settings(settings)
+            self._check_complete(length)
         except DeviceError as error:  # it is reset, or cannot be: the next start tries again
             if error.state is not None:  # the stream itself failed: a wrong base explains it
                 self._check_settings(settings, error)
@@ -315,17 +321,21 @@ class WinogenCore(pynq.DefaultIP):
             self.check_identity(self._build)
         except DeviceError as error:
             raise DeviceError(
-                "another overlay has been loaded on the device since it was opened; make a new "
-                f"Generator ({error})"
+                "another overlay has been loaded on the device since it was opened, or nobody "
+                f"answers on its bus; make a new Generator ({error})"
             ) from None
 
     def _check_settings(self, settings: _Settings, cause: DeviceError | None = None) -> None:
-        """Raise CorruptionError if a register does not hold what was written to it."""
+        """Raise CorruptionError if a register does not hold what was written to it.
+
+        DeviceError where the accelerator is not the one that was looked at, or none at all.
+        """
         found = self._sum()
         if found == settings.sum:
             return
         self._held.clear()
         self._last = None
+        self._check_same()  # on a bus where nobody answers, every register reads wrong
         name, wanted = "SETTINGS_SUM", settings.sum
         for word, value in settings.words.items():
             held = self.get(word)
@@ -338,6 +348,16 @@ class WinogenCore(pynq.DefaultIP):
         )
         error.part, error.offset = "register", registers.offset(name)
         raise error from cause
+
+    def _check_complete(self, length: int) -> None:
+        """Raise DeviceError if a stream that STATUS says is done was not executed to its end."""
+        done = int(self.mmio.array[_WORD["INSTRUCTIONS_LO"]])
+        if done != length:
+            raise DeviceError(
+                f"register STATUS says that the stream is done, and counter INSTRUCTIONS that "
+                f"{done:,} of {length:,} instructions are: the logic or its register bus is "
+                "faulty; run 'winogen doctor'"
+            )
 
     def _look(self) -> int:
         """STATUS, all of it."""
@@ -393,6 +413,8 @@ class WinogenCore(pynq.DefaultIP):
         if self._status()["error"]:
             code, text = self._describe_error(describe)
             error = DeviceError(f"the accelerator stopped with {text}")
+            if code is ErrorCode.NONE:
+                error = DeviceError(_CONTRADICTION)
             stopped = code is ErrorCode.WATCHDOG
             outcome = _AFTER_WATCHDOG
         else:

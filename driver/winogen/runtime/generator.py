@@ -157,6 +157,11 @@ class Generator:
         self._runner.close()
 
     @property
+    def parallel(self) -> int:
+        """How many devices share a call: 1."""
+        return 1
+
+    @property
     def unchecked(self) -> int:
         """Runs since the last check of ``check_every``, which :meth:`check` would look at now."""
         return self._runner.unchecked

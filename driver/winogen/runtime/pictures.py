@@ -21,6 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_line
 from winogen.common.images import BICUBIC
+from winogen.common.opening import check_regular
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
 from winogen.program.inputs import picture_channels, picture_part
@@ -28,7 +29,7 @@ from winogen.runtime.colour import chosen, parts, picture_of
 from winogen.runtime.windows import kept_size, padded_size
 
 if TYPE_CHECKING:  # it needs pynq, and reading pictures does not
-    from winogen.runtime.generator import Generator
+    from winogen.runtime.maker import Maker
 
 #: Pixels of the largest picture that is read or made: both are held in memory.
 MAX_PIXELS = 1 << 26
@@ -180,6 +181,8 @@ def _warn(path: Source, text: str) -> None:
 def _open(path: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """The opened file, not decoded yet, after every check that its header allows."""
     only = getattr(path, "formats", None)
+    if only is None:  # a file
+        check_regular(str(path))
     image = Image.open(path, formats=only) if only else Image.open(path)
     try:
         if image.width * image.height > most_pixels:
@@ -222,7 +225,9 @@ def _pillow(path: Source) -> Iterator[None]:
                 f"picture {path} would have over {MAX_PIXELS:,} pixels; use a smaller one"
             ) from None
         except Image.UnidentifiedImageError:
-            raise InputError(f"cannot read {path}: it is no picture that pillow knows") from None
+            raise InputError(
+                f"cannot read picture {path}: it is no picture that pillow knows"
+            ) from None
         except (OSError, SyntaxError) as error:  # its own words, and the system's
             reason = getattr(error, "strerror", None) or one_line(error)
             raise InputError(f"cannot read picture {path}: {reason}") from None
@@ -269,7 +274,7 @@ def check_takes_pictures(
 
 
 def transform(
-    generator: Generator,
+    generator: Maker,
     picture: Picture,
     *,
     resize: bool,
@@ -295,7 +300,7 @@ def transform(
 
 
 def transform_all(
-    generator: Generator,
+    generator: Maker,
     pictures: Sequence[Picture],
     *,
     resize: bool,

@@ -22,6 +22,7 @@ from winogen.program.speed import speed
 from winogen.runtime import latents
 from winogen.runtime.generator import Generator
 from winogen.runtime.latents import LatentSpace
+from winogen.runtime.maker import Maker
 from winogen.runtime.pictures import check_takes_pictures
 from winogen.service.limits import Limits
 
@@ -76,7 +77,7 @@ class Hosted:
     graph : the network that it was compiled from, for its directions, or None
     """
 
-    def __init__(self, name: str, generator: Generator, graph: Graph | None, limits: Limits):
+    def __init__(self, name: str, generator: Maker, graph: Graph | None, limits: Limits):
         self.name = name
         self.generator = generator
         self.limits = limits
@@ -96,7 +97,8 @@ class Hosted:
 
     def capacity(self, key: Key) -> int:
         """Images of a round."""
-        return _BATCHES * self.generator.program.at_exit(key.exit).streams[-1].batch
+        batch = self.generator.program.at_exit(key.exit).streams[-1].batch
+        return _BATCHES * batch * self.generator.parallel
 
     def run(self, key: Key, rows: NDArray) -> NDArray:
         """What the network makes of inputs (N, C) or (N, C, H, W)."""
@@ -110,7 +112,12 @@ class Hosted:
         return out
 
     def profile(self) -> Profile:
-        """Where the time of the last round's first batch goes; InputError before the first."""
+        """Where the time of the last round's first batch goes.
+
+        InputError before the first, and where there are several devices.
+        """
+        if not isinstance(self.generator, Generator):
+            raise InputError("a timeline is of one device, and here several share the work")
         if self.last is None:
             raise InputError(f"program '{self.name}' has made nothing yet: there is no last run")
         if self._profile is None or self._profile[0] != self.last.number:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from winogen.network.graph import Graph
 from winogen.program.file import Program
 from winogen.runtime.generator import Generator
+from winogen.runtime.maker import Maker
 from winogen.runtime.open import OpenDevice, open_device
 from winogen.service.app import Service
 from winogen.service.dispatcher import Dispatcher
@@ -33,6 +34,7 @@ def hosting(
     device: Any = "emulator",
     board: Board | None = None,
     overlay: Any = None,
+    opened: Callable[[Program], AbstractContextManager[Maker]] | None = None,
     **options: Any,
 ) -> Iterator[Service]:
     """A service of programs on a device, until the context ends.
@@ -40,8 +42,8 @@ def hosting(
     What waits then is done first, for as long as a request may take. A board is opened once, and
     its programs share it; of emulated devices each has its own.
 
-    ``options`` are further ones of :class:`winogen.runtime.generator.Generator`, whose errors are
-    raised.
+    ``opened`` makes what runs a program in place of a device, as a cluster. ``options`` are further
+    ones of :class:`winogen.runtime.generator.Generator`, whose errors are raised.
     """
     with ExitStack() as stack:
         shared: Any = device
@@ -53,13 +55,16 @@ def hosting(
             )  # fmt: skip
             stack.callback(shared.core.close)
         hosted = []
-        for name, program, graph in programs:
-            generator = Generator(
+
+        def generator(program: Program) -> AbstractContextManager[Maker]:
+            return Generator(
                 program, shared, board=board,
                 overlay=None if isinstance(shared, OpenDevice) else overlay, **options,
             )  # fmt: skip
-            stack.enter_context(generator)
-            hosted.append(Hosted(name, generator, graph, limits))
+
+        for name, program, graph in programs:
+            maker = stack.enter_context((opened or generator)(program))
+            hosted.append(Hosted(name, maker, graph, limits))
         dispatcher = Dispatcher(limits.waiting, limits.gather_s)
         try:
             yield Service(hosted, limits, dispatcher)

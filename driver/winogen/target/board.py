@@ -15,7 +15,9 @@ import yaml
 
 from winogen.common.errors import BoardError, one_line
 from winogen.common.folders import shipped_folder
+from winogen.common.opening import open_to_read
 from winogen.common.text import did_you_mean, printable
+from winogen.common.yaml_text import read_yaml
 from winogen.target.clock import PLLS
 from winogen.target.handoff import read_handoff
 from winogen.target.isa import ISA_VERSION
@@ -378,8 +380,9 @@ def clocked_as(board: Board, bitstream: Path) -> Board:
 def _read(path: Path) -> dict[str, Any]:
     """A board file; with ``like``, what another board's file says and this one does not."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        with open_to_read(path) as file:
+            data = read_yaml(file.read().decode("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
     if not isinstance(data, dict):
         raise BoardError(f"board file {path.name}: expected a mapping with a 'cores' section")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from support.bench import small, small_graph
-from support.serving import array, ask, asking, pictures, service
+from support.serving import Held, array, ask, asking, pictures, service
 from winogen.network.directions import principal_directions
 from winogen.runtime import latents
 from winogen.runtime.generator import Generator
@@ -378,18 +378,6 @@ def test_pictures_that_are_too_large():
 
 
 # The queue
-
-
-class Held:
-    """The device of a service, stopped until it is let go."""
-
-    def __init__(self, made, monkeypatch):
-        self.gate = threading.Event()
-        for hosted in made.programs.values():
-            real = hosted.run
-            monkeypatch.setattr(
-                hosted, "run", lambda k, r, f=real: (self.gate.wait(20), f(k, r))[1]
-            )
 
 
 def test_a_full_queue_is_429_with_retry_after(monkeypatch):

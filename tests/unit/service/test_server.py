@@ -22,7 +22,7 @@ import pytest
 
 from support.bench import small
 from support.places import DRIVER
-from support.serving import answering, listening, service
+from support.serving import answering, listening, service, talk
 from winogen.common.errors import InputError
 from winogen.runtime.generator import Generator
 from winogen.service.limits import Limits
@@ -97,18 +97,6 @@ def test_ctrl_c_and_the_token_of_the_environment(program):
     finally:
         process.kill()
     assert (process.returncode, err) == (0, "") and "ended: 0 images" in out
-
-
-def talk(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
-    """What comes back for bytes that are sent one after the other, until the other side ends."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        for part in parts:
-            connection.sendall(part)
-            time.sleep(pause)
-        got = b""
-        while more := connection.recv(65536):
-            got += more
-        return got
 
 
 def test_slow_clients_are_told_so():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, defs, helper
 
 from winogen.common.errors import ModelError, UnsupportedLayerError, one_line
+from winogen.common.opening import check_regular
 from winogen.network.definition import MAX_WEIGHTS
 from winogen.network.onnx.convert import converted, inlined
 from winogen.network.onnx.names import shown
@@ -100,6 +101,7 @@ class Model:
 def read_file(path: Path) -> Model:
     """The model in a file; ModelError if it cannot be read, or is no model with one input."""
     try:
+        check_regular(path)
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise ModelError(
@@ -107,7 +109,7 @@ def read_file(path: Path) -> Model:
                 "save its weights as external data"
             )
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(size)  # a larger number would be memory, if only for a moment
     except OSError as error:
         raise ModelError(f"the file cannot be read: {error.strerror or error}") from None
     return read_model(data, path.parent)
