@@ -28,6 +28,7 @@ from winogen.doctor.result import Outcome
 from winogen.emulation.device import ContiguousMemoryError, EmulatedDevice
 from winogen.emulation.device.bank import MemoryBank
 from winogen.emulation.emulator import EmulatedCore
+from winogen.runtime.accelerator import WinogenCore
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import OpenDevice, emulated_device, open_device
 from winogen.runtime.waiting import on_interrupt_thread
@@ -410,6 +411,25 @@ def test_a_start_ends_what_runs(endless):
     assert starts == [False, False]
 
 
+def test_a_stream_of_another_driver_is_ended_before_the_next(program):
+    """Also after a run that was seen to its end, which need not be looked at again."""
+    with Generator(program, device_of(Delayed)) as generator:
+        device = generator.device
+        z = generator.latents(1)
+        wanted = generator.generate(z)
+        mmio = generator.core.mmio
+        place = {"phys_addr": mmio.base_addr, "addr_range": mmio.length, "device": device}
+        other = WinogenCore(place)
+        device.core.looks = 10**9
+        other.start(0, 1, {})
+        device.core.looks = Delayed.looks
+        assert device.core.running
+        starts, run = [], device.core._run
+        device.core._run = lambda: (starts.append(device.core.running), run())
+        np.testing.assert_array_equal(generator.generate(z), wanted)
+    assert starts == [False]
+
+
 def test_a_start_clears_the_events_of_the_run_before(endless):
     device, core = endless
     device.core._set("IRQ_STATUS", pack("IRQ_STATUS", done=1, error=1))
@@ -548,7 +568,8 @@ SIGNALS = """
     import random, signal, sys
     import numpy as np
     from support.bench import run_script, small
-    from winogen.runtime.generator import Generator
+    from winogen.runtime.accelerator import WinogenCore
+from winogen.runtime.generator import Generator
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(3))

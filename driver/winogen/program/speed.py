@@ -23,7 +23,7 @@ LAYER_PASSES = {
 }
 
 #: Accesses to registers of a run: see ``WinogenCore.run``. Waiting for the interrupt adds two.
-READS, WRITES, INTERRUPT_WRITES = 5, 4, 2
+READS, WRITES, INTERRUPT_WRITES = 4, 4, 2
 
 
 @dataclass(frozen=True)

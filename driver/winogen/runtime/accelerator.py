@@ -61,6 +61,7 @@ class WinogenCore(pynq.DefaultIP):
         self.unfinished = False
         self.lease: Lease | None = None
         self._attended = False  # somebody is in run, and resets what does not end
+        self._idle = False  # the last run was seen to its end, and nothing has begun since
         self._held: dict[str, int] = {}  # settings, by register, as they were written last
         self._last: _Settings | None = None  # all of which were written
         self._build: CoreConfig | None = None
@@ -77,7 +78,7 @@ class WinogenCore(pynq.DefaultIP):
         """Write a register, or both halves of a 64-bit one named without suffix."""
         if name in registers.BY_NAME:
             if name == "CONTROL" and value & _START:
-                self.unfinished = True
+                self.unfinished, self._idle = True, False
             self.write(registers.offset(name), value)
         else:
             self.write(registers.offset(f"{name}_LO"), value & 0xFFFF_FFFF)
@@ -146,7 +147,9 @@ class WinogenCore(pynq.DefaultIP):
         wrong base it would write anywhere. Raises CorruptionError if a register holds something
         else.
         """
-        self.end_stream()
+        if not self._idle:
+            self.end_stream()
+        self._idle = False
         self._write_settings(self._settings(stream_address, length, bases))
         window = self.mmio.array
         self.unfinished = True
@@ -215,9 +218,10 @@ class WinogenCore(pynq.DefaultIP):
         stream may have written elsewhere, or failed so. DeviceError too if it has not executed all
         instructions, whatever STATUS says: memory would have the output of a run before.
 
-        Without an error these are four reads of registers besides the looks at STATUS while it is
+        Without an error these are three reads of registers besides the looks at STATUS while it is
         waited for, of which there is one at least; and four writes, two more with a ``line``, where
-        the stream stays the same.
+        the stream stays the same. After anything else than a run that was seen to its end it is
+        looked whether the accelerator is idle, too.
         """
         settings = self._settings(stream_address, length, bases)
         window = self.mmio.array
@@ -234,6 +238,7 @@ class WinogenCore(pynq.DefaultIP):
                     window[_WORD["IRQ_ENABLE"]] = 0
             self._check_settings(settings)
             self._check_complete(length)
+            self._idle = True
         except DeviceError as error:  # it is reset, or cannot be: the next start tries again
             if error.state is not None:  # the stream itself failed: a wrong base explains it
                 self._check_settings(settings, error)
@@ -311,6 +316,7 @@ class WinogenCore(pynq.DefaultIP):
             # Another driver of this process has written its own, a bit has changed, or somebody
             # has loaded a bitstream and asked nobody.
             self._check_same()
+            self.end_stream()
             for name, value in settings.words.items():
                 window[_WORD[name]] = value
             self._check_settings(settings)

@@ -32,7 +32,7 @@ def test_the_parts_add_up(cycles):
     c, h, w = program.output_shape
     elements = stream.batch * (5 + c * h * w)
     convert = 4e-4 + (stream.input_bytes + stream.output_bytes) / 2e8 + elements / 1e7
-    control = 5 * 2e-6 + 4 * 3e-6 + (2 * 3e-6 + 9e-4 if seconds > 9e-4 else 0)
+    control = 4 * 2e-6 + 4 * 3e-6 + (2 * 3e-6 + 9e-4 if seconds > 9e-4 else 0)
     assert got.measured and got.batch == stream.batch
     assert got.accelerator_s == pytest.approx(seconds)
     assert (got.control_s, got.convert_s) == pytest.approx((control, convert))
