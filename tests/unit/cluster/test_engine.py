@@ -162,7 +162,7 @@ def test_what_fails_twice_is_an_error_that_names_both():
 
     with pytest.raises(ClusterError, match=r"given to worker [ab] .* and to worker [ab] ") as said:
         run(2, a=fails, b=fails)
-    assert set(said.value.workers) == {"a", "b"}
+    assert set(said.value.workers) == {"a", "b"} and str(said.value).count(", which ") == 2
 
 
 def test_a_lonely_worker_is_asked_twice():
@@ -206,7 +206,15 @@ def test_another_one_gets_what_a_late_one_held():
 
 
 def test_who_waits_behind_a_long_piece_is_not_late():
-    run(8, timeout=0.4, a=lambda piece: after(0.25, piece))
+    device: list[asyncio.Lock] = []
+
+    async def one_by_one(piece: Piece) -> Answer:
+        device.append(device[0] if device else asyncio.Lock())
+        async with device[0]:
+            return await after(0.25, piece)
+
+    _, told, _, _ = run(6, timeout=0.4, a=one_by_one)
+    assert not told
 
 
 def test_who_leaves_is_given_nothing_more_and_counts_for_nothing():
