@@ -151,10 +151,8 @@ class Engine:
 
     def _next(self, call: Call, member: Member) -> tuple[Part | None, str | None]:
         """What this worker should be given; with who made it, where that is to be compared."""
-        able = [member.address for member in self._roster.able()]
         for part in call.again:
-            had = {address for address, _ in part.tries}
-            if member.address not in had or not set(able) - had:
+            if member in self._best(part):
                 call.again.remove(part)
                 return part, None
         for part in call.checks:
@@ -164,6 +162,16 @@ class Engine:
         loads = [member.load for member in self._roster.able()]
         rows = piece_rows(call.fresh, call.batch, call.most, member.load, loads)
         return call.cut(rows), None
+
+    def _best(self, part: Part) -> list[Member]:
+        """Who should have a part that is given again: others than before, and who does not fail."""
+        able = self._roster.able()
+        had = {address for address, _ in part.tries}
+        others = [member for member in able if member.address not in had]
+        if not had:
+            return able
+        proven = [member for member in others if member.proven]
+        return proven or [m for m in others if not m.strikes] or others or able
 
     def _forget_checks(self, call: Call) -> None:
         """Let go of checks that there is no other worker for."""
@@ -189,6 +197,10 @@ class Engine:
             said = await member.link.ask(member.address, piece)
         except LostError as error:
             said = Failure(LOST, str(error))
+        except asyncio.CancelledError:
+            if sent not in member.held:
+                raise
+            said = Failure(LOST, "lost what it was given")  # by what it was asked through
         if sent not in member.held:  # it was given up meanwhile
             return
         member.held.remove(sent)

@@ -168,8 +168,18 @@ class Link:
                 tasks.run_piece, piece, key=f"{self._name}-{piece.number}", workers=[address],
                 allow_other_workers=False, resources={tasks.RESOURCE: 1}, pure=False, retries=0,
             )  # fmt: skip
+        # Dask fetches for several at once: one that is given up must not end that for the others.
+        result = asyncio.ensure_future(_result(future))
         try:
-            said = await _result(future)
+            said = await asyncio.shield(result)
+        except asyncio.CancelledError:
+            if result.cancelled():
+                raise LostError("lost what it was given") from None
+            if future.done():
+                result.add_done_callback(_forget)
+            else:
+                result.cancel()
+            raise
         except FutureCancelledError as error:
             raise LostError(f"lost what it was given ({error.reason})") from None
         except (OSError, KeyError) as error:
@@ -235,6 +245,12 @@ async def _opened(client: Client) -> None:
 
 async def _result(future: Future[Any]) -> Any:
     return await future
+
+
+def _forget(result: asyncio.Future[Any]) -> None:
+    """Look at what nobody wants any more, or asyncio would say that nobody did."""
+    if not result.cancelled():
+        result.exception()
 
 
 async def _closed(client: Client) -> None:

@@ -109,6 +109,11 @@ class Member:
         return self.state is State.READY and time.monotonic() >= self.rest_until and self.link.alive
 
     @property
+    def proven(self) -> bool:
+        """Whether it has made something, and has not failed since."""
+        return self.pieces > 0 and not self.strikes
+
+    @property
     def room(self) -> int:
         """Pieces that it may be given more; after failures it has one at a time."""
         return (1 if self.strikes else AHEAD) - len(self.held) if self.able else 0

@@ -165,6 +165,21 @@ def test_what_fails_twice_is_an_error_that_names_both():
     assert set(said.value.workers) == {"a", "b"} and str(said.value).count(", which ") == 2
 
 
+def test_what_failed_is_given_to_who_does_not_fail():
+    """Where one begins to fail after the others have made something, no input meets two of it."""
+    turn = [0]
+
+    def often(piece: Piece) -> Answer | Failure:
+        turn[0] += 1
+        return Failure(DEVICE, "failed") if turn[0] > 6 else sound(piece)
+
+    def quick(piece: Piece) -> Any:
+        return after(0.001, piece)
+
+    _, _, link, _ = run(200, a=often, d=often, b=quick, c=quick)
+    assert link.given["a"] and link.given["d"]
+
+
 def test_a_lonely_worker_is_asked_twice():
     failed: list[int] = []
 
@@ -197,6 +212,15 @@ def test_a_worker_that_is_lost_with_its_connection():
         raise LostError("cannot be reached")
 
     run(a=lost, b=sound)
+
+
+def test_a_connection_that_gives_up_by_itself():
+    """What is cancelled without having been given up here is lost, and not waited for."""
+
+    async def cancelled(piece: Piece) -> Answer:
+        raise asyncio.CancelledError
+
+    run(timeout=60, a=cancelled, b=sound)
 
 
 def test_another_one_gets_what_a_late_one_held():

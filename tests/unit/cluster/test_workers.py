@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -16,6 +16,9 @@ import pytest
 from support.bench import small
 from support.cluster import Farm, Fault, farm, free_port
 from winogen.cluster.cluster import Cluster
+from winogen.cluster.link import Link
+from winogen.cluster.pieces import Answer, Piece, name_of
+from winogen.cluster.roster import Roster
 from winogen.common.errors import ClusterError, InputError, WinogenWarning
 from winogen.program.file import Program
 from winogen.runtime.generator import Generator
@@ -66,11 +69,15 @@ def working(
         yield made, cluster
 
 
-def meanwhile(seconds: float, work, *arguments) -> threading.Timer:
-    """Do something while a call goes on."""
+@contextmanager
+def meanwhile(seconds: float, work: Callable[..., object], *arguments: object) -> Iterator[None]:
+    """Do something while what is within goes on, and have done it at its end."""
     timer = threading.Timer(seconds, work, arguments)
     timer.start()
-    return timer
+    try:
+        yield
+    finally:
+        timer.join()
 
 
 # The same as one device
@@ -139,6 +146,42 @@ def test_a_coroutine_that_is_cancelled(sound, alone):
     np.testing.assert_array_equal(sound.generate(z[:40]), images[:40])
 
 
+def test_who_gives_up_ends_nothing_for_the_others(sound, program, alone):
+    """Dask fetches what several wait for at once: whoever is cancelled then takes none along."""
+    z, images = alone
+
+    def piece(number: int) -> Piece:
+        rows = z[:4].reshape(4, 5, 1, 1)
+        return Piece.of(number, name_of(program), rows, exit=1, as_float=False, count=False)
+
+    async def main() -> None:
+        roster = Roster(program, 10, 10, lambda text: None)
+        link = Link(sound._links[0].address, 10)
+        await link.open(roster)
+        while not roster.able():
+            await asyncio.sleep(0.01)
+        address, client = roster.able()[0].address, link._client
+        fetching = client._gather_semaphore
+        for _ in range(5):  # all that Dask does at once
+            await fetching.acquire()
+        first, second = (asyncio.ensure_future(link.ask(address, piece(n))) for n in (1, 2))
+        while [f.status for f in client.futures.values()] != ["finished"] * 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # both wait for one fetch
+        first.cancel()
+        await asyncio.sleep(0.05)
+        for _ in range(5):
+            fetching.release()
+        for answer in (second, link.ask(address, piece(3))):
+            said = await asyncio.wait_for(answer, 10)
+            assert isinstance(said, Answer)
+            np.testing.assert_array_equal(said.array(), images[:4])
+        await link.close()
+        await roster.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_looking_for_soft_errors_everywhere(sound):
     sound.check()
     assert sound.unchecked == 0 and sound.parallel == FOUR
@@ -151,10 +194,12 @@ def test_looking_for_soft_errors_everywhere(sound):
 
 def test_kill_9_of_one_at_work(program, alone):
     z, images = alone
-    with told() as said, working(program, dict.fromkeys(range(FOUR), BUSY)) as (made, cluster):
-        killing = meanwhile(0.1, made.kill, 0)
+    with (
+        told() as said,
+        working(program, dict.fromkeys(range(FOUR), BUSY)) as (made, cluster),
+        meanwhile(0.1, made.kill, 0),
+    ):
         np.testing.assert_array_equal(cluster.generate(z), images)
-        killing.join()
     assert len(said) == 1 and said[0].startswith("worker w-0 ") and " ended" in said[0]
 
 
@@ -173,8 +218,8 @@ def test_one_that_joins_in_the_middle(program, alone):
     z, images = alone
     slow = Fault("slow", seconds=0.1)
     with working(program, {0: slow, 1: slow}, 2) as (made, cluster):
-        meanwhile(0.05, made.start, 2).join()
-        np.testing.assert_array_equal(cluster.generate(z), images)
+        with meanwhile(0.1, made.start, 2):
+            np.testing.assert_array_equal(cluster.generate(z), images)
         assert {w.name: w.pieces for w in cluster.workers()}["w-2"] > 2
 
 
@@ -236,9 +281,8 @@ def test_sigterm_ends_one_without_loss(program, alone):
     z, images = alone
     with told() as said, working(program, dict.fromkeys(range(3), BUSY), 3) as (made, cluster):
         codes: list[int] = []
-        ending = meanwhile(0.1, lambda: codes.append(made.stop(0)))
-        np.testing.assert_array_equal(cluster.generate(z), images)
-        ending.join()
+        with meanwhile(0.1, lambda: codes.append(made.stop(0))):
+            np.testing.assert_array_equal(cluster.generate(z), images)
         assert codes == [0] and cluster.parallel == 2
     assert not said
 
@@ -246,10 +290,11 @@ def test_sigterm_ends_one_without_loss(program, alone):
 def test_a_call_that_is_closed_from_another_thread(program, alone):
     z, _ = alone
     with working(program, dict.fromkeys(range(2), BUSY), 2) as (_, cluster):
-        closing = meanwhile(0.2, cluster.close)
-        with pytest.raises(ClusterError, match="closed during a call"):
+        with (
+            meanwhile(0.2, cluster.close),
+            pytest.raises(ClusterError, match="closed during a call"),
+        ):
             cluster.generate(np.repeat(z, 20, axis=0))
-        closing.join()
         for after in (lambda: cluster.generate(z), cluster.check, lambda: cluster.wait_for(1)):
             with pytest.raises(InputError, match="is closed"):
                 after()
@@ -343,15 +388,15 @@ def test_ten_thousand_images_with_all_of_it(program):
     with Generator(program) as generator:
         z = generator.latents(10_000, 11)
         images = generator.generate(z)
-    faults = {
-        0: BUSY, 1: Fault("slow", seconds=0.1), 2: Fault("transfer", after=5, times=3),
-        3: Fault("image", after=10), 4: BUSY,
-    }  # fmt: skip
-    with told() as said, working(program, faults, 5, verify=0.1) as (made, cluster):
-        timers = [meanwhile(0.5, made.kill, 0), meanwhile(1.0, made.start, 5),
-                  meanwhile(1.5, made.stop, 4)]  # fmt: skip
+    faults = {0: BUSY, 1: Fault("slow", seconds=0.1), 2: Fault("image", after=10), 3: BUSY}
+    with (
+        told() as said,
+        working(program, faults, verify=0.1) as (made, cluster),
+        meanwhile(0.5, made.kill, 0),
+        meanwhile(0.8, made.start, 4),
+        meanwhile(1.2, made.start, 5),
+        meanwhile(1.5, made.stop, 3),
+    ):
         out = cluster.generate(z)
-        for timer in timers:
-            timer.join()
     assert out.tobytes() == images.tobytes()
-    assert any("w-0" in text for text in said) and any("w-3" in text for text in said)
+    assert any("w-0" in text for text in said) and any("w-2" in text for text in said)
