@@ -99,7 +99,7 @@ def test_what_the_quick_tier_leaves_out_is_there(name):
         ("unit/target/test_rtlgen.py", "test_the_package", True),
         ("devices/test_conformance.py", "test_every_layer[emulator-linear]", True),
         ("devices/test_conformance.py", "test_every_layer[machine-linear]", False),
-        ("devices/test_conformance.py", "test_every_mode[machine-linear-auto]", False),
+        ("devices/test_conformance.py", "test_every_mode[machine-linear-auto]", True),
         ("devices/test_conformance.py", "test_every_layer[emulator-add]", True),
         ("devices/test_conformance.py", "test_odd_sizes[machine-3]", False),
         ("devices/test_conformance.py", "test_every_layer[rtl-linear]", False),

@@ -26,7 +26,6 @@ SLOW = {
     "unit/cli/test_fit.py::test_one_that_runs_in_windows_is_padded_for_its_strides": "3 s",
     "devices/test_board_run.py": "starts pytest a dozen times",
     "devices/test_conformance.py::test_batches": "6 s",
-    "devices/test_conformance.py::test_every_mode": "9 s; pairs have every mode in test_pairs.py",
     "devices/test_conformance.py::test_channels_that_do_not_fill_a_block": "a sweep, 5 s",
     "devices/test_conformance.py::test_every_deconvolution": "a sweep, 8 s",
     "devices/test_conformance.py::test_odd_sizes": "a sweep, 6 s",

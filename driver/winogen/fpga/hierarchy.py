@@ -75,7 +75,8 @@ def synthesise_parts(
             text = (hardware_folder() / "synth" / script.name).read_text(encoding="utf-8")
             script.write_text(Template(text).substitute(values), encoding="utf-8")
             progress.stage(f"{stem}, by {yosys.name} (minutes)")
-            yosys.run(script, cache / f"{stem}.log", deadline)
+            log = cache / f"{stem}-{family}-{core.config_hash[:8]}.log"
+            yosys.run(script, log, deadline)
             return script
 
         whole = run("design").with_suffix(".il").read_text(encoding="utf-8")
