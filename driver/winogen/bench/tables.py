@@ -289,7 +289,7 @@ def resources_table() -> Table:
         )
     return Table(
         "Resources in the paper's places",
-        "Ours are synthesised in parts, each module once, which is a bound from above "
+        "Ours are synthesised in parts, the array's chains once, which is a bound from above "
         "(python benchmarks/large_builds.py --keep), or estimated. FSRCNN x2 makes pictures of "
         "1920 x 1080 twice as large, predicted at the clock of the board's file: nothing has been "
         "placed there. Single precision: others count 5 DSP48E1 for a multiply and an addition "

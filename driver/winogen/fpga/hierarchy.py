@@ -1,9 +1,10 @@
 """Synthesis of large builds part by part: each module once, however many instances it has.
 
 A flat netlist of some thousand multipliers takes Yosys more memory than a laptop has. Instances of
-a module with the same parameters are the same logic, so that one of them is synthesised and its
-primitives are counted as often as it stands in the design. Nothing is optimised across the ports of
-a module then: what is counted is a bound from above of what the flat design takes.
+a module with the same parameters are the same logic, so that of large ones that stand often, as the
+chains of the array, one is synthesised, and its primitives are counted as often as it stands in the
+design. Nothing is optimised across their ports then: what is counted is a bound from above of what
+the flat design takes. All else is flat.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\S+)\n(.*?)^end$", re.S
 _CELL = re.compile(r"^(  cell )(\\\S+)( )", re.M)
 #: Names that Yosys makes up and counts through the whole design.
 _NUMBERED = re.compile(r"\$[^\s$]+\$\d+")
+#: A module that stays apart: so often it stands at least, and so long is its text. For small ones
+#: there is more to be had across their ports than to be saved.
+_OFTEN, _LARGE = 4, 20_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Parts:
     Attributes
     ----------
     area : resources of all instances
-    modules, instances : different modules, and how many stand in the design
+    modules, instances : modules that stayed apart, the rest as one, and how many of them stand
     """
 
     area: Area
@@ -80,7 +84,7 @@ def synthesise_parts(
             return script
 
         whole = run("design").with_suffix(".il").read_text(encoding="utf-8")
-        merged = merge_modules(whole)
+        merged = keep_apart(merge_modules(whole), f"\\{TOP}")
         (work / "parts.il").write_text(merged, encoding="utf-8")
         counted = json.loads(run("parts").with_suffix(".json").read_text(encoding="utf-8"))
     modules = counted["modules"]
@@ -114,6 +118,26 @@ def merge_modules(design: str) -> str:
     for name in modules:
         choose(name)
     return "".join(text for _, text in first.values())
+
+
+def keep_apart(design: str, top: str) -> str:
+    """The design with its large modules that stand often in ``top`` marked to stay apart."""
+    modules = {m[2]: m for m in _MODULE.finditer(design)}
+    often: Counter[str] = Counter()
+
+    def visit(name: str, times: int) -> None:
+        often[name] += times
+        for kind, number in Counter(m[2] for m in _CELL.finditer(modules[name][3])).items():
+            if kind in modules:
+                visit(kind, times * number)
+
+    visit(top, 1)
+
+    def marked(module: re.Match[str]) -> str:
+        apart = often[module[2]] >= _OFTEN and len(module[3]) >= _LARGE
+        return ("attribute \\keep_hierarchy 1\n" if apart else "") + module[0]
+
+    return _MODULE.sub(marked, design)
 
 
 def instances(modules: Mapping[str, Any], top: str) -> Counter[str]:
