@@ -568,8 +568,7 @@ SIGNALS = """
     import random, signal, sys
     import numpy as np
     from support.bench import run_script, small
-    from winogen.runtime.accelerator import WinogenCore
-from winogen.runtime.generator import Generator
+    from winogen.runtime.generator import Generator
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(3))
