@@ -71,6 +71,13 @@ def pairs() -> list[Pair]:
     ]
 
 
+def excess(board: str) -> tuple[float, float]:
+    """By which part a board's build has more LUT and FF in parts than flat, of what is kept."""
+    parts = Area(**json.loads(LARGE.read_text(encoding="utf-8"))[board]["area"])
+    flat = next(pair.winograd for pair in pairs() if pair.board == board)
+    return parts.lut / flat.lut - 1, parts.ff / flat.ff - 1
+
+
 #: DSP48 of the paper's array, which ours may take.
 PAPER_DSP = 2560
 

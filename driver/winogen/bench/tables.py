@@ -10,7 +10,7 @@ from html import escape
 from winogen.bench import published
 from winogen.bench.energy import KINDS, TERMS, Estimate, Technology, sources
 from winogen.bench.measure import LayerRun, Run
-from winogen.bench.resources import builds, pairs
+from winogen.bench.resources import builds, excess, pairs
 from winogen.bench.suite import AUTO, BASELINES, SINGLE, UNPACKED, Network, Results
 from winogen.bench.summary import (
     DIRECT,
@@ -287,10 +287,12 @@ def resources_table() -> Table:
         rows.append(
             [build.title, build.device, origin, *_used(_counts(build.area), part), array, speed]
         )
+    lut, ff = (f"{part:.0%}" for part in excess("pynq-z2"))
     return Table(
         "Resources in the paper's places",
         "Ours are synthesised in parts, the array's chains once, which is a bound from above "
-        "(python benchmarks/large_builds.py --keep), or estimated. FSRCNN x2 makes pictures of "
+        f"(python benchmarks/large_builds.py --keep; the PYNQ-Z2's has {lut} more LUT and {ff} "
+        "more FF so than flat), or estimated. FSRCNN x2 makes pictures of "
         "1920 x 1080 twice as large, predicted at the clock of the board's file: nothing has been "
         "placed there. Single precision: others count 5 DSP48E1 for a multiply and an addition "
         "(Zhang et al., FPGA 2015: 448 of them in 2,240), so 2,560 DSP48E1 are 512 such "
