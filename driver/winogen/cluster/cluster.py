@@ -25,9 +25,9 @@ from winogen.cluster.sharing import PIECE_BYTES
 from winogen.common.errors import ClusterError, CorruptionError, InputError, WinogenWarning
 from winogen.program.deadline import exit_in_time
 from winogen.program.file import Program
-from winogen.program.formats import sample_inputs
 from winogen.runtime.codec import Codec, Inputs
 from winogen.runtime.generator import Generator
+from winogen.runtime.latents import inputs_of
 from winogen.runtime.windows import stitch, windows_of
 
 #: Seconds that a worker may take for a piece.
@@ -182,12 +182,7 @@ class Cluster:
 
     def latents(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """``count`` reproducible inputs, those of ``Generator.latents``."""
-        if count < 1:
-            raise InputError(f"the number of images must be at least 1, not {count}")
-        if seed < 0:
-            raise InputError(f"a seed must not be negative, not {seed}")
-        inputs = sample_inputs(self.program.input, count, seed)
-        return inputs.reshape(count, -1) if self.program.input.kind == "latent" else inputs
+        return inputs_of(self.program.input, count, seed)
 
     def generate(
         self,

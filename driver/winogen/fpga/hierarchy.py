@@ -122,16 +122,8 @@ def merge_modules(design: str) -> str:
 
 def keep_apart(design: str, top: str) -> str:
     """The design with its large modules that stand often in ``top`` marked to stay apart."""
-    modules = {m[2]: m for m in _MODULE.finditer(design)}
-    often: Counter[str] = Counter()
-
-    def visit(name: str, times: int) -> None:
-        often[name] += times
-        for kind, number in Counter(m[2] for m in _CELL.finditer(modules[name][3])).items():
-            if kind in modules:
-                visit(kind, times * number)
-
-    visit(top, 1)
+    bodies = {m[2]: m[3] for m in _MODULE.finditer(design)}
+    often = _often({n: Counter(m[2] for m in _CELL.finditer(b)) for n, b in bodies.items()}, top)
 
     def marked(module: re.Match[str]) -> str:
         apart = often[module[2]] >= _OFTEN and len(module[3]) >= _LARGE
@@ -142,13 +134,22 @@ def keep_apart(design: str, top: str) -> str:
 
 def instances(modules: Mapping[str, Any], top: str) -> Counter[str]:
     """How often each module stands in ``top``, of what Yosys's ``stat -json`` tells of them."""
+    cells = {
+        name: {f"\\{kind}": number for kind, number in module["num_cells_by_type"].items()}
+        for name, module in modules.items()
+    }
+    return _often(cells, top)
+
+
+def _often(cells: Mapping[str, Mapping[str, int]], top: str) -> Counter[str]:
+    """How often each module stands in ``top``, of how many cells of which type are in each."""
     often: Counter[str] = Counter()
 
     def visit(name: str, times: int) -> None:
         often[name] += times
-        for kind, number in modules[name]["num_cells_by_type"].items():
-            if f"\\{kind}" in modules:
-                visit(f"\\{kind}", times * number)
+        for kind, number in cells[name].items():
+            if kind in cells:
+                visit(kind, times * number)
 
     visit(top, 1)
     return often

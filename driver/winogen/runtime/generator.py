@@ -16,10 +16,10 @@ from winogen.common.errors import DeviceError, InputError
 from winogen.profiling.profile import Profile
 from winogen.program.deadline import exit_in_time, split
 from winogen.program.file import Program
-from winogen.program.formats import sample_inputs
 from winogen.runtime.background import Background
 from winogen.runtime.codec import Codec, Inputs
 from winogen.runtime.integrity import check_options
+from winogen.runtime.latents import inputs_of
 from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.open import OpenDevice, open_device
 from winogen.runtime.runner import Job, Runner
@@ -168,12 +168,7 @@ class Generator:
 
     def latents(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """``count`` reproducible inputs, (N, latent) or (N, C, H, W) for images."""
-        if count < 1:
-            raise InputError(f"the number of images must be at least 1, not {count}")
-        if seed < 0:
-            raise InputError(f"a seed must not be negative, not {seed}")
-        inputs = sample_inputs(self.program.input, count, seed)
-        return inputs.reshape(count, -1) if self.program.input.kind == "latent" else inputs
+        return inputs_of(self.program.input, count, seed)
 
     @overload
     def generate(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import InputError
 from winogen.network.graph import InputSpec
+from winogen.program.formats import sample_inputs
 
 Array = NDArray[np.float64]
 Latents = NDArray[np.float32]
@@ -84,6 +85,16 @@ class LatentSpace:
     def others(self, z: NDArray) -> Array:
         """The channels (N, C - n) of inputs (N, C) that are no latents."""
         return np.asarray(z, np.float64)[:, ~self.latents]
+
+
+def inputs_of(spec: InputSpec, count: int, seed: int) -> NDArray[np.float32]:
+    """``count`` reproducible inputs: (N, latent), or (N, C, H, W) of images."""
+    if count < 1:
+        raise InputError(f"the number of images must be at least 1, not {count}")
+    if seed < 0:
+        raise InputError(f"a seed must not be negative, not {seed}")
+    inputs = sample_inputs(spec, count, seed)
+    return inputs.reshape(count, -1) if spec.kind == "latent" else inputs
 
 
 def slerp(a: Array, b: Array, share: float) -> Array:
