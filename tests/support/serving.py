@@ -19,14 +19,13 @@ pytest.importorskip("fastapi", reason="serving needs the package fastapi")
 pytest.importorskip("httpx", reason="these tests need the package httpx")
 
 import httpx
-import uvicorn
 
 from support.bench import small, small_graph
 from support.bench import small_pictures as pictures
 from winogen.service.app import Service
 from winogen.service.hosting import Named, hosting
 from winogen.service.limits import Limits
-from winogen.service.server import bind, configured
+from winogen.service.server import Server, bind, configured
 
 
 @contextmanager
@@ -77,10 +76,10 @@ def listening(made: Service, limits: Limits, **options: Any) -> Iterator[int]:
 
 
 @contextmanager
-def answering(app: Any, limits: Limits) -> Iterator[int]:
+def answering(app: Any, limits: Limits, drain_s: float = 5) -> Iterator[int]:
     """The same for any application."""
     with bind("127.0.0.1", 0) as socket:
-        server = uvicorn.Server(configured(app, limits, 5))
+        server = Server(configured(app, limits, drain_s))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + 20

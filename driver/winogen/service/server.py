@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -47,7 +48,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(app: App, listening: socket.socket, limits: Limits, drain_s: float) -> None:
     """Answer until SIGTERM or Ctrl-C; then what has begun is answered, for ``drain_s`` at most."""
-    _Server(configured(app, limits, drain_s)).run(sockets=[listening])
+    Server(configured(app, limits, drain_s)).run(sockets=[listening])
 
 
 def configured(app: App, limits: Limits, drain_s: float) -> uvicorn.Config:
@@ -73,11 +74,12 @@ def configured(app: App, limits: Limits, drain_s: float) -> uvicorn.Config:
     )
 
 
-class _Server(uvicorn.Server):
-    """One for which a signal is an end like any other: it is not raised again."""
+class Server(uvicorn.Server):
+    """One for which a signal is an end like any other, and at whose end no connection is open."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Nothing outside the main thread, where no handler can be set."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -88,6 +90,22 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which does not know of connections that are being accepted as it begins,
+        nor closes those that are left at the deadline."""
+        # From accept() to connection_made() asyncio takes three turns of its loop, and loses a
+        # connection whose server is closed between them: so nothing more is accepted first.
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listening in server.sockets:
+                loop.remove_reader(listening.fileno())
+        for _ in range(4):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 class _Patient(H11Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from support.serving import answering, listening, service, talk
 from winogen.common.errors import InputError
 from winogen.runtime.generator import Generator
 from winogen.service.limits import Limits
-from winogen.service.server import bind
+from winogen.service.server import Server, bind, configured
 
 
 @pytest.fixture
@@ -157,3 +159,56 @@ def test_a_port_that_is_taken():
             bind("127.0.0.1", port)
     with pytest.raises(InputError, match="cannot listen on no such host"):
         bind("no such host", 0)
+
+
+class _Ending:
+    """A server in a thread, and the way it ended."""
+
+    def __init__(self, kind: type[Server], app: Any, drain_s: float):
+        self.socket = bind("127.0.0.1", 0)
+        self.server = kind(configured(app, Limits(), drain_s))
+        self.address = self.socket.getsockname()
+        work = {"sockets": [self.socket]}
+        self.thread = threading.Thread(target=self.server.run, kwargs=work, daemon=True)
+        self.thread.start()
+
+    def end(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_who_comes_as_it_ends_does_not_hold_it(turns):
+    """Accepted in the very turns of the event loop in which the server begins to end."""
+    late = []
+
+    class Late(Server):
+        async def shutdown(self, sockets=None):
+            late.append(socket.create_connection(sockets[0].getsockname(), timeout=10))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await super().shutdown(sockets)
+
+    _Ending(Late, None, drain_s=600).end()
+    with late[0] as connection, suppress(ConnectionResetError):
+        assert connection.recv(1) == b""
+
+
+def test_no_connection_is_open_at_its_end():
+    """Not even of a client whose answer has not come by the deadline."""
+    begun = threading.Event()
+
+    async def slow(scope, receive, send):
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
+
+    ending = _Ending(Server, slow, drain_s=1)
+    with socket.create_connection(ending.address, timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert begun.wait(10)
+        ending.end()
+        with suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass
