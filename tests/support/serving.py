@@ -29,14 +29,14 @@ from winogen.service.server import Server, bind, configured
 
 
 @contextmanager
-def service(**limits: Any) -> Iterator[Service]:
+def service(apart: bool = False, **limits: Any) -> Iterator[Service]:
     """A service of the small network, also as a program file, and of one for pictures."""
     named = [
         Named("small", small(batch=4).program, small_graph()),
         Named("file", small(batch=4).program, None),
         Named("x2", pictures(), None),
     ]
-    with hosting(named, Limits(**limits)) as made:
+    with hosting(named, Limits(**limits), apart=apart) as made:
         yield made
 
 

@@ -141,6 +141,7 @@ def _serve(options: argparse.Namespace) -> int:
         with hosting(
             programs,
             limits,
+            apart=True,
             device=options.device,
             overlay=options.overlay,
             opened=partial(opened, options) if clustered else None,

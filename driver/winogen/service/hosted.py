@@ -24,6 +24,7 @@ from winogen.runtime.generator import Generator
 from winogen.runtime.latents import LatentSpace
 from winogen.runtime.maker import Maker
 from winogen.runtime.pictures import check_takes_pictures
+from winogen.service.apart import ApartGenerator
 from winogen.service.limits import Limits
 
 #: Directions that there are sliders for, at most.
@@ -116,7 +117,7 @@ class Hosted:
 
         InputError before the first, and where there are several devices.
         """
-        if not isinstance(self.generator, Generator):
+        if not isinstance(self.generator, (Generator, ApartGenerator)):
             raise InputError("a timeline is of one device, and here several share the work")
         if self.last is None:
             raise InputError(f"program '{self.name}' has made nothing yet: there is no last run")

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 from winogen.network.graph import Graph
 from winogen.program.file import Program
-from winogen.runtime.generator import Generator
 from winogen.runtime.maker import Maker
-from winogen.runtime.open import OpenDevice, open_device
+from winogen.service.apart import makers_apart
 from winogen.service.app import Service
 from winogen.service.dispatcher import Dispatcher
 from winogen.service.hosted import Hosted
 from winogen.service.limits import Limits
-from winogen.target.board import Board
+from winogen.service.makers import makers
 
 
 class Named(NamedTuple):
@@ -31,40 +30,30 @@ def hosting(
     programs: Sequence[Named],
     limits: Limits,
     *,
-    device: Any = "emulator",
-    board: Board | None = None,
-    overlay: Any = None,
+    apart: bool = False,
     opened: Callable[[Program], AbstractContextManager[Maker]] | None = None,
-    **options: Any,
+    **device: Any,
 ) -> Iterator[Service]:
     """A service of programs on a device, until the context ends.
 
-    What waits then is done first, for as long as a request may take. A board is opened once, and
-    its programs share it; of emulated devices each has its own.
+    What waits then is done first, for as long as a request may take.
 
-    ``opened`` makes what runs a program in place of a device, as a cluster. ``options`` are further
-    ones of :class:`winogen.runtime.generator.Generator`, whose errors are raised.
+    Parameters
+    ----------
+    apart : whether the device is to have a process of its own, which is faster
+    opened : makes what runs a program in place of a device, as a cluster
+    device : and its options, as :func:`winogen.service.makers.makers` has them
     """
+    plain = [program for _, program, _ in programs]
     with ExitStack() as stack:
-        shared: Any = device
-        if device == "board":
-            chosen = board or programs[0].program.board
-            shared = open_device(
-                device, chosen, overlay, lock_timeout=options.get("lock_timeout", 10.0),
-                active=options.get("waiting") == "interrupt",
-            )  # fmt: skip
-            stack.callback(shared.core.close)
-        hosted = []
-
-        def generator(program: Program) -> AbstractContextManager[Maker]:
-            return Generator(
-                program, shared, board=board,
-                overlay=None if isinstance(shared, OpenDevice) else overlay, **options,
-            )  # fmt: skip
-
-        for name, program, graph in programs:
-            maker = stack.enter_context((opened or generator)(program))
-            hosted.append(Hosted(name, maker, graph, limits))
+        found: Sequence[Maker]
+        if opened is not None:
+            found = [stack.enter_context(opened(program)) for program in plain]
+        else:
+            found = stack.enter_context((makers_apart if apart else makers)(plain, **device))
+        hosted = [
+            Hosted(name, maker, graph, limits) for (name, _, graph), maker in zip(programs, found)
+        ]
         dispatcher = Dispatcher(limits.waiting, limits.gather_s)
         try:
             yield Service(hosted, limits, dispatcher)

@@ -60,9 +60,10 @@ class OnService:
 
 
 def _listening(stack: ExitStack, token: str | None, more: dict[str, Any]) -> tuple[Any, int]:
+    apart = more.pop("apart", False)
     limits = {**_LIMITS, **more}
     hosts = ["localhost", "127.0.0.1"]
-    made = stack.enter_context(service(**limits))
+    made = stack.enter_context(service(apart, **limits))
     served = listening(made, Limits(**limits), hosts=hosts, token=token)
     return made, stack.enter_context(served)
 
@@ -90,6 +91,7 @@ def _serving(folder: Path, device: str, token: str | None = None, **more: Any) -
 serving = partial(_serving)
 guarded = partial(_serving, token=_TOKEN)
 ending = partial(_serving, gather_s=0.0)
+apart = partial(_serving, apart=True)
 
 
 def _ask(name: str, what: str, status: int, request: Hostile, *words: str, **more: Any) -> None:
@@ -421,6 +423,15 @@ fault("the device fails under a request", serving, refused("HTTP 503", "AXI_SLVE
 fault("a bug strikes under a request", serving, refused("HTTP 500", "Internal Server Error"),
       what="An exception that nobody expects; the next request is answered, right.",
       )(_fails(_bug))  # fmt: skip
+
+
+@fault("the process that has the device is killed", apart, refused("HTTP 503", "signal 9", "anew"))
+def _(stage: OnService) -> Any:
+    """As by the system where memory runs out; the next request is answered, right."""
+    process = stage.made.programs["small"].generator._process._process
+    process.kill()
+    process.join(20)
+    yield
 
 
 @fault("it ends while it is asked", ending, refused("HTTP 503", "the service ends"))

@@ -469,7 +469,7 @@ def test_names_in_addresses():
 def test_programs_of_a_board_share_it(alone, monkeypatch):
     """It is opened once, and closed at the end; here an emulated one stands for it."""
     from winogen.runtime.open import emulated_device, open_device
-    from winogen.service import hosting
+    from winogen.service import hosting, makers
     from winogen.service.limits import Limits
 
     opened = []
@@ -479,7 +479,7 @@ def test_programs_of_a_board_share_it(alone, monkeypatch):
         opened.append(open_device(emulated_device(board), board, overlay))
         return opened[-1]
 
-    monkeypatch.setattr(hosting, "open_device", open_it)
+    monkeypatch.setattr(makers, "open_device", open_it)
     named = [hosting.Named(name, small(batch=4).program, None) for name in "ab"]
     with hosting.hosting(named, Limits(), device="board") as made:
         for name in "ab":
