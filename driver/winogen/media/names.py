@@ -52,3 +52,15 @@ def frame_name(path: Path, number: int) -> Path:
     if _NUMBER.search(path.name):
         return path.with_name(_NUMBER.sub(lambda m: f"{number:{m[1] or ''}d}", path.name, count=1))
     return path / f"{number:05d}.png"
+
+
+def later_frames(path: Path, count: int) -> list[Path]:
+    """Frames from number ``count`` on that lie there already."""
+    return [
+        file
+        for file in sorted(frame_name(path, 0).parent.iterdir())
+        if any(
+            int(digits) >= count and frame_name(path, int(digits)) == file
+            for digits in re.findall(r"[0-9]+", file.name)
+        )
+    ]

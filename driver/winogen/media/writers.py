@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -16,10 +17,10 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from winogen.common.errors import InputError, one_line
+from winogen.common.errors import InputError, WinogenWarning, one_line
 from winogen.common.files import check_writable, temporary_folder, write_atomically
 from winogen.common.images import encode_png
-from winogen.media.names import Kind, frame_name, kind_of
+from winogen.media.names import Kind, frame_name, kind_of, later_frames
 
 #: Pixels of all frames of a GIF or a WebP, which are held in memory until the end.
 MAX_HELD = 1 << 28
@@ -173,5 +174,13 @@ def _frames(path: Path) -> Iterator[_Frames]:
             folder.mkdir(exist_ok=True)
             for name in frames.names:
                 os.replace(made / name, folder / name)
+            if old := later_frames(path, len(frames.names)):
+                warnings.warn(
+                    f"{folder} holds frames of before as well, which come after the "
+                    f"{len(frames.names)} new ones: {len(old)}, from {old[0].name} on; remove them "
+                    "or name another folder",
+                    WinogenWarning,
+                    stacklevel=2,
+                )
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None

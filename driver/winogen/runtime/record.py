@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.files import write_atomically
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -33,7 +34,24 @@ class Record:
         self.path = path
 
     def read(self) -> dict[str, Any]:
-        """What was left; an empty mapping if nothing was, or it is of another boot."""
+        """What was left; an empty mapping if nothing was, or it is of another boot.
+
+        One that is damaged is a WinogenWarning, and taken away.
+        """
+        found = self._read()
+        if found is None:
+            warnings.warn(
+                f"{self.path} is damaged: what an earlier session changed of the device is not "
+                "known, so its clock stays as it is until another overlay is loaded",
+                WinogenWarning,
+                stacklevel=2,
+            )
+            with suppress(OSError):
+                self.path.unlink()
+        return found or {}
+
+    def _read(self) -> dict[str, Any] | None:
+        """The same; None for one that is damaged."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             file = os.open(self.path, flags)
@@ -45,8 +63,10 @@ class Record:
                 return {}
             said: dict[str, Any] = json.loads(os.read(file, _MOST_BYTES))
             return said if said.get("boot") == _boot() else {}
-        except (OSError, ValueError, AttributeError):
+        except OSError:
             return {}
+        except (ValueError, AttributeError):
+            return None
         finally:
             os.close(file)
 

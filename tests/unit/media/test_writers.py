@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from winogen.common.errors import InputError
+from winogen.common.errors import InputError, WinogenWarning
 from winogen.media import writers
 from winogen.media.names import Kind, is_video, kind_of
 from winogen.media.writers import open_writer
@@ -80,6 +80,18 @@ def test_frames_by_themselves(tmp_path, name):
     for number, frame in enumerate(made):
         with Image.open(folder / names.format(number)) as picture:
             assert np.array_equal(np.asarray(picture), np.asarray(frame))
+
+
+@pytest.mark.parametrize("name", ["walk", "f-%03d.png"])
+def test_frames_of_before_are_told(tmp_path, name):
+    """Whoever plays the folder would see them after the new ones."""
+    write(tmp_path / name, frames(5))
+    folder = tmp_path / "walk" if name == "walk" else tmp_path
+    (folder / "7.png").write_bytes(b"")  # not one of them
+    first = {"walk": "00003.png", "f-%03d.png": "f-003.png"}[name]
+    with pytest.warns(WinogenWarning, match=rf"the 3 new ones: 2, from {first} on"):
+        write(tmp_path / name, frames(3))
+    write(tmp_path / name, frames(5))
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "walk", "f-%03d.png", "a.mp4"])

@@ -13,6 +13,7 @@ import pynq
 import pytest
 
 from support.bench import small
+from winogen.common.errors import WinogenWarning
 from winogen.doctor import clock as doctor_clock
 from winogen.doctor.bench import Bench
 from winogen.doctor.checks import BY_NAME, run_check
@@ -162,10 +163,18 @@ def test_a_note_holds_for_the_boot(tmp_path, monkeypatch):
     assert noted.read() == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'{"boot": 1}'])
-def test_a_damaged_note_says_nothing(content, tmp_path):
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
+def test_a_damaged_note_is_told(content, tmp_path):
     path = tmp_path / "x.record"
     path.write_bytes(content)
+    with pytest.warns(WinogenWarning, match=r"x\.record is damaged"):
+        assert Record(path).read() == {}
+    assert Record(path).read() == {} and not path.exists()
+
+
+def test_a_note_of_no_boot_says_nothing(tmp_path):
+    path = tmp_path / "x.record"
+    path.write_bytes(b'{"boot": 1}')
     assert Record(path).read() == {}
 
 
