@@ -14,6 +14,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -35,6 +36,7 @@ _END_SECONDS = 10.0
 #: Seconds after which a thread here gives the interpreter to another: the device waits while the
 #: one that feeds it does. Python's own 5 ms, several times a round, take a third of its time.
 _SWITCH_SECONDS = 5e-4
+_CLOSED = "the device was closed while it worked"
 
 
 class _Call(NamedTuple):
@@ -146,6 +148,8 @@ class _Process:
         self._given = list(programs), dict(options)
         self._pipe: Connection | None = None
         self._process: Any = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def start(self) -> list[Any]:
         """Start it, and wait for its generators; their boards. Raises what they raise."""
@@ -154,9 +158,13 @@ class _Process:
         self._process = context.Process(
             target=_work, args=(theirs, *self._given), name="winogen-device", daemon=True
         )
-        with theirs, _no_interrupts():
-            self._process.start()
-        opened = self._answer(None)
+        try:
+            with theirs, _no_interrupts():
+                self._process.start()
+            opened = self._answer(None)
+        except BaseException:
+            self._end()
+            raise
         assert isinstance(opened, _Opened)
         for text in opened.warned:
             warnings.warn(text, WinogenWarning, stacklevel=2)
@@ -164,11 +172,15 @@ class _Process:
 
     def call(self, call: _Call, progress: Callable[..., Any] | None) -> Any:
         """What a call of the other process's gives."""
+        if self._closed:
+            raise DeviceError(_CLOSED)
         if self._pipe is None:
             self.start()
-        assert self._pipe is not None
+        pipe = self._pipe
+        if pipe is None:
+            raise DeviceError(_CLOSED)
         try:
-            self._pipe.send(call)
+            pipe.send(call)
         except OSError:
             raise self._ended() from None
         answer = self._answer(progress)
@@ -176,25 +188,37 @@ class _Process:
         return answer.value
 
     def close(self) -> None:
-        """Let it end what it has begun; kill it if that takes too long."""
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-        if self._process is not None:
-            self._process.join(_END_SECONDS)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
-            self._process.close()
-            self._process = None
+        """Let it end what it has begun, kill it if that takes too long; it is not started again."""
+        self._closed = True
+        self._end()
+
+    def _end(self) -> None:
+        process = self._parted()
+        if process is not None:
+            process.join(_END_SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            process.close()
+
+    def _parted(self) -> Any:
+        """The process, with its pipe closed, for the one who is to see to its end; else None."""
+        with self._lock:
+            process, self._process = self._process, None
+            if self._pipe is not None:
+                self._pipe.close()
+                self._pipe = None
+        return process
 
     def _answer(self, progress: Callable[..., Any] | None) -> _Opened | _Done:
         """The next answer that is not about progress; raises what went wrong, there or in it."""
-        assert self._pipe is not None
+        pipe = self._pipe
+        if pipe is None:
+            raise DeviceError(_CLOSED)
         stopped: BaseException | None = None
         try:
             while True:
-                answer = self._pipe.recv()
+                answer = pipe.recv()
                 if not isinstance(answer, _Progress):
                     break
                 try:
@@ -202,7 +226,7 @@ class _Process:
                         progress(*answer.values)
                 except BaseException as error:
                     stopped = error
-                self._pipe.send(stopped is None)
+                pipe.send(stopped is None)
         except (EOFError, OSError):
             raise self._ended() from None
         if stopped is not None:
@@ -213,9 +237,11 @@ class _Process:
 
     def _ended(self) -> DeviceError:
         """The process is no more: why."""
-        self._process.join(1)
-        code = self._process.exitcode
-        self.close()
+        process = self._parted()
+        if process is None:  # close() had no patience with what this thread waited for
+            return DeviceError(_CLOSED)
+        process.join(_END_SECONDS)
+        code = process.exitcode
         how = f"signal {-code}" if code and code < 0 else f"exit code {code}"
         return DeviceError(
             f"the process that has the device has ended ({how}); ask again: it is started anew"

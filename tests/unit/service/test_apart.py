@@ -100,8 +100,29 @@ def test_signals_pass_it_by_and_one_that_was_killed_is_started_anew(programs):
         np.testing.assert_array_equal(far.generate(z), expected)
         second = far._process._process.pid
     assert first != second
+    with pytest.raises(DeviceError, match="was closed"):
+        far.generate(z)
     for pid in (first, second):
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_one_that_hangs_does_not_hold_the_end(programs, monkeypatch):
+    monkeypatch.setattr(apart, "_END_SECONDS", 0.3)
+    errors = []
+
+    def ask(far):
+        try:
+            far.generate(far.latents(1))
+        except DeviceError as error:
+            errors.append(str(error))
+
+    with makers_apart(programs[:1]) as (far,):
+        os.kill(far._process._process.pid, signal.SIGSTOP)
+        thread = threading.Thread(target=ask, args=(far,), daemon=True)
+        thread.start()
+        time.sleep(0.2)
+    thread.join(20)
+    assert not thread.is_alive() and len(errors) == 1
 
 
 def test_what_cannot_be_opened_is_told_here(programs):
