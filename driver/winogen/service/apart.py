@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ _END_SECONDS = 10.0
 #: Seconds after which a thread here gives the interpreter to another: the device waits while the
 #: one that feeds it does. Python's own 5 ms, several times a round, take a third of its time.
 _SWITCH_SECONDS = 5e-4
+#: What ends a service.
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 _CLOSED = "the device was closed while it worked"
 
 
@@ -194,7 +197,7 @@ class _Process:
 
     def _end(self) -> None:
         process = self._parted()
-        if process is not None:
+        if process is not None and process.pid is not None:  # it may not have come so far
             process.join(_END_SECONDS)
             if process.is_alive():
                 process.kill()
@@ -251,7 +254,8 @@ class _Process:
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     """What is started here does not see Ctrl-C until it says so: it would end with a traceback."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    resource_tracker.ensure_running()  # else it is started within, and unblocks them at its end
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
         yield
     finally:
@@ -263,8 +267,9 @@ def _no_interrupts() -> Iterator[None]:
 
 def _work(pipe: Connection, programs: Sequence[Program], options: Mapping[str, Any]) -> None:
     """Open the generators, and do what is asked of them until nobody can ask any more."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     _leave_a_processor()
     with ExitStack() as stack, suppress(EOFError, OSError):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -104,6 +105,26 @@ def test_signals_pass_it_by_and_one_that_was_killed_is_started_anew(programs):
         far.generate(z)
     for pid in (first, second):
         assert not Path(f"/proc/{pid}").exists()
+
+
+class _Strike:
+    """None in the other process, at the price of a Ctrl-C while it starts."""
+
+    def __reduce__(self):
+        return signal.raise_signal, (signal.SIGINT,)
+
+
+def test_an_interrupt_as_it_starts(programs, monkeypatch):
+    """A terminal sends it to both processes: the one ends the other."""
+    with makers_apart(programs[:1], timeout=_Strike()) as (far,):
+        assert len(far.generate(far.latents(1))) == 1
+
+    def interrupted(process):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), makers_apart(programs[:1]):
+        pass
 
 
 def test_one_that_hangs_does_not_hold_the_end(programs, monkeypatch):
