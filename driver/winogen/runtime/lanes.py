@@ -1,0 +1,156 @@
+"""Between images and words: which numbers of the one are which of the other.
+
+Images (N, H, W, C) have the channels of a pixel side by side, and so have words in their lanes,
+where neighbouring pixels may be channels too (:mod:`winogen.program.layout`). So units of several
+numbers are moved at once, as many as both sides allow, and each for all pixels of all images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winogen.network.graph import Shape
+from winogen.program.layout import DepthToSpace, Unfold
+
+#: Bytes of the largest integer that numpy moves as one.
+_LARGEST = 8
+
+
+class Move(NamedTuple):
+    """A unit of every word of a block, and where in an image's rows these are, in units."""
+
+    block: int
+    lane: int
+    rows: slice
+    columns: slice
+
+
+class Lanes:
+    """Where the numbers of images lie in words.
+
+    Parameters
+    ----------
+    words : blocks, rows, columns and lanes of an image's words
+    image : rows, columns and channels of an image, with its rim
+    inside : where in them the rows and columns are that are no rim
+    dtype : of a number
+    unit : numbers of a unit
+    moves : the units; an image may end before the last rows and columns of words do
+
+    Attributes
+    ----------
+    shape : channels, rows and columns of an image without its rim
+    """
+
+    def __init__(
+        self,
+        words: tuple[int, int, int, int],
+        image: tuple[int, int, int],
+        dtype: np.dtype,
+        unit: int,
+        moves: Iterable[Move],
+        inside: tuple[slice, slice] | None = None,
+    ):
+        self.image = image
+        self.inside = inside or (slice(0, image[0]), slice(0, image[1]))
+        self.shape = image[2], *(part.stop - part.start for part in self.inside)
+        self._dtype = np.dtype(f"u{unit * dtype.itemsize}")
+        self._words = (*words[:3], words[3] // unit)
+        self._units = image[0], image[1] * image[2] // unit
+        self._moves = tuple(moves)
+
+    def to_words(self, images: NDArray, data: NDArray[np.uint8]) -> None:
+        """Write contiguous images (N, rows, columns, channels) to the bytes of their words.
+
+        Lanes without a channel are left as they are.
+        """
+        units, words = self._views(images, data)
+        for block, lane, rows, columns in self._moves:
+            part = units[:, rows, columns]
+            words[:, block, : part.shape[1], : part.shape[2], lane] = part
+
+    def to_images(self, data: NDArray[np.uint8], images: NDArray) -> None:
+        """Write the bytes of words to contiguous images (N, rows, columns, channels)."""
+        units, words = self._views(images, data)
+        for block, lane, rows, columns in self._moves:
+            part = units[:, rows, columns]
+            part[...] = words[:, block, : part.shape[1], : part.shape[2], lane]
+
+    def _views(self, images: NDArray, data: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+        """Both in units; numpy raises an error if an array has gaps or is too small."""
+        units: NDArray = np.ndarray((len(images), *self._units), self._dtype, images)
+        words: NDArray = np.ndarray((len(images), *self._words), self._dtype, data)
+        return units, words
+
+
+def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype) -> Lanes:
+    """Those of inputs, whose images have a rim for the windows that begin or end outside of them.
+
+    ``image`` is without it: channels, rows and columns.
+    """
+    channels, height, width = image
+    if unfold is None:
+        if (height, width) == (1, 1):
+            return _of_one_pixel(channels, lanes, dtype)
+        unfold = Unfold((1, 1), (1, 1), (0, 0), (height, width))
+    rows, columns = (
+        max((windows - 1) * step + window, pad + size)
+        for windows, step, window, pad, size in zip(
+            unfold.size, unfold.step, unfold.window, unfold.pad, (height, width)
+        )
+    )
+    run, step = unfold.window[1] * channels, unfold.step[1] * channels
+    unit = _unit(dtype, run, step, lanes)
+    columns = -(-columns // unit) * unit
+
+    def moves() -> Iterator[Move]:
+        down, across = (n - 1 for n in unfold.size)
+        for number in range(unfold.window[0] * run // unit):
+            y, x = divmod(number, run // unit)
+            yield Move(
+                *divmod(number, lanes // unit),
+                slice(y, y + down * unfold.step[0] + 1, unfold.step[0]),
+                slice(x, x + across * step // unit + 1, step // unit),
+            )
+
+    blocks = -(-unfold.window[0] * run // lanes)
+    top, left = unfold.pad
+    inside = slice(top, top + height), slice(left, left + width)
+    words = blocks, *unfold.size, lanes
+    return Lanes(words, (rows, columns, channels), dtype, unit, moves(), inside)
+
+
+def output_lanes(shuffle: DepthToSpace, image: Shape, lanes: int, dtype: np.dtype) -> Lanes:
+    """Those of outputs, whose images (channels, rows, columns) are as they are shown."""
+    channels, height, width = image
+    if image == shuffle.shape(image) and (height, width) == (1, 1):
+        return _of_one_pixel(channels, lanes, dtype)
+    stored, down, across = shuffle.shape(image)
+    run = shuffle.block[1] * channels
+    unit = _unit(dtype, run, width * channels, lanes)
+
+    def moves() -> Iterator[Move]:
+        for number in range(stored // unit):
+            y, x = divmod(number, run // unit)
+            rows, columns = slice(y, None, shuffle.block[0]), slice(x, None, run // unit)
+            yield Move(*divmod(number, lanes // unit), rows, columns)
+
+    words = -(-stored // lanes), down, across, lanes
+    return Lanes(words, (height, width, channels), dtype, unit, moves())
+
+
+def _of_one_pixel(channels: int, lanes: int, dtype: np.dtype) -> Lanes:
+    """Channels that lie side by side in both, whatever their lanes: they are as one row."""
+    room = -(-channels // lanes) * lanes
+    everything = Move(0, 0, slice(0, 1), slice(0, channels))
+    return Lanes((1, 1, room, 1), (1, channels, 1), dtype, 1, [everything])
+
+
+def _unit(dtype: np.dtype, *numbers: int) -> int:
+    """The most numbers that can be moved at once where all these are multiples of as many."""
+    return math.gcd(_LARGEST // dtype.itemsize, *numbers)
