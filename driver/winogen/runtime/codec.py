@@ -16,7 +16,7 @@ from winogen.program.file import Program
 from winogen.program.formats import beyond_bounds, input_bits
 from winogen.program.inputs import join_inputs
 from winogen.runtime.lanes import input_lanes, output_lanes
-from winogen.runtime.quantiser import Quantiser
+from winogen.runtime.quantiser import quantiser_of
 from winogen.target.numerics import int_range, storage_dtype
 
 #: Numbers that are converted at a time: few enough for a processor's cache.
@@ -49,8 +49,9 @@ class Codec:
     def __init__(self, program: Program):
         self._program = program
         self._dtype = storage_dtype(program.data_width)
+        self._unsigned = np.dtype(f"u{self._dtype.itemsize}")
         bits = input_bits(program.input, program.data_width)
-        self._quantiser = Quantiser(program.input_format, *int_range(bits))
+        self._quantiser = quantiser_of(program.input_format, *int_range(bits))
         core = program.core
         self._input = input_lanes(program.unfold, program.input_shape, core.ci_lanes, self._dtype)
         self._output = output_lanes(
@@ -142,21 +143,29 @@ class Codec:
 
     def _integers(self, inputs: Inputs) -> NDArray:
         """Integers (N, rows, columns, channels) of inputs, with the rim that windows reach: 0."""
-        lanes, quantiser = self._input, self._quantiser
+        lanes, least = self._input, self._quantiser.least
         x = inputs.values.reshape(-1, *lanes.shape)
         # Unsigned, and larger by what is taken off at last: numbers of 0 and more are truncated as
         # they are converted, which saves rounding them before.
-        unsigned = f"u{self._dtype.itemsize}"
-        images = np.full((len(x), *lanes.image), -quantiser.least, unsigned)
-        inside = images[:, lanes.inside[0], lanes.inside[1]]
-        for which, rows in _bands(x.shape):
-            q = quantiser.above_least(x[which, :, rows], inputs.saturate)
-            part = inside[which, rows]
-            for channel in range(x.shape[1]):
-                part[..., channel] = q[:, channel]
+        images = np.empty((len(x), *lanes.image), self._unsigned)
+        inside = images
+        if lanes.inside:
+            images.fill(-least)
+            inside = images[:, lanes.inside[0], lanes.inside[1]]
+        if x.size <= _AT_ONCE:
+            self._convert(x, inside, inputs.saturate)
+        else:
+            for which, rows in _bands(x.shape):
+                self._convert(x[which, :, rows], inside[which, rows], inputs.saturate)
         integers = images.view(self._dtype)
-        integers += quantiser.least
+        integers += least
         return integers
+
+    def _convert(self, x: NDArray, images: NDArray, saturate: bool) -> None:
+        """Write integers less their least (N, H, W, C) of inputs (N, C, H, W)."""
+        q = self._quantiser.above_least(x, saturate)
+        for channel in range(x.shape[1]):  # several times as fast as a pixel at a time
+            images[..., channel] = q[:, channel]
 
     def _array(self, z: ArrayLike | Mapping[str, ArrayLike]) -> NDArray:
         program = self._program

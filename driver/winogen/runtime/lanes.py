@@ -37,7 +37,7 @@ class Lanes:
     ----------
     words : blocks, rows, columns and lanes of an image's words
     image : rows, columns and channels of an image, with its rim
-    inside : where in them the rows and columns are that are no rim
+    inside : the rows and the columns that are no rim, if there is one
     dtype : of a number
     unit : numbers of a unit
     moves : the units; an image may end before the last rows and columns of words do
@@ -57,8 +57,9 @@ class Lanes:
         inside: tuple[slice, slice] | None = None,
     ):
         self.image = image
-        self.inside = inside or (slice(0, image[0]), slice(0, image[1]))
-        self.shape = image[2], *(part.stop - part.start for part in self.inside)
+        self.inside = inside
+        sizes = [part.stop - part.start for part in inside] if inside else image[:2]
+        self.shape = image[2], *sizes
         self._dtype = np.dtype(f"u{unit * dtype.itemsize}")
         self._words = (*words[:3], words[3] // unit)
         self._units = image[0], image[1] * image[2] // unit
@@ -121,8 +122,10 @@ def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype
     blocks = -(-unfold.window[0] * run // lanes)
     top, left = unfold.pad
     inside = slice(top, top + height), slice(left, left + width)
+    rim = (rows, columns) != (height, width)
     words = blocks, *unfold.size, lanes
-    return Lanes(words, (rows, columns, channels), dtype, unit, moves(), inside)
+    padded = rows, columns, channels
+    return Lanes(words, padded, dtype, unit, moves(), inside if rim else None)
 
 
 def output_lanes(shuffle: DepthToSpace, image: Shape, lanes: int, dtype: np.dtype) -> Lanes:

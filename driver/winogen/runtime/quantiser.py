@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import lru_cache
 
 import numpy as np
@@ -24,8 +23,10 @@ class Quantiser:
 
     def __init__(self, form: TensorFormat, least: int, most: int):
         self._form, self.least, self.most = form, least, most
-        self._factor, self._offset = _factors(form, least)
-        self._short = _agree(form, least, most)
+        with np.errstate(all="ignore"):
+            self._factor = float(1 / np.float64(form.scale))
+        self._offset = form.zero_point + 0.5 - least
+        self._short = self._agree()
 
     def saturates(self, value: float) -> bool:
         """Whether the integer of a value is clipped; between two that are not, none is."""
@@ -37,54 +38,50 @@ class Quantiser:
 
         None of the inputs may saturate unless ``saturate`` says so.
         """
-        with np.errstate(over="ignore") if saturate else nullcontext():
-            if self._short and x.dtype.itemsize <= 4:
-                q = _quick(x, self._factor, self._offset)
-            else:
-                q = _exact(x, self._form) - self.least
-        if saturate:
-            np.clip(q, 0, self.most - self.least, out=q)
+        quick = self._short and x.dtype.itemsize <= 4
+        if not saturate:
+            return self._quick(x) if quick else self._exact(x)
+        with np.errstate(over="ignore"):
+            q = self._quick(x) if quick else self._exact(x)
+        return np.clip(q, 0, self.most - self.least, out=q)
+
+    def _quick(self, x: NDArray) -> NDArray[np.float64]:
+        q = x.astype(np.float64, order="C")
+        q *= self._factor
+        q += self._offset
         return q
 
+    def _exact(self, x: NDArray) -> NDArray[np.float64]:
+        """In the order of operations of ``TensorFormat.quantise``."""
+        q = np.divide(x, self._form.scale, dtype=np.float64, order="C")
+        q += self._form.zero_point
+        q += 0.5
+        np.floor(q, out=q)
+        q -= self.least
+        return q
 
-def _factors(form: TensorFormat, least: int) -> tuple[float, float]:
-    with np.errstate(all="ignore"):
-        return float(1 / np.float64(form.scale)), form.zero_point + 0.5 - least
+    def _agree(self) -> bool:
+        """Whether both ways give the same integers for all of float32.
 
-
-def _quick(x: NDArray, factor: float, offset: float) -> NDArray[np.float64]:
-    q = x.astype(np.float64, order="C")
-    q *= factor
-    q += offset
-    return q
-
-
-def _exact(x: NDArray, form: TensorFormat) -> NDArray[np.float64]:
-    """See ``TensorFormat.quantise``, in its order of operations."""
-    q = np.divide(x, form.scale, dtype=np.float64, order="C")
-    q += form.zero_point
-    q += 0.5
-    return np.floor(q, out=q)
+        Each integer begins at some float32. The few around where it should be are tried: if the
+        exact way begins it among them, and the quick one agrees on all of them, so it does in
+        between.
+        """
+        form = self._form
+        integers = np.arange(self.least, self.most + 2)
+        with np.errstate(all="ignore"):  # whatever a program file says: it is divided by
+            middle = ((integers - form.zero_point - 0.5) * form.scale).astype(np.float32)
+            tried = [middle]
+            for _ in range(_NEAR):
+                tried.insert(0, np.nextafter(tried[0], np.float32(-np.inf)))
+                tried.append(np.nextafter(tried[-1], np.float32(np.inf)))
+            x = np.stack(tried)
+            exact, quick = self._exact(x), np.floor(self._quick(x))
+        begin = (exact[0] < integers - self.least) & (integers - self.least <= exact[-1])
+        return bool(begin.all()) and np.array_equal(exact, quick)
 
 
 @lru_cache(maxsize=16)
-def _agree(form: TensorFormat, least: int, most: int) -> bool:
-    """Whether both ways give the same integers for all of float32.
-
-    Each integer begins at some float32. The few around where it should be are tried: if the exact
-    way begins it among them, and the quick one agrees on all of them, so it does in between.
-    """
-    integers = np.arange(least, most + 2)
-    with np.errstate(all="ignore"):  # formats from a hostile program: they are divided by
-        middle = ((integers - form.zero_point - 0.5) * form.scale).astype(np.float32)
-        tried = [middle]
-        for towards in (-np.inf, np.inf):
-            near = middle
-            for _ in range(_NEAR):
-                near = np.nextafter(near, np.float32(towards))
-                tried.insert(0 if towards < 0 else len(tried), near)
-        x = np.stack(tried)
-        exact = _exact(x, form)
-        quick = np.floor(_quick(x, *_factors(form, least))) + least
-    begin = (exact[0] < integers) & (integers <= exact[-1])
-    return bool(begin.all()) and np.array_equal(exact, quick)
+def quantiser_of(form: TensorFormat, least: int, most: int) -> Quantiser:
+    """One for all whose format and range are these: it takes some time to see what agrees."""
+    return Quantiser(form, least, most)
