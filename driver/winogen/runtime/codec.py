@@ -68,13 +68,14 @@ class Codec:
         or else later layers do, whose ranges were chosen without.
         """
         x = self._array(z)
-        least, most = float(x.min()), float(x.max())  # NaN and infinity come through
+        # NaN and infinity come through.
+        least = float(np.minimum.reduce(x, axis=None))
+        most = float(np.maximum.reduce(x, axis=None))
         if not (math.isfinite(least) and math.isfinite(most)):
             raise InputError(f"input of network '{self._program.name}' holds NaN or infinity")
         if warn:
             self.warn_of_range(x, (least, most))
-        saturates = self._quantiser.saturates
-        return Inputs(x, saturates(least) or saturates(most))
+        return Inputs(x, self._quantiser.saturates(least, most))
 
     def warn_of_range(self, x: NDArray, extremes: tuple[float, float] | None = None) -> None:
         """Warn where float inputs, of any shape, are beyond what the network expects.

@@ -28,10 +28,10 @@ class Quantiser:
         self._offset = form.zero_point + 0.5 - least
         self._short = self._agree()
 
-    def saturates(self, value: float) -> bool:
-        """Whether the integer of a value is clipped; between two that are not, none is."""
-        form = self._form
-        return not self.least <= value / form.scale + form.zero_point + 0.5 < self.most + 1
+    def saturates(self, low: float, high: float) -> bool:
+        """Whether an integer of values from ``low`` to ``high`` is clipped."""
+        scale, zero = self._form.scale, self._form.zero_point
+        return low / scale + zero + 0.5 < self.least or high / scale + zero + 0.5 >= self.most + 1
 
     def above_least(self, x: NDArray, saturate: bool) -> NDArray[np.float64]:
         """New float64 numbers, of which the whole part is the integer less ``least``: 0 or more.

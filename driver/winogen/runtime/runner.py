@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -288,20 +288,20 @@ class Runner:
         finally:
             self._slots.give(slot)
 
-    @contextmanager
-    def _turn(self, stream: StreamInfo, job: Job) -> Iterator[None]:
+    def _turn(self, stream: StreamInfo, job: Job) -> AbstractContextManager[None]:
         """The device for this thread alone, ready to run a stream."""
-        traits = self._traits
-        seconds = traits.turn_seconds or self._plan(stream).longest
+        seconds = self._traits.turn_seconds or self._plan(stream).longest
         if job.runs is not None:
             seconds *= len(trace.windows(stream.length))
         seconds = seconds * self._integrity.runs + self._integrity.seconds
         stop = partial(self._stopped, job)
-        with self.session.turn(self._what, seconds, stop):
-            self._check_usable()
-            if traits.takes_limit:
-                self._opened.device.limit_run(self._timeout)
-            yield
+        return self.session.turn(self._what, seconds, stop, self._begin)
+
+    def _begin(self) -> None:
+        """Begin a turn on the device."""
+        self._check_usable()
+        if self._traits.takes_limit:
+            self._opened.device.limit_run(self._timeout)
 
     @contextmanager
     def _idle(self, job: Job) -> Iterator[None]:

@@ -59,7 +59,11 @@ class Session:
 
     @contextmanager
     def turn(
-        self, what: str, seconds: float, stop: Callable[[], bool] = lambda: False
+        self,
+        what: str,
+        seconds: float,
+        stop: Callable[[], bool] = lambda: False,
+        begin: Callable[[], object] = lambda: None,
     ) -> Iterator[None]:
         """The device for this thread alone; threads get it in the order in which they ask.
 
@@ -70,6 +74,7 @@ class Session:
         what : names the use, for messages
         seconds : how long it may take; others wait so long and no longer
         stop : ends the wait when it becomes true
+        begin : is called first, with the device
 
         Raises
         ------
@@ -89,6 +94,7 @@ class Session:
                 if not (queue and queue[0].thread == turn.thread):
                     queue.append(turn)
                     self._wait_for(turn, stop)
+            begin()
             yield
         finally:  # also where Ctrl-C has struck
             with self._changed:
