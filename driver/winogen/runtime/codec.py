@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.images import to_pixels
 from winogen.program.file import Program
-from winogen.program.formats import beyond_bounds, input_bits
+from winogen.program.formats import beyond_bounds, input_bits, tolerated_bounds
 from winogen.program.inputs import join_inputs
 from winogen.runtime.lanes import input_lanes, output_lanes
 from winogen.runtime.quantiser import quantiser_of
@@ -50,8 +50,10 @@ class Codec:
         self._program = program
         self._dtype = storage_dtype(program.data_width)
         self._unsigned = np.dtype(f"u{self._dtype.itemsize}")
-        bits = input_bits(program.input, program.data_width)
-        self._quantiser = quantiser_of(program.input_format, *int_range(bits))
+        least, most = int_range(input_bits(program.input, program.data_width))
+        self._quantiser = quantiser_of(program.input_format, least, most)
+        self._least = np.array(least, self._dtype)  # numpy adds it faster than a number of Python's
+        self._expected = tolerated_bounds(program.input)
         core = program.core
         self._input = input_lanes(program.unfold, program.input_shape, core.ci_lanes, self._dtype)
         self._output = output_lanes(
@@ -73,7 +75,8 @@ class Codec:
         most = float(np.maximum.reduce(x, axis=None))
         if not (math.isfinite(least) and math.isfinite(most)):
             raise InputError(f"input of network '{self._program.name}' holds NaN or infinity")
-        if warn:
+        low, high = self._expected
+        if warn and not (low <= least and most <= high):
             self.warn_of_range(x, (least, most))
         return Inputs(x, self._quantiser.saturates(least, most))
 
@@ -126,7 +129,7 @@ class Codec:
 
     def decode_into(self, data: NDArray[np.uint8], out: NDArray) -> None:
         """What the bytes of an output segment stand for, to a part of what :meth:`room` made."""
-        if out.dtype != np.uint8:
+        if out.dtype.kind == "f":
             out[...] = self._program.output_format.dequantise(self.decode(data, len(out)))
             return
         assert self._table is not None
@@ -144,14 +147,14 @@ class Codec:
 
     def _integers(self, inputs: Inputs) -> NDArray:
         """Integers (N, rows, columns, channels) of inputs, with the rim that windows reach: 0."""
-        lanes, least = self._input, self._quantiser.least
+        lanes = self._input
         x = inputs.values.reshape(-1, *lanes.shape)
         # Unsigned, and larger by what is taken off at last: numbers of 0 and more are truncated as
         # they are converted, which saves rounding them before.
         images = np.empty((len(x), *lanes.image), self._unsigned)
         inside = images
         if lanes.inside:
-            images.fill(-least)
+            images.fill(-self._quantiser.least)
             inside = images[:, lanes.inside[0], lanes.inside[1]]
         if x.size <= _AT_ONCE:
             self._convert(x, inside, inputs.saturate)
@@ -159,7 +162,7 @@ class Codec:
             for which, rows in _bands(x.shape):
                 self._convert(x[which, :, rows], inside[which, rows], inputs.saturate)
         integers = images.view(self._dtype)
-        integers += least
+        integers += self._least
         return integers
 
     def _convert(self, x: NDArray, images: NDArray, saturate: bool) -> None:
@@ -203,7 +206,7 @@ def _pixel_table(program: Program) -> NDArray[np.uint8] | None:
     return to_pixels(program.output_format.dequantise(codes), *program.output_range)
 
 
-def _step(table: NDArray[np.uint8] | None) -> np.uint8 | None:
+def _step(table: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
     """What all pixels are above their codes of 8 bits, modulo 256; None if that differs.
 
     It is the same where a network's output has as many levels as pixels have, as compiled ones do.
@@ -211,7 +214,7 @@ def _step(table: NDArray[np.uint8] | None) -> np.uint8 | None:
     if table is None or len(table) != 256:
         return None
     steps = table - np.arange(256, dtype=np.uint8)
-    return steps[0] if (steps == steps[0]).all() else None
+    return np.array(steps[0]) if (steps == steps[0]).all() else None
 
 
 def _bands(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

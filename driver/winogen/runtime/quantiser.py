@@ -24,8 +24,8 @@ class Quantiser:
     def __init__(self, form: TensorFormat, least: int, most: int):
         self._form, self.least, self.most = form, least, most
         with np.errstate(all="ignore"):
-            self._factor = float(1 / np.float64(form.scale))
-        self._offset = form.zero_point + 0.5 - least
+            self._factor = 1 / np.float64(form.scale)
+        self._offset = np.float64(form.zero_point + 0.5 - least)
         self._short = self._agree()
 
     def saturates(self, low: float, high: float) -> bool:

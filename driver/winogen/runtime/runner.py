@@ -376,19 +376,22 @@ class Runner:
                 continue
             before(part)
             expected = part.cycles / (self.program.board.clock_mhz * 1e6)
-            self._run_or_keep(
-                memory.code.device_address + part.start * isa.INSTRUCTION_BYTES,
-                part.length,
-                memory.bases,
-                plan.deadline,
-                line=self._line if expected >= self._interrupt_seconds else None,
-                describe=lambda index, first=part.start: _describe(
-                    self._views[stream.exit], stream, first + index
-                ),
-                stop=partial(self._stopped, job),
-                expected=expected if self._traits.turn_seconds is None else 0.0,
-                meanwhile=meanwhile,
-            )
+            core = self._opened.core
+            try:
+                core.run(
+                    memory.code.device_address + part.start * isa.INSTRUCTION_BYTES,
+                    part.length,
+                    memory.bases,
+                    plan.deadline,
+                    line=self._line if expected >= self._interrupt_seconds else None,
+                    describe=partial(_describe, self._views[stream.exit], stream, part.start),
+                    stop=partial(self._stopped, job),
+                    expected=expected if self._traits.turn_seconds is None else 0.0,
+                    meanwhile=meanwhile,
+                )
+            finally:
+                if core.unfinished:  # it cannot be stopped: its buffers outlive this object
+                    _lost.setdefault(self.session, []).extend(self.buffers.values())
             meanwhile = _nothing
             after(part)
 
@@ -445,15 +448,6 @@ class Runner:
     def _around(self) -> float:
         """How long loading may keep others from the device, in seconds."""
         return _AROUND_SECONDS + self._integrity.seconds
-
-    def _run_or_keep(self, *arguments: Any, **options: Any) -> None:
-        """:meth:`WinogenCore.run`; buffers of what cannot be stopped outlive this object."""
-        core = self._opened.core
-        try:
-            core.run(*arguments, **options)
-        finally:
-            if core.unfinished:
-                _lost.setdefault(self.session, []).extend(self.buffers.values())
 
     def _check_build(self) -> None:
         """Raise DeviceError if the device is not the build that the program was compiled for.
@@ -557,8 +551,9 @@ def _nothing() -> None:
     pass
 
 
-def _describe(program: Program, stream: StreamInfo, index: int) -> str:
-    """An instruction of a stream, in words."""
+def _describe(program: Program, stream: StreamInfo, first: int, number: int) -> str:
+    """The instruction of a stream that is so many after the ``first``, in words."""
+    index = first + number
     if not index < stream.length:
         return f"instruction {index}"
     start = index * isa.INSTRUCTION_BYTES

@@ -55,7 +55,8 @@ class Session:
         self.at_end: dict[object, Callable[[], object]] = {}
         self._process = os.getpid()
         self._queue: deque[_Turn] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # of the queue; Python enters it faster than the condition
+        self._changed = threading.Condition(self._lock)
 
     @contextmanager
     def turn(
@@ -90,21 +91,21 @@ class Session:
             )
         turn, queue = _Turn(what, seconds), self._queue
         try:
-            with self._changed:
+            with self._lock:
                 if not (queue and queue[0].thread == turn.thread):
                     queue.append(turn)
                     self._wait_for(turn, stop)
             begin()
             yield
         finally:  # also where Ctrl-C has struck
-            with self._changed:
-                if queue and queue[0] is turn:
-                    queue.popleft()
-                    if queue:
-                        queue[0].since = time.monotonic()
-                elif turn in queue:
+            with self._lock:
+                had_it = bool(queue) and queue[0] is turn
+                if turn in queue:
                     queue.remove(turn)
-                self._changed.notify_all()
+                if queue:  # others wait
+                    if had_it:
+                        queue[0].since = time.monotonic()
+                    self._changed.notify_all()
 
     def _wait_for(self, turn: _Turn, stop: Callable[[], bool]) -> None:
         """Wait until it is the first in the queue, with the queue's lock."""
