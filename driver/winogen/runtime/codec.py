@@ -52,7 +52,9 @@ class Codec:
         self._unsigned = np.dtype(f"u{self._dtype.itemsize}")
         least, most = int_range(input_bits(program.input, program.data_width))
         self._quantiser = quantiser_of(program.input_format, least, most)
-        self._least = np.array(least, self._dtype)  # numpy adds it faster than a number of Python's
+        self._least = np.array(least).astype(
+            self._unsigned
+        )  # numpy adds it faster than a number of Python's
         self._expected = tolerated_bounds(program.input)
         core = program.core
         self._input = input_lanes(program.unfold, program.input_shape, core.ci_lanes, self._dtype)
@@ -147,23 +149,23 @@ class Codec:
 
     def _integers(self, inputs: Inputs) -> NDArray:
         """Integers (N, rows, columns, channels) of inputs, with the rim that windows reach: 0."""
-        lanes = self._input
+        lanes, saturate = self._input, inputs.saturate
         x = inputs.values.reshape(-1, *lanes.shape)
         # Unsigned, and larger by what is taken off at last: numbers of 0 and more are truncated as
         # they are converted, which saves rounding them before.
-        images = np.empty((len(x), *lanes.image), self._unsigned)
-        inside = images
-        if lanes.inside:
-            images.fill(-self._quantiser.least)
-            inside = images[:, lanes.inside[0], lanes.inside[1]]
-        if x.size <= _AT_ONCE:
-            self._convert(x, inside, inputs.saturate)
+        if lanes.shape[0] == 1 and x.size <= _AT_ONCE and not lanes.inside:
+            q = self._quantiser.above_least(x, saturate)
+            images = q.astype(self._unsigned).reshape(-1, *lanes.image)
         else:
+            images = np.empty((len(x), *lanes.image), self._unsigned)
+            inside = images
+            if lanes.inside:
+                images.fill(-self._quantiser.least)
+                inside = images[:, lanes.inside[0], lanes.inside[1]]
             for which, rows in _bands(x.shape):
-                self._convert(x[which, :, rows], inside[which, rows], inputs.saturate)
-        integers = images.view(self._dtype)
-        integers += self._least
-        return integers
+                self._convert(x[which, :, rows], inside[which, rows], saturate)
+        images += self._least
+        return images
 
     def _convert(self, x: NDArray, images: NDArray, saturate: bool) -> None:
         """Write integers less their least (N, H, W, C) of inputs (N, C, H, W)."""

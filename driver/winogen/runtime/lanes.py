@@ -30,6 +30,27 @@ class Move(NamedTuple):
     columns: slice
 
 
+class OnePixel:
+    """Channels of a single pixel: they lie side by side in both, as if they were a row's pixels."""
+
+    inside = None
+
+    def __init__(self, channels: int, dtype: np.dtype):
+        self.image, self.shape = (1, channels, 1), (1, 1, channels)
+        self._dtype = np.dtype(f"u{dtype.itemsize}")
+
+    def to_words(self, images: NDArray, data: NDArray[np.uint8]) -> None:
+        """See :meth:`Lanes.to_words`."""
+        self._words(images, data)[...] = images.reshape(len(images), -1)
+
+    def to_images(self, data: NDArray[np.uint8], images: NDArray) -> None:
+        """See :meth:`Lanes.to_images`."""
+        images[...] = self._words(images, data).reshape(images.shape)
+
+    def _words(self, images: NDArray, data: NDArray[np.uint8]) -> NDArray:
+        return data.view(self._dtype).reshape(len(images), -1)[:, : self.image[1]]
+
+
 class Lanes:
     """Where the numbers of images lie in words.
 
@@ -89,7 +110,10 @@ class Lanes:
         return units, words
 
 
-def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype) -> Lanes:
+AnyLanes = Lanes | OnePixel
+
+
+def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype) -> AnyLanes:
     """Those of inputs, whose images have a rim for the windows that begin or end outside of them.
 
     ``image`` is without it: channels, rows and columns.
@@ -97,7 +121,7 @@ def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype
     channels, height, width = image
     if unfold is None:
         if (height, width) == (1, 1):
-            return _of_one_pixel(channels, lanes, dtype)
+            return OnePixel(channels, dtype)
         unfold = Unfold((1, 1), (1, 1), (0, 0), (height, width))
     rows, columns = (
         max((windows - 1) * step + window, pad + size)
@@ -128,11 +152,11 @@ def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype
     return Lanes(words, padded, dtype, unit, moves(), inside if rim else None)
 
 
-def output_lanes(shuffle: DepthToSpace, image: Shape, lanes: int, dtype: np.dtype) -> Lanes:
+def output_lanes(shuffle: DepthToSpace, image: Shape, lanes: int, dtype: np.dtype) -> AnyLanes:
     """Those of outputs, whose images (channels, rows, columns) are as they are shown."""
     channels, height, width = image
     if image == shuffle.shape(image) and (height, width) == (1, 1):
-        return _of_one_pixel(channels, lanes, dtype)
+        return OnePixel(channels, dtype)
     stored, down, across = shuffle.shape(image)
     run = shuffle.block[1] * channels
     unit = _unit(dtype, run, width * channels, lanes)
@@ -145,13 +169,6 @@ def output_lanes(shuffle: DepthToSpace, image: Shape, lanes: int, dtype: np.dtyp
 
     words = -(-stored // lanes), down, across, lanes
     return Lanes(words, (height, width, channels), dtype, unit, moves())
-
-
-def _of_one_pixel(channels: int, lanes: int, dtype: np.dtype) -> Lanes:
-    """Channels that lie side by side in both, whatever their lanes: they are as one row."""
-    room = -(-channels // lanes) * lanes
-    everything = Move(0, 0, slice(0, 1), slice(0, channels))
-    return Lanes((1, 1, room, 1), (1, channels, 1), dtype, 1, [everything])
 
 
 def _unit(dtype: np.dtype, *numbers: int) -> int:

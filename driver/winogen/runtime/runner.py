@@ -84,12 +84,12 @@ class _Plan(NamedTuple):
     ----------
     parts : what the accelerator and the processor do, in turn
     deadline : of each of the accelerator's parts
-    longest : seconds that a run may keep other threads from the device
+    turn_seconds : how long a run may keep other threads from the device
     """
 
     parts: tuple[Piece | HostStep, ...]
     deadline: Deadline
-    longest: float
+    turn_seconds: float
 
 
 class _Memory(NamedTuple):
@@ -290,10 +290,9 @@ class Runner:
 
     def _turn(self, stream: StreamInfo, job: Job) -> AbstractContextManager[None]:
         """The device for this thread alone, ready to run a stream."""
-        seconds = self._traits.turn_seconds or self._plan(stream).longest
+        seconds = self._plan(stream).turn_seconds
         if job.runs is not None:
             seconds *= len(trace.windows(stream.length))
-        seconds = seconds * self._integrity.runs + self._integrity.seconds
         stop = partial(self._stopped, job)
         return self.session.turn(self._what, seconds, stop, self._begin)
 
@@ -517,8 +516,9 @@ class Runner:
     def _plan(self, stream: StreamInfo) -> _Plan:
         name = stream.name
         if name not in self._plans:
-            longest, deadline = self._longest(stream), self._deadline(stream)
-            self._plans[name] = _Plan(tuple(stream.parts()), deadline, longest)
+            once = self._traits.turn_seconds or self._longest(stream)
+            seconds = once * self._integrity.runs + self._integrity.seconds
+            self._plans[name] = _Plan(tuple(stream.parts()), self._deadline(stream), seconds)
         return self._plans[name]
 
     def _deadline(self, stream: StreamInfo) -> Deadline:
