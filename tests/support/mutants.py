@@ -158,7 +158,7 @@ PYTHON = (
     ),
     Mutant(
         "soft errors: bases are not read back after a run", "runtime/accelerator.py",
-        "self._check_settings(settings) self._check_complete(length)",
+        "self._check_settings(self._wanted) self._check_complete(length)",
         "self._check_complete(length)",
         (f"{SOFT}::test_a_base_that_changes_at_the_end_of_a_run_is_seen_after_it",),
     ),

@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 from winogen.network.graph import Shape
 from winogen.program.layout import DepthToSpace, Unfold
 
+_ALL = slice(None)
 #: Bytes of the largest integer that numpy moves as one.
 _LARGEST = 8
 
 
 class Move(NamedTuple):
-    """A unit of every word of a block, and where in an image's rows these are, in units."""
+    """A unit of every word of a block: an index of these in words, and one in images.
 
-    block: int
-    lane: int
-    rows: slice
-    columns: slice
+    Words are (N, blocks, rows, columns, units), images (N, rows, units of a row).
+    """
+
+    words: tuple[slice | int, ...]
+    images: tuple[slice, ...]
 
 
 class OnePixel:
@@ -61,7 +63,7 @@ class Lanes:
     inside : the rows and the columns that are no rim, if there is one
     dtype : of a number
     unit : numbers of a unit
-    moves : the units; an image may end before the last rows and columns of words do
+    moves : the units
 
     Attributes
     ----------
@@ -92,16 +94,14 @@ class Lanes:
         Lanes without a channel are left as they are.
         """
         units, words = self._views(images, data)
-        for block, lane, rows, columns in self._moves:
-            part = units[:, rows, columns]
-            words[:, block, : part.shape[1], : part.shape[2], lane] = part
+        for to, from_ in self._moves:
+            words[to] = units[from_]
 
     def to_images(self, data: NDArray[np.uint8], images: NDArray) -> None:
         """Write the bytes of words to contiguous images (N, rows, columns, channels)."""
         units, words = self._views(images, data)
-        for block, lane, rows, columns in self._moves:
-            part = units[:, rows, columns]
-            part[...] = words[:, block, : part.shape[1], : part.shape[2], lane]
+        for from_, to in self._moves:
+            units[to] = words[from_]
 
     def _views(self, images: NDArray, data: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
         """Both in units; numpy raises an error if an array has gaps or is too small."""
@@ -137,11 +137,10 @@ def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype
         down, across = (n - 1 for n in unfold.size)
         for number in range(unfold.window[0] * run // unit):
             y, x = divmod(number, run // unit)
-            yield Move(
-                *divmod(number, lanes // unit),
-                slice(y, y + down * unfold.step[0] + 1, unfold.step[0]),
-                slice(x, x + across * step // unit + 1, step // unit),
-            )
+            block, lane = divmod(number, lanes // unit)
+            rows = slice(y, y + down * unfold.step[0] + 1, unfold.step[0])
+            columns = slice(x, x + across * step // unit + 1, step // unit)
+            yield Move((_ALL, block, _ALL, _ALL, lane), (_ALL, rows, columns))
 
     blocks = -(-unfold.window[0] * run // lanes)
     top, left = unfold.pad
@@ -164,11 +163,19 @@ def output_lanes(shuffle: DepthToSpace, image: Shape, lanes: int, dtype: np.dtyp
     def moves() -> Iterator[Move]:
         for number in range(stored // unit):
             y, x = divmod(number, run // unit)
-            rows, columns = slice(y, None, shuffle.block[0]), slice(x, None, run // unit)
-            yield Move(*divmod(number, lanes // unit), rows, columns)
+            block, lane = divmod(number, lanes // unit)
+            rows = range(y, height, shuffle.block[0])
+            columns = range(x, width * channels // unit, run // unit)
+            # An image may end before the last rows and columns of words do.
+            shown = slice(0, len(rows)), slice(0, len(columns))
+            yield Move((_ALL, block, *shown, lane), (_ALL, _slice(rows), _slice(columns)))
 
     words = -(-stored // lanes), down, across, lanes
     return Lanes(words, (height, width, channels), dtype, unit, moves())
+
+
+def _slice(numbers: range) -> slice:
+    return slice(numbers.start, numbers.stop, numbers.step)
 
 
 def _unit(dtype: np.dtype, *numbers: int) -> int:

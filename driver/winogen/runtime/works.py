@@ -111,9 +111,11 @@ class Works:
         self._held.add(slot)
         work = self._next
         assert work is not None
-        outgrown = self._buffers.has_outgrown(slot, work.stream)
         try:
-            with self._idle() if outgrown else nullcontext():
+            if self._buffers.has_outgrown(slot, work.stream):
+                with self._idle():
+                    source, target = self._buffers.slot(slot, work.stream)
+            else:
                 source, target = self._buffers.slot(slot, work.stream)
         except ContiguousMemoryError as error:
             if slot == 0:
