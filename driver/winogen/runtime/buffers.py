@@ -66,7 +66,8 @@ class Buffers(dict[str, Any]):
 
     def has_outgrown(self, number: int, stream: StreamInfo) -> bool:
         """Whether a slot has a buffer that is too small for a stream, and would be freed."""
-        source, target = map(self.get, _NAMES[number])
+        names = _NAMES[number]
+        source, target = self.get(names[0]), self.get(names[1])
         return (source is not None and source.nbytes < stream.input_bytes) or (
             target is not None and target.nbytes < stream.output_bytes
         )

@@ -33,7 +33,7 @@ from winogen.runtime.reach import window_words
 from winogen.runtime.session import Session
 from winogen.runtime.slots import Slots
 from winogen.runtime.waiting import Deadline, interrupt_line
-from winogen.runtime.works import Filled, Work, Works
+from winogen.runtime.works import Work, Works
 from winogen.target import isa
 from winogen.target.board import Board
 from winogen.target.host import host_costs
@@ -247,7 +247,10 @@ class Runner:
         try:
             while filled := call.take():
                 with self._turn(filled.work.stream, job):
-                    once = partial(self._run_filled, filled, job, call.meanwhile)
+                    work, _, source, target = filled
+                    once = partial(
+                        self._run_stream, work.stream, source, target, job, call.meanwhile
+                    )
                     self._integrity.unchecked_run(once)
                 call.ended(filled)
         finally:
@@ -322,9 +325,6 @@ class Runner:
         if self._integrity.active:
             self._integrity.check_input(source, Digest.of(words))
         return out
-
-    def _run_filled(self, filled: Filled, job: Job, meanwhile: Callable[[], object]) -> None:
-        self._run_stream(filled.work.stream, filled.source, filled.target, job, meanwhile)
 
     def _run_stream(
         self,
