@@ -54,9 +54,7 @@ class Codec:
         self._unsigned = np.dtype(f"u{self._dtype.itemsize}")
         least, most = int_range(input_bits(program.input, program.data_width))
         self._quantiser = quantiser_of(program.input_format, least, most)
-        self._least = np.array(least).astype(
-            self._unsigned
-        )  # numpy adds it faster than a number of Python's
+        self._least = np.array(least).astype(self._unsigned)  # modulo its range
         self._expected = tolerated_bounds(program.input)
         core = program.core
         self._input = input_lanes(program.unfold, program.input_shape, core.ci_lanes, self._dtype)
