@@ -929,12 +929,22 @@ PYTHON = (
     Mutant(
         "codec: large inputs wrap around", "runtime/codec.py",
         "self._quantiser.saturates(least, most)", "self._quantiser.saturates(least, least)",
-        (f"{CODEC}::test_inputs_are_quantised_as_their_format_says[8]",),
+        (f"{CODEC}::test_inputs_saturate_at_either_end[8]",),
+    ),
+    Mutant(
+        "codec: steps of pixels are believed to be the same", "runtime/codec.py",
+        "if (steps == steps[0]).all() else None", "",
+        (f"{CODEC}::test_every_code_has_its_pixel",),
     ),
     Mutant(
         "quantiser: inputs are multiplied in their own precision", "runtime/quantiser.py",
         'q = x.astype(np.float64, order="C")', 'q = x.astype(x.dtype, order="C")',
-        (f"{CODEC}::test_inputs_are_quantised_as_their_format_says[16]",),
+        (f"{QUANTISER}::test_a_product_is_what_the_formats_of_networks_get",),
+    ),
+    Mutant(
+        "quantiser: inputs are divided in their own precision", "runtime/quantiser.py",
+        "dtype=np.float64, order", "order",
+        (f"{QUANTISER}::test_integers_are_those_of_the_format",),
     ),
     Mutant(
         "codec: trained scales are of the program's width", "runtime/codec.py",
