@@ -134,7 +134,7 @@ def test_the_generator_needs_its_flushes_and_invalidates(method, monkeypatch):
 
 
 def test_the_generator_flushes_each_new_input_and_only_then_starts(monkeypatch):
-    """Order of one run: input flushed, output's stale lines dropped, run, output invalidated."""
+    """Order of one run: input flushed, run, output invalidated."""
     seen: list[str] = []
     with Generator(small().program) as generator:
         z = generator.latents(2)
@@ -157,4 +157,26 @@ def test_the_generator_flushes_each_new_input_and_only_then_starts(monkeypatch):
                 )[1],
             )  # fmt: skip
         generator.generate(z)
-    assert seen == ["flush input", "invalidate output", "start", "wait", "invalidate output"]
+    assert seen == ["flush input", "start", "wait", "invalidate output"]
+
+
+def test_no_line_of_what_the_device_writes_is_the_processor_s(monkeypatch):
+    """Stale lines are dropped as the buffer is made, and the generator never writes to it."""
+    invalidate, dropped, written = pynq.buffer.PynqBuffer.invalidate, [], []
+    monkeypatch.setattr(
+        pynq.buffer.PynqBuffer, "invalidate",
+        lambda self: (dropped.append(self.device_address), invalidate(self))[1],
+    )  # fmt: skip
+    monkeypatch.setattr(
+        pynq.buffer.PynqBuffer, "__setitem__",
+        lambda self, key, value: (
+            written.append(self.device_address), np.ndarray.__setitem__(self, key, value)
+        )[1],
+    )  # fmt: skip
+    with Generator(small().program) as generator:
+        generator.generate(generator.latents(2))
+        buffers = generator._runner.buffers
+        for name in ("output", "scratch"):
+            assert buffers[name].device_address in dropped
+            assert buffers[name].device_address not in written
+        assert buffers["input"].device_address in written

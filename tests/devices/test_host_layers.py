@@ -339,12 +339,11 @@ def run_without(
 SCRATCH = ["invalidate scratch", "flush scratch"]
 MAINTENANCE = {
     "side_by_side": [
-        "flush input", "invalidate output", "start", "invalidate input", *SCRATCH, "start",
-        "invalidate output",
+        "flush input", "start", "invalidate input", *SCRATCH, "start", "invalidate output",
     ],
     "many": [
-        "flush input", "invalidate output", "invalidate input", *SCRATCH, "start", *SCRATCH * 5,
-        "start", "invalidate output",
+        "flush input", "invalidate input", *SCRATCH, "start", *SCRATCH * 5, "start",
+        "invalidate output",
     ],
 }  # fmt: skip
 

@@ -71,6 +71,7 @@ OPENING = "tests/unit/common/test_opening.py"
 YAML = "tests/unit/common/test_yaml_text.py"
 MEASURING = "tests/unit/doctor/test_measuring.py"
 CODEC = "tests/unit/runtime/test_codec.py"
+QUANTISER = "tests/unit/runtime/test_quantiser.py"
 WINDOWS = "tests/unit/runtime/test_windows.py"
 ASYNC = "tests/devices/test_async.py"
 HOSTILE = "tests/devices/test_hostile_programs.py"
@@ -158,7 +159,7 @@ PYTHON = (
     ),
     Mutant(
         "soft errors: bases are not read back after a run", "runtime/accelerator.py",
-        "self._check_settings(settings) self._check_complete(length)",
+        "self._check_settings(self._wanted) self._check_complete(length)",
         "self._check_complete(length)",
         (f"{SOFT}::test_a_base_that_changes_at_the_end_of_a_run_is_seen_after_it",),
     ),
@@ -800,7 +801,7 @@ PYTHON = (
     ),
     Mutant(
         "session: who waits has the time of who was before", "runtime/session.py",
-        "if had_it and self._queue:", "if False:",
+        "if had_it:", "if False:",
         (f"{LOCK}::test_who_had_to_wait_has_all_its_time",),
     ),
     Mutant(
@@ -864,9 +865,9 @@ PYTHON = (
         (f"{GENERATOR}::test_batches_of_any_size",),
     ),
     Mutant(
-        "runner: stale lines may be written over the result", "runtime/runner.py",
-        "target.invalidate()\n        bases", "bases",
-        (f"{FLUSH}::test_the_generator_flushes_each_new_input_and_only_then_starts",),
+        "buffers: stale lines may be written over the result", "runtime/buffers.py",
+        "buffer.invalidate()", "pass",
+        (f"{FLUSH}::test_no_line_of_what_the_device_writes_is_the_processor_s",),
     ),
     Mutant(
         "runner: counters of the last run alone", "runtime/runner.py",
@@ -875,7 +876,7 @@ PYTHON = (
     ),
     Mutant(
         "runner: memory of a device that runs is given back", "runtime/runner.py",
-        "if core.unfinished:\n                _lost", "if False:\n                _lost",
+        "if core.unfinished:  # it cannot", "if False:  # it cannot",
         (f"{WAITS}::test_memory_of_a_device_that_cannot_be_stopped_stays_taken",),
     ),
     Mutant(
@@ -900,19 +901,50 @@ PYTHON = (
         (f"{HOSTILE}::test_instructions_stay_in_the_memory_that_was_allocated",),
     ),
     Mutant(
-        "codec: lanes and columns change places", "runtime/codec.py",
-        "channel % lanes] = q[:, channel]", "channel % lanes] = q[:, channel - 1]",
+        "lanes: lanes and columns change places", "runtime/lanes.py",
+        "yield Move((_ALL, block, _ALL, _ALL, lane)",
+        "yield Move((_ALL, block, _ALL, _ALL, -1 - lane)",
         (f"{CODEC}::test_words_lie_where_the_hardware_looks[8]",),
     ),
     Mutant(
-        "codec: large inputs wrap around", "runtime/codec.py",
-        "self._saturates(least) or self._saturates(most)", "self._saturates(least)",
-        (f"{CODEC}::test_inputs_are_quantised_as_their_format_says[8]",),
+        "lanes: units are larger than a step", "runtime/lanes.py",
+        "unit = _unit(dtype, run, step, lanes)", "unit = _unit(dtype, run, lanes)",
+        ("tests/unit/runtime/test_lanes.py::test_windows_of_images",),
     ),
     Mutant(
-        "codec: inputs are divided in their own precision", "runtime/codec.py",
+        "lanes: units reach from row to row", "runtime/lanes.py",
+        "_unit(dtype, run, width * channels, lanes)", "_unit(dtype, run, lanes)",
+        ("tests/unit/runtime/test_lanes.py::test_images_of_stored_channels",),
+    ),
+    Mutant(
+        "quantiser: a product is believed to be a quotient", "runtime/quantiser.py",
+        "bool(begin.all()) and np.array_equal(exact, quick)", "True",
+        (f"{QUANTISER}::test_where_a_product_gives_another_integer_it_is_divided",),
+    ),
+    Mutant(
+        "quantiser: a product also for 64 bits", "runtime/quantiser.py",
+        "x.dtype.itemsize <= 4", "True",
+        (f"{QUANTISER}::test_a_product_is_what_the_formats_of_networks_get",),
+    ),
+    Mutant(
+        "codec: large inputs wrap around", "runtime/codec.py",
+        "self._quantiser.saturates(least, most)", "self._quantiser.saturates(least, least)",
+        (f"{CODEC}::test_inputs_saturate_at_either_end[8]",),
+    ),
+    Mutant(
+        "codec: steps of pixels are believed to be the same", "runtime/codec.py",
+        "if (steps == steps[0]).all() else None", "",
+        (f"{CODEC}::test_every_code_has_its_pixel",),
+    ),
+    Mutant(
+        "quantiser: inputs are multiplied in their own precision", "runtime/quantiser.py",
+        'q = x.astype(np.float64, order="C")', 'q = x.astype(x.dtype, order="C")',
+        (f"{QUANTISER}::test_a_product_is_what_the_formats_of_networks_get",),
+    ),
+    Mutant(
+        "quantiser: inputs are divided in their own precision", "runtime/quantiser.py",
         "dtype=np.float64, order", "order",
-        (f"{CODEC}::test_inputs_are_quantised_as_their_format_says[16]",),
+        (f"{QUANTISER}::test_integers_are_those_of_the_format",),
     ),
     Mutant(
         "codec: trained scales are of the program's width", "runtime/codec.py",
@@ -1377,7 +1409,7 @@ PYTHON = (
     ),
     Mutant(
         "host: instructions are counted from their piece", "runtime/runner.py",
-        "first + index", "index",
+        "first + number", "number",
         (f"{HOST}::test_a_later_piece_that_hangs_is_told_by_its_instruction_and_layer",),
     ),
     Mutant(

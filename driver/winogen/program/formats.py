@@ -63,6 +63,13 @@ def expected_bounds(spec: InputSpec) -> tuple[float, float]:
     return (-1.0, 1.0) if spec.kind == "latent" else spec.range or (0.0, 1.0)
 
 
+def tolerated_bounds(spec: InputSpec) -> tuple[float, float]:
+    """The same with a hundredth of the range, which is not worth a word."""
+    low, high = expected_bounds(spec)
+    slack = 0.01 * max(-low, high)
+    return low - slack, high + slack
+
+
 def beyond_bounds(
     spec: InputSpec, x: NDArray, what: str, extremes: tuple[float, float] | None = None
 ) -> str | None:
@@ -73,11 +80,11 @@ def beyond_bounds(
     without an end.
     """
     low, high = expected_bounds(spec)
-    slack = 0.01 * max(-low, high)
+    lowest, highest = tolerated_bounds(spec)
     least, most = extremes or (float(x.min()), float(x.max()))
-    if low - slack <= least and most <= high + slack:
+    if lowest <= least and most <= highest:
         return None
-    share = float(np.mean((x < low - slack) | (x > high + slack)))
+    share = float(np.mean((x < lowest) | (x > highest)))
     bounded = spec.kind == "image" and spec.distribution == "uniform" and spec.scale is None
     if not bounded and share <= MAX_CLIPPED:
         return None

@@ -66,6 +66,7 @@ class WinogenCore(pynq.DefaultIP):
         self._last: _Settings | None = None  # all of which were written
         self._build: CoreConfig | None = None
         self._windows = window_words({})
+        self._wanted = self._settings(0, 0, {})  # of the last start
 
     def get(self, name: str) -> int:
         """Value of a register; of both halves for a 64-bit one named without suffix."""
@@ -150,7 +151,8 @@ class WinogenCore(pynq.DefaultIP):
         if not self._idle:
             self.end_stream()
         self._idle = False
-        self._write_settings(self._settings(stream_address, length, bases))
+        self._wanted = self._settings(stream_address, length, bases)
+        self._write_settings(self._wanted)
         window = self.mmio.array
         self.unfinished = True
         window[_WORD["IRQ_STATUS"]] = _EVENTS
@@ -223,7 +225,6 @@ class WinogenCore(pynq.DefaultIP):
         the stream stays the same. After anything else than a run that was seen to its end it is
         looked whether the accelerator is idle, too.
         """
-        settings = self._settings(stream_address, length, bases)
         window = self.mmio.array
         self._attended = True
         try:
@@ -236,12 +237,12 @@ class WinogenCore(pynq.DefaultIP):
             finally:
                 if line is not None:
                     window[_WORD["IRQ_ENABLE"]] = 0
-            self._check_settings(settings)
+            self._check_settings(self._wanted)
             self._check_complete(length)
             self._idle = True
         except DeviceError as error:  # it is reset, or cannot be: the next start tries again
             if error.state is not None:  # the stream itself failed: a wrong base explains it
-                self._check_settings(settings, error)
+                self._check_settings(self._wanted, error)
             elif self.unfinished:  # what was to be done meanwhile has failed
                 self._abandon()
             raise

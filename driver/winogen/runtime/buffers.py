@@ -61,11 +61,13 @@ class Buffers(dict[str, Any]):
     def slot(self, number: int, stream: StreamInfo) -> tuple[Any, Any]:
         """The input and the output buffer of a slot, with room for a stream; see :meth:`room`."""
         source, target = _NAMES[number]
-        return self.room(source, stream.input_bytes), self.room(target, stream.output_bytes)
+        filled = self.room(source, stream.input_bytes, clear=True)  # lanes without a channel
+        return filled, self.room(target, stream.output_bytes)
 
     def has_outgrown(self, number: int, stream: StreamInfo) -> bool:
         """Whether a slot has a buffer that is too small for a stream, and would be freed."""
-        source, target = map(self.get, _NAMES[number])
+        names = _NAMES[number]
+        source, target = self.get(names[0]), self.get(names[1])
         return (source is not None and source.nbytes < stream.input_bytes) or (
             target is not None and target.nbytes < stream.output_bytes
         )
@@ -76,10 +78,12 @@ class Buffers(dict[str, Any]):
         inputs, outputs = ([self[n] for n in names if n in self] for names in kinds)
         return inputs, outputs
 
-    def room(self, name: str, nbytes: int) -> Any:
+    def room(self, name: str, nbytes: int, *, clear: bool = False) -> Any:
         """The buffer of this name, with room for ``nbytes``; what it held may be gone.
 
-        One that is too small is freed: the device may be running nothing that can access it.
+        One that is too small is freed: the device may be running nothing that can access it. With
+        ``clear`` a new one holds zeros. Else the processor has no lines of it that could be written
+        over what the device writes, from now on and until the processor writes to it.
         """
         held = self.get(name)
         if held is not None and held.nbytes >= nbytes:
@@ -88,7 +92,10 @@ class Buffers(dict[str, Any]):
             del self[name]
             held.freebuffer()
         buffer = self._allocate(name, nbytes)
-        buffer[:] = 0  # lanes without a channel are never written
+        if clear:
+            buffer[:] = 0
+        else:
+            buffer.invalidate()
         self._publish(name, buffer)
         return buffer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from winogen.common.errors import InputError, WinogenWarning
 from winogen.common.images import to_pixels
 from winogen.program.file import Program
-from winogen.program.formats import beyond_bounds, input_bits
+from winogen.program.formats import beyond_bounds, input_bits, tolerated_bounds
 from winogen.program.inputs import join_inputs
+from winogen.runtime.lanes import input_lanes, output_lanes
+from winogen.runtime.quantiser import quantiser_of
 from winogen.target.numerics import int_range, storage_dtype
 
 #: Numbers that are converted at a time: few enough for a processor's cache.
-_AT_ONCE = 65536
+_AT_ONCE = 32768
 
 
 class Inputs(NamedTuple):
@@ -36,21 +37,32 @@ class Inputs(NamedTuple):
 
     def part(self, which: slice) -> Inputs:
         """Some of them."""
+        if which.stop - which.start == len(self.values):
+            return self
         return Inputs(self.values[which], self.saturate)
 
 
 class Codec:
     """How the inputs and outputs of a program lie in memory, and what they stand for.
 
-    Words (N, blocks, H, W, lanes) are int8 or int16. They are moved a channel at a time, which is
-    several times as fast as a pixel at a time.
+    Words (N, blocks, H, W, lanes) are int8 or int16.
     """
 
     def __init__(self, program: Program):
         self._program = program
         self._dtype = storage_dtype(program.data_width)
-        self._range = int_range(input_bits(program.input, program.data_width))
+        self._unsigned = np.dtype(f"u{self._dtype.itemsize}")
+        least, most = int_range(input_bits(program.input, program.data_width))
+        self._quantiser = quantiser_of(program.input_format, least, most)
+        self._least = np.array(least).astype(self._unsigned)  # modulo its range
+        self._expected = tolerated_bounds(program.input)
+        core = program.core
+        self._input = input_lanes(program.unfold, program.input_shape, core.ci_lanes, self._dtype)
+        self._output = output_lanes(
+            program.shuffle, program.output_shape, core.co_lanes, self._dtype
+        )
         self._table = _pixel_table(program)
+        self._step = _step(self._table)
 
     def checked(self, z: ArrayLike | Mapping[str, ArrayLike], *, warn: bool = True) -> Inputs:
         """Float inputs (N, latent) or (N, C, H, W), ready to be encoded.
@@ -60,12 +72,15 @@ class Codec:
         or else later layers do, whose ranges were chosen without.
         """
         x = self._array(z)
-        least, most = float(x.min()), float(x.max())  # NaN and infinity come through
+        # NaN and infinity come through.
+        least = float(np.minimum.reduce(x, axis=None))
+        most = float(np.maximum.reduce(x, axis=None))
         if not (math.isfinite(least) and math.isfinite(most)):
             raise InputError(f"input of network '{self._program.name}' holds NaN or infinity")
-        if warn:
+        low, high = self._expected
+        if warn and not (low <= least and most <= high):
             self.warn_of_range(x, (least, most))
-        return Inputs(x, self._saturates(least) or self._saturates(most))
+        return Inputs(x, self._quantiser.saturates(least, most))
 
     def warn_of_range(self, x: NDArray, extremes: tuple[float, float] | None = None) -> None:
         """Warn where float inputs, of any shape, are beyond what the network expects.
@@ -94,32 +109,14 @@ class Codec:
         Lanes without a channel are left as they are; nothing depends on them. The integers are
         those of ``TensorFormat.quantise``.
         """
-        x = inputs.values
-        unfold = self._program.unfold
-        channels, h, w = self._program.seen_shape
-        lanes = self._program.core.ci_lanes
-        words = data.view(self._dtype).reshape(len(x), -1, h, w, lanes)
-        several = max(1, _AT_ONCE // (channels * h * w))
-        for first in range(0, len(x), several):
-            q = self._integers(x[first : first + several], inputs.saturate)
-            part = words[first : first + several]
-            if unfold:  # a number is converted once, and moved as often as it is a channel
-                for channel, plane in enumerate(unfold.channels(q.astype(self._dtype))):
-                    part[:, channel // lanes, ..., channel % lanes] = plane
-                continue
-            if h == w == 1:
-                part.reshape(len(part), -1)[:, :channels] = q[:, :, 0, 0]
-                continue
-            for channel in range(channels):
-                part[:, channel // lanes, ..., channel % lanes] = q[:, channel]
+        self._input.to_words(self._integers(inputs), data)
 
     def decode(self, data: NDArray[np.uint8], batch: int) -> NDArray:
         """Integers (N, C, H, W), int8 or int16, of the bytes of an output segment."""
-        out = np.empty((batch, *self._program.output_shape), self._dtype)
-        for c, rows, columns, plane in self._planes(data, batch, self._dtype):
-            part = out[:, c, rows, columns]
-            part[...] = plane[:, : part.shape[1], : part.shape[2]]
-        return out
+        channels, rows, columns = self._program.output_shape
+        images = np.empty((batch, rows, columns, channels), self._dtype)
+        self._output.to_images(data, images)
+        return np.moveaxis(images, -1, 1)
 
     def room(self, count: int, as_float: bool) -> NDArray:
         """An array for ``count`` outputs.
@@ -134,49 +131,47 @@ class Codec:
 
     def decode_into(self, data: NDArray[np.uint8], out: NDArray) -> None:
         """What the bytes of an output segment stand for, to a part of what :meth:`room` made."""
-        if out.dtype != np.uint8:
+        if out.dtype.kind == "f":
             out[...] = self._program.output_format.dequantise(self.decode(data, len(out)))
             return
         assert self._table is not None
-        dtype = np.dtype(f"u{self._dtype.itemsize}")
-        codes = np.empty(out.shape, dtype)
-        for c, rows, columns, plane in self._planes(data, len(out), dtype):
-            part = codes[:, rows, columns, c]
-            part[...] = plane[:, : part.shape[1], : part.shape[2]]
-        if codes.dtype == np.uint8:  # much faster than an index
-            pixels = codes.tobytes().translate(self._table.tobytes())
-            out[...] = np.frombuffer(pixels, np.uint8).reshape(out.shape)
-        else:
+        if self._dtype.itemsize > 1:
+            codes = np.empty(out.shape, np.uint16)
+            self._output.to_images(data, codes)
             out[...] = self._table[codes]
+            return
+        self._output.to_images(data, out)
+        if self._step is not None:
+            out += self._step
+        else:  # much faster than an index
+            pixels = out.tobytes().translate(self._table.tobytes())
+            out[...] = np.frombuffer(pixels, np.uint8).reshape(out.shape)
 
-    def _planes(
-        self, data: NDArray[np.uint8], batch: int, dtype: np.dtype
-    ) -> Iterator[tuple[int, slice, slice, NDArray]]:
-        """Each stored channel (N, rows, columns), and where it belongs in the output."""
-        program = self._program
-        _, h, w = program.stored_shape
-        lanes = program.core.co_lanes
-        words = data.view(dtype).reshape(batch, -1, h, w, lanes)
-        for channel, c, rows, columns in program.shuffle.channels(program.output_shape):
-            yield c, rows, columns, words[:, channel // lanes, ..., channel % lanes]
+    def _integers(self, inputs: Inputs) -> NDArray:
+        """Integers (N, rows, columns, channels) of inputs, with the rim that windows reach: 0."""
+        lanes, saturate = self._input, inputs.saturate
+        x = inputs.values.reshape(-1, *lanes.shape)
+        # Unsigned, and larger by what is taken off at last: numbers of 0 and more are truncated as
+        # they are converted, which saves rounding them before.
+        if lanes.shape[0] == 1 and x.size <= _AT_ONCE and not lanes.inside:
+            q = self._quantiser.above_least(x, saturate)
+            images = q.astype(self._unsigned).reshape(-1, *lanes.image)
+        else:
+            images = np.empty((len(x), *lanes.image), self._unsigned)
+            inside = images
+            if lanes.inside:
+                images.fill(-self._quantiser.least)
+                inside = images[:, lanes.inside[0], lanes.inside[1]]
+            for which, rows in _bands(x.shape):
+                self._convert(x[which, :, rows], inside[which, rows], saturate)
+        images += self._least
+        return images
 
-    def _saturates(self, value: float) -> bool:
-        """Whether the integer of a value is clipped; between two that are not, none is."""
-        form, (low, high) = self._program.input_format, self._range
-        return not low <= value / form.scale + form.zero_point + 0.5 < high + 1
-
-    def _integers(self, x: NDArray, saturate: bool) -> NDArray:
-        """Integers of inputs, as float64, which words hold; see ``TensorFormat.quantise``."""
-        form = self._program.input_format
-        with np.errstate(over="ignore") if saturate else nullcontext():
-            q = np.divide(x, form.scale, dtype=np.float64, order="C")
-        if form.zero_point:
-            q += form.zero_point
-        q += 0.5
-        np.floor(q, out=q)
-        if saturate:
-            np.clip(q, *self._range, out=q)
-        return q
+    def _convert(self, x: NDArray, images: NDArray, saturate: bool) -> None:
+        """Write integers less their least (N, H, W, C) of inputs (N, C, H, W)."""
+        q = self._quantiser.above_least(x, saturate)
+        for channel in range(x.shape[1]):  # several times as fast as a pixel at a time
+            images[..., channel] = q[:, channel]
 
     def _array(self, z: ArrayLike | Mapping[str, ArrayLike]) -> NDArray:
         program = self._program
@@ -211,3 +206,28 @@ def _pixel_table(program: Program) -> NDArray[np.uint8] | None:
     half = 1 << (program.data_width - 1)
     codes = np.roll(np.arange(-half, half), half)
     return to_pixels(program.output_format.dequantise(codes), *program.output_range)
+
+
+def _step(table: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """What all pixels are above their codes of 8 bits, modulo 256; None if that differs.
+
+    It is the same where a network's output has as many levels as pixels have, as compiled ones do.
+    """
+    if table is None or len(table) != 256:
+        return None
+    steps = table - np.arange(256, dtype=np.uint8)
+    return np.array(steps[0]) if (steps == steps[0]).all() else None
+
+
+def _bands(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Which images (N, C, H, W), and which rows of them, to convert at a time."""
+    count, channels, height, width = shape
+    rows = max(1, _AT_ONCE // (channels * width))
+    if rows >= height:
+        several = rows // height
+        for first in range(0, count, several):
+            yield slice(first, first + several), slice(None)
+        return
+    for image in range(count):
+        for first in range(0, height, rows):
+            yield slice(image, image + 1), slice(first, first + rows)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from winogen.runtime.reach import window_words
 from winogen.runtime.session import Session
 from winogen.runtime.slots import Slots
 from winogen.runtime.waiting import Deadline, interrupt_line
-from winogen.runtime.works import Filled, Work, Works
+from winogen.runtime.works import Work, Works
 from winogen.target import isa
 from winogen.target.board import Board
 from winogen.target.host import host_costs
@@ -75,6 +75,38 @@ class Job:
         assert self.counters is not None
         for name, value in counters.items():
             self.counters[name] += value
+
+
+class _Plan(NamedTuple):
+    """What is the same in all runs of a stream.
+
+    Attributes
+    ----------
+    parts : what the accelerator and the processor do, in turn
+    deadline : of each of the accelerator's parts
+    turn_seconds : how long a run may keep other threads from the device
+    """
+
+    parts: tuple[Piece | HostStep, ...]
+    deadline: Deadline
+    turn_seconds: float
+
+
+class _Memory(NamedTuple):
+    """Where a run of a stream finds everything, while the buffers stay what they are.
+
+    Attributes
+    ----------
+    code : the buffer of its instructions
+    bases : addresses of the segments
+    changing : the buffers of those segments that change
+    windows : what the accelerator may access
+    """
+
+    code: Any
+    bases: Mapping[Segment, int]
+    changing: Mapping[Segment, Any]
+    windows: tuple[int, ...]
 
 
 class Runner:
@@ -125,8 +157,11 @@ class Runner:
         self._timeout = timeout
         self._closed = self._released = False
         self._slots = Slots(SLOTS)
-        self._deadlines: dict[str, Deadline] = {}
-        self._reach: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._traits = opened.traits
+        self._what = f"network '{program.name}'"
+        self._plans: dict[str, _Plan] = {}
+        self._memories: dict[tuple[str, int], _Memory] = {}
+        self._version = 0  # of the buffers in them
         host = host_costs(board)
         self._interrupt_seconds = host.interrupt_s if host and waiting == "auto" else 0.0
         try:
@@ -140,6 +175,10 @@ class Runner:
             )
             self._line = interrupt_line(opened.core, waiting)
             self.streams = _streams_that_fit(program, board)
+            self._fitting = {
+                number: replace(view, streams=view.streams[: len(self.streams)])
+                for number, view in self._views.items()
+            }
             self._check_build()
             with self.session.turn("loading weights", self._around()):
                 self.buffers.upload("weights", program.weights)
@@ -186,8 +225,7 @@ class Runner:
         Exits count from 1; the last is the whole network. InputError for another number.
         """
         check_exit(self.program.name, number, self.program.exit_count)
-        view = self._views.get(number, self._views[0])
-        return replace(view, streams=view.streams[: len(self.streams)])
+        return self._fitting.get(number, self._fitting[0])
 
     def run(self, works: Iterator[Work], job: Job) -> None:
         """Runs of a call; what is known of them goes to ``job``.
@@ -209,7 +247,10 @@ class Runner:
         try:
             while filled := call.take():
                 with self._turn(filled.work.stream, job):
-                    once = partial(self._run_filled, filled, job, call.meanwhile)
+                    work, _, source, target = filled
+                    once = partial(
+                        self._run_stream, work.stream, source, target, job, call.meanwhile
+                    )
                     self._integrity.unchecked_run(once)
                 call.ended(filled)
         finally:
@@ -250,20 +291,19 @@ class Runner:
         finally:
             self._slots.give(slot)
 
-    @contextmanager
-    def _turn(self, stream: StreamInfo, job: Job) -> Iterator[None]:
+    def _turn(self, stream: StreamInfo, job: Job) -> AbstractContextManager[None]:
         """The device for this thread alone, ready to run a stream."""
-        traits = self._opened.traits
-        seconds = traits.turn_seconds or self._longest(stream)
+        seconds = self._plan(stream).turn_seconds
         if job.runs is not None:
             seconds *= len(trace.windows(stream.length))
-        seconds = seconds * self._integrity.runs + self._integrity.seconds
         stop = partial(self._stopped, job)
-        with self.session.turn(f"network '{self.program.name}'", seconds, stop):
-            self._check_usable()
-            if traits.takes_limit:
-                self._opened.device.limit_run(self._timeout)
-            yield
+        return self.session.turn(self._what, seconds, stop, self._begin)
+
+    def _begin(self) -> None:
+        """Begin a turn on the device."""
+        self._check_usable()
+        if self._traits.takes_limit:
+            self._opened.device.limit_run(self._timeout)
 
     @contextmanager
     def _idle(self, job: Job) -> Iterator[None]:
@@ -286,9 +326,6 @@ class Runner:
             self._integrity.check_input(source, Digest.of(words))
         return out
 
-    def _run_filled(self, filled: Filled, job: Job, meanwhile: Callable[[], object]) -> None:
-        self._run_stream(filled.work.stream, filled.source, filled.target, job, meanwhile)
-
     def _run_stream(
         self,
         stream: StreamInfo,
@@ -300,19 +337,9 @@ class Runner:
         """Run a stream on an input buffer that is filled."""
         core = self._opened.core
         self._end_lost()
-        scratch = self.buffers.room("scratch", max(stream.scratch_bytes, 64))
-        code = self._checked_stream(stream, source, target)
-        # Drop the processor's stale lines of the result before the device writes it.
-        target.invalidate()
-        bases = {
-            Segment.WEIGHTS: self.buffers["weights"].device_address,
-            Segment.INPUT: source.device_address,
-            Segment.OUTPUT: target.device_address,
-            Segment.SCRATCH: scratch.device_address,
-        }
-        core.allow(self._windows(stream, scratch, code))
-        memory = {Segment.INPUT: source, Segment.OUTPUT: target, Segment.SCRATCH: scratch}
-        run = partial(self._run_parts, stream, code, bases, memory, job)
+        memory = self._memory(stream, source, target)
+        core.allow(memory.windows)
+        run = partial(self._run_parts, stream, memory, job)
         if job.runs is not None:
             job.runs.append(profile_run(self._views[stream.exit], stream, core, run))
             job.count(job.runs[-1].counters)
@@ -325,9 +352,7 @@ class Runner:
     def _run_parts(
         self,
         stream: StreamInfo,
-        code: Any,
-        bases: Mapping[Segment, int],
-        memory: Mapping[Segment, Any],
+        memory: _Memory,
         job: Job,
         *,
         before: Callable[[Piece], object] = lambda piece: None,
@@ -338,31 +363,34 @@ class Runner:
 
         Parameters
         ----------
-        memory : the buffers of the segments that change
         before, after : called around every piece of the accelerator's
         meanwhile : called once, while the accelerator is at work
         """
-        for part in stream.parts():
+        plan = self._plan(stream)
+        for part in plan.parts:
             if isinstance(part, HostStep):
                 if self._stopped(job):
                     raise DeviceError("the run was stopped between two pieces of its stream")
-                self._compute(part, stream, memory)
+                self._compute(part, stream, memory.changing)
                 continue
             before(part)
             expected = part.cycles / (self.program.board.clock_mhz * 1e6)
-            self._run_or_keep(
-                code.device_address + part.start * isa.INSTRUCTION_BYTES,
-                part.length,
-                bases,
-                self._deadline(stream),
-                line=self._line if expected >= self._interrupt_seconds else None,
-                describe=lambda index, first=part.start: _describe(
-                    self._views[stream.exit], stream, first + index
-                ),
-                stop=partial(self._stopped, job),
-                expected=expected if self._opened.traits.turn_seconds is None else 0.0,
-                meanwhile=meanwhile,
-            )
+            core = self._opened.core
+            try:
+                core.run(
+                    memory.code.device_address + part.start * isa.INSTRUCTION_BYTES,
+                    part.length,
+                    memory.bases,
+                    plan.deadline,
+                    line=self._line if expected >= self._interrupt_seconds else None,
+                    describe=partial(_describe, self._views[stream.exit], stream, part.start),
+                    stop=partial(self._stopped, job),
+                    expected=expected if self._traits.turn_seconds is None else 0.0,
+                    meanwhile=meanwhile,
+                )
+            finally:
+                if core.unfinished:  # it cannot be stopped: its buffers outlive this object
+                    _lost.setdefault(self.session, []).extend(self.buffers.values())
             meanwhile = _nothing
             after(part)
 
@@ -376,24 +404,36 @@ class Runner:
         compute(step, layer, stream.batch, self.program.data_width, arrays)
         memory[step.target.segment].flush()
 
-    def _windows(self, stream: StreamInfo, scratch: Any, code: Any) -> tuple[int, ...]:
-        """What the accelerator may access for a stream: the buffers of both slots.
+    def _memory(self, stream: StreamInfo, source: Any, target: Any) -> _Memory:
+        """Where a run finds everything; all that it lacks is allocated.
 
-        Another thread may be allocating those of the other one: they are there in the next run.
+        The accelerator may access the buffers of both slots. Another thread may be allocating those
+        of the other one: they are there in the next run.
         """
-        key = stream.name, self.buffers.version
-        if key not in self._reach:
-            inputs, outputs = self.buffers.slots()
-            self._reach.clear()  # of buffers that are gone
-            self._reach[key] = window_words(
-                {
-                    # Layers that are traced read the output too.
-                    Access.READ: [self.buffers["weights"], scratch, *inputs, *outputs],
-                    Access.WRITE: [scratch, *outputs],
-                    Access.FETCH: [code],
-                }
-            )
-        return self._reach[key]
+        version = self.buffers.version
+        if version != self._version:
+            self._memories.clear()  # of buffers that are gone
+            self._version = version
+        key = stream.name, target.device_address
+        if key not in self._memories:
+            self._memories[key] = self._allocated(stream, source, target)
+        return self._memories[key]
+
+    def _allocated(self, stream: StreamInfo, source: Any, target: Any) -> _Memory:
+        scratch = self.buffers.room("scratch", max(stream.scratch_bytes, 64))
+        code = self._checked_stream(stream, source, target)
+        weights = self.buffers["weights"]
+        inputs, outputs = self.buffers.slots()
+        changing = {Segment.INPUT: source, Segment.OUTPUT: target, Segment.SCRATCH: scratch}
+        buffers = {Segment.WEIGHTS: weights, **changing}
+        windows = {
+            # Layers that are traced read the output too.
+            Access.READ: [weights, scratch, *inputs, *outputs],
+            Access.WRITE: [scratch, *outputs],
+            Access.FETCH: [code],
+        }
+        bases = {segment: buffer.device_address for segment, buffer in buffers.items()}
+        return _Memory(code, bases, changing, window_words(windows))
 
     def _end_lost(self) -> None:
         """End a stream that nobody waits for; its buffers are nobody's then."""
@@ -407,15 +447,6 @@ class Runner:
     def _around(self) -> float:
         """How long loading may keep others from the device, in seconds."""
         return _AROUND_SECONDS + self._integrity.seconds
-
-    def _run_or_keep(self, *arguments: Any, **options: Any) -> None:
-        """:meth:`WinogenCore.run`; buffers of what cannot be stopped outlive this object."""
-        core = self._opened.core
-        try:
-            core.run(*arguments, **options)
-        finally:
-            if core.unfinished:
-                _lost.setdefault(self.session, []).extend(self.buffers.values())
 
     def _check_build(self) -> None:
         """Raise DeviceError if the device is not the build that the program was compiled for.
@@ -482,12 +513,15 @@ class Runner:
         """Seconds that a run is predicted to take."""
         return stream.cycles / (self.program.board.clock_mhz * 1e6)
 
-    def _deadline(self, stream: StreamInfo) -> Deadline:
-        if stream.name not in self._deadlines:
-            self._deadlines[stream.name] = self._new_deadline(stream)
-        return self._deadlines[stream.name]
+    def _plan(self, stream: StreamInfo) -> _Plan:
+        name = stream.name
+        if name not in self._plans:
+            once = self._traits.turn_seconds or self._longest(stream)
+            seconds = once * self._integrity.runs + self._integrity.seconds
+            self._plans[name] = _Plan(tuple(stream.parts()), self._deadline(stream), seconds)
+        return self._plans[name]
 
-    def _new_deadline(self, stream: StreamInfo) -> Deadline:
+    def _deadline(self, stream: StreamInfo) -> Deadline:
         if self._timeout is not None:
             return Deadline(self._timeout, "the timeout that was asked for")
         predicted = self._expected(stream)
@@ -517,8 +551,9 @@ def _nothing() -> None:
     pass
 
 
-def _describe(program: Program, stream: StreamInfo, index: int) -> str:
-    """An instruction of a stream, in words."""
+def _describe(program: Program, stream: StreamInfo, first: int, number: int) -> str:
+    """The instruction of a stream that is so many after the ``first``, in words."""
+    index = first + number
     if not index < stream.length:
         return f"instruction {index}"
     start = index * isa.INSTRUCTION_BYTES

@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from winogen.common.errors import DeviceBusyError, DeviceError
@@ -55,11 +55,16 @@ class Session:
         self.at_end: dict[object, Callable[[], object]] = {}
         self._process = os.getpid()
         self._queue: deque[_Turn] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # of the queue; Python enters it faster than the condition
+        self._changed = threading.Condition(self._lock)
 
     @contextmanager
     def turn(
-        self, what: str, seconds: float, stop: Callable[[], bool] = lambda: False
+        self,
+        what: str,
+        seconds: float,
+        stop: Callable[[], bool] = lambda: False,
+        begin: Callable[[], object] = lambda: None,
     ) -> Iterator[None]:
         """The device for this thread alone; threads get it in the order in which they ask.
 
@@ -70,6 +75,7 @@ class Session:
         what : names the use, for messages
         seconds : how long it may take; others wait so long and no longer
         stop : ends the wait when it becomes true
+        begin : is called first, with the device
 
         Raises
         ------
@@ -83,37 +89,35 @@ class Session:
                 f"the device was opened by process {self._process} before it was forked; open it "
                 "in this process again, once that one has closed it"
             )
-        turn = _Turn(what, seconds)
-        with self._changed:
-            again = bool(self._queue) and self._queue[0].thread == turn.thread
-        if again:
-            yield
-            return
+        turn, queue = _Turn(what, seconds), self._queue
         try:
-            with self._changed:
-                self._queue.append(turn)
-            self._wait_for(turn, stop)
+            with self._lock:
+                if not (queue and queue[0].thread == turn.thread):
+                    queue.append(turn)
+                    self._wait_for(turn, stop)
+            begin()
             yield
         finally:  # also where Ctrl-C has struck
-            with self._changed:
-                had_it = bool(self._queue) and self._queue[0] is turn
-                with suppress(ValueError):
-                    self._queue.remove(turn)
-                if had_it and self._queue:
-                    self._queue[0].since = time.monotonic()
-                self._changed.notify_all()
+            with self._lock:
+                had_it = bool(queue) and queue[0] is turn
+                if turn in queue:
+                    queue.remove(turn)
+                if queue:  # others wait
+                    if had_it:
+                        queue[0].since = time.monotonic()
+                    self._changed.notify_all()
 
     def _wait_for(self, turn: _Turn, stop: Callable[[], bool]) -> None:
-        with self._changed:
-            while (head := self._queue[0]) is not turn:
-                if stop():
-                    raise DeviceError("it was stopped before it had its turn on the device")
-                if time.monotonic() > head.since + head.seconds:
-                    raise DeviceBusyError(
-                        f"another thread of this process is at {head.what} for longer than the "
-                        f"{head.seconds:g} s that this may take; end that thread, or restart"
-                    )
-                self._changed.wait(_LOOK)
+        """Wait until it is the first in the queue, with the queue's lock."""
+        while (head := self._queue[0]) is not turn:
+            if stop():
+                raise DeviceError("it was stopped before it had its turn on the device")
+            if time.monotonic() > head.since + head.seconds:
+                raise DeviceBusyError(
+                    f"another thread of this process is at {head.what} for longer than the "
+                    f"{head.seconds:g} s that this may take; end that thread, or restart"
+                )
+            self._changed.wait(_LOOK)
 
 
 class Lease:

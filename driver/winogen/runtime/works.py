@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,7 @@ from winogen.runtime.buffers import Buffers
 from winogen.runtime.slots import Slots
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """A run of a stream.
 
     Attributes
@@ -33,8 +31,7 @@ class Work:
     drain: Callable[[NDArray[np.uint8]], object]
 
 
-@dataclass(frozen=True)
-class Filled:
+class Filled(NamedTuple):
     """A run whose input lies in contiguous memory, in the buffers of a slot."""
 
     work: Work
@@ -114,9 +111,11 @@ class Works:
         self._held.add(slot)
         work = self._next
         assert work is not None
-        outgrown = self._buffers.has_outgrown(slot, work.stream)
         try:
-            with self._idle() if outgrown else nullcontext():
+            if self._buffers.has_outgrown(slot, work.stream):
+                with self._idle():
+                    source, target = self._buffers.slot(slot, work.stream)
+            else:
                 source, target = self._buffers.slot(slot, work.stream)
         except ContiguousMemoryError as error:
             if slot == 0:

@@ -72,3 +72,4 @@ def test_a_run_takes_no_more_accesses_than_are_predicted(waiting, writes, monkey
             monkeypatch.setattr(device.core, name, counted)
         generator.generate(generator.latents(4 * largest))
     assert counts["read"] <= 4 * READS and counts["write"] <= 4 * writes
+    assert READS <= 4 and WRITES + INTERRUPT_WRITES <= 8

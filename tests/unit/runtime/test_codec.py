@@ -141,6 +141,35 @@ def test_inputs_are_quantised_as_their_format_says(bits, rng):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
+def test_inputs_saturate_at_either_end(bits):
+    """Also where the others do not."""
+    codec = Codec(program_of(bits, (2, 1, 1)))
+    top = 1 << (bits - 1)
+    for values in ([0, 1e6], [top - 0.5, -1], [0, -1e6], [-top - 1, 3]):
+        words = codec.encode(codec.checked(np.array([values], np.float32), warn=False))
+        wanted = np.clip(np.floor(np.array(values) + 0.5), -top, top - 1)
+        np.testing.assert_array_equal(words[0, 0, 0, 0, :2], wanted)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_pixels_that_are_codes_and_a_constant(bits):
+    """As compiled networks have them: modulo 256, from end to end."""
+    program = program_of(bits, (1, 16, 16))
+    program = replace(
+        program, output_range=(-1.0, 1.0), output_format=TensorFormat(2 / 255, -0.5)
+    )  # fmt: skip
+    lanes = program.core.co_lanes
+    q = np.arange(-128, 128).reshape(16, 16)
+    stored = np.zeros((1, 1, 16, 16, lanes), DTYPES[bits])
+    stored[0, 0, ..., 0] = q
+    codec = Codec(program)
+    out = codec.room(1, as_float=False)
+    codec.decode_into(stored.reshape(-1).view(np.uint8), out)
+    np.testing.assert_array_equal(out[0, ..., 0], np.arange(256).reshape(16, 16))
+    assert (codec._step is not None) == (bits == 8)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
 def test_every_code_has_its_pixel(bits):
     lanes = small("tiny", bits).program.core.co_lanes
     program = program_of(bits, (3, 1 << (bits - 8), 256))

@@ -96,10 +96,10 @@ def test_without_memory_for_a_second_pair_they_come_one_by_one(monkeypatch):
     with Generator(small().program) as generator:
         real = generator._runner.buffers.room
 
-        def room(name: str, nbytes: int):
+        def room(name: str, nbytes: int, **options: bool):
             if name.endswith("-2"):
                 raise ContiguousMemoryError("there is none")
-            return real(name, nbytes)
+            return real(name, nbytes, **options)
 
         monkeypatch.setattr(generator._runner.buffers, "room", room)
         with pytest.warns(WinogenWarning, match="batches do not overlap, for want of"):
