@@ -5,6 +5,7 @@ What only the suite needs is not imported before: the other tests have no use fo
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -124,6 +125,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (others if elsewhere and parameters["bits"] != board.build[1] else kept).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=others)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Garbage is not looked for among the tests and modules, which stay as long as the process."""
+    if not session.config.option.collectonly:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
