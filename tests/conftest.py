@@ -5,6 +5,7 @@ What only the suite needs is not imported before: the other tests have no use fo
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ with suppress(ImportError):
     import onnx.defs  # noqa: F401
 
 from support.places import TESTS
-from support.tiers import is_quick, is_swept, starts
+from support.tiers import is_quick, is_swept, may_be_quick, starts
 
 SUITE = "test_conformance.py"
 _BOARD = pytest.StashKey[Any]()
@@ -61,6 +62,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     if config.getoption("device") and collection_path.suffix == ".py":
         return collection_path.name != SUITE or None
+    if config.getoption("markexpr") == "quick" and collection_path.is_relative_to(TESTS):
+        # What imports torch, simulators and notebooks takes as long as a tenth of the tier.
+        return not may_be_quick(collection_path.relative_to(TESTS)) or None
     return None
 
 
@@ -100,15 +104,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     What takes longest comes first: begun last, it would be all that one processor has left.
     """
+    within = {path: path.relative_to(TESTS) for path in {item.path for item in items}}
     for item in items:
-        where = item.path.relative_to(TESTS)
+        where = within[item.path]
         if not config.getoption("device") and is_swept(where, item.name):
             item.add_marker(pytest.mark.long)
-        if not any(item.get_closest_marker(name) for name in ("long", "benchmark")) and is_quick(
-            item.path.relative_to(TESTS), item.name
+        if is_quick(where, item.name) and not any(
+            item.get_closest_marker(name) for name in ("long", "benchmark")
         ):
             item.add_marker(pytest.mark.quick)
-    items.sort(key=lambda item: starts(item.path.relative_to(TESTS)))
+    items.sort(key=lambda item: starts(within[item.path]))
     board = config.stash.get(_BOARD, None)
     if board is None:
         return
@@ -120,6 +125,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (others if elsewhere and parameters["bits"] != board.build[1] else kept).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=others)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Garbage is not looked for among the tests and modules, which stay as long as the process."""
+    if not session.config.option.collectonly:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

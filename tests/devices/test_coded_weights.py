@@ -77,7 +77,8 @@ def stream() -> list[Instruction]:
     return made("tiny").program.streams[0].instructions()
 
 
-LOADS = [n for n, x in enumerate(stream()) if isinstance(x, LoadWeights)]
+def loads() -> list[int]:
+    return [n for n, x in enumerate(stream()) if isinstance(x, LoadWeights)]
 
 
 @pytest.mark.parametrize("nth", [0, -1])
@@ -85,7 +86,7 @@ LOADS = [n for n, x in enumerate(stream()) if isinstance(x, LoadWeights)]
 def test_a_length_that_does_not_match_is_refused(change, nth, rig):
     """With the instruction, its engine and the address of its stream; what is before it is done."""
     instructions = stream()
-    index = LOADS[nth]
+    index = loads()[nth]
     bad = instructions[index]
     bad.beats = 1 if change == "one" else bad.beats + change
     rig.load(made("tiny"), random_inputs(made("tiny"), 1))
@@ -134,7 +135,7 @@ def _mutants(rng: np.random.Generator, count: int, rigs: list[Rig]) -> None:
     ends = set()
     for number in range(count):
         instructions = stream()
-        x = instructions[int(rng.choice(LOADS))]
+        x = instructions[int(rng.choice(loads()))]
         assert isinstance(x, LoadWeights)
         changed = weights.copy()
         kind = rng.random()

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,7 @@ def outcome(path: Path) -> int | str:
         return refusal(error)
 
 
+@cache
 def family(path: Path) -> str:
     """The family that the script wrote into the file."""
     metadata = {m.key: m.value for m in onnx.load(path).metadata_props}

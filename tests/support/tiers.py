@@ -6,6 +6,7 @@ is slow. Tests of the simulated logic have ``rtl`` in their names.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import PurePath
 
 FOLDERS = ("unit", "devices", "repository")
@@ -125,6 +126,14 @@ SLOW = {
 MACHINE = "test_every_mode"
 
 
+@cache
+def may_be_quick(path: PurePath) -> bool:
+    """Whether a file or folder, within tests/, may have tests of the tier: others are not read."""
+    if not path.parts:
+        return True  # tests/ itself
+    return path.parts[0] in FOLDERS and not {*map(str, path.parents), str(path)} & SLOW.keys()
+
+
 def is_quick(path: PurePath, name: str) -> bool:
     """Whether a test belongs to the tier.
 
@@ -134,11 +143,11 @@ def is_quick(path: PurePath, name: str) -> bool:
     name : its function, with its parameters
     """
     function, _, case = name.partition("[")
-    if path.parts[0] not in FOLDERS or "rtl" in name:
+    if not may_be_quick(path) or "rtl" in name:
         return False
     if case.startswith(("machine", "floats")) and function != MACHINE:
         return False
-    return not {*map(str, path.parents), str(path), f"{path}::{function}"} & SLOW.keys()
+    return f"{path}::{function}" not in SLOW
 
 
 #: The conformance suite; on its slowest devices what others cover is left to the long sweeps.
@@ -152,10 +161,10 @@ def is_swept(path: PurePath, name: str) -> bool:
     logic of 16 bits with the whole array takes half a minute to build: smaller ones are run, and
     the same tests with 8 bits. Of random networks the logic runs every other one under stalls.
     """
-    function, _, case = name.partition("[")
-    words = case.rstrip("]").split("-")
     if path != SUITE:
         return False
+    function, _, case = name.partition("[")
+    words = case.rstrip("]").split("-")
     if words[0] == "machine":
         return function != MACHINE
     if words[0] == "floats":
@@ -191,6 +200,7 @@ LONGEST = (
 )
 
 
+@cache
 def starts(path: PurePath) -> int:
     """The place of a test file, within tests/, in the order of the run: long tests come first."""
     for place, first in enumerate(LONGEST):

@@ -113,6 +113,18 @@ class Cells:
         groups = sum(k.count * -(-math.prod(k.tiles) // lanes) for k in self._kinds_of(tiling))
         return groups * sum(len(p.spec.steps) * n for p, n in zip(self._passes, self._blocks))
 
+    def groups(self, tiling: Tiling) -> int:
+        """Tile groups: cells of a block of output channels."""
+        return sum(k.count for k in self._kinds_of(tiling))
+
+    def compute(self, tiling: Tiling) -> float:
+        """Cycles of the COMPUTEs of all cells of a block of output channels."""
+        blocks = tiling.input_blocks
+        return sum(
+            k.count * self._compute_cycles(math.prod(k.tiles), blocks)
+            for k in self._kinds_of(tiling)
+        )
+
     def computes(self, tiling: Tiling) -> int:
         """COMPUTEs of a cell."""
         return sum(-(-n // tiling.input_blocks) for n in self._blocks)

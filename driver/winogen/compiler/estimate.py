@@ -33,13 +33,34 @@ class Estimate:
         """A bound that is quick to tell: cycles of the multipliers alone."""
         return self._outputs * self._cells.steps(tiling)
 
+    def at_least(self, tiling: Tiling) -> float:
+        """A bound that is nearer and still quick: what loads of inputs take is left out."""
+        cells, weights = self._cells, self._cells.weights(tiling.input_blocks)
+        compute, groups = cells.compute(tiling), cells.groups(tiling)
+        runs = self._outputs * groups
+        instructions = runs * (cells.computes(tiling) + self._together)
+        times = self._outputs * (1 if self._are_kept(tiling, weights, groups) else groups)
+        size = times * weights.size + instructions * INSTRUCTION_BYTES
+        latency = self._board.dram_latency
+        paced = self._outputs * compute + _TURN * instructions + 2 * latency
+        # Other sums of the same numbers are not the same to the last bit.
+        return (START_CYCLES + latency + max(paced, size / self._rate)) * (1 - 1e-9)
+
+    def _are_kept(self, tiling: Tiling, weights: Loads, groups: int) -> bool:
+        """Whether weights that were loaded stay as long as they are used."""
+        depth = self._board.core.weight_depth
+        if tiling.weights_outer:
+            return groups == 1 or weights.words <= depth
+        return self._outputs * weights.words <= depth
+
     def cycles(self, tiling: Tiling) -> float:
         """Cycles of the layer, from its first load to the end of its last store."""
         cells, weights = self._cells.of(tiling), self._cells.weights(tiling.input_blocks)
         in_cell = self._cells.computes(tiling)
         tables, activation = self._cells.tables, self._cells.activation
         order = self._by_blocks if tiling.weights_outer else self._by_groups
-        paced, loads = order(cells, weights)
+        kept = self._are_kept(tiling, weights, sum(c.count for c in cells))
+        paced, loads = order(cells, weights, kept)
         for once in (tables, activation):
             loads.add(once, 1)
         runs = self._outputs * sum(c.count for c in cells)
@@ -74,14 +95,13 @@ class Estimate:
     def _rate(self) -> float:
         return self._board.dram_bytes_per_cycle
 
-    def _by_groups(self, cells: list[Cell], weights: Loads) -> tuple[float, Loads]:
+    def _by_groups(self, cells: list[Cell], weights: Loads, kept: bool) -> tuple[float, Loads]:
         """Cycles of all cells with their loads, and the loads; tile groups are the outer loop.
 
         A group's input stays for all blocks of output channels if it fits, and the next group's
         comes meanwhile if that fits beside it.
         """
         outputs, core = self._outputs, self._board.core
-        kept = outputs * weights.words <= core.weight_depth
         again = Loads() if kept else weights
         beside = 2 * max(c.inputs.words for c in cells) <= core.input_depth
         paced, loads = 0.0, Loads()
@@ -101,7 +121,7 @@ class Estimate:
         loads.add(weights, outputs * (1 if kept else sum(c.count for c in cells)))
         return paced, loads
 
-    def _by_blocks(self, cells: list[Cell], weights: Loads) -> tuple[float, Loads]:
+    def _by_blocks(self, cells: list[Cell], weights: Loads, kept: bool) -> tuple[float, Loads]:
         """The same if blocks of output channels are the outer loop.
 
         A block's weights stay for all groups if they fit, and the next block's come meanwhile if
@@ -109,7 +129,6 @@ class Estimate:
         """
         core = self._board.core
         groups = sum(c.count for c in cells)
-        kept = groups == 1 or weights.words <= core.weight_depth
         beside = 2 * weights.words < core.weight_depth
         words = sum(c.count * c.inputs.words for c in cells)
         stay = not self._apart and words <= core.input_depth

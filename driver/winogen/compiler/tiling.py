@@ -71,6 +71,8 @@ def _best(fitting: list[tuple[float, Tiling]], estimate: Estimate) -> tuple[floa
     for least, tiling in sorted(fitting, key=lambda f: f[0]):
         if best is not None and best[0] <= least:
             break
+        if best is not None and best[0] <= estimate.at_least(tiling):
+            continue
         cycles = estimate.cycles(tiling)
         if best is None or cycles < best[0]:
             best = (cycles, tiling)

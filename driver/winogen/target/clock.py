@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from winogen.target.registers import Field
 
@@ -116,11 +117,19 @@ class PlClock:
         ValueError
             If ``mhz`` is below what two 6-bit divisors reach.
         """
-        divisors = [cls(d0, d1, source) for d1 in range(1, 64) for d0 in range(d1, 64)]
-        possible = [clock for clock in divisors if clock.mhz <= mhz + 1e-6]
-        if not possible:
-            raise ValueError(f"a PL clock of {mhz} MHz is too slow; the slowest is 0.251953 MHz")
-        return max(possible, key=lambda clock: clock.mhz)
+        for divisors in _divisors():
+            clock = cls(*divisors, source)
+            if clock.mhz <= mhz + 1e-6:
+                return clock
+        raise ValueError(f"a PL clock of {mhz} MHz is too slow; the slowest is 0.251953 MHz")
+
+
+@cache
+def _divisors() -> list[tuple[int, int]]:
+    """Both divisors of every clock, from the fastest down, the second as small as can be."""
+    numbers = range(1, MAX_DIVISOR + 1)
+    pairs = {d0 * d1: (d0, d1) for d1 in reversed(numbers) for d0 in numbers if d0 >= d1}
+    return [pairs[product] for product in sorted(pairs)]
 
 
 def frequency(word: int) -> float | None:

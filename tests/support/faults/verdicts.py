@@ -6,7 +6,6 @@ for; ``support.faults.workers`` ends what it cannot.
 
 from __future__ import annotations
 
-import gc
 import re
 import signal
 import tempfile
@@ -202,8 +201,7 @@ def is_clear(text: str, words: Sequence[str] = ()) -> bool:
 def _look(stage: Stage, memory: int = 0) -> _Seen:
     """Run a stage, whatever comes of it."""
     if memory:
-        gc.collect()
-        tracemalloc.start()
+        tracemalloc.start()  # of what is there already it knows nothing
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", WinogenWarning)

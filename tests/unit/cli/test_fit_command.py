@@ -32,6 +32,12 @@ def small_network(folder) -> tuple[Path, int]:
 
 
 @pytest.fixture
+def model(tmp_path_factory) -> Path:
+    """The small network's file, in a folder of its own: for what is the same of any network."""
+    return small_network(tmp_path_factory.mktemp("model"))[0]
+
+
+@pytest.fixture
 def fitting():
     torch = pytest.importorskip("torch", reason="training needs the package torch")
     torch.set_num_threads(1)  # others run beside it
@@ -56,11 +62,11 @@ def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path) -> None:
     run(capsys, "run", out, "--seed", "1", "-n", "2", "-o", tmp_path / "out.png")
 
 
-def test_the_same_seed_writes_the_same_bytes(fitting, capsys, tmp_path) -> None:
+def test_the_same_seed_writes_the_same_bytes(fitting, capsys, tmp_path, model) -> None:
     files = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         out = tmp_path / f"{name}.wg"
-        run(capsys, "fit", "digits", "--weight-bits", "4", "--seed", seed, "-o", out, *SMALL)
+        run(capsys, "fit", model, "--weight-bits", "4", "--seed", seed, "-o", out, *SMALL)
         files.append(out.with_suffix(".npz").read_bytes())
     assert files[0] == files[1] != files[2]
 
@@ -73,12 +79,12 @@ def test_for_machines(fitting, capsys, tmp_path) -> None:
     assert result["weights"] == 229_888
 
 
-def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch, model) -> None:
     train = fitting.train
     monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     step = train.Distiller.step
     out = tmp_path / "d.wg"
-    command = ["fit", "digits", "--weight-bits", "4", "-o", str(out), *SMALL]
+    command = ["fit", str(model), "--weight-bits", "4", "-o", str(out), *SMALL]
     taken = []
 
     def interrupted(self) -> None:
@@ -172,8 +178,8 @@ def test_the_help_says_what_goes_together(capsys) -> None:
         assert headings[held].startswith("how weights are held (without a size")
 
 
-def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path) -> None:
-    run(capsys, "fit", "digits", "-o", tmp_path / "d.wg", *SMALL)
+def test_a_network_is_not_written_over_itself(fitting, capsys, tmp_path, model) -> None:
+    run(capsys, "fit", model, "-o", tmp_path / "d.wg", *SMALL)
     text = refuse(capsys, tmp_path, "fit", tmp_path / "d.npz", "-o", tmp_path / "d.wg")
     assert "name another file with -o" in text
 
@@ -282,14 +288,16 @@ def test_cheaper_blocks(fitting, capsys, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "train"])
-def test_an_interrupted_student_goes_on(fitting, capsys, tmp_path, monkeypatch, stage) -> None:
+def test_an_interrupted_student_goes_on(
+    fitting, capsys, tmp_path, monkeypatch, stage, model
+) -> None:
     """In floating point and in integers alike: the same bytes as in one go."""
     from winogen.compression import pretrain
 
     module = {"pretrain": pretrain, "train": fitting.train}[stage]
     kind = {"pretrain": "Pretrainer", "train": "Distiller"}[stage]
     monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    command = ["fit", "digits", "--blocks", "separable", "--steps", "6", "--examples", "2",
+    command = ["fit", str(model), "--blocks", "separable", "--steps", "6", "--examples", "2",
                "--batch", "2"]  # fmt: skip
     out = tmp_path / "d.wg"
     step, taken = getattr(module, kind).step, []
