@@ -363,6 +363,25 @@ def test_weights_are_loaded_once_for_all_images_of_a_batch():
 SEARCHED = ("digits", "dcgan-4x4", "discogan", "vta-dcgan-3", "fsrcnn-x2")
 
 
+@pytest.mark.parametrize(
+    ("model", "board"), [*((n, "tiny") for n in RANDOM), ("digits", "pynq-z2")]
+)
+def test_what_bounds_the_estimate_is_no_more(model, board):
+    """So no tiling is left out that may be the best."""
+    target, looked = load_board(board), 0
+    for layer in packed(model, board, 8).layers:
+        if not isinstance(layer, PackedLayer):
+            continue
+        for batch in (1, 3):
+            estimate = Estimate(layer, target, batch)
+            for tried in [*tiling._tilings(layer, target, batch, lambda _: None)][::7]:
+                cycles = estimate.cycles(tried)
+                assert estimate.least(tried) <= cycles, tried
+                assert estimate.at_least(tried) <= cycles, tried
+                looked += 1
+    assert looked
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize("model", [pytest.param(m, marks=pytest.mark.long) for m in SEARCHED])
 def test_the_chosen_tiling_is_the_best_of_all_but_for_5_percent(model, batch):
