@@ -42,7 +42,7 @@ def hosting(
     ----------
     apart : whether the device is to have a process of its own, which is faster
     opened : makes what runs a program in place of a device, as a cluster
-    device : and its options, as :func:`winogen.service.makers.makers` has them
+    device : and its options, as ``winogen.service.makers`` has them
     """
     plain = [program for _, program, _ in programs]
     with ExitStack() as stack:
