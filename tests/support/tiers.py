@@ -120,6 +120,20 @@ SLOW = {
     "unit/quality/test_verify.py::test_every_layer_of_a_traced_program_is_the_references": "4 s",
     "unit/runtime/test_windows.py::test_random_networks_in_windows": "6 s",
     "unit/runtime/test_windows.py::test_images_of_any_size_on_the_emulator": "large images, 10 s",
+    "devices/test_coded_weights.py::test_streams_changed_at_random_end_alike": "2 s",
+    "unit/bench/test_suite.py::test_a_record_and_its_document": "a record of a run, 1 s",
+    "unit/cli/test_labels.py::test_a_picture_with_what_goes_beside_it": "2 s",
+    "unit/cluster/test_commands.py": "processes, 4 s",
+    "unit/compiler/test_coded.py::test_few_images_run_in_another_mode_than_many": "2 s",
+    "unit/compiler/test_schedule.py::test_fewer_images_at_once_of_a_network_with_much_work": "2 s",
+    "unit/doctor/test_doctor.py::test_interrupted": "every check, 2 s",
+    "unit/doctor/test_doctor.py::test_json": "every check, 2 s",
+    "unit/fpga/test_explore.py::test_a_build_for_open_tools_has_an_array_that_they_place":
+        "a search, 1 s",
+    "unit/fpga/test_explore.py::test_the_command": "a search, 1 s",
+    "unit/network/onnx/test_refusals.py::test_folding_that_takes_too_long_is_refused": "waits",
+    "unit/quality/test_accuracy.py::test_corrected_biases_make_the_hard_network_good": "2 s",
+    "unit/service/test_apart.py": "processes, 6 s",
 }  # fmt: skip
 #: The one conformance test that the machine and floats take part in; the full suite holds them to
 #: more.
