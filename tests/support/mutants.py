@@ -102,6 +102,10 @@ WINDOW = f"{UNITS}/test_wg_window.py"
 LOAD = f"{UNITS}/test_wg_load.py::test_wg_load_in_pairs"
 DECODE = f"{UNITS}/test_wg_load.py::test_coded_weights"
 PROOF = "tests/rtl/formal/test_formal.py::test_formal[decode]"
+PLACES = "tests/rtl/formal/test_formal.py::test_formal[load_weights]"
+FITS = "tests/rtl/formal/test_formal.py::test_formal[weight_check]"
+WALK = "tests/rtl/formal/test_formal.py::test_formal[phase_walker]"
+WORDS = "tests/rtl/formal/test_formal.py::test_formal[tap_transform]"
 CODES = "tests/unit/target/test_weight_code.py"
 FILTER_TRANSFORM = f"{UNITS}/test_wg_filter_transform.py::test_wg_filter_transform[core0]"
 PAIRS = f"{UNITS}/test_wg_mac.py::test_wg_packed_chain"
@@ -1723,6 +1727,45 @@ RTL = (
         "weight code: a length that is too long is right", "target/weight_code.py",
         "if needed != len(data):", "if needed > len(data):",
         (f"{CODES}::test_a_stream_decodes_to_what_was_coded",),
+    ),
+    Mutant(
+        "load: a phase begins a word after the end of the one before", "wg_load_weights.sv",
+        "addr_q + PlaceWidth'(offer_word_count);", "addr_q + PlaceWidth'(offer_word_count) + 1'b1;",
+        (PLACES,),
+    ),
+    Mutant(
+        "load: weights go to the other half", "wg_load_weights.sv",
+        "PlaceWidth'({half_i, WA'(base_i)})", "PlaceWidth'({!half_i, WA'(base_i)})", (PLACES,),
+    ),
+    Mutant(
+        "load: a block more than the instruction says", "wg_load_weights.sv",
+        "offer_last = blocks_left_q == 12'd1 &&", "offer_last = blocks_left_q == 12'd0 &&",
+        (PLACES,),
+    ),
+    Mutant(
+        "load: weights may end a word behind the buffer", "wg_weight_check.sv",
+        "stop_q > 25'(WeightDepth);", "stop_q > 25'(WeightDepth) + 25'd1;", (FITS,),
+    ),
+    Mutant(
+        "load: the last phase is not counted", "wg_weight_check.sv",
+        "scanned = left_q == '0;", "scanned = left_q <= 8'd1;", (FITS,),
+    ),
+    Mutant(
+        "load: the phases begin again one late", "wg_phase_walker.sv",
+        "left_q == 8'd1 ? phases_q :", "left_q == 8'd0 ? phases_q :", (WALK,),
+    ),
+    Mutant(
+        "load: a phase has one word too many", "wg_tap_transform.sv",
+        "we_q <= {we_q[Latency-2:0], positions_q != '0};", "we_q <= {we_q[Latency-2:0], 1'b1};",
+        (WORDS,),
+    ),
+    Mutant(
+        "load: words of a phase lie two apart", "wg_tap_transform.sv",
+        "work_addr_q + WA'(1);", "work_addr_q + WA'(2);", (WORDS,),
+    ),
+    Mutant(
+        "load: a phase's words go to the place of the next", "wg_tap_transform.sv",
+        "work_addr_q <= tag_addr_q[next_q];", "work_addr_q <= tag_addr_q[!next_q];", (WORDS,),
     ),
     Mutant(
         "load: the largest shift is refused", "wg_load_table.sv",

@@ -1,4 +1,5 @@
-// Takes the place of wg_tap_transform in proofs of direct mode, which nothing goes through it in.
+// Takes the place of wg_tap_transform in proofs that hold whatever it writes, and when. What it keeps to is
+// proved of that in fv_tap_transform.
 module wg_tap_transform
   import wg_types_pkg::*;
 #(
@@ -33,16 +34,23 @@ module wg_tap_transform
   output logic                          last_o,
   output logic                          busy_o
 );
-  assign phase_ready_o = 1'b1;
-  assign phase_half_o  = 1'b0;
-  assign word_we_o     = 1'b0;
-  assign word_lower_o  = 1'b0;
-  assign word_addr_o   = '0;
-  assign word_data_o   = '0;
-  assign last_o        = 1'b0;
-  assign busy_o        = 1'b0;
+  // Never driven: the proof chooses them.
+  logic any_ready, any_busy, any_we, any_lower, any_last;
+  logic [WA-1:0] any_addr;
+  logic [Half-1:0][PartBits-1:0] any_data;
+  // Room stays until a phase takes it, phases fill one half and the other in turn, and nothing is written
+  // before one is complete.
+  always_ff @(posedge clk_i) begin
+    phase_ready_o <= any_ready || (phase_ready_o && !phase_valid_i);
+    phase_half_o  <= rst_ni && !clear_i && (phase_half_o ^ phase_valid_i);
+    busy_o        <= rst_ni && !clear_i && (busy_o || full_i) && any_busy;
+  end
+  assign word_we_o    = any_we && busy_o;
+  assign word_lower_o = any_lower;
+  assign word_addr_o  = any_addr;
+  assign word_data_o  = any_data;
+  assign last_o       = any_last && busy_o;
   logic unused;
-  assign unused = ^{clk_i, rst_ni, clear_i, phase_valid_i, phase_taps_i, phase_positions_i, phase_count_i,
-                    phase_addr_i, phase_last_i, tap_we_i, tap_half_i, tap_upper_i, tap_i, tap_data_i,
-                    full_i, full_half_i};
+  assign unused = ^{phase_taps_i, phase_positions_i, phase_count_i, phase_addr_i, phase_last_i, tap_we_i,
+                    tap_half_i, tap_upper_i, tap_i, tap_data_i, full_half_i};
 endmodule

@@ -25,6 +25,13 @@ FAULTS = {
     "separate": ("wg_separate", "q_q - sum_t'(difference_q)", "q_q"),
     "decode": ("wg_decode", "&& (!last_out || right_q)", ""),
     "load_weights": ("wg_load_weights", "(finish && !unit_last_q)", "finish"),
+    "weight_check": (
+        "wg_weight_check",
+        "if (multiplier_q[0]) stop_q",
+        "if (multiplier_q[1]) stop_q",
+    ),
+    "phase_walker": ("wg_phase_walker", "left_q == 8'd1 ? base_q :", "left_q == 8'd2 ? base_q :"),
+    "tap_transform": ("wg_tap_transform", "left_q == 5'd2;", "left_q == 5'd1;"),
     "axi_write": ("wg_axi_write", "fill_q == fill_len", "fill_q == fill_len - 4'd1"),
 }
 
