@@ -180,7 +180,10 @@ def defined(name: str) -> bool:
     except ModuleNotFoundError:  # what is before the last dot is no package
         pass
     module, _, attribute = name.rpartition(".")
-    return bool(module) and defined(module) and hasattr(importlib.import_module(module), attribute)
+    if not module or not defined(module):
+        return False
+    reason = f"{module} needs an extra that is not installed"
+    return hasattr(pytest.importorskip(module, reason=reason, exc_type=ImportError), attribute)
 
 
 # A changelog also names what is no more.
