@@ -3,6 +3,7 @@
     python benchmarks/cluster.py
     python benchmarks/cluster.py --workers 1 2 --seconds 5 --turns 3
     python benchmarks/cluster.py --boards 64 --model digits
+    python benchmarks/cluster.py --workers --boards 64 --model dcgan-4x4 --plot cluster.png
 
 First, emulated workers in processes, and as many bare generators, each in a process of its own and
 all at once, in turns: the share is what the cluster makes of what they make, the median of the
@@ -33,7 +34,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -228,8 +229,9 @@ def stubs(address: str, count: int, first: int, rate: float) -> None:
     asyncio.run(main())
 
 
-def simulate(models: list[str], boards: int, seconds: float, processes: int) -> None:
+def simulate(models: list[str], boards: int, seconds: float, processes: int) -> list[Reached]:
     """Print how near so many boards come to their sum, and what that takes."""
+    found = []
     print()
     print(f"{boards} boards that compute nothing, as pynq-z2, in {processes} processes")
     print("model          by         images/s  predicted  share  MB/s  pieces/s  scheduler  client")
@@ -251,12 +253,23 @@ def simulate(models: list[str], boards: int, seconds: float, processes: int) -> 
                     Cluster(address, program, direct=direct, verify=0, patience=_READY_SECONDS)
                 )
                 cluster.wait_for(boards, _READY_SECONDS)
-                told(cluster, model, boards * one, seconds, pid, direct)
+                found.append(told(cluster, model, boards * one, seconds, pid, direct))
+    return found
+
+
+class Reached(NamedTuple):
+    """What so many boards reached, and how many would use up a core, or a network."""
+
+    name: str
+    boards: int
+    rate: float
+    each: float
+    limits: dict[str, float]
 
 
 def told(
     cluster: Cluster, model: str, predicted: float, seconds: float, pid: int, direct: bool
-) -> None:
+) -> Reached:
     """Print a line on boards that are there."""
     channels, height, width = cluster.program.output_shape
     pixels = channels * height * width
@@ -279,12 +292,43 @@ def told(
         f"{used[1] / took:6.0%}",
         flush=True,
     )
-    limits = [len(out) / (seconds * each) for seconds in used]
+    limits = {
+        "scheduler": len(out) / (used[0] * each),
+        "client": len(out) / (used[1] * each),
+        "1 Gbit/s": 125e6 / (pixels * each),
+    }
     print(
         f"  calculated: a processor core like these is used up by the scheduler at "
-        f"{limits[0]:,.0f} boards and by the client at {limits[1]:,.0f}; 1 Gbit/s at "
-        f"{125e6 / (pixels * each):,.0f}"
+        f"{limits['scheduler']:,.0f} boards and by the client at {limits['client']:,.0f}; 1 Gbit/s "
+        f"at {limits['1 Gbit/s']:,.0f}"
     )
+    name = f"{model}, {'straight from the workers' if direct else 'through the scheduler'}"
+    return Reached(name, len(cluster.workers()), rate, each, limits)
+
+
+def plot(found: list[Reached], path: Path) -> None:
+    """At how many boards scheduler, client and network are used up."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    axes = figure.subplots()
+    for number, limit in enumerate(found[0].limits):
+        places = [row + (number - 1) * 0.26 for row in range(len(found))]
+        bars = axes.barh(places, [each.limits[limit] for each in found], 0.24, label=limit)
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
+    names = [
+        f"{each.name}\n{each.boards} boards: {each.rate:,.0f} images/s,\n"
+        f"{each.rate / (each.boards * each.each):.0%} of their sum, measured here"
+        for each in found
+    ]
+    axes.set_yticks(range(len(found)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="PYNQ-Z2 boards that use it up (a processor core like these)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(axis="x", which="both", alpha=0.3)
+    axes.margins(x=0.15)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def main() -> int:
@@ -298,6 +342,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=3, help="default: 3")
     parser.add_argument("--boards", type=int, default=0, help="simulate so many (default: none)")
     parser.add_argument("--processes", type=int, default=2, help="that they share (default: 2)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="of what --boards finds")
     parser.add_argument("--as-stubs", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.as_stubs:
@@ -310,7 +355,9 @@ def main() -> int:
         good = compare(model, options.workers, options.seconds, options.turns)
     if options.boards:
         models = options.model or ["artgan-deconv", "dcgan-4x4"]
-        simulate(models, options.boards, options.seconds, options.processes)
+        found = simulate(models, options.boards, options.seconds, options.processes)
+        if options.plot:
+            plot(found, options.plot)
     return 0 if good else 1
 
 
