@@ -28,6 +28,14 @@ CANVAS = """(() => {
 })()"""
 
 
+#: Whether the first timeline was asked for after the first images had come.
+AFTER = """(() => {
+  const all = performance.getEntriesByType("resource");
+  const first = (what) => all.find((one) => one.name.includes(what));
+  return first("/timeline/").startTime >= first("/generate/").responseEnd;
+})()"""
+
+
 @pytest.fixture(scope="module")
 def made():
     with service() as found:
@@ -113,6 +121,7 @@ def test_what_is_shown_is_exact(made, window):
         window.wait("document.getElementById('measured').textContent.includes('images/s')")
         assert window.wait("document.querySelectorAll('#timeline rect').length") > 10
         assert "timeline of" in window.run("document.getElementById('timed').textContent")
+        assert window.run(AFTER)  # before it there is none to ask for
         assert window.run("document.getElementById('problem').hidden")
         assert window.complaints == []
 

@@ -71,9 +71,14 @@ function walkWishes() {
   return body;
 }
 
-const generate = (body) => ask(`generate/${program.name}`, {
-  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-});
+async function generate(body) {
+  const own = program;
+  const answer = await ask(`generate/${program.name}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  own.ran = true;
+  return answer;
+}
 
 /* --- showing -------------------------------------------------------------------------------- */
 
@@ -227,13 +232,17 @@ async function numbers() {
 }
 
 async function timeline() {
-  if (!program || program.takes_pictures) { $("timeline").replaceChildren(); return; }
+  if (!program || !program.ran) { // of what nobody has asked for there is none
+    $("timeline").replaceChildren();
+    $("timed").textContent = "";
+    return;
+  }
   try {
     const text = await (await ask(`timeline/${program.name}`)).text();
     const svg = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
     $("timeline").replaceChildren(document.importNode(svg, true));
     $("timed").textContent = svg.getAttribute("aria-label");
-  } catch { /* nothing has run yet */ }
+  } catch { /* the next look may find it */ }
 }
 
 /* After the hand has been still for a moment. */
