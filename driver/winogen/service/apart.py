@@ -195,14 +195,18 @@ class _Process:
         self._closed = True
         self._end()
 
-    def _end(self) -> None:
+    def _end(self) -> str | None:
+        """How it ended; None where another thread sees to that, or it never began."""
         process = self._parted()
-        if process is not None and process.pid is not None:  # it may not have come so far
-            process.join(_END_SECONDS)
-            if process.is_alive():
-                process.kill()
-                process.join()
-            process.close()
+        if process is None or process.pid is None:
+            return None
+        process.join(_END_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        code = process.exitcode
+        process.close()
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _parted(self) -> Any:
         """The process, with its pipe closed, for the one who is to see to its end; else None."""
@@ -240,12 +244,9 @@ class _Process:
 
     def _ended(self) -> DeviceError:
         """The process is no more: why."""
-        process = self._parted()
-        if process is None:  # close() had no patience with what this thread waited for
+        how = self._end()
+        if how is None:  # close() had no patience with what this thread waited for
             return DeviceError(_CLOSED)
-        process.join(_END_SECONDS)
-        code = process.exitcode
-        how = f"signal {-code}" if code and code < 0 else f"exit code {code}"
         return DeviceError(
             f"the process that has the device has ended ({how}); ask again: it is started anew"
         )
@@ -271,6 +272,14 @@ def _work(pipe: Connection, programs: Sequence[Program], options: Mapping[str, A
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     _leave_a_processor()
+    try:
+        _serve(pipe, programs, options)
+    except WinogenError as error:  # the device cannot be given back, and nobody hears of it there
+        print(f"winogen: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _serve(pipe: Connection, programs: Sequence[Program], options: Mapping[str, Any]) -> None:
     with ExitStack() as stack, suppress(EOFError, OSError):
         try:
             with warnings.catch_warnings(record=True) as warned:

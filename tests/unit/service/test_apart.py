@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,23 @@ def test_what_cannot_be_opened_is_told_here(programs):
     named = [Named("a", programs[0], None)]
     with pytest.raises(DeviceError), hosting(named, Limits(), apart=True, device="board"):
         pass
+
+
+def test_a_device_that_cannot_be_given_back_is_told(programs, monkeypatch, capfd):
+    @contextmanager
+    def stuck(programs, **options):
+        yield []
+        raise DeviceError("the accelerator cannot be stopped")
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which it would set for good
+    monkeypatch.setattr(apart, "makers", stuck)
+    monkeypatch.setattr(apart.signal, "signal", lambda *_: None)
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    with pytest.raises(SystemExit) as ended:
+        apart._work(theirs, programs, {})
+    assert ended.value.code == 2
+    assert capfd.readouterr().err == "winogen: the accelerator cannot be stopped\n"
 
 
 _ORPHAN = """
