@@ -666,6 +666,11 @@ PYTHON = (
         ("tests/unit/emulation/test_gemm.py",),
     ),
     Mutant(
+        "gemm: weights without a sign are not moved", "emulator/gemm.py",
+        "move = 0 if weights == _INT8 else ZERO", "move = 0",
+        ("tests/unit/emulation/test_gemm.py",),
+    ),
+    Mutant(
         "gemm: one bit more than float32 holds", "emulator/gemm.py",
         "_EXACT_32 = 1 << 24", "_EXACT_32 = 1 << 26",
         ("tests/unit/emulation/test_gemm.py",),

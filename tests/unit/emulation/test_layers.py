@@ -126,7 +126,7 @@ def test_where_onnxruntime_fails_floats_do_it(monkeypatch):
     q = random_inputs(compiled, stream.batch)
     machine, rig = Rig(named("tiny"), fuse=False), Rig(named("tiny"))
 
-    def failing(matrix, threads):
+    def failing(matrix, threads, weights):
         raise RuntimeError("pthread_create failed")
 
     monkeypatch.setattr(gemm, "_SHORT", 0)
