@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ _PATCH_BYTES = 1 << 20
 _PRODUCT = 1 << 22
 
 Codes = NDArray[np.uint8]
+#: Bytes of activations as few wide integers, see :attr:`Operands.bundle`.
+Bundles = NDArray[Any]
 #: A tap: row and column in the patch of the first output of a tile, and which weight.
 Tap = tuple[int, int, int]
 
@@ -87,9 +90,9 @@ class PlainJob:
     def run(self) -> None:
         """Compute the job from what memory holds now, and store its result."""
         job, operands = self._job, self._operands
-        channels = len(job.stores) * operands.core.co_lanes
-        result = np.zeros((job.images, job.rows, job.columns, channels), np.int8)
-        spaces: dict[tuple, Codes] = {}
+        width = len(job.stores) * operands.core.co_lanes // operands.bundle.itemsize
+        result = np.zeros((job.images, job.rows, job.columns, width), operands.bundle)
+        spaces: dict[tuple, Bundles] = {}
         for layer in self._layers:
             passes = layer.chain.passes
             used = [
@@ -101,10 +104,10 @@ class PlainJob:
         operands.store(job, result)
 
     def _run_group(
-        self, chain: Chain, group: _Group, spaces: Sequence[Codes | None], result: Ints
+        self, chain: Chain, group: _Group, spaces: Sequence[Bundles | None], result: Bundles
     ) -> None:
         sy, sx = self._job.stride
-        terms = [len(p[0]) * s.shape[-1] for p, s in zip(group.products, spaces)
+        terms = [len(p[0]) * s.shape[-1] * s.itemsize for p, s in zip(group.products, spaces)
                  if p is not None and s is not None]  # fmt: skip
         for images, rows in _parts(len(result), group, max(terms, default=1)):
             shape = (images.stop - images.start, rows.stop - rows.start, group.columns)
@@ -116,7 +119,8 @@ class PlainJob:
                     total = out if total is None else np.add(total, out, out=total)
             if total is None:  # phases without taps are their bias
                 total = np.zeros((int(np.prod(shape)), len(group.phases) * group.width), np.int32)
-            values = group.requantise(total).reshape(*shape, len(group.phases), group.width)
+            values = group.requantise(total).view(result.dtype)
+            values = values.reshape(*shape, len(group.phases), -1)
             for n, phase in enumerate(group.phases):
                 row, column, _ = chain.phases[phase]
                 y = slice(sy * rows.start + row, sy * rows.stop, sy)
@@ -294,41 +298,39 @@ def _parts(images: int, group: _Group, terms: int) -> Iterator[tuple[slice, slic
 
 
 def _patches(
-    space: Codes, places: Sequence[tuple[int, int]], images: slice, rows: slice, columns: int
+    space: Bundles, places: Sequence[tuple[int, int]], images: slice, rows: slice, columns: int
 ) -> Codes:
     """What these places of the patches hold, (outputs, places * channels)."""
     count = (images.stop - images.start, rows.stop - rows.start, columns)
-    channels = space.shape[-1]
-    out = np.empty((*count, len(places), channels), np.uint8)
+    out = np.empty((*count, len(places), space.shape[-1]), space.dtype)
     for n, (row, column) in enumerate(places):
         out[:, :, :, n] = space[
             images, rows.start + row : rows.stop + row, column : column + columns
         ]
-    return out.reshape(-1, len(places) * channels)
+    return out.reshape(count[0] * count[1] * count[2], -1).view(np.uint8)
 
 
-def _space(known: dict[tuple, Codes], operands: Operands, view: InputView, kernel: Kernel) -> Codes:
+def _space(
+    known: dict[tuple, Bundles], operands: Operands, view: InputView, kernel: Kernel
+) -> Bundles:
     """The region (images, rows, columns, channels) that all patches cover, zero where it has none.
 
-    Its values are moved by ``gemm.ZERO``. ``known`` has those of other passes.
+    Its bytes are moved by ``gemm.ZERO``. ``known`` has those of other passes.
     """
     height, width = (kernel.tile * (n - 1) + winograd.PATCH for n in kernel.tiles)
     key = (view, kernel.origin, height, width)
     if key in known:
         return known[key]
-    region = operands.region(view).view(np.uint8)
-    lanes = region.shape[-1]
-    space = np.full((view.images, height, width, view.blocks, lanes), gemm.ZERO, np.uint8)
+    zero = np.full(operands.bundle.itemsize, gemm.ZERO, np.uint8).view(operands.bundle)
+    region = operands.region(view, operands.bundle)
+    space = np.full((view.images, height, width, view.blocks, region.shape[-1]), zero)
     (to_y, from_y), (to_x, from_x) = (
         overlap(origin, size, available)
         for origin, size, available in zip(
             kernel.origin, (height, width), (view.rows, view.columns)
         )
     )
-    np.bitwise_xor(
-        region[:, :, from_y, from_x].transpose(0, 2, 3, 1, 4),
-        np.uint8(gemm.ZERO),
-        out=space[:, to_y, to_x],
-    )
-    known[key] = space.reshape(view.images, height, width, view.blocks * lanes)
+    moved = region[:, :, from_y, from_x] ^ zero
+    space[:, to_y, to_x] = moved.transpose(0, 2, 3, 1, 4)
+    known[key] = space.reshape(view.images, height, width, -1)
     return known[key]

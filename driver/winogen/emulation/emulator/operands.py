@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -30,17 +31,22 @@ class Operands:
         self.core = core
         self._memory = memory
         self.dtype = numerics.storage_dtype(core.data_width)
+        #: An unsigned integer that has room for lanes: bytes are copied faster as few of them.
+        self.bundle = np.dtype(f"u{math.gcd(core.word_bytes, 8)}")
 
-    def region(self, view: InputView) -> Ints:
-        """Activations (images, blocks, rows, columns, lanes), a view of the memory."""
-        core = self.core
-        word, lanes = core.word_bytes, core.ci_lanes
+    def region(self, view: InputView, dtype: np.dtype | None = None) -> Ints:
+        """Activations (images, blocks, rows, columns, lanes), a view of the memory.
+
+        As another ``dtype`` the last axis is what a word of them has room for.
+        """
+        dtype = self.dtype if dtype is None else dtype
+        word = self.core.word_bytes
         shape = (view.images, view.blocks, view.rows, view.columns)
         steps = (view.image_stride, view.block_stride, view.row_stride, view.column_step)
         nbytes = (sum((n - 1) * s for n, s in zip(shape, steps)) + 1) * word
         data = self._memory.device_read(view.address, nbytes)
-        strides = (*(s * word for s in steps), self.dtype.itemsize)
-        return np.ndarray((*shape, lanes), self.dtype, data, 0, strides)
+        strides = (*(s * word for s in steps), dtype.itemsize)
+        return np.ndarray((*shape, word // dtype.itemsize), dtype, data, 0, strides)
 
     def taps(self, fused: FusedPass) -> Ints:
         """Weights of a pass (taps, input channels, output channels).
@@ -116,11 +122,13 @@ class Operands:
         return np.ascontiguousarray(data).view("<i2")
 
     def store(self, job: Job, result: Ints) -> None:
-        """Write a result (images, rows, columns, output channels) where the job stores it."""
-        blocks = len(job.stores)
-        layout = result.reshape(*result.shape[:3], blocks, self.core.co_lanes)
+        """Write a result (images, rows, columns, output channels) where the job stores it.
+
+        Its channels may be bundles of them.
+        """
+        layout = result.view(self.bundle).reshape(*result.shape[:3], len(job.stores), -1)
         word = self.core.word_bytes
-        strides = (job.image_stride * word, job.row_stride * word, word, self.dtype.itemsize)
+        strides = (job.image_stride * word, job.row_stride * word, word, self.bundle.itemsize)
         for first, count, step in _even_runs(job.stores):
             part = layout[..., first : first + count, :].transpose(3, 0, 1, 2, 4)
             self._memory.device_write_strided(job.stores[first], part, (step, *strides))
