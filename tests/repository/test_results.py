@@ -14,6 +14,7 @@ from winogen.bench.suite import AUTO, NETWORKS, SINGLE, Results
 from winogen.compiler.compile import predicted_cycles
 from winogen.compiler.options import CompileOptions
 from winogen.compiler.quantise import quantise
+from winogen.fpga.estimate import estimate
 from winogen.fpga.parts import find_part
 from winogen.network import zoo
 from winogen.target.board import load_board
@@ -96,6 +97,54 @@ def test_cycles_of_the_hardware_page_are_near_the_recorded(results):
         run = results.network(name).runs[AUTO]
         measured = int(rows[title][-1].replace(",", ""))
         assert measured == pytest.approx(run.predicted / run.batch, rel=0.005), title
+
+
+#: Rows of syntheses: document, first cell, board. Those of the other boards are estimates.
+SYNTHESES = [
+    ("docs/design/hardware.md", "PYNQ-Z1, Z2, int8", "pynq-z2"),
+    ("docs/design/hardware.md", "PYNQ-Z2 with open tools, int8", "pynq-z2-open"),
+    ("overlay/README.md", "`pynq-z2-open`, int8", "pynq-z2-open"),
+]
+ESTIMATES = [
+    ("docs/design/hardware.md", "KC705, int8, estimated", "kc705"),
+    ("docs/design/hardware.md", "ZCU104, int8, estimated", "zcu104"),
+    ("docs/design/hardware.md", "KCU1500, int8, estimated", "kcu1500"),
+]
+
+
+@pytest.mark.parametrize(("document", "title", "board"), SYNTHESES)
+def test_areas_of_documents_are_those_of_the_recorded_syntheses(document, title, board):
+    total = json.loads((ROOT / "overlay" / board / "utilisation8.json").read_text())["total"]
+    wanted = [total["dsp"], total["block_ram"], total["lut"], total["ff"]]
+    assert _areas(document, title) == wanted
+
+
+@pytest.mark.parametrize(("document", "title", "name"), ESTIMATES)
+def test_areas_of_documents_are_those_estimated_now(document, title, name):
+    board = load_board(name)
+    area = estimate(board.core, find_part(board.part).family)
+    assert _areas(document, title) == [area.dsp, area.block_ram, area.lut, area.ff]
+
+
+def test_cycles_of_folded_networks_are_recorded(results):
+    """In the table of what folds are worth, for the batch that results are of."""
+    text = (DOCS / "design" / "architecture.md").read_text()
+    section = text[text.index("benchmarks/folds.py") :]
+    found = re.findall(r"^\| ([\w-]+) \| (\d+) \|.*\| ([\d,]+) \| [\d.]+ \| \S+ \|$", section, re.M)
+    runs = {n.name: n.runs[AUTO] for n in results.networks}
+    held = {name: cycles for name, batch, cycles in found
+            if name in runs and int(batch) == runs[name].batch}  # fmt: skip
+    assert len(held) >= 5
+    for name, cycles in held.items():
+        assert cycles == f"{runs[name].predicted / runs[name].batch:,.0f}", name
+
+
+def _areas(document: str, title: str) -> list[float]:
+    """DSP48, block RAM, LUT and flip-flops in a row of a document."""
+    row = _rows((ROOT / document).read_text())[title]
+    figures = [re.match(r"[\d,.]+", cell) for cell in row if " two products" not in cell]
+    numbers = [float(f[0].replace(",", "")) for f in figures if f]
+    return numbers[-5:-1] if row[-1].endswith(" ps") else numbers[-4:]
 
 
 def _rows(text: str) -> dict[str, list[str]]:
