@@ -676,6 +676,11 @@ PYTHON = (
         ("tests/unit/emulation/test_gemm.py",),
     ),
     Mutant(
+        "requantise: values of 33 bits are clamped as 32", "emulator/requantise.py",
+        "2 * self._zero < 1 << 31", "2 * self._zero < 1 << 33",
+        (LAYERS,),
+    ),
+    Mutant(
         "requantise: two bits more than float64 holds", "emulator/requantise.py",
         "_EXACT_BITS = 53", "_EXACT_BITS = 55",
         (LAYERS,),

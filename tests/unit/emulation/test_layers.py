@@ -195,7 +195,7 @@ SUMS = np.array([-(1 << 31), -(1 << 24) - 1, -3, -2, -1, 0, 1, 2, 3, 1 << 24, (1
 
 
 @pytest.mark.parametrize("largest", [None, (1 << 31) - 1])
-@pytest.mark.parametrize("shift", [1, 30, 36, 37, 44, 45, 46, 62])
+@pytest.mark.parametrize("shift", [1, 13, 14, 30, 36, 37, 44, 45, 46, 62])
 @pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (1, 0)])
 @pytest.mark.parametrize("table", [False, True])
 def test_requantisation_is_that_of_integers(shift, signs, table, largest):
