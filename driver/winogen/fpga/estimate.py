@@ -32,6 +32,8 @@ _TABLE_DEPTHS = (513, 512)
 _STEP_BITS = 26
 _RECORD_BITS = 32
 _CLAMP_BITS = 32
+#: Read ports of the syntheses that factors are fitted to.
+_PORTS = 2
 
 
 def estimate(core: CoreConfig, family: str) -> Area:
@@ -53,9 +55,9 @@ def _estimate(core: CoreConfig, family: str, windows: bool) -> Area:
     sizes = _sizes(core, windows)
     if not packed:
         sizes = np.concatenate([sizes, _unpacked(core)])
+    extra = _decoder() * bool(core.decoder) + _port() * max(0, core.read_ports - _PORTS)
     area.lut, area.ff = (
-        max(0, round(float(sizes @ f) + (extra if core.decoder else 0)))
-        for f, extra in zip(_factors(packed), _decoder())
+        max(0, round(float(sizes @ f + more))) for f, more in zip(_factors(packed), extra)
     )
     return area
 
@@ -121,20 +123,35 @@ def _measured() -> list[tuple[CoreConfig, bool, str, dict[str, int]]]:
     ]
 
 
-@cache
-def _decoder() -> tuple[float, float]:
-    """LUTs and flip-flops of a decoder: the mean of syntheses with one and, else alike, without.
+def _differences(part: str, plain: int) -> list[tuple[CoreConfig, NDArray[np.float64]]]:
+    """Syntheses with more than ``plain`` of a part, and the LUTs and flip-flops that it took.
 
-    It gives as many weights a cycle whatever takes them: one figure for every core.
+    Those are what they take more than another synthesis, else alike, with ``plain`` of it.
     """
     known = {(core, family): total for core, _, family, total in _measured()}
-    more = [
-        [total[name] - known[bare, family][name] for name in ("lut", "ff")]
+    return [
+        (core, np.array([total[n] - known[bare, family][n] for n in ("lut", "ff")], float))
         for (core, family), total in known.items()
-        if core.decoder and (bare := replace(core, decoder=0), family) in known
+        if getattr(core, part) > plain and (bare := replace(core, **{part: plain}), family) in known
     ]
-    lut, ff = np.mean(more, axis=0) if more else (0.0, 0.0)
-    return float(lut), float(ff)
+
+
+@cache
+def _decoder() -> NDArray[np.float64]:
+    """LUTs and flip-flops of a decoder, which gives as many weights a cycle whatever takes them."""
+    return _mean([more for _, more in _differences("decoder", 0)])
+
+
+@cache
+def _port() -> NDArray[np.float64]:
+    """LUTs and flip-flops of a read port beyond the second."""
+    ports = _differences("read_ports", _PORTS)
+    return _mean([more / (core.read_ports - _PORTS) for core, more in ports])
+
+
+def _mean(known: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Zeros where nothing is known."""
+    return np.sum(known, axis=0) / len(known) if known else np.zeros(2)
 
 
 @cache
@@ -142,7 +159,7 @@ def _factors(packed: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """LUTs and flip-flops of each size, by least squares of relative errors."""
     rows = []
     for core, windows, family, total in _measured():
-        if core.decoder:
+        if core.decoder or core.read_ports > _PORTS:
             continue
         fits = family in PACKED
         sizes, outside = _sizes(core, windows), _unpacked(core) * (not fits)

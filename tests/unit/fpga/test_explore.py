@@ -70,7 +70,7 @@ def test_estimates_are_within_10_percent_of_syntheses(number, known, monkeypatch
         others = tmp_path / "others.json"
         others.write_text(json.dumps(MEASURED[:number] + MEASURED[number + 1 :]))
         monkeypatch.setattr(estimates, "_SYNTHESES", others)
-    for name in ("_factors", "_decoder"):
+    for name in ("_factors", "_decoder", "_port"):
         monkeypatch.setattr(estimates, name, getattr(estimates, name).__wrapped__)
     measured = MEASURED[number]
     core, theirs = CoreConfig(**measured["core"]), Area(**measured["total"])
