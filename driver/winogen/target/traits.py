@@ -24,6 +24,7 @@ class Traits:
         since no register access takes time
     lock_name : devices of this name are one to all processes, which lock it; None: its memory is
         this process's, so it needs no lock
+    poll_seconds : longest pause between two looks at whether a run has ended
     """
 
     is_real: bool
@@ -31,6 +32,7 @@ class Traits:
     takes_limit: bool
     turn_seconds: float | None
     lock_name: str | None
+    poll_seconds: float = 0.001
 
 
 #: A board, of which a machine has one: hence one lock.
