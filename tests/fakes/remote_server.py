@@ -1,9 +1,9 @@
 """A PYNQ.remote server for tests: pynq's own services, in front of an emulated board.
 
-It does what the server of PYNQ.remote's images does, with its habits: who wants too much memory gets
-an answer without an identifier, a file that cannot be opened is NOT_FOUND, buffers stay until they
-are freed, whoever asked for them, and any write to ``fpga0/firmware`` is believed. What would have
-hurt a board is in ``broken``.
+It does what the server of PYNQ.remote's images does, with its habits: who wants too much memory
+gets an answer without an identifier, a file that cannot be opened is NOT_FOUND, buffers stay until
+they are freed, whoever asked for them, and any write to ``fpga0/firmware`` is believed. What would
+have hurt a board is in ``broken``.
 
     with serving(board_for(TINY, folder)) as server:
         Generator(program, server.device, overlay=server.board.overlay)

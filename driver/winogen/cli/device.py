@@ -19,7 +19,7 @@ class _Devices(tuple[str, ...]):
     __slots__ = ()
 
     def __contains__(self, name: object) -> bool:
-        return is_remote(name) or (name != REMOTE_FORM and super().__contains__(name))
+        return is_remote(name) or super().__contains__(name)
 
 
 #: What ``--device`` takes.
@@ -68,6 +68,15 @@ def choose_device(options: argparse.Namespace, *, compiled: bool) -> None:
         raise InputError(
             "--overlay is for a board; emulated devices bring their own: give --device board, or "
             f"{DEVICE_VARIABLE}=board"
+        )
+
+
+def tell_of_network(device: str) -> None:
+    """Say what predictions leave out where a board is driven over a network."""
+    if is_remote(device):
+        print(
+            "predictions are for a processor on the board: over a network, registers and buffers "
+            "take longer"
         )
 
 

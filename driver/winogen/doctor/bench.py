@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from winogen.common.errors import DeviceError
 from winogen.doctor.system import System
 from winogen.target import isa
 from winogen.target.board import Board
@@ -43,6 +44,7 @@ class Bench:
     made: Any = field(default=None, repr=False)
     system: System = field(default_factory=System, repr=False)
     name: str = ""
+    _refused: DeviceError | None = field(default=None, init=False, repr=False)
     _lost: list[ExitStack] = field(default_factory=list, init=False, repr=False)
 
     @property
@@ -61,7 +63,13 @@ class Bench:
         if self.made is None and self.kind == "board":
             return real_device()
         if self.made is None and self.kind == REMOTE:
-            return opening.remote_device(self.name)
+            if self._refused is not None:  # waited for once
+                raise self._refused
+            try:
+                return opening.remote_device(self.name)
+            except DeviceError as error:
+                self._refused = error
+                raise
         make = {"emulator": opening.emulated_device, "rtl": opening.rtl_device}
         device = self.made if self.made is not None else make[self.kind](self.board)
         # pynq looks for clocks and interrupts at its active device only.

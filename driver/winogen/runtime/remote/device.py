@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pynq.pl_server import remote_device as theirs
 from pynq.pl_server.device import Device
+from pynq.ps import Clocks
 from pynq.registers import Register
 from pynq.remote import (
     buffer_pb2,
@@ -162,6 +163,10 @@ class RemoteBoard(theirs.RemoteDevice):
         self.record.update(holder={"machine": platform.node(), "pid": os.getpid(), "since": now})
 
     def _end_session(self) -> None:
+        if Clocks.device is self:  # else pynq would keep the connection
+            Clocks.set_device(None)
+            if "_real_instance" in vars(Clocks):
+                del Clocks._real_instance
         with suppress(DeviceError):  # it cannot be reached: who opens it next sees to it
             self._free_forsaken()
             self.record.update(holder=None, buffers=sorted(self._own) or None)
