@@ -107,8 +107,10 @@ _NO_ANSWER = refused("DeviceTimeoutError", "has not answered within 0.5 s", "mak
 def _(stage: OnRemote) -> Any:
     """From the first look at STATUS on nothing is answered, the end of the session neither."""
     stage.generator.generate(stage.generator.latents(1))
+    stage.patch.setattr(calls, "_PAUSE_SECONDS", 0.5)
     with stage.server.silent():
         yield
+    time.sleep(0.6)  # so long nobody tries again
 
 
 @fault("the network is cut while a buffer is fetched", on_remote, _NO_ANSWER)
