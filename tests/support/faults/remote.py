@@ -105,10 +105,10 @@ _NO_ANSWER = refused("DeviceTimeoutError", "has not answered within 0.5 s", "mak
 
 @fault("the network is cut while a stream runs", on_remote, _NO_ANSWER)
 def _(stage: OnRemote) -> Any:
-    """From the first look at STATUS on nothing is answered, the end of the session neither."""
-    stage.generator.generate(stage.generator.latents(1))
+    """It was started, and nothing is answered any more, at the session's end neither."""
+    stage.generator.generate(stage.generator.latents(2))
     stage.patch.setattr(calls, "_PAUSE_SECONDS", 0.5)
-    with stage.server.silent():
+    with stage.server.silent(starts=1):
         yield
     time.sleep(0.6)  # so long nobody tries again
 

@@ -87,7 +87,7 @@ class Calls(
     def __init__(self, address: RemoteAddress):
         self._address = address
         self._lock = threading.RLock()
-        self._lost: tuple[float, str] | None = None  # until when nobody tries, and why
+        self._lost: tuple[float, type[DeviceError], str] | None = None  # until when, and why
 
     def connect(self) -> Any:
         """A channel (``grpc.Channel``) to the server; DeviceError where none answers in time."""
@@ -134,7 +134,7 @@ class Calls(
         seconds = details.timeout or CALL_SECONDS
         with self._lock:
             if self._lost is not None and time.monotonic() < self._lost[0]:
-                raise DeviceError(self._lost[1])
+                raise self._lost[1](self._lost[2])
             limited = _Details(
                 details.method, seconds, details.metadata, details.credentials, False, None
             )
@@ -171,7 +171,7 @@ class Calls(
             "; look at its power and its network, and make a new Generator: the accelerator may "
             "be at work still, and is stopped when the board is opened again"
         )
-        self._lost = time.monotonic() + _PAUSE_SECONDS, text
+        self._lost = time.monotonic() + _PAUSE_SECONDS, kind, text
         return kind(text)
 
     def _refusal(self, method: str, said: str) -> Refusal:

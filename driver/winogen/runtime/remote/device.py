@@ -64,16 +64,21 @@ _boards: weakref.WeakValueDictionary[tuple[int, RemoteAddress], RemoteBoard] = (
 
 
 def remote_board(address: RemoteAddress) -> RemoteBoard:
-    """The board at an address, connected; one of each for a process.
+    """The board at an address, connected; one of each for a process, by whatever name.
 
     Raises DeviceError where no PYNQ.remote server answers there.
     """
     key = os.getpid(), address  # a fork has no connection
     board = _boards.get(key)
-    if board is None:
-        board = _boards[key] = RemoteBoard(address)
-    else:
+    if board is not None:
         board.look_again()
+        return board
+    board = RemoteBoard(address)
+    for (process, _), other in list(_boards.items()):
+        if process == key[0] and board.boot and other.boot == board.boot:
+            board = other
+            break
+    _boards[key] = board
     return board
 
 
@@ -114,6 +119,7 @@ class RemoteBoard(theirs.RemoteDevice):
         self.board_name = "" if self.name == "Unknown" else self.name.lower()
         self.record = BoardRecord(self)
         self._maps: dict[tuple[int, int], Any] = {}
+        self._session = 0
         self._own: set[str] = set()
         self._forsaken: deque[str] = deque()
         self.look_again()
@@ -146,6 +152,11 @@ class RemoteBoard(theirs.RemoteDevice):
         if _KEY in session.at_end:
             return
         self._maps.clear()  # what a server that was started since does not know
+        # Buffers of an accelerator that could not be stopped are in the record: they are freed
+        # when it has been, and their objects have no say in it any more.
+        self._session += 1
+        self._own.clear()
+        self._forsaken.clear()
         held = self.record.read().get("holder")
         if isinstance(held, dict) and held.get("machine") != platform.node():
             pid, machine, since = (
@@ -288,20 +299,21 @@ class RemoteBoard(theirs.RemoteDevice):
             request = buffer_pb2.AddressRequest(buffer_id=said.buffer_id)
             address = int(stub.physical_address(request).address)
             self.record.update(buffers=sorted(self._own))
-            return BoardBuffer(shape, dtype, self, said.buffer_id, address)
+            return BoardBuffer(shape, dtype, self, said.buffer_id, self._session, address)
         except BaseException:
-            self.forsake(said.buffer_id)
+            self.forsake(said.buffer_id, self._session)
             raise
 
-    def free(self, buffer_id: str) -> None:
+    def free(self, buffer_id: str, session: int) -> None:
         """Free a buffer, now or when the board can be reached again."""
-        self.forsake(buffer_id)
+        self.forsake(buffer_id, session)
         with suppress(DeviceError):
             self._free_forsaken()
 
-    def forsake(self, buffer_id: str) -> None:
-        """Have a buffer freed by who allocates next."""
-        self._forsaken.append(buffer_id)
+    def forsake(self, buffer_id: str, session: int) -> None:
+        """Have a buffer freed by who allocates next, if it is of this session."""
+        if session == self._session:  # a server may give its name to another one
+            self._forsaken.append(buffer_id)
 
     def _free_forsaken(self) -> None:
         while self._forsaken:

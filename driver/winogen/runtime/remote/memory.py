@@ -21,15 +21,22 @@ class BoardBuffer(RemoteBuffer):
     """
 
     address: int
+    session: int
 
     def __new__(
-        cls, shape: Any, dtype: npt.DTypeLike, device: Any, buffer_id: str, address: int
+        cls,
+        shape: Any,
+        dtype: npt.DTypeLike,
+        device: Any,
+        buffer_id: str,
+        session: int,
+        address: int,
     ) -> BoardBuffer:
         """A new one, whose memory the server has allocated already."""
         self: BoardBuffer = super().__new__(
             cls, shape, dtype, device.stub("buffer"), buffer_id, device
         )
-        self.address = address
+        self.session, self.address = session, address
         np.asarray(self)[...] = 0  # as the board's is
         return self
 
@@ -42,13 +49,13 @@ class BoardBuffer(RemoteBuffer):
     def __del__(self) -> None:
         if not getattr(self, "freed", True):
             self.freed = True
-            self.device.forsake(self.buffer_id)
+            self.device.forsake(self.buffer_id, self.session)
 
     def freebuffer(self) -> None:
         """Give the memory back; where the board cannot be reached, once it can be again."""
         if not getattr(self, "freed", True):
             self.freed = True
-            self.device.free(self.buffer_id)
+            self.device.free(self.buffer_id, self.session)
 
     def flush(self) -> None:
         """Send all of it, and let the accelerator see it."""
