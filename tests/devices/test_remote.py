@@ -14,6 +14,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pynq
@@ -503,6 +504,51 @@ def test_buffers(server):
     server.stop()
     last.freebuffer()  # neither raises nor hangs
     server.start()
+
+
+def test_a_process_that_ends_without_closing(server, tmp_path):
+    """Python's end neither hangs nor forgets the clocks; the memory is given back by the next."""
+    clocks = server.board.clocks
+    PROGRAM.save(tmp_path / "small.wg")
+    command = [sys.executable, "-c", KILLED, tmp_path / "small.wg", server.device,
+               server.board.overlay, tmp_path / "locks"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.board.clocks == clocks and "holder" not in recorded(server.board)
+    with generator_on(server):
+        pass
+    assert_nothing_left(server.board, clocks)
+
+
+def test_widths_of_ports(server, monkeypatch):
+    """Those that pynq sets, of this board and not of its active one."""
+    from pynq import registers
+    from pynq.pl_server.remote_device import RemoteDevice
+
+    from winogen.runtime.remote import device as module
+
+    written = []
+
+    class Register:
+        def __init__(self, address, device=None):
+            self.address, self.device = address, device
+
+        def __setitem__(self, bits, value):
+            written.append((self.address, bits.start, bits.stop, value, self.device))
+
+    parameters = {f"C_SAXIGP{port}_DATA_WIDTH": "64" for port in range(7)}
+    parameters["C_MAXIGP0_DATA_WIDTH"] = "32"
+    parser = SimpleNamespace(
+        ps_name="ps", family_ps="zynq_ultra_ps_e", ip_dict={"ps": {"parameters": parameters}}
+    )
+    device = remote_device(server.device)
+    monkeypatch.setattr(registers, "Register", Register)
+    RemoteDevice.set_axi_port_width(device, parser)
+    theirs, written[:] = sorted(w[:4] for w in written), []
+    monkeypatch.setattr(module, "Register", Register)
+    device.set_axi_port_width(parser)
+    assert sorted(w[:4] for w in written) == theirs and len(theirs) > 7
+    assert all(w[4] is device for w in written)
 
 
 # Which board it is

@@ -20,7 +20,7 @@ CONNECT_SECONDS = 5.0
 #: Seconds that a call may take; one with many bytes may take longer, see :func:`seconds_for`.
 CALL_SECONDS = 5.0
 #: Bytes a second that even a slow network carries, with room to spare.
-_SLOW_BYTES = 1e6
+SLOW_BYTES = 1e6
 #: Seconds after a lost connection in which nobody tries again: what is put back and given back
 #: then, call by call, would wait for each deadline in turn.
 _PAUSE_SECONDS = 2.0
@@ -69,7 +69,7 @@ class _Details(NamedTuple):
 
 def seconds_for(nbytes: int) -> float:
     """Seconds that a call with so many bytes may take."""
-    return CALL_SECONDS + nbytes / _SLOW_BYTES
+    return CALL_SECONDS + nbytes / SLOW_BYTES
 
 
 class Calls(

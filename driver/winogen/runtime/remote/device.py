@@ -35,7 +35,7 @@ from pynq.remote import (
 )
 
 from winogen.common.errors import DeviceError, WinogenWarning, one_line
-from winogen.runtime.remote.calls import Calls, Refusal, joined, pieces, seconds_for
+from winogen.runtime.remote.calls import SLOW_BYTES, Calls, Refusal, joined, pieces, seconds_for
 from winogen.runtime.remote.memory import BoardBuffer
 from winogen.runtime.remote.record import BoardRecord
 from winogen.runtime.session import Session
@@ -136,6 +136,7 @@ class RemoteBoard(theirs.RemoteDevice):
         return Traits(
             is_real=True, is_measured=True, takes_limit=False, turn_seconds=None,
             lock_name=f"{REMOTE}-{boot}" if boot else where, poll_seconds=_POLL_SECONDS,
+            copied_bytes_per_s=SLOW_BYTES,
         )  # fmt: skip
 
     def stub(self, name: str) -> Any:
