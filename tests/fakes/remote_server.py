@@ -26,7 +26,7 @@ import grpc
 import numpy as np
 import pytest
 
-pytest.importorskip("pynq.remote", reason="PYNQ.remote came with pynq 4")
+pytest.importorskip("pynq.remote.gpio_pb2_grpc", reason="its client is of pynq 4")
 
 from pynq.pl_server.embedded_device import bit2bin
 from pynq.remote import (
