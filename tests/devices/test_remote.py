@@ -45,8 +45,8 @@ from winogen.target.board import load_board
 
 TINY = load_board("tiny")
 PROGRAM = small(batch=2).program
-#: Long enough for a call on any machine, and short enough to wait for it.
-SOON = 1.0
+#: Seconds in which a few silent calls are over, on a slow machine too.
+A_WHILE = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +65,13 @@ def server(tmp_path):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(calls, "CALL_SECONDS", SOON)
-    monkeypatch.setattr(calls, "CONNECT_SECONDS", SOON)
     monkeypatch.setattr(calls, "_PAUSE_SECONDS", 0.1)
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """Who does not answer is not waited for long."""
+    monkeypatch.setattr(calls, "CONNECT_SECONDS", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +217,9 @@ def test_a_server_that_stops_to_answer(name, server, wanted, impatient):
         with warnings.catch_warnings(record=True):  # of clocks, where a register is silent
             warnings.simplefilter("always")
             generator.__exit__(DeviceError, error.value, None)
-    assert time.monotonic() - begin < 30 * SOON
+    assert time.monotonic() - begin < A_WHILE
     text = str(error.value)
-    assert text.startswith(f"the board at {server.address} has not answered within 1 s")
+    assert text.startswith(f"the board at {server.address} has not answered within 0.5 s")
     assert STOPS[name] in text and "make a new Generator" in text
     time.sleep(0.2)  # the pause after a lost connection
     with generator_on(server) as generator:
@@ -228,7 +232,7 @@ def test_a_server_that_stops_to_answer_while_it_is_opened(name, server, wanted, 
     begin = time.monotonic()
     with server.silent(name), pytest.raises(DeviceError, match="has not answered within"):
         generator_on(server)
-    assert time.monotonic() - begin < 30 * SOON
+    assert time.monotonic() - begin < A_WHILE
     time.sleep(0.2)
     with generator_on(server) as generator:
         np.testing.assert_array_equal(images_of(generator), wanted)
@@ -247,7 +251,7 @@ def test_a_network_that_is_cut(server, wanted, impatient):
             generator.__exit__(DeviceError, DeviceError(), None)
     del generator
     gc.collect()
-    assert time.monotonic() - begin < 30 * SOON
+    assert time.monotonic() - begin < A_WHILE
     time.sleep(0.2)
     with generator_on(server) as generator:
         np.testing.assert_array_equal(images_of(generator), wanted)
@@ -288,10 +292,10 @@ def test_a_board_that_booted(server, wanted):
     assert server.board.broken == []
 
 
-def test_nobody_there(tmp_path, capsys, impatient):
+def test_nobody_there(tmp_path, capsys, nobody):
     with serving(RemoteBoard(TINY, tmp_path / "overlay")) as server:
         pass
-    words = f"no PYNQ.remote server answers at {server.address} within 1 s"
+    words = f"no PYNQ.remote server answers at {server.address} within 0.5 s"
     with pytest.raises(DeviceError, match=words):
         Generator(PROGRAM, server.device)
     path = tmp_path / "small.wg"
@@ -299,7 +303,7 @@ def test_nobody_there(tmp_path, capsys, impatient):
     assert words in refuse(capsys, tmp_path, "run", path, "--device", server.device)
 
 
-def test_somebody_else_there(impatient):
+def test_somebody_else_there():
     """A gRPC server that is none of PYNQ.remote's."""
     import grpc
 
@@ -597,14 +601,14 @@ def test_doctor(server):
     assert server.board.broken == [] and server.board.buffers == {}
 
 
-def test_doctor_of_a_board_that_is_gone(impatient):
+def test_doctor_of_a_board_that_is_gone(nobody):
     """Its checks say it, and wait for it once."""
     begin = time.monotonic()
     bench = Bench("remote", TINY, name="remote:127.0.0.1:1")
     results = [
         run_check(check, bench) for check in CHECKS if not check.needs or check.name in ASKED
     ]
-    assert time.monotonic() - begin < 5 * SOON
+    assert time.monotonic() - begin < A_WHILE
     said = {r.name: r.text for r in results if r.outcome is Outcome.FAIL}
     assert said.keys() >= {"image", "processing system", "overlay"}
     assert all("no PYNQ.remote server answers at 127.0.0.1:1" in text for text in said.values())

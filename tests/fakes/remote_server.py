@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import grpc
 import numpy as np
@@ -41,11 +42,27 @@ from pynq.remote import (
 from winogen.common.errors import ContiguousMemoryError
 from winogen.emulation.device import EmulatedDevice
 from winogen.emulation.emulator import EmulatedCore
+from winogen.runtime.remote.calls import Calls
 from winogen.target.board import Board
 from winogen.target.clock import CLOCK_REGISTERS
 from winogen.target.hwh import IP_BASE, core_parameters
 from winogen.target.registers import offset
 
+#: Seconds for which an answer is waited for that does not come.
+SILENT = 0.5
+#: The calls of pynq's protocol by our names.
+METHODS = {
+    "read_register": "mmio.Mmio/read",
+    "write_register": "mmio.Mmio/write",
+    "get_mmio": "/get_mmio",
+    "write_buffer": "RemoteBuffer/write",
+    "read_buffer": "RemoteBuffer/read",
+    "flush": "/flush",
+    "invalidate": "/invalidate",
+    "readfile": "/readfile",
+    "writefile": "/writefile",
+    "existsfile": "/existsfile",
+}
 _MANAGER = "/sys/class/fpga_manager/fpga0/"
 _CLOCKS = CLOCK_REGISTERS["zynq7"]
 
@@ -306,7 +323,8 @@ class Server:
     @contextmanager
     def silent(self, *names: str, starts: int = 0) -> Iterator[None]:
         """It takes calls and answers none, or none of these names, as behind a cut cable; once the
-        accelerator was started (or reset) so often."""
+        accelerator was started (or reset) so often. Calls of these names are waited for SILENT
+        seconds, and others as long as ever: a machine may be slow."""
         over = threading.Event()
         before, calls = self.board.delay, self.board.calls
         first = calls["control"] + starts
@@ -316,8 +334,18 @@ class Server:
                 over.wait(60)
 
         self.board.delay = delay
+        real = Calls._made
+
+        def made(own: Calls, details: Any, make: Any) -> Any:
+            method = details.method
+            method = method.decode() if isinstance(method, bytes) else method
+            if not names or any(method.endswith(METHODS[name]) for name in names):
+                details = details._replace(timeout=SILENT)
+            return real(own, details, make)
+
         try:
-            yield
+            with patch.object(Calls, "_made", made):
+                yield
         finally:
             self.board.delay = before
             over.set()

@@ -93,8 +93,6 @@ def on_remote(folder: Path, device: str) -> Iterator[OnRemote]:
         stage = OnRemote(folder, server, small().program)
         stack.callback(stage.patch.undo)
         stack.callback(stage.close)
-        for name in ("CALL_SECONDS", "CONNECT_SECONDS"):
-            stage.patch.setattr(calls, name, 0.5)
         stage.patch.setattr(calls, "_PAUSE_SECONDS", 0.0)
         stage.patch.setattr(lock, "_FOLDER", folder)
         yield stage
@@ -131,6 +129,7 @@ def _(stage: OnRemote) -> Any:
 def _(stage: OnRemote) -> None:
     """The address is of no board, or the board is off."""
     stage.address = "remote:127.0.0.1:1"
+    stage.patch.setattr(calls, "CONNECT_SECONDS", 0.5)
 
 
 @fault("no address", on_remote, refused("DeviceError", "is no address of a PYNQ.remote board"))
