@@ -62,6 +62,7 @@ ISA = "tests/unit/target/test_isa.py"
 REFUSALS = "tests/unit/target/test_refusals.py"
 GENERATOR = "tests/unit/runtime/test_generator.py"
 WAITS = "tests/devices/test_waits.py"
+REMOTE = "tests/devices/test_remote.py"
 LOCK = "tests/devices/test_lock.py"
 LEFT = "tests/devices/test_left_behind.py"
 CLOCKS = "tests/unit/runtime/test_clocks.py"
@@ -771,7 +772,8 @@ PYTHON = (
     ),
     Mutant(
         "driver: a reset leaves the stream unfinished", "runtime/accelerator.py",
-        "time.sleep(_POLL_SECONDS)\n        self.unfinished = False", "time.sleep(_POLL_SECONDS)",
+        "time.sleep(self.poll_seconds)\n        self.unfinished = False",
+        "time.sleep(self.poll_seconds)",
         (f"{WAITS}::test_a_stream_that_has_ended_is_not_reset",),
     ),
     Mutant(
@@ -880,8 +882,24 @@ PYTHON = (
     ),
     Mutant(
         "buffers: stale lines may be written over the result", "runtime/buffers.py",
-        "buffer.invalidate()", "pass",
+        'getattr(buffer, "forget_lines", buffer.invalidate)()', "pass",
         (f"{FLUSH}::test_no_line_of_what_the_device_writes_is_the_processor_s",),
+    ),
+    Mutant(
+        "remote: a file of the bitstream's name is believed", "runtime/remote/device.py",
+        "self.write_file(path, data)",
+        "self.exists_file(path).exists or self.write_file(path, data)",
+        (f"{REMOTE}::test_a_stale_bitstream",),
+    ),
+    Mutant(
+        "remote: pynq sets the clocks of another board", "runtime/open.py",
+        "del pynq.Clocks._real_instance", "pass",
+        (f"{REMOTE}::test_two_boards",),
+    ),
+    Mutant(
+        "remote: memory of a killed process is never given back", "runtime/remote/device.py",
+        "if isinstance(buffer_id, str) and buffer_id not in self._own:", "if False:",
+        (f"{REMOTE}::test_a_process_that_ends_without_closing",),
     ),
     Mutant(
         "runner: counters of the last run alone", "runtime/runner.py",

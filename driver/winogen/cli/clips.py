@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from winogen.cli.cluster import opened
+from winogen.cli.device import tell_of_network
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
 from winogen.cli.outputs import name_of
@@ -138,6 +139,7 @@ def run_clip(options: argparse.Namespace) -> int:
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
+    tell_of_network(options.device)
     print(f"colours: {colour.told(space, channels)}{told_of_exit(number, whole.exit_count)}")
     seconds = predicted_seconds(program, count(program))
     sound = "its sound copied" if done.sound else "without sound"

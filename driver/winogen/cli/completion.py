@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from winogen.target.device_names import AUTO, DEVICES, REMOTE
+
 #: What the shell sets where it asks for completions.
 VARIABLE = "_ARGCOMPLETE"
 
@@ -49,6 +51,8 @@ def _attach(parser: argparse.ArgumentParser, command: str) -> None:
 
 def _completer(action: argparse.Action, command: str) -> Completer | None:
     """What completes an argument; None where choices or any file do."""
+    if "--device" in action.option_strings:
+        return lambda **_: iter((*DEVICES, AUTO, f"{REMOTE}:"))
     if "--onnx" in action.option_strings:
         return _words((), (".onnx",))
     if action.dest == "board":

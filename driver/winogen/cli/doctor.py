@@ -10,9 +10,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winogen.common.errors import InputError
+from winogen.cli.device import DEVICE_CHOICES, named_remote
+from winogen.common.errors import DeviceError, InputError, one_line
 from winogen.common.text import printable
 from winogen.target.board import DEFAULT_BOARD, board_names, load_board
+from winogen.target.device_names import AUTO, is_hardware, is_remote, kind_of
 
 if TYPE_CHECKING:
     from winogen.doctor.result import Result
@@ -33,14 +35,14 @@ def add(commands: Any) -> None:
     )
     doctor.add_argument(
         "--device",
-        choices=("emulator", "rtl", "board", "auto"),
-        default="auto",
+        choices=DEVICE_CHOICES,
+        default=AUTO,
         help="what to check (default: auto, which is WINOGEN_DEVICE, or the board if this is one, "
-        "or the emulator)",
+        "or the emulator); remote:ADDRESS is a board that PYNQ.remote drives from here",
     )
     doctor.add_argument("--board", help="name or YAML file (default: BOARD, or pynq-z2)")
     doctor.add_argument("--bits", type=int, default=8, help="data width, 8 or 16 (default: 8)")
-    doctor.add_argument("--overlay", type=Path, help="bitstream (.bit) for --device board")
+    doctor.add_argument("--overlay", type=Path, help="bitstream (.bit) for a board")
     doctor.add_argument("--program", type=Path, help="a program file (.wg) to check too")
     doctor.add_argument(
         "--calibrate",
@@ -59,8 +61,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
     why = _pick(options)
     load_board(options.board, options.bits)  # says what is wrong with either
-    if options.overlay and options.device != "board":
-        raise InputError("--overlay is for --device board; emulated devices bring their own")
+    if options.overlay and not is_hardware(options.device):
+        raise InputError("--overlay is for a board; emulated devices bring their own")
     if options.calibrate and options.device != "board":
         raise InputError(
             f"--calibrate is for a board, and this is the {options.device}: what its processor "
@@ -73,7 +75,7 @@ def _doctor(options: argparse.Namespace) -> int:
         if not options.json:
             print(report.line(result), flush=True)
 
-    results = supervise(CHECKS, worker.command(options), PATIENCE[options.device], say)
+    results = supervise(CHECKS, worker.command(options), PATIENCE[kind_of(options.device)], say)
     if options.json:
         print(report.as_json(options.device, options.board, results))
     else:
@@ -101,7 +103,7 @@ def _calibrate(options: argparse.Namespace, results: Sequence[Result]) -> None:
 
 def _pick(options: argparse.Namespace) -> str:
     """Fill in device and board where they are not given; the line that says which they are."""
-    given = "" if options.device == "auto" else options.device
+    given = "" if options.device == AUTO else options.device
     try:
         from winogen.runtime.pick import pick_device
     except Exception:  # pynq is broken: the checks say how
@@ -110,6 +112,11 @@ def _pick(options: argparse.Namespace) -> str:
     picked = pick_device()
     if given:
         picked = picked._replace(device=given, reason="--device says so")
+    if is_remote(picked.device):
+        try:
+            picked = named_remote(picked)
+        except DeviceError as error:  # the check of the connection fails, and says how
+            picked = picked._replace(reason=f"{picked.reason}; {one_line(error)}")
     if options.board:
         picked = picked._replace(board=options.board)
     elif picked.board not in board_names():  # the check of the image says what to do

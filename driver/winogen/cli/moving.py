@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.cli.cluster import opened
+from winogen.cli.device import tell_of_network
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.moving_options import FPS
 from winogen.cli.objects import predicted
@@ -216,6 +217,7 @@ def _tell(options: argparse.Namespace, program: Program, number: int) -> None:
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
+    tell_of_network(options.device)
     options.result = {
         "device": options.device,
         "program": program.name,

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from winogen.cli.cluster import opened
+from winogen.cli.device import tell_of_network
 from winogen.cli.exits import chosen_exit, told_of_exit
 from winogen.cli.objects import predicted
 from winogen.cli.outputs import check_own, default_output, name_of
@@ -180,6 +181,7 @@ def run_pictures(options: argparse.Namespace) -> int:
     stream = program.streams[-1]
     print(cost_table(program, stream))
     print(cost_summary(program, stream))
+    tell_of_network(options.device)
     print(f"colours: {colour.told(space, channels)}{told_of_exit(number, whole.exit_count)}")
     for job, count, (width, height), fit in written:
         seconds = predicted_seconds(program, count)

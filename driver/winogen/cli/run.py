@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from winogen.cli.checks import add_checks
 from winogen.cli.cluster import add_cluster, check_cluster, opened
-from winogen.cli.device import add_device, choose_device
+from winogen.cli.device import add_device, choose_device, tell_of_network
 from winogen.cli.exits import add_exit, check_exit_options, chosen_exit, told_of_exit
 from winogen.cli.moving_options import add_moving, check_moving
 from winogen.cli.objects import add_json, predicted
@@ -255,6 +255,7 @@ def _run(options: argparse.Namespace) -> int:
         perfetto.save(profile, options.trace)
     print(profile if profile and options.profile else cost_table(program, stream))
     print(cost_summary(program, stream))
+    tell_of_network(options.device)
     print(
         f"wrote {options.output}: {len(out)} x {'x'.join(map(str, out.shape[1:]))} "
         f"from the {options.device}{told_of_exit(number, exits)}"

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from winogen.cli.checks import add_checks, check_options
-from winogen.cli.device import add_device, choose_device
+from winogen.cli.device import add_device, choose_device, named_remote
 from winogen.cli.parser import examples
 from winogen.cli.programs import load_program
 from winogen.cli.waits import add_waits, wait_options
 from winogen.common.errors import InputError
 from winogen.common.progress import Progress
 from winogen.target.board import Board, load_board
-
-#: Where pynq finds boards of other machines.
-_REMOTE_VARIABLE = "PYNQ_REMOTE_DEVICES"
+from winogen.target.device_names import is_hardware
 
 
 def add(commands: Any) -> None:
@@ -34,6 +32,7 @@ def add(commands: Any) -> None:
         epilog=examples(
             ("winogen worker 192.168.2.1:8786", "this board, for whoever asks"),
             ("winogen worker 192.168.2.1:8786 digits.wg", "for digits alone"),
+            ("winogen worker lab:8786 --device remote:192.168.2.99", "for a board over there"),
             ("winogen worker tls://lab:8786 --device board", "with Dask's certificates"),
         ),
     )
@@ -82,11 +81,6 @@ def _worker(options: argparse.Namespace) -> int:
     scheduler = check_address(options.scheduler)
     if not options.again >= 0:
         raise InputError(f"--again must be a number of seconds, not {options.again}")
-    if os.environ.get(_REMOTE_VARIABLE):
-        raise InputError(
-            f"{_REMOTE_VARIABLE} is set: a worker must run on its board, whose clocks and memory "
-            "it keeps; run 'winogen worker' there, and unset the variable here"
-        )
     given = options.board
     choose_device(options, compiled=True)
     from winogen.cluster.station import Station
@@ -117,8 +111,9 @@ def _board(options: argparse.Namespace, given: str | None, has_programs: bool) -
         return load_board(given, options.bits or 8)
     if options.bits:
         raise InputError("--bits is for --board: give it too, or leave --bits out")
-    if options.device == "board" and not has_programs:
+    if is_hardware(options.device) and not has_programs:
         from winogen.runtime.pick import pick_device
 
-        return load_board(pick_device().board, 8)
+        picked = named_remote(pick_device()._replace(device=options.device))
+        return load_board(picked.board, 8)
     return None

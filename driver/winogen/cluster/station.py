@@ -35,6 +35,7 @@ from winogen.program.file import Program
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import OpenDevice, open_device
 from winogen.target.board import Board
+from winogen.target.device_names import is_hardware
 from winogen.version import __version__
 
 #: Programs that clients have brought, at most; the one that was used the longest ago goes.
@@ -51,7 +52,7 @@ class Station:
     Parameters
     ----------
     name : for messages
-    device : ``board``, which is opened now and once, ``emulator`` or ``rtl``
+    device : ``board`` or ``remote:ADDRESS``, which is opened now and once, ``emulator`` or ``rtl``
     programs : what it runs, and nothing else; none: what clients bring
     board : the board that the device is; None for an emulated one: whatever a program is for
     overlay : path of the bitstream; an emulated device needs none
@@ -82,7 +83,7 @@ class Station:
         self._shared: OpenDevice | None = None
         self._stack = ExitStack()
         try:
-            if device == "board":
+            if is_hardware(device):
                 self._board = board or (programs[0].board if programs else None)
                 if self._board is None:
                     raise InputError("a board's worker without programs must know its board")

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from winogen.common.errors import DeviceError
 from winogen.doctor.system import System
 from winogen.target import isa
 from winogen.target.board import Board
+from winogen.target.device_names import REMOTE
 from winogen.target.isa import Instruction
 from winogen.target.registers import Access, Segment
 
 #: Seconds that a small run may take: microseconds on a board, seconds in a simulation.
-RUN_SECONDS = {"emulator": 5.0, "rtl": 120.0, "board": 2.0}
+RUN_SECONDS = {"emulator": 5.0, "rtl": 120.0, "board": 2.0, "remote": 10.0}
 
 
 @dataclass
@@ -27,11 +29,12 @@ class Bench:
 
     Attributes
     ----------
-    kind : ``emulator``, ``rtl`` or ``board``
+    kind : ``emulator``, ``rtl``, ``board`` or ``remote``
     overlay : path of the bitstream; by default the board's own
     program : a program file to check too
     made : a ``pynq.Device`` to use in place of a new one
     system : the operating system around it
+    name : the device's name, where that is more than its kind
     """
 
     kind: str
@@ -40,6 +43,8 @@ class Bench:
     program: Path | None = None
     made: Any = field(default=None, repr=False)
     system: System = field(default_factory=System, repr=False)
+    name: str = ""
+    _refused: DeviceError | None = field(default=None, init=False, repr=False)
     _lost: list[ExitStack] = field(default_factory=list, init=False, repr=False)
 
     @property
@@ -57,11 +62,30 @@ class Bench:
 
         if self.made is None and self.kind == "board":
             return real_device()
+        if self.made is None and self.kind == REMOTE:
+            if self._refused is not None:  # waited for once
+                raise self._refused
+            try:
+                return opening.remote_device(self.name)
+            except DeviceError as error:
+                self._refused = error
+                raise
         make = {"emulator": opening.emulated_device, "rtl": opening.rtl_device}
         device = self.made if self.made is not None else make[self.kind](self.board)
         # pynq looks for clocks and interrupts at its active device only.
         pynq.Device.active_device = device
         return device
+
+    @property
+    def is_hardware(self) -> bool:
+        """Whether it is a board, this machine's or another."""
+        return self.kind in ("board", REMOTE)
+
+    def text(self, name: str) -> str:
+        """What a small file of the board's system holds; empty where it cannot be read."""
+        if self.kind != REMOTE:
+            return self.system.text(name)
+        return (self.bare.text_of(name) or "").replace("\0", "")
 
     @property
     def device(self) -> Any:

@@ -27,7 +27,7 @@ def clock(bench: Bench) -> str:
 
     bench.core  # noqa: B018 (pynq sets the clock as it loads the overlay)
     board = bench.board
-    if bench.kind == "board":  # whatever its file wants, it was built for this one
+    if bench.is_hardware:  # whatever its file wants, it was built for this one
         board = clocked_as(board, Path(bench.loaded.bitfile_name))
     wanted = board.clock_mhz
     found = float(pynq.Clocks.fclk0_mhz)
@@ -42,7 +42,7 @@ def clock(bench: Bench) -> str:
             "load the overlay with winogen (winogen.Generator, winogen.runtime.open.open_device) "
             "and not with pynq.Overlay alone: docs/use/boards.md says why",
         )
-    if bench.kind != "board":  # an emulated clock has nothing to do with real time
+    if bench.kind != "board":  # no real time, or one that a network blurs
         return f"{found:g} MHz"
     measured = max(_measure(bench, found) for _ in range(_MEASUREMENTS))
     if abs(measured - found) > found * _MEASURED_TOLERANCE:

@@ -36,10 +36,11 @@ class Header(NamedTuple):
 
 def overlay_files(bench: Bench) -> str:
     """The bitstream is for this FPGA, and the .hwh beside it is of the same build."""
-    if bench.kind != "board":
+    if not bench.is_hardware:
         raise Skipped(f"--device {bench.kind} brings its own overlay")
     try:
-        path = bench.overlay or bundled_overlay(bench.board)
+        said = getattr(bench.bare, "board_name", None)
+        path = bench.overlay or bundled_overlay(bench.board, said)
     except DeviceError as error:
         raise Skipped(f"no bitstream to look at: {error}") from None
     header = read_header(path)

@@ -19,13 +19,14 @@ import numpy as np
 from winogen.compiler.compile import compile_graph
 from winogen.doctor.bench import Bench
 from winogen.doctor.conformance import NETWORK
-from winogen.doctor.result import Failed, Measured
+from winogen.doctor.result import Failed, Measured, Skipped
 from winogen.network.definition import RandomParameters, load_definition
 from winogen.program.speed import host_seconds
 from winogen.runtime.codec import Codec
 from winogen.runtime.waiting import interrupt_line
 from winogen.target import registers
 from winogen.target.board import load_board
+from winogen.target.device_names import REMOTE
 from winogen.target.host import HostCosts
 
 #: Bytes of the buffer that is copied: more than a board's caches hold.
@@ -77,6 +78,8 @@ def measure(core: Any, allocate: Callable[[int], Any], call_s: float = float("na
 
 def host_costs(bench: Bench) -> str:
     """The host's costs can be measured, and are those of mapped registers and memory."""
+    if bench.kind == REMOTE:
+        raise Skipped("predictions are for a processor on the board, and this one is not")
     import pynq
 
     def allocate(nbytes: int, **how: int) -> Any:

@@ -14,12 +14,20 @@ _STATE = "/sys/class/fpga_manager/fpga0/state"
 _SOUND = ("", "operating", "unknown")
 
 
+def _fpga_manager(bench: Bench) -> str:
+    """What a board's FPGA manager says; empty where there is none, or none can be asked."""
+    try:
+        return bench.text(_STATE).strip() if bench.is_hardware else ""
+    except DeviceError:
+        return ""
+
+
 def overlay(bench: Bench) -> str:
     """The bitstream can be loaded and an accelerator of ours answers."""
     try:
         core = bench.core
     except (DeviceError, BoardError) as error:
-        state = bench.system.text(_STATE).strip() if bench.kind == "board" else ""
+        state = _fpga_manager(bench)
         why = f"; the FPGA manager says '{printable(state)}'" if state not in _SOUND else ""
         raise Failed(f"{error}{why}", "see docs/use/troubleshooting.md") from None
     except (OSError, RuntimeError, ValueError) as error:  # what pynq says

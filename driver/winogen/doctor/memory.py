@@ -58,7 +58,7 @@ def contiguous(bench: Bench) -> str:
 
 def _check_reserve(bench: Bench) -> None:
     """Failed if the kernel sets less aside than the board's file says."""
-    total = _kernel(bench).get("Total") if bench.kind == "board" else None
+    total = _kernel(bench).get("Total") if bench.is_hardware else None
     if total is not None and total < bench.board.contiguous_mib:
         raise Failed(
             f"the kernel sets {total} MiB of contiguous memory aside, and programs are compiled "
@@ -70,13 +70,13 @@ def _check_reserve(bench: Bench) -> None:
 
 def _kernel(bench: Bench) -> dict[str, int]:
     """What the kernel says of contiguous memory, MiB."""
-    text = bench.system.text(_MEMINFO)
+    text = bench.text(_MEMINFO)
     return {k: int(v) // 1024 for k, v in re.findall(r"^Cma(\w+): +(\d+) kB", text, re.M)}
 
 
 def _free(bench: Bench) -> str:
     """How much is free: of an emulated device's pool, or of the kernel's."""
-    if bench.kind != "board":
+    if not bench.is_hardware:
         pool = bench.device.default_memory.pool
         return f"{pool.free_bytes // _MIB} of {pool.size // _MIB} MiB free"
     sizes = _kernel(bench)

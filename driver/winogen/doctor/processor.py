@@ -45,7 +45,7 @@ def processing_system(bench: Bench) -> str:
             clock.STOPPED_ADVICE,
         )
     # What loads a bitstream sets these: before the first one they say nothing.
-    if bench.kind != "board" or bench.system.text(_STATE).strip() == "operating":
+    if not bench.is_hardware or bench.text(_STATE).strip() == "operating":
         if clock.RESETS.extract(slcr.read(clock.RESET_OFFSET)):
             raise Failed(
                 "the logic is held in reset (register FPGA_RST_CTRL), so nothing in it would "

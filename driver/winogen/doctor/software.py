@@ -12,6 +12,7 @@ from winogen.common.text import printable
 from winogen.doctor.bench import Bench
 from winogen.doctor.result import Failed, Skipped
 from winogen.target.board import board_names
+from winogen.target.device_names import REMOTE
 
 #: Where a PYNQ image says which release it is, and for which board it was made.
 _REVISION = "/home/xilinx/REVISION"
@@ -68,6 +69,8 @@ def numpy_version(bench: Bench) -> str:
 
 def image(bench: Bench) -> str:
     """A PYNQ image says which board this is, and it is one that winogen knows."""
+    if bench.kind == REMOTE:
+        return _remote_image(bench)
     if bench.kind != "board":
         raise Skipped(f"--device {bench.kind} needs no board")
     system = bench.system
@@ -92,6 +95,23 @@ def image(bench: Bench) -> str:
         )
     release = next(iter(system.text(_REVISION).splitlines()), "release unknown").strip()
     return f"BOARD {name}, {printable(release)}"
+
+
+def _remote_image(bench: Bench) -> str:
+    """The same of a board that is driven over a network: it answers, and says which it is."""
+    device = bench.bare
+    if not device.board_name:
+        raise Failed(
+            f"{device.tag} does not say which board it is ({_BOARD})",
+            "give --board, and --overlay with a bitstream that was built for it",
+        )
+    if device.board_name not in board_names():
+        raise Failed(
+            f"winogen has no board {printable(device.name)}",
+            f"boards that it knows: {', '.join(board_names())}; docs/use/boards.md says how to add "
+            "one",
+        )
+    return f"{device.tag} says that it is {printable(device.name)}, {printable(device.arch)}"
 
 
 def rights(bench: Bench) -> str:

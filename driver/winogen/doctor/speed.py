@@ -51,7 +51,7 @@ class Direction(NamedTuple):
 def memory_speed(bench: Bench) -> str:
     """Reads and writes reach what the board file promises, and are answered as soon."""
     board = bench.board
-    if bench.kind == "board":
+    if bench.is_hardware:
         board = clocked_as(board, Path(bench.loaded.bitfile_name))
     found = {"reads": measured(bench, board, loads), "writes": measured(bench, board, stores)}
     for name, direction in found.items():

@@ -20,7 +20,7 @@ from winogen.doctor.result import Outcome, Result
 
 #: Deadlines of a check are this many times those of the emulated device: the processor of a board
 #: is slow, and so is a simulation, which has to be built the first time.
-PATIENCE = {"emulator": 1.0, "rtl": 20.0, "board": 6.0}
+PATIENCE = {"emulator": 1.0, "rtl": 20.0, "board": 6.0, "remote": 12.0}
 #: A new process has to import its libraries first, and to load the overlay again.
 _START_SECONDS = 60.0
 _BUS_ADVICE = (

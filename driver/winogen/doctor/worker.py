@@ -15,6 +15,7 @@ from pathlib import Path
 from winogen.doctor.bench import Bench
 from winogen.doctor.checks import BY_NAME, run_check
 from winogen.target.board import load_board
+from winogen.target.device_names import kind_of
 
 
 def command(options: argparse.Namespace) -> list[str]:
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--program", type=Path)
     options = parser.parse_args(arguments)
     board = load_board(options.board, options.bits)
-    serve(Bench(options.device, board, options.overlay, options.program))
+    bench = Bench(
+        kind_of(options.device), board, options.overlay, options.program, name=options.device
+    )
+    serve(bench)
     return 0
 
 

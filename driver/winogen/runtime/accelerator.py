@@ -52,6 +52,7 @@ class WinogenCore(pynq.DefaultIP):
     ----------
     unfinished : a stream was begun, and is not known to have ended
     lease : the part in the device's session that ends with this object
+    poll_seconds : longest pause between two looks at STATUS
     """
 
     bindto = [VLNV]
@@ -60,6 +61,7 @@ class WinogenCore(pynq.DefaultIP):
         super().__init__(description)
         self.unfinished = False
         self.lease: Lease | None = None
+        self.poll_seconds = _POLL_SECONDS
         self._attended = False  # somebody is in run, and resets what does not end
         self._idle = False  # the last run was seen to its end, and nothing has begun since
         self._held: dict[str, int] = {}  # settings, by register, as they were written last
@@ -270,7 +272,7 @@ class WinogenCore(pynq.DefaultIP):
                 )
                 error.state = state
                 raise error
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self.poll_seconds)
         self.unfinished = False
 
     def end_stream(self) -> None:
@@ -385,6 +387,7 @@ class WinogenCore(pynq.DefaultIP):
     ) -> bool:
         """Whether the stream has ended well; False if it failed or the deadline has passed."""
         end = time.monotonic() + deadline.seconds
+        most = self.poll_seconds
         # Shorter sleeps take longer than they should.
         pause = min(expected, _LOOK_SECONDS) if line is None and expected > _POLL_SECONDS else 0.0
         while True:
@@ -406,7 +409,7 @@ class WinogenCore(pynq.DefaultIP):
                 )
             if left <= 0:
                 return False
-            pause = min(_POLL_SECONDS, pause + _POLL_SECONDS / 16)
+            pause = min(most, pause + most / 16)
 
     def _abandon(self) -> None:
         """Reset while something worse is on its way; the next start tries again."""

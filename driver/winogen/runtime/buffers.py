@@ -94,8 +94,8 @@ class Buffers(dict[str, Any]):
         buffer = self._allocate(name, nbytes)
         if clear:
             buffer[:] = 0
-        else:
-            buffer.invalidate()
+        else:  # over a network nothing is fetched for that
+            getattr(buffer, "forget_lines", buffer.invalidate)()
         self._publish(name, buffer)
         return buffer
 

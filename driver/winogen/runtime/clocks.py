@@ -7,10 +7,11 @@ again.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
-from winogen.common.errors import DeviceError
+from winogen.common.errors import DeviceError, WinogenWarning
 from winogen.common.pynq_library import pynq
 from winogen.runtime.record import Record
 from winogen.runtime.session import Session
@@ -57,10 +58,19 @@ class KeptClocks:
             self._record.update(clocks=self._words)
 
     def put_back(self) -> None:
-        """Write PLLs and divisors, where they differ; all other bits stay."""
+        """Write PLLs and divisors, where they differ; all other bits stay.
+
+        A WinogenWarning where that cannot be done: the record tells the next session of it.
+        """
         try:
             self._write()
             self._forget()
+        except DeviceError as error:  # a board that cannot be reached
+            warnings.warn(
+                f"the clocks of the logic are not put back as they were: {error}",
+                WinogenWarning,
+                stacklevel=2,
+            )
         except BaseException:  # Ctrl-C: half of it may be done
             self._write()
             self._forget()

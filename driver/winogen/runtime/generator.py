@@ -44,8 +44,9 @@ class Generator:
     Parameters
     ----------
     program : a Program or the path of a program file
-    device : ``emulator``, ``rtl``, ``board``, ``auto`` (see :func:`winogen.pick_device`), a
-        ``pynq.Device``, or what :func:`winogen.runtime.open.open_device` returned, which stays open
+    device : ``emulator``, ``rtl``, ``board``, ``remote:ADDRESS[:PORT]`` (a board that PYNQ.remote
+        drives from here), ``auto`` (see :func:`winogen.pick_device`), a ``pynq.Device``, or what
+        :func:`winogen.runtime.open.open_device` returned, which stays open
     board : name or description of the board that the device is; default: the program's
         (an emulated device then is that board)
     overlay : path of the bitstream; an emulated device needs none

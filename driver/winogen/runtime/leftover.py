@@ -21,13 +21,14 @@ from winogen.common.pynq_library import pynq
 from winogen.runtime.clocks import is_clocked_for
 from winogen.runtime.record import Record
 from winogen.target import registers
-from winogen.target.handoff import read_handoff
+from winogen.target.handoff import Handoff, read_handoff
 from winogen.target.registers import ADDRESS_RANGE
 
 #: Seconds that memory may take to answer what is under way.
 _SECONDS = 1.0
 _PAUSE = 0.001
 _UNSAID = Path()
+_UNKNOWN = Handoff()
 
 
 def stop_leftover(device: Any, record: Record | None = None) -> bool:
@@ -44,8 +45,7 @@ def stop_leftover(device: Any, record: Record | None = None) -> bool:
     """
     if record is not None and record.read().get("loading"):
         return False
-    bitstream = loaded_bitstream(device)
-    handoff = read_handoff(bitstream) if bitstream else None
+    handoff = loaded_handoff(device)
     if handoff is None or handoff.accelerator is None:
         return False
     # If somebody has set a faster clock since a session of ours ended, which leaves nothing
@@ -74,6 +74,18 @@ def stop_leftover(device: Any, record: Record | None = None) -> bool:
             break
         time.sleep(_PAUSE)
     return True
+
+
+def loaded_handoff(device: Any) -> Handoff | None:
+    """What the .hwh of the bitstream in the logic says; None where that is not sure.
+
+    A board of another machine has kept it itself: the file may be anywhere.
+    """
+    said: Handoff | None = getattr(device, "loaded_handoff", _UNKNOWN)
+    if said is not _UNKNOWN:
+        return said
+    bitstream = loaded_bitstream(device)
+    return read_handoff(bitstream) if bitstream else None
 
 
 def loaded_bitstream(device: Any) -> Path | None:

@@ -5,6 +5,8 @@ This is the only place that knows how devices differ, and where emulated ones ar
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +21,7 @@ from winogen.runtime.clocks import choose_clock_source, keep_clocks
 from winogen.runtime.leftover import stop_leftover
 from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.overlay import bundled_overlay, check_build
-from winogen.runtime.pick import AUTO, DEVICES, pick_device, real_device, traits_of
+from winogen.runtime.pick import PYNQ_VARIABLE, pick_device, real_device, traits_of
 from winogen.runtime.session import Session, open_session
 from winogen.runtime.termination import end_on_sigterm
 from winogen.runtime.waiting import (
@@ -29,6 +31,7 @@ from winogen.runtime.waiting import (
     sole_controller,
 )
 from winogen.target.board import Board
+from winogen.target.device_names import AUTO, FORMS, REMOTE_FORM, is_remote, remote_address
 from winogen.target.hwh import IP_NAME, VLNV, core_parameters
 from winogen.target.traits import Traits
 
@@ -40,6 +43,8 @@ if TYPE_CHECKING:  # what emulates a device is loaded where one is made: a board
 _LOAD_SECONDS = 120.0
 #: Under which a session's end knows what was done about SIGTERM.
 _SIGTERM = "SIGTERM"
+#: pynq sets clocks by way of a class that has one device at a time.
+_clocks_turn = threading.Lock()
 
 
 class OpenDevice(NamedTuple):
@@ -126,8 +131,9 @@ def open_device(
 
     Parameters
     ----------
-    device : ``emulator``, ``rtl``, ``board``, ``auto`` (what :func:`pick_device` picks), a
-        ``pynq.Device``, or what this function has returned before, which it returns again
+    device : ``emulator``, ``rtl``, ``board``, ``remote:ADDRESS[:PORT]`` (a board that PYNQ.remote
+        drives from here), ``auto`` (what :func:`pick_device` picks), a ``pynq.Device``, or what
+        this function has returned before, which it returns again
     overlay : the bitstream's path, by default the one in the board's folder
     lock_timeout : seconds to wait for another process that has the device
     active : make a new emulated device pynq's active one: it has interrupts only then
@@ -151,13 +157,16 @@ def open_device(
         device = rtl_device(board)
     elif device == "board":
         device = _board_device()
+    elif is_remote(device):
+        device = remote_device(device)
     elif isinstance(device, str):
-        raise DeviceError(f"unknown device '{device}'; choose one of {', '.join(DEVICES)}, {AUTO}")
+        raise DeviceError(f"unknown device '{device}'; choose one of {FORMS}")
     if new and active:
         pynq.Device.active_device = device
     if overlay is None:
         real = traits_of(device).is_real
-        overlay = bundled_overlay(board) if real else device.ensure_overlay()
+        said = getattr(device, "board_name", None)
+        overlay = bundled_overlay(board, said) if real else device.ensure_overlay()
     elif not Path(overlay).is_file():
         raise DeviceError(f"overlay {overlay} does not exist; pass the path of a .bit file")
     with _pynq_may_refuse(f"pynq cannot read overlay {overlay}", "its .hwh must lie beside it"):
@@ -172,6 +181,10 @@ def open_device(
     try:
         if session.lock is not None and _SIGTERM not in session.at_end:
             session.at_end[_SIGTERM] = end_on_sigterm()
+        # One that other machines use too writes down on it who has it.
+        begin = getattr(device, "begin_session", None)
+        if begin is not None:
+            begin(session)
         core = _load(device, loaded, description, session)
     except BaseException:
         lease.close()
@@ -196,7 +209,7 @@ def _load(
     which = (path, status.st_mtime_ns, status.st_size)
     with session.turn("loading the overlay", _LOAD_SECONDS):
         if session.loaded == which and overlay.is_loaded():
-            core = _driver(description)
+            core = _driver(device, description)
             with suppress(DeviceError):  # it does not answer any more: as if it were not loaded
                 core.check_identity()
                 core.reset()
@@ -213,11 +226,32 @@ def _load(
                 f"pynq cannot load overlay {path}", "'winogen doctor' says what works"
             ),
         ):
-            overlay.download()
-        core = _driver(description)
+            _download(device, overlay)
+        core = _driver(device, description)
         core.check_identity()
         session.loaded = which
     return core
+
+
+def _download(device: Any, overlay: pynq.Overlay) -> None:
+    """Load an overlay, and set this device's clocks.
+
+    pynq keeps the clocks' registers of the device that it met first, and would set those.
+    """
+    if not _clocks_turn.acquire(timeout=_LOAD_SECONDS):
+        raise DeviceError(
+            f"another thread of this process is loading an overlay for longer than the "
+            f"{_LOAD_SECONDS:g} s that this may take; end that thread, or restart"
+        )
+    try:
+        set_device = getattr(pynq.Clocks, "set_device", None)
+        if set_device is not None:  # pynq 4
+            set_device(device)
+            if "_real_instance" in vars(pynq.Clocks):
+                del pynq.Clocks._real_instance
+        overlay.download()
+    finally:
+        _clocks_turn.release()
 
 
 @contextmanager
@@ -242,7 +276,14 @@ def _pynq_may_refuse(failure: str, advice: str) -> Iterator[None]:
         raise DeviceError(f"{failure} ({one_line(error)}); {advice}") from None
 
 
-def _driver(description: Mapping[str, Any]) -> WinogenCore:
+def _driver(device: Any, description: Mapping[str, Any]) -> WinogenCore:
+    """The accelerator's driver, which looks at STATUS as often as suits the device."""
+    core = _bound(description)
+    core.poll_seconds = traits_of(device).poll_seconds
+    return core
+
+
+def _bound(description: Mapping[str, Any]) -> WinogenCore:
     """The accelerator's driver.
 
     It is not overlay.winogen_0: another class may have been bound to the same type. And pynq makes
@@ -267,8 +308,30 @@ def _zynq7_source(board: Board) -> str | None:
     return platform.clock_source if platform and platform.processor == "zynq7" else None
 
 
+def remote_device(device: str) -> Any:
+    """The board in ``remote:ADDRESS[:PORT]``, connected and not opened.
+
+    Raises DeviceError where this pynq drives none, or none answers there.
+    """
+    address = remote_address(device)
+    try:  # loaded here alone: who drives no board over a network has no use for gRPC
+        from winogen.runtime.remote.device import remote_board
+    except ImportError as error:
+        version = getattr(pynq, "__version__", "of an unknown version")
+        raise DeviceError(
+            f"{device} needs the PYNQ.remote of pynq 4, and this is pynq {version} "
+            f"({one_line(error)}); pip install 'pynq>=4', or run winogen on the board"
+        ) from None
+    return remote_board(address)
+
+
 def _board_device() -> Any:
     device = real_device()
+    if device is None and os.environ.get(PYNQ_VARIABLE):
+        raise DeviceError(
+            f"the environment variable {PYNQ_VARIABLE} is set, so pynq finds no board of this "
+            f"machine's; give --device {REMOTE_FORM} for a board that it names, or unset it"
+        )
     if device is None:
         raise DeviceError(
             "no PYNQ board found here; on a board, be root in PYNQ's environment ('sudo -i', which "

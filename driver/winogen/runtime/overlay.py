@@ -22,14 +22,19 @@ from winogen.target.board import (
 )
 
 
-def bundled_overlay(board: Board) -> Path:
-    """The bitstream for ``board``, of the builds for the board that this is by PYNQ's BOARD."""
-    hardware = os.environ.get("BOARD", "").lower()
+def bundled_overlay(board: Board, said: str | None = None) -> Path:
+    """The bitstream for ``board``, of the builds for the board that this is.
+
+    ``said`` is what a board of another machine says it is (empty: nothing); None for this
+    machine's, of which PYNQ's variable BOARD says it.
+    """
+    hardware = os.environ.get("BOARD", "").lower() if said is None else said
+    source = "by the environment variable BOARD" if said is None else "by its own word"
     names = builds_for(hardware) if hardware else [board.name]
     if not names:
         raise DeviceError(
-            f"this board is {printable(hardware)}, by the environment variable BOARD, and winogen "
-            "has no overlay for it; give the path of a .bit file that was built for it"
+            f"this board is {printable(hardware)}, {source}, and winogen has no overlay "
+            "for it; give the path of a .bit file that was built for it"
         )
     if names[0] not in board_names():  # a program's header may name anything
         raise DeviceError(
@@ -41,8 +46,8 @@ def bundled_overlay(board: Board) -> Path:
         name = next((build for build in names if _has_build(build, board)), "")
     if not name:
         raise DeviceError(
-            f"this board is {names[0]}, by the environment variable BOARD, and the program is for "
-            f"{board.name}; compile it again with --board {build_for(names[0])}"
+            f"this board is {names[0]}, {source}, and the program is for {board.name}; compile it "
+            f"again with --board {build_for(names[0])}"
         )
     bits = board.core.data_width
     overlay = board_folder() / name / OVERLAY_NAMES[bits]

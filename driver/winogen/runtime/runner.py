@@ -446,7 +446,8 @@ class Runner:
 
     def _around(self) -> float:
         """How long loading may keep others from the device, in seconds."""
-        return _AROUND_SECONDS + self._integrity.seconds
+        copied = len(self.program.weights) / self._traits.copied_bytes_per_s
+        return _AROUND_SECONDS + self._integrity.seconds + copied
 
     def _check_build(self) -> None:
         """Raise DeviceError if the device is not the build that the program was compiled for.
@@ -507,7 +508,8 @@ class Runner:
         """Seconds that a run may keep other threads from the device: every piece has a deadline."""
         numbers = sum(layer_conversions(self._views[stream.exit], stream).values())
         running = self._deadline(stream).seconds * max(len(stream.pieces()), 1)
-        return running + numbers / _SLOW_NUMBERS + _AROUND_SECONDS
+        copied = (stream.input_bytes + stream.output_bytes) / self._traits.copied_bytes_per_s
+        return running + numbers / _SLOW_NUMBERS + copied + _AROUND_SECONDS
 
     def _expected(self, stream: StreamInfo) -> float:
         """Seconds that a run is predicted to take."""

@@ -42,13 +42,16 @@ class Session:
     loaded : what names the overlay that the session has loaded last, or None
     at_end : what to call when the last lease has ended, before others may have the device, the
         latest first; by what it is about
-    record : where it is written down what has to be put back, for a device with a lock
+    record : where it is written down what has to be put back, for a device with a lock; its own,
+        where it keeps one
     stopped : an accelerator was found that a killed process had left running
     """
 
-    def __init__(self, lock: DeviceLock | None):
+    def __init__(self, lock: DeviceLock | None, record: Record | None = None):
         self.lock = lock
-        self.record = Record(lock.path.with_suffix(".record")) if lock else None
+        if record is None and lock is not None:
+            record = Record(lock.path.with_suffix(".record"))
+        self.record = record
         self.loaded: object = None
         self.stopped = False
         self.leases: set[object] = set()
@@ -154,7 +157,9 @@ def open_session(device: Any, lock_name: str | None, seconds: float) -> Lease:
     """
     key = lock_name or device  # a private device is its own name
     with _registry:
-        session = _sessions.get(key) or Session(DeviceLock(lock_name) if lock_name else None)
+        session = _sessions.get(key) or Session(
+            DeviceLock(lock_name) if lock_name else None, getattr(device, "record", None)
+        )
         lease = Lease(session)
         _sessions[key] = session
     try:

@@ -10,6 +10,7 @@ from winogen.program.file import Program
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import OpenDevice, open_device
 from winogen.target.board import Board
+from winogen.target.device_names import is_hardware
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def makers(
     """
     with ExitStack() as stack:
         shared: Any = device
-        if device == "board":
+        if is_hardware(device):
             chosen = board or programs[0].board
             shared = open_device(
                 device, chosen, overlay, lock_timeout=options.get("lock_timeout", 10.0),

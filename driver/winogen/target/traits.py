@@ -24,6 +24,8 @@ class Traits:
         since no register access takes time
     lock_name : devices of this name are one to all processes, which lock it; None: its memory is
         this process's, so it needs no lock
+    poll_seconds : longest pause between two looks at whether a run has ended
+    copied_bytes_per_s : how fast buffers get there and back, at least; a board's own are there
     """
 
     is_real: bool
@@ -31,6 +33,8 @@ class Traits:
     takes_limit: bool
     turn_seconds: float | None
     lock_name: str | None
+    poll_seconds: float = 0.001
+    copied_bytes_per_s: float = float("inf")
 
 
 #: A board, of which a machine has one: hence one lock.

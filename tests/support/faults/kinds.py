@@ -20,7 +20,7 @@ import pytest
 #: Areas, in the order of the table; the module of each is ``support.faults.<area>``.
 AREAS = (
     "device", "memory", "board", "process", "program", "network", "input", "output", "service",
-    "cluster",
+    "cluster", "remote",
 )  # fmt: skip
 #: Seconds after which a kind hangs, on however slow a machine.
 PATIENCE = 60.0

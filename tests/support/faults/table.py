@@ -23,6 +23,7 @@ ABOUT = {
     "output": "Where results go, and the end of a command.",
     "service": "`winogen serve`.",
     "cluster": "Several boards: `winogen worker`, and who uses them.",
+    "remote": "A board that another machine drives over a network, by PYNQ.remote.",
 }
 _NAME, _VERDICT = 48, 19
 

@@ -101,8 +101,8 @@ def test_a_worker_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     assert "is no address" in refuse(capsys, tmp_path, "worker", "http://lab:80")
     assert "--bits is for --board" in refuse(capsys, tmp_path, "worker", "lab:1", "--bits", 16)
     assert "cannot read program" in refuse(capsys, tmp_path, "worker", "lab:1", tmp_path / "no.wg")
-    monkeypatch.setenv("PYNQ_REMOTE_DEVICES", "192.168.2.99")
-    assert "must run on its board" in refuse(capsys, tmp_path, "worker", "lab:1")
+    monkeypatch.setenv("PYNQ_REMOTE_DEVICES", "192.168.2.98,192.168.2.99")
+    assert "names several boards" in refuse(capsys, tmp_path, "worker", "lab:1")
 
 
 def test_a_worker_without_a_scheduler(monkeypatch, tmp_path, capsys):

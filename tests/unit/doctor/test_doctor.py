@@ -656,7 +656,7 @@ def test_interrupted(tmp_path):
     [
         (["--board", "nothing"], "unknown board 'nothing'"),
         (["--bits", "7"], "has no int7 core"),
-        (["--device", "emulator", "--overlay", "x.bit"], "--overlay is for --device board"),
+        (["--device", "emulator", "--overlay", "x.bit"], "--overlay is for a board"),
     ],
 )
 def test_wrong_options(words, message, capsys):

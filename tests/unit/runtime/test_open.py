@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pynq
 import pytest
@@ -44,6 +45,38 @@ def test_a_variable_that_names_no_device(monkeypatch):
     monkeypatch.setenv("WINOGEN_DEVICE", "fpga")
     with pytest.raises(DeviceError, match="WINOGEN_DEVICE is 'fpga'; set it to one of emulator"):
         pick_device()
+
+
+def test_a_variable_that_names_a_remote_board(monkeypatch):
+    monkeypatch.setenv("WINOGEN_DEVICE", "remote:192.168.2.99")
+    assert pick_device().device == "remote:192.168.2.99"
+    monkeypatch.setenv("WINOGEN_DEVICE", "remote:")
+    with pytest.raises(DeviceError, match=r"is no address of a PYNQ\.remote board"):
+        pick_device()
+
+
+def test_pynqs_variable_names_a_remote_board(monkeypatch):
+    """And pynq is not asked, which would connect to it."""
+    monkeypatch.setattr(pynq.Device, "_active_device", object())
+    monkeypatch.setenv("PYNQ_REMOTE_DEVICES", " 192.168.2.99, ")
+    assert pick_device()[::2] == ("remote:192.168.2.99", "PYNQ_REMOTE_DEVICES names it")
+    with pytest.raises(DeviceError, match="PYNQ_REMOTE_DEVICES is set, so pynq finds no board"):
+        open_device("board", load_board("tiny"))
+    monkeypatch.setenv("WINOGEN_DEVICE", "emulator")
+    assert pick_device().device == "emulator"
+    monkeypatch.delenv("WINOGEN_DEVICE")
+    monkeypatch.setenv("PYNQ_REMOTE_DEVICES", "192.168.2.98,192.168.2.99")
+    with pytest.raises(DeviceError, match="names several boards"):
+        pick_device()
+
+
+def test_a_pynq_without_remote_boards(monkeypatch):
+    """pynq 3, or one whose gRPC is missing."""
+    monkeypatch.setitem(sys.modules, "winogen.runtime.remote.device", None)
+    with pytest.raises(DeviceError) as error:
+        open_device("remote:192.168.2.99", load_board("tiny"))
+    assert "needs the PYNQ.remote of pynq 4, and this is pynq " in str(error.value)
+    assert "pip install 'pynq>=4'" in str(error.value)
 
 
 def test_images_of_pynq_name_their_board(monkeypatch):
