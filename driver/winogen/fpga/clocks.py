@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from winogen.common.errors import BoardError
 from winogen.target.board import Board, Platform
@@ -37,7 +38,7 @@ class LogicClock:
         return self.source_mhz / (self.divisor0 * self.divisor1)
 
 
-def legal_clocks(platform: Platform) -> dict[str, list[LogicClock]]:
+def legal_clocks(platform: Platform) -> dict[str, tuple[LogicClock, ...]]:
     """All clocks of the logic that a board's PLLs make, by PLL, from the fastest down.
 
     The PLL of the board file comes first. Those of a Zynq-7000 are both that winogen can choose; of
@@ -46,11 +47,14 @@ def legal_clocks(platform: Platform) -> dict[str, list[LogicClock]]:
     plls = {platform.clock_source: platform.source_mhz}
     if platform.processor == "zynq7":
         plls |= {name: mhz for name, (_, mhz) in PLLS.items() if name not in plls}
+    return {pll: _clocks(pll, mhz) for pll, mhz in plls.items()}
+
+
+@lru_cache(maxsize=16)
+def _clocks(pll: str, mhz: float) -> tuple[LogicClock, ...]:
+    """A thousand, which every build and every board that is looked at asks for."""
     pairs = {d0 * d1: (d0, d1) for d0 in range(1, MAX_DIVISOR + 1) for d1 in range(1, d0 + 1)}
-    return {
-        pll: [LogicClock(pll, mhz, *pairs[divisor]) for divisor in sorted(pairs)]
-        for pll, mhz in plls.items()
-    }
+    return tuple(LogicClock(pll, mhz, *pairs[divisor]) for divisor in sorted(pairs))
 
 
 def wanted_clock(board: Board, platform: Platform) -> LogicClock:

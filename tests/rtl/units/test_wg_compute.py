@@ -16,6 +16,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from support.rtl.bits import instruction_bits, pack, unpack
+from support.rtl.ports import ports
 from support.rtl.random_compute import DEPTHS, RandomCompute, core_config, parameters
 from support.rtl.units import CORES, PACKED, run_unit
 from winogen.emulation.emulator.faults import Fault
@@ -60,7 +61,7 @@ class Bench:
     """Drives one wg_compute; everything happens at falling edges."""
 
     def __init__(self, dut, seed: int) -> None:
-        self.dut = dut
+        self.dut = ports(dut)
         names = ("DataWidth", "Lanes", "TileLanes", "Products")
         self.core = core_config(*(int(getattr(dut, name).value) for name in names))
         self.random = RandomCompute(self.core, seed)
@@ -91,19 +92,19 @@ class Bench:
         dut = self.dut
         Clock(dut.clk_i, 10, unit="ns").start()
         for name in ("clear", "start_valid", "tab_we", "par_we"):
-            getattr(dut, f"{name}_i").value = 0
-        dut.rst_ni.value = 0
+            setattr(dut, f"{name}_i", 0)
+        dut.rst_ni = 0
         for _ in range(3):
             await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
+        dut.rst_ni = 1
         await self.write_tables()
         await self.fill_psums()
 
     async def clear(self) -> None:
-        self.dut.clear_i.value = 1
-        self.dut.start_valid_i.value = 0
+        self.dut.clear_i = 1
+        self.dut.start_valid_i = 0
         await FallingEdge(self.dut.clk_i)
-        self.dut.clear_i.value = 0
+        self.dut.clear_i = 0
         self.forget()
 
     async def write_tables(self) -> None:
@@ -129,7 +130,7 @@ class Bench:
             if self.changed("params", address, lane, value):
                 place = {"par_addr_i": address, "par_lane_i": lane}
                 await self.write("par", **place, par_data_i=value)
-        dut.tab_we_i.value = dut.par_we_i.value = 0
+        dut.tab_we_i = dut.par_we_i = 0
 
     def changed(self, memory: str, address: int, lane: int, value: int) -> bool:
         key = memory, address, lane
@@ -138,10 +139,10 @@ class Bench:
         return new
 
     async def write(self, port: str, **values: int) -> None:
-        self.dut.tab_we_i.value = int(port == "tab")
-        self.dut.par_we_i.value = int(port == "par")
+        self.dut.tab_we_i = int(port == "tab")
+        self.dut.par_we_i = int(port == "par")
         for name, value in values.items():
-            getattr(self.dut, name).value = int(value)
+            setattr(self.dut, name, int(value))
         await FallingEdge(self.dut.clk_i)
 
     async def fill_psums(self) -> None:
@@ -157,13 +158,13 @@ class Bench:
         await FallingEdge(dut.clk_i)
         self.cycle += 1
         self.memories()
-        if dut.step_o.value:
+        if dut.step_o:
             self.step_cycles.append(self.cycle)
-        if dut.out_we_o.value:
-            word = unpack(int(dut.out_wdata_o.value), self.core.data_width, self.core.co_lanes)
-            self.output[int(dut.out_waddr_o.value)] = word
+        if dut.out_we_o:
+            word = unpack(dut.out_wdata_o, self.core.data_width, self.core.co_lanes)
+            self.output[dut.out_waddr_o] = word
             self.writes += 1
-        if dut.done_o.value:
+        if dut.done_o:
             index = self.begun.popleft()
             owed = self.owed.get(index, self.writes)
             assert self.writes == owed, f"{index} is done at another word than its last"
@@ -171,19 +172,19 @@ class Bench:
         if self.waiting and (self.presented or self.rng.random() < self.start_rate):
             self.presented = True
             index, instruction = self.waiting[0]
-            dut.start_bits_i.value = instruction_bits(instruction)
-            dut.start_index_i.value = index
-            if dut.start_ready_o.value:
+            dut.start_bits_i = instruction_bits(instruction)
+            dut.start_index_i = index
+            if dut.start_ready_o:
                 self.begun.append(self.waiting.popleft()[0])
-                dut.start_valid_i.value = 1
+                dut.start_valid_i = 1
                 self.presented = False
                 return
-        dut.start_valid_i.value = int(self.presented)
+        dut.start_valid_i = int(self.presented)
 
     def memories(self) -> None:
         """Input and weight buffer: the data of two cycles ago, before this one's edge."""
         dut = self.dut
-        self.reads.append((int(dut.in_raddr_o.value), int(dut.weight_raddr_o.value)))
+        self.reads.append((dut.in_raddr_o, dut.weight_raddr_o))
         banks, weight = self.reads.popleft()
         mask, data = (1 << self.bank_bits) - 1, 0
         for bank in range(4):
@@ -191,8 +192,8 @@ class Bench:
             # The engine may read anywhere; only what lies in the region counts.
             word = self.input[address] if address < len(self.input) else -1 % (1 << self.word_bits)
             data |= word << bank * self.word_bits
-        dut.in_rdata_i.value = data
-        dut.weight_rdata_i.value = self.weight[weight] if weight < len(self.weight) else 0
+        dut.in_rdata_i = data
+        dut.weight_rdata_i = self.weight[weight] if weight < len(self.weight) else 0
 
     def queue(self, index: int, instruction: Instruction, outputs: int = 0) -> None:
         self.waiting.append((index, instruction))
@@ -228,7 +229,7 @@ class Bench:
         for _ in range(30):
             await self.step()
         assert self.done[done:] == indices
-        assert not self.dut.fault_valid_o.value
+        assert not self.dut.fault_valid_o
         assert self.writes == self.expected
         np.testing.assert_array_equal(self.output, self.machine.output)
 
@@ -245,14 +246,14 @@ class Bench:
             self.machine.execute(bad, wrong)
         self.queue(wrong, bad)
         self.queue(wrong + 1, good[0])
-        await self.until(lambda: bool(self.dut.fault_valid_o.value))
+        await self.until(lambda: bool(self.dut.fault_valid_o))
         for _ in range(60):
-            assert int(self.dut.fault_valid_o.value), "a fault stays"
-            assert not self.dut.start_ready_o.value
-            assert int(self.dut.fault_code_o.value) == fault.value.code
-            assert int(self.dut.fault_index_o.value) == wrong
+            assert self.dut.fault_valid_o, "a fault stays"
+            assert not self.dut.start_ready_o
+            assert self.dut.fault_code_o == fault.value.code
+            assert self.dut.fault_index_o == wrong
             await self.step()
-            assert not self.dut.done_o.value
+            assert not self.dut.done_o
         assert self.done == list(range(first, first + len(self.done)))
         assert len(self.done) <= len(good)
         await self.clear()

@@ -19,6 +19,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from support.rtl.bits import instruction_bits
+from support.rtl.ports import ports
 from winogen.target import isa, registers
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem
@@ -373,14 +374,15 @@ def random_instruction(rng: random.Random, core: CoreConfig, opcode: Opcode) -> 
 
 @cocotb.test()
 async def check_descriptors(dut):
+    dut = ports(dut)
     rng = random.Random(5)
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.rst_ni.value = 0
-    dut.clear_i.value = 0
-    dut.start_i.value = 0
+    dut.rst_ni = 0
+    dut.clear_i = 0
+    dut.start_i = 0
     for _ in range(3):
         await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
+    dut.rst_ni = 1
     seen = {(o, bad): 0 for o in Opcode for bad in (False, True)}
     longest = 0
     # Regions whose size has a one only above the bits that are counted.
@@ -395,17 +397,17 @@ async def check_descriptors(dut):
         instruction = huge[i] if i < len(huge) else random_instruction(rng, CORE, opcode)
         opcode = instruction.opcode
         problem = descriptor_problem(instruction, CORE)
-        dut.bits_i.value = instruction_bits(instruction)
-        dut.start_i.value = 1
+        dut.bits_i = instruction_bits(instruction)
+        dut.start_i = 1
         await FallingEdge(dut.clk_i)
-        dut.start_i.value = 0
+        dut.start_i = 0
         cycles = 1
-        while not int(dut.done_o.value):
+        while not dut.done_o:
             await FallingEdge(dut.clk_i)
             cycles += 1
             assert cycles < 40
         longest = max(longest, cycles)
-        assert int(dut.illegal_o.value) == (problem is not None), (instruction, problem)
+        assert dut.illegal_o == (problem is not None), (instruction, problem)
         seen[opcode, problem is not None] += 1
         for _ in range(rng.randrange(2)):
             await FallingEdge(dut.clk_i)
@@ -431,21 +433,22 @@ class Rig:
         for name in ("start_ready", "done", "fault_valid", "fault_code", "fault_index",
                      "fault_addr", "mac_step", "read_valid", "write_valid", "read_bytes",
                      "write_bytes"):  # fmt: skip
-            getattr(dut, name).value = 0
+            setattr(dut, name, 0)
         for name in _SHOWN:
-            getattr(dut, name.lower()).value = 0
-        dut.masters_idle.value = 1
-        dut.rst_ni.value = 0
+            setattr(dut, name.lower(), 0)
+        dut.masters_idle = 1
+        dut.rst_ni = 0
+        top = dut.handle
         self.memory = bytearray(1 << 20)
         self.bad_from = 1 << 63
         self.window: tuple[int, int] | None = None  # pages of fetch; None: those of the stream
         self.host = AxiLiteMaster(
-            AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
+            AxiLiteBus.from_prefix(top, "s_axil"), top.clk_i, top.rst_ni, reset_active_level=False
         )
         self.port = AxiSlaveRead(
-            AxiReadBus.from_prefix(dut, "m_axi"),
-            dut.clk_i,
-            dut.rst_ni,
+            AxiReadBus.from_prefix(top, "m_axi"),
+            top.clk_i,
+            top.rst_ni,
             target=self,
             reset_active_level=False,
         )
@@ -472,7 +475,7 @@ class Rig:
     async def begin(self):
         for _ in range(4):
             await FallingEdge(self.dut.clk_i)
-        self.dut.rst_ni.value = 1
+        self.dut.rst_ni = 1
         await FallingEdge(self.dut.clk_i)
         cocotb.start_soon(self.engines())
 
@@ -480,15 +483,16 @@ class Rig:
         """Everything happens at falling edges: what is driven there meets the next rising edge."""
         dut, rng = self.dut, self.rng
         ready = done = 0
+        fall = FallingEdge(dut.clk_i)
         while True:
-            await FallingEdge(dut.clk_i)
-            dut.mac_step.value = dut.read_valid.value = dut.write_valid.value = 0
-            if int(dut.clear.value):
+            await fall
+            dut.mac_step = dut.read_valid = dut.write_valid = 0
+            if dut.clear:
                 for queue in self.flight:
                     queue.clear()
-                dut.done.value = dut.start_ready.value = dut.fault_valid.value = 0
+                dut.done = dut.start_ready = dut.fault_valid = 0
                 continue
-            valid = int(dut.start_valid.value)
+            valid = dut.start_valid
             ready = done = 0
             for e in range(3):
                 queue = self.flight[e]
@@ -510,24 +514,24 @@ class Rig:
                 if valid >> e & 1 and rng.random() < 0.7 and len(queue) < 8:
                     ready |= 1 << e
                     self.start(e, done)
-            dut.start_ready.value = ready
-            dut.done.value = done
+            dut.start_ready = ready
+            dut.done = done
 
     def set_fault(self, e, code, index, address):
         dut = self.dut
 
-        def put(signal, width, value):
-            old = int(signal.value) & ~(((1 << width) - 1) << width * e)
-            signal.value = old | value << width * e
+        def put(name, width, value):
+            old = getattr(dut, name) & ~(((1 << width) - 1) << width * e)
+            setattr(dut, name, old | value << width * e)
 
-        put(dut.fault_valid, 1, 1)
-        put(dut.fault_code, 8, code)
-        put(dut.fault_index, 20, index)
-        put(dut.fault_addr, 64, address)
+        put("fault_valid", 1, 1)
+        put("fault_code", 8, code)
+        put("fault_index", 20, index)
+        put("fault_addr", 64, address)
 
     def start(self, e, done):
-        index = int(self.dut.start_index.value) >> 20 * e & 0xFFFFF
-        bits = int(self.dut.start_bits.value) >> 512 * e & ((1 << 512) - 1)
+        index = self.dut.start_index >> 20 * e & 0xFFFFF
+        bits = self.dut.start_bits >> 512 * e & ((1 << 512) - 1)
         instruction = self.stream[index]
         assert bits == instruction_bits(instruction)
         assert instruction.engine == e
@@ -636,6 +640,7 @@ async def rig_of(dut, seed=1):
 
 @cocotb.test()
 async def regs_reset_values_and_access(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     known = {
         "CONFIG_HASH": CORE.config_hash32,
@@ -668,14 +673,14 @@ async def regs_reset_values_and_access(dut):
     expected[registers.offset("SETTINGS_SUM")] = registers.settings_sum(settings)
     for name in _SHOWN:
         expected[registers.offset(name)] = value = rig.rng.getrandbits(32)
-        getattr(dut, name.lower()).value = value
+        setattr(dut, name.lower(), value)
     for offset in range(0, 0x260, 4):
         assert await rig.peek(offset) == expected.get(offset, 0), hex(offset)
     places = [registers.offset(f"{name}_FIRST") for name in WINDOWS]
     words = [expected[place + half] for place in places for half in (0, 4)]
-    assert int(dut.open_windows.value) == sum(w << 32 * i for i, w in enumerate(words))
+    assert dut.open_windows == sum(w << 32 * i for i, w in enumerate(words))
     for name in ("TRACE_FIRST", "TRACE_LENGTH", "TRACE_INDEX"):
-        assert int(getattr(dut, name.lower()).value) == expected[registers.offset(name)]
+        assert getattr(dut, name.lower()) == expected[registers.offset(name)]
     # byte strobes
     for name in ("WATCHDOG", "SCRATCH_BASE_HI", "IRQ_ENABLE", "STREAM_LENGTH", "TRACE_LENGTH",
                  "READ_WINDOW5_FIRST", "FETCH_WINDOW0_LAST"):  # fmt: skip
@@ -690,6 +695,7 @@ async def regs_reset_values_and_access(dut):
 
 @cocotb.test()
 async def regs_halves_belong_together(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     low, high = "INPUT_BASE_LO", "INPUT_BASE_HI"
     for latched in (False, True):
@@ -719,8 +725,8 @@ async def regs_halves_belong_together(dut):
     async def bytes_read():
         for _ in range(400):
             await FallingEdge(dut.clk_i)
-            dut.read_bytes.value = 0xF0000001
-            dut.read_valid.value = 1
+            dut.read_bytes = 0xF0000001
+            dut.read_valid = 1
 
     feeder = cocotb.start_soon(bytes_read())
     last = 0
@@ -742,6 +748,7 @@ async def regs_halves_belong_together(dut):
 
 @cocotb.test()
 async def run_random_streams(dut):
+    dut = ports(dut)
     rig = await rig_of(dut, 3)
     await rig.set("IRQ_ENABLE", 1)
     stalls = random.Random(3)
@@ -763,16 +770,17 @@ async def run_random_streams(dut):
         cycles = await rig.get64("CYCLES")
         for e in ("LOAD", "COMPUTE", "STORE"):
             assert await rig.get64(f"{e}_BUSY") + await rig.get64(f"{e}_STALL") <= cycles
-        assert await rig.get("IRQ_STATUS") == 1 and int(dut.irq.value)
+        assert await rig.get("IRQ_STATUS") == 1 and dut.irq
         await rig.set("IRQ_STATUS", 2)
         assert await rig.get("IRQ_STATUS") == 1
         await rig.set("IRQ_STATUS", 1)
-        assert await rig.get("IRQ_STATUS") == 0 and not int(dut.irq.value)
+        assert await rig.get("IRQ_STATUS") == 0 and not dut.irq
     rig.port.r_channel.clear_pause_generator()
 
 
 @cocotb.test()
 async def run_shows_the_oldest_instructions(dut):
+    dut = ports(dut)
     rig = await rig_of(dut, 4)
     await rig.set("WATCHDOG", 0)
     stream = legal_stream(rig.rng, 200)
@@ -809,6 +817,7 @@ async def run_shows_the_oldest_instructions(dut):
 
 @cocotb.test()
 async def run_counters_hold_255_tokens(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     rig.latency = 3
     gives = [plain(Opcode.LOAD_INPUT, 0, 2) for _ in range(268)]
@@ -827,6 +836,7 @@ async def run_counters_hold_255_tokens(dut):
 
 @cocotb.test()
 async def run_faults(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     load, compute, store = (plain(o) for o in _OF)
     for at in (0, 3, 30):
@@ -871,6 +881,7 @@ async def run_faults(dut):
 
 @cocotb.test()
 async def run_first_engine_wins(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     rig.hang = {0, 1, 2}
     for bits, first in ((0b111, 0), (0b110, 1), (0b100, 2)):
@@ -880,15 +891,16 @@ async def run_first_engine_wins(dut):
         await FallingEdge(dut.clk_i)
         for e in range(3):
             if bits >> e & 1:
-                rig.dut.fault_code.value = sum(3 << 8 * i for i in range(3))
-                rig.dut.fault_index.value = sum(i << 20 * i for i in range(3))
-        dut.fault_addr.value = 0
-        dut.fault_valid.value = bits
+                rig.dut.fault_code = sum(3 << 8 * i for i in range(3))
+                rig.dut.fault_index = sum(i << 20 * i for i in range(3))
+        dut.fault_addr = 0
+        dut.fault_valid = bits
         await rig.expect(await rig.finish(), ErrorCode.AXI_SLVERR, Engine(first), first)
 
 
 @cocotb.test()
 async def run_bad_opcodes(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     for opcode in (0, 7, 15, None):
         for waits in (False, True):
@@ -922,6 +934,7 @@ async def run_bad_opcodes(dut):
 @cocotb.test()
 async def run_fetches_inside_the_window_alone(dut):
     """What lies in it is executed first; of what lies outside nothing is asked for."""
+    dut = ports(dut)
     rig = await rig_of(dut)
     stream = [plain(o) for o in _OF] * 4
     page = rig.base >> 12
@@ -950,6 +963,7 @@ async def run_fetches_inside_the_window_alone(dut):
 
 @cocotb.test()
 async def run_bad_streams(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     names = ["STREAM_BASE_LO", *(f"{s.name}_BASE_LO" for s in registers.Segment)]
     for name in names:
@@ -970,6 +984,7 @@ async def run_bad_streams(dut):
 
 @cocotb.test()
 async def run_watchdog_and_soft_reset(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     give, take = plain(Opcode.LOAD_INPUT, 0, 2), plain(Opcode.COMPUTE, 1)
     await rig.set("WATCHDOG", 300)
@@ -993,12 +1008,12 @@ async def run_watchdog_and_soft_reset(dut):
     await rig.set("CONTROL", 1)
     assert await rig.get64("CYCLES") > before
     # The bus masters take their time: busy until they are idle.
-    dut.masters_idle.value = 0
+    dut.masters_idle = 0
     await rig.set("CONTROL", 2)
     for _ in range(20):
         assert not await rig.get("STATUS") & 7
-    assert int(dut.clear.value)
-    dut.masters_idle.value = 1
+    assert dut.clear
+    dut.masters_idle = 1
     status = await rig.finish()
     assert not status["done"] and not status["error"]
     for name in ("ERROR_CODE", "ERROR_INSTRUCTION", "IRQ_STATUS"):
@@ -1027,6 +1042,7 @@ async def run_watchdog_and_soft_reset(dut):
 
 @cocotb.test()
 async def run_counters(dut):
+    dut = ports(dut)
     rig = await rig_of(dut)
     rig.hang = {0}
     await rig.launch([plain(Opcode.LOAD_INPUT)])
@@ -1035,11 +1051,11 @@ async def run_counters(dut):
     for n in range(7):
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
-        dut.mac_step.value = 1
-        dut.read_valid.value = n < 3
-        dut.read_bytes.value = 1000 + n
-        dut.write_valid.value = n < 5
-        dut.write_bytes.value = 0xFFFFFFFF
+        dut.mac_step = 1
+        dut.read_valid = n < 3
+        dut.read_bytes = 1000 + n
+        dut.write_valid = n < 5
+        dut.write_bytes = 0xFFFFFFFF
         await FallingEdge(dut.clk_i)
     rig.hang = set()
     assert (await rig.finish())["done"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 import cocotb
 import numpy as np
@@ -18,6 +19,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from support.places import RTL_UNITS
 from support.rtl.bits import instruction_bits
+from support.rtl.ports import ports
 from support.rtl.runner import run
 from winogen.emulation.device.errors import BusError
 from winogen.emulation.device.memory import EmulatedMemory
@@ -90,7 +92,8 @@ class Bench:
     """Drives one wg_load: instructions in, beats of a memory in, writes out into arrays."""
 
     def __init__(self, dut, seed: int, *, hurry: bool = False):
-        self.dut = dut
+        self.dut = ports(dut)
+        self.rise, self.fall = RisingEdge(dut.clk_i), FallingEdge(dut.clk_i)
         self.rng = random.Random(seed)
         self.hurry = hurry  # beats, runs and instructions without pauses
         width, lanes = int(dut.DataWidth.value), int(dut.Lanes.value)
@@ -152,21 +155,21 @@ class Bench:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
         for name in ("clear_i", "start_valid_i", "run_ready_i", "beat_count_i", "error_valid_i"):
-            getattr(dut, name).value = 0
+            setattr(dut, name, 0)
         packed = sum(base << 64 * int(segment) for segment, base in self.bases.items())
-        dut.segment_base_i.value = packed
-        dut.rst_ni.value = 0
+        dut.segment_base_i = packed
+        dut.rst_ni = 0
         for _ in range(3):
-            await RisingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
+            await self.rise
+        dut.rst_ni = 1
 
     async def clear(self) -> None:
-        self.dut.clear_i.value = 1
+        self.dut.clear_i = 1
         for name in ("start_valid_i", "run_ready_i", "beat_count_i", "error_valid_i"):
-            getattr(self.dut, name).value = 0
-        await RisingEdge(self.dut.clk_i)
-        self.dut.clear_i.value = 0
-        await FallingEdge(self.dut.clk_i)
+            setattr(self.dut, name, 0)
+        await self.rise
+        self.dut.clear_i = 0
+        await self.fall
         self.forget()
 
     def queue(self, index: int, instruction: Instruction, writes: int = 0) -> None:
@@ -177,19 +180,19 @@ class Bench:
     async def step(self) -> None:
         """One clock cycle."""
         dut, rng = self.dut, self.rng
-        await RisingEdge(dut.clk_i)
+        await self.rise
         self.cycle += 1
         if self.waiting and (self.presented or self.hurry or rng.random() < 0.3):
             self.presented = True
             index, instruction = self.waiting[0]
             bits = instruction_bits(instruction)
-            dut.start_bits_i.value = bits
-            dut.start_index_i.value = index
-        dut.start_valid_i.value = int(self.presented)
-        dut.run_ready_i.value = int(len(self.beats) < 512 and (self.hurry or rng.random() < 0.7))
+            dut.start_bits_i = bits
+            dut.start_index_i = index
+        dut.start_valid_i = int(self.presented)
+        dut.run_ready_i = int(len(self.beats) < 512 and (self.hurry or rng.random() < 0.7))
         offered: list[int] = []
         failed = None
-        for beat in list(self.beats)[: self.ports]:
+        for beat in islice(self.beats, self.ports):
             if isinstance(beat, tuple):
                 failed = beat
                 break
@@ -197,27 +200,27 @@ class Bench:
         if not self.hurry:
             offered = offered[: rng.choice((0, 1, self.ports, self.ports))]
         first_fails = bool(self.beats) and isinstance(self.beats[0], tuple)
-        dut.beat_count_i.value = len(offered)
+        dut.beat_count_i = len(offered)
         junk = rng.getrandbits(64 * (self.ports - len(offered)))
-        dut.beat_data_i.value = sum(
-            beat << 64 * i for i, beat in enumerate(offered)
-        ) | junk << 64 * len(offered)
-        dut.error_valid_i.value = int(first_fails)
+        dut.beat_data_i = sum(beat << 64 * i for i, beat in enumerate(offered)) | junk << 64 * len(
+            offered
+        )
+        dut.error_valid_i = int(first_fails)
         if first_fails and failed:
-            dut.error_code_i.value, dut.error_addr_i.value = failed
+            dut.error_code_i, dut.error_addr_i = failed
 
-        await FallingEdge(dut.clk_i)
-        if dut.start_valid_i.value and dut.start_ready_o.value:
+        await self.fall
+        if dut.start_valid_i and dut.start_ready_o:
             self.begun.append(self.waiting.popleft()[0])
             self.presented = False
-        if dut.run_valid_o.value and dut.run_ready_i.value:
-            self.fetch(int(dut.run_addr_o.value), int(dut.run_bytes_o.value))
-        take = min(int(dut.beat_room_o.value), len(offered))
+        if dut.run_valid_o and dut.run_ready_i:
+            self.fetch(dut.run_addr_o, dut.run_bytes_o)
+        take = min(dut.beat_room_o, len(offered))
         for _ in range(take):
             self.beats.popleft()
         if take:
             self.taken.append((self.cycle, take))
-        if dut.done_o.value:
+        if dut.done_o:
             index = self.begun.popleft()
             assert self.writes >= self.owed[index], f"{index} is done before its last write"
             self.done.append(index)
@@ -236,17 +239,17 @@ class Bench:
     def collect(self) -> None:
         dut, core = self.dut, self.core
         lanes, width = core.ci_lanes, core.data_width
-        if enables := int(dut.in_we_o.value):
+        if enables := dut.in_we_o:
             bits = ((core.input_depth + 3) // 4 - 1).bit_length()
-            addresses, data = int(dut.in_addr_o.value), int(dut.in_data_o.value)
+            addresses, data = dut.in_addr_o, dut.in_data_o
             for bank in range(4):
                 if enables >> bank & 1:
                     address = (addresses >> bank * bits) & ((1 << bits) - 1)
                     word = data >> bank * lanes * width
                     self.input[4 * address + bank] = _signed(word, width, lanes)
                     self.writes += 1
-        if enables := int(dut.w_we_o.value):
-            address, data = int(dut.w_addr_o.value), int(dut.w_data_o.value)
+        if enables := dut.w_we_o:
+            address, data = dut.w_addr_o, dut.w_data_o
             bits = 2 * lanes * (width + 4)
             for number in range(core.products * lanes // 2):
                 half, part = divmod(number, lanes // 2)
@@ -255,18 +258,18 @@ class Bench:
                     self.weight[address, half, 2 * part : 2 * part + 2] = values.reshape(2, lanes)
                     self.writes += 1
             self.stamps.append((self.cycle, address))
-        if dut.tab_we_o.value:
-            table, address = Table(int(dut.tab_id_o.value)), int(dut.tab_addr_o.value)
-            data = int(dut.tab_data_o.value)
+        if dut.tab_we_o:
+            table, address = Table(dut.tab_id_o), dut.tab_addr_o
+            data = dut.tab_data_o
             if table is Table.ACTIVATION:
                 self.activation[address] = _signed(data, 16, 1)[0]
             else:
                 for name, values in isa.unpack_table(table, data.to_bytes(8, "little")).items():
                     self.tables[table][name][address] = values[0]
             self.writes += 1
-        if dut.par_we_o.value:
-            raw = int(dut.par_data_o.value).to_bytes(16, "little")
-            place = int(dut.par_addr_o.value), int(dut.par_lane_o.value)
+        if dut.par_we_o:
+            raw = dut.par_data_o.to_bytes(16, "little")
+            place = dut.par_addr_o, dut.par_lane_o
             for name, memory in self.params.items():
                 memory[place] = getattr(isa.unpack_params(raw), name)[0]
             self.writes += 1
@@ -300,7 +303,7 @@ class Bench:
         for _ in range(8):
             await self.step()
         assert self.done[done:] == indices
-        assert not self.beats and not self.dut.fault_valid_o.value
+        assert not self.beats and not self.dut.fault_valid_o
         assert self.writes == self.expected
         self.compare()
 
@@ -316,23 +319,23 @@ class Bench:
             self.machine.execute(bad, wrong)
         self.queue(wrong, bad)
         self.queue(wrong + 1, good[0])  # is not executed any more
-        await self.until(lambda: bool(self.dut.fault_valid_o.value))
+        await self.until(lambda: bool(self.dut.fault_valid_o))
         assert self.done == list(range(first, wrong)), "what is before the fault is executed"
-        assert int(self.dut.fault_code_o.value) == fault.value.code
-        assert int(self.dut.fault_index_o.value) == wrong
+        assert self.dut.fault_code_o == fault.value.code
+        assert self.dut.fault_index_o == wrong
         if fault.value.code == ErrorCode.ILLEGAL_DESCRIPTOR:
             if bad.opcode is not Opcode.LOAD_PARAMS:
                 self.compare()
         elif fault.value.code == ErrorCode.BAD_WEIGHTS:
-            assert int(self.dut.fault_addr_o.value) == fault.value.address
+            assert self.dut.fault_addr_o == fault.value.address
         else:
-            assert int(self.dut.fault_addr_o.value) == max(BASE + SIZE, self.beats[0][1])
+            assert self.dut.fault_addr_o == max(BASE + SIZE, self.beats[0][1])
         await self.step()
         writes = self.writes
         for _ in range(50):
             await self.step()
-            assert self.dut.fault_valid_o.value
-            assert not self.dut.start_ready_o.value and not self.dut.run_valid_o.value
+            assert self.dut.fault_valid_o
+            assert not self.dut.start_ready_o and not self.dut.run_valid_o
         assert self.writes == writes and len(self.done) == len(good)
         await self.clear()
         # What a wrong instruction wrote is undefined.

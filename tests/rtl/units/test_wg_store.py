@@ -12,6 +12,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
 from support.places import RTL_UNITS
+from support.rtl.ports import ports
 from support.rtl.runner import run
 from winogen.target.isa import Store, encode
 from winogen.target.registers import ErrorCode
@@ -49,7 +50,7 @@ class Bench:
     """
 
     def __init__(self, dut: Any, seed: int) -> None:
-        self.dut = dut
+        self.dut = ports(dut)
         self.rng = np.random.default_rng(seed)
         self.word_bytes = len(dut.out_rdata_i) // 8
         self.addresses = (1 << len(dut.run_addr_o)) - 1
@@ -82,24 +83,24 @@ class Bench:
     async def reset(self) -> None:
         dut = self.dut
         Clock(dut.clk_i, 10, unit="ns").start()
-        dut.rst_ni.value = 0
+        dut.rst_ni = 0
         for port in ("clear", "start_valid", "run_ready", "data_ready", "write_done"):
-            getattr(dut, f"{port}_i").value = 0
-        dut.write_error_valid_i.value = 0
-        dut.write_error_code_i.value = 0
-        dut.write_error_addr_i.value = 0
-        dut.segment_base_i.value = sum(b << (64 * i) for i, b in enumerate(self.bases))
+            setattr(dut, f"{port}_i", 0)
+        dut.write_error_valid_i = 0
+        dut.write_error_code_i = 0
+        dut.write_error_addr_i = 0
+        dut.segment_base_i = sum(b << (64 * i) for i, b in enumerate(self.bases))
         for _ in range(3):
             await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
+        dut.rst_ni = 1
 
     async def clear(self) -> None:
-        self.dut.clear_i.value = 1
-        self.dut.start_valid_i.value = 0
-        self.dut.write_error_valid_i.value = 0
-        self.dut.write_done_i.value = 0
+        self.dut.clear_i = 1
+        self.dut.start_valid_i = 0
+        self.dut.write_error_valid_i = 0
+        self.dut.write_done_i = 0
         await FallingEdge(self.dut.clk_i)
-        self.dut.clear_i.value = 0
+        self.dut.clear_i = 0
         self.to_start.clear()
         self.reset_model()
 
@@ -144,45 +145,45 @@ class Bench:
     async def step(self) -> None:
         dut, rng = self.dut, self.rng
         starting = bool(self.to_start) and (
-            bool(int(dut.start_valid_i.value)) or rng.random() < self.start_rate
+            bool(dut.start_valid_i) or rng.random() < self.start_rate
         )
-        dut.start_valid_i.value = int(starting)
+        dut.start_valid_i = int(starting)
         if starting:
             index, fields = self.to_start[0]
             bits = encode([Store(**fields)])
-            dut.start_bits_i.value = int.from_bytes(bits, "little")
-            dut.start_index_i.value = index
+            dut.start_bits_i = int.from_bytes(bits, "little")
+            dut.start_index_i = index
         run_ready = rng.random() < self.ready[0]
         data_ready = bool(self.runs) and rng.random() < self.ready[1]
-        dut.run_ready_i.value = int(run_ready)
-        dut.data_ready_i.value = int(data_ready)
+        dut.run_ready_i = int(run_ready)
+        dut.data_ready_i = int(data_ready)
         done = bool(self.responses) and self.responses[0] <= self.cycle and not self.error
-        dut.write_done_i.value = int(done)
+        dut.write_done_i = int(done)
         if self.error:
-            dut.write_error_valid_i.value = 1
-            dut.write_error_code_i.value, dut.write_error_addr_i.value = self.error
+            dut.write_error_valid_i = 1
+            dut.write_error_code_i, dut.write_error_addr_i = self.error
         word = self.buffer[self.reads.popleft()]
-        dut.out_rdata_i.value = int.from_bytes(word.tobytes(), "little")
+        dut.out_rdata_i = int.from_bytes(word.tobytes(), "little")
 
         await Timer(1, "ns")
-        self.reads.append(int(dut.out_raddr_o.value))
-        assert int(dut.done_o.value) == int(done)
+        self.reads.append(dut.out_raddr_o)
+        assert dut.done_o == int(done)
         if done:
             self.responses.popleft()
             self.done.append(self.in_flight.popleft())
         self._run(run_ready)
         self._beat(data_ready)
-        if starting and int(dut.start_ready_o.value):
+        if starting and dut.start_ready_o:
             self.begin(*self.to_start.popleft())
         await FallingEdge(dut.clk_i)
         self.cycle += 1
 
     def _run(self, ready: bool) -> None:
         dut = self.dut
-        if not int(dut.run_valid_o.value):
+        if not dut.run_valid_o:
             assert self.held_run is None or self.error
             return
-        run = (int(dut.run_addr_o.value), int(dut.run_bytes_o.value), int(dut.run_last_o.value))
+        run = (dut.run_addr_o, dut.run_bytes_o, dut.run_last_o)
         assert self.held_run in (None, run)
         self.held_run = None if ready else run
         if ready:
@@ -191,10 +192,10 @@ class Bench:
 
     def _beat(self, ready: bool) -> None:
         dut = self.dut
-        if not int(dut.data_valid_o.value):
+        if not dut.data_valid_o:
             assert self.held_beat is None or self.error
             return
-        beat = int(dut.data_o.value)
+        beat = dut.data_o
         assert self.held_beat in (None, beat)
         self.held_beat = None if ready else beat
         if not ready:
@@ -290,6 +291,7 @@ async def a_beat_a_cycle(dut) -> None:
 @cocotb.test()
 async def an_error_stops_the_engine(dut) -> None:
     bench = Bench(dut, 4)
+    dut = bench.dut
     await bench.reset()
     for rate in (1.0, 0.4):
         for wait in range(1, 60, 4):
@@ -306,15 +308,15 @@ async def an_error_stops_the_engine(dut) -> None:
             bench.error = (int(ErrorCode.AXI_DECERR), address)
             await bench.step()
             for _ in range(20):
-                assert int(dut.fault_valid_o.value)
-                assert int(dut.fault_code_o.value) == ErrorCode.AXI_DECERR
-                assert int(dut.fault_index_o.value) == oldest
-                assert int(dut.fault_addr_o.value) == address
+                assert dut.fault_valid_o
+                assert dut.fault_code_o == ErrorCode.AXI_DECERR
+                assert dut.fault_index_o == oldest
+                assert dut.fault_addr_o == address
                 await bench.step()
                 bench.error = (int(ErrorCode.AXI_SLVERR), 8)  # the first one counts
-                assert not int(dut.start_ready_o.value)
-                assert not int(dut.run_valid_o.value)
-                assert not int(dut.data_valid_o.value)
+                assert not dut.start_ready_o
+                assert not dut.run_valid_o
+                assert not dut.data_valid_o
             await bench.clear()
             bench.add(bench.random_store(30))
             await bench.finish()
@@ -324,6 +326,7 @@ async def an_error_stops_the_engine(dut) -> None:
 @cocotb.test()
 async def clear_drops_everything(dut) -> None:
     bench = Bench(dut, 5)
+    dut = bench.dut
     await bench.reset()
     for wait in range(40):
         rate = float(bench.rng.choice([0.2, 1.0]))
@@ -333,7 +336,7 @@ async def clear_drops_everything(dut) -> None:
         for _ in range(wait):
             await bench.step()
         await bench.clear()
-        assert not int(dut.fault_valid_o.value)
+        assert not dut.fault_valid_o
         bench.add(bench.random_store(20))
         bench.add(bench.random_store(20))
         await bench.finish()
