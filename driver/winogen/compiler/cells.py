@@ -95,6 +95,7 @@ class Cells:
     _kinds: dict[tuple[int, int, int, bool], list[_Kind]] = field(default_factory=dict)
     _cells: dict[tuple[int, int, int, bool, int], list[Cell]] = field(default_factory=dict)
     _computes: dict[tuple[ComputeShape, int, int], float] = field(default_factory=dict)
+    _crossing: dict[tuple[int, int, int, bool], tuple[int, int]] = field(default_factory=dict)
     _totals: dict[tuple[int, int], float] = field(default_factory=dict)
     _stores: dict[tuple[int, int, int], float] = field(default_factory=dict)
     _inputs: dict[object, tuple[float, int]] = field(default_factory=dict)
@@ -124,6 +125,24 @@ class Cells:
             k.count * self._compute_cycles(math.prod(k.tiles), blocks)
             for k in self._kinds_of(tiling)
         )
+
+    def crossing(self, tiling: Tiling) -> tuple[int, int]:
+        """Bytes that all cells of a block of output channels read of inputs, and write."""
+        key = _box(tiling)
+        if key not in self._crossing:
+            read = written = 0
+            for kind in self._kinds_of(tiling):
+                often = kind.count * kind.tiles[0]
+                views = zip(self._views[tiling.shared], kind.regions)
+                read += often * sum(
+                    total * rows * ((columns - 1) * step[1] + 1)
+                    for (step, total), (rows, columns) in views
+                    if rows * columns
+                )
+                written += often * self.layer.together * math.prod(kind.outputs)
+            word = self.board.core.word_bytes
+            self._crossing[key] = read * word, written * word
+        return self._crossing[key]
 
     def computes(self, tiling: Tiling) -> int:
         """COMPUTEs of a cell."""

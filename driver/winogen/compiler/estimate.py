@@ -34,17 +34,24 @@ class Estimate:
         return self._outputs * self._cells.steps(tiling)
 
     def at_least(self, tiling: Tiling) -> float:
-        """A bound that is nearer and still quick: what loads of inputs take is left out."""
+        """A bound that is nearer and still quick: it knows of inputs that they cross the bus.
+
+        Of what comes before the first COMPUTE it has the tables and the first weights.
+        """
         cells, weights = self._cells, self._cells.weights(tiling.input_blocks)
         compute, groups = cells.compute(tiling), cells.groups(tiling)
         runs = self._outputs * groups
         instructions = runs * (cells.computes(tiling) + self._together)
         times = self._outputs * (1 if self._are_kept(tiling, weights, groups) else groups)
-        size = times * weights.size + instructions * INSTRUCTION_BYTES
+        read, written = cells.crossing(tiling)
+        read *= self._outputs if self._apart else 1  # others may stay from block to block
+        size = times * weights.size + read + self._outputs * written
+        size += instructions * INSTRUCTION_BYTES
         latency = self._board.dram_latency
         paced = self._outputs * compute + _TURN * instructions + 2 * latency
+        head = min(cells.tables.cycles + weights.first, self._outputs * compute)
         # Other sums of the same numbers are not the same to the last bit.
-        return (START_CYCLES + latency + max(paced, size / self._rate)) * (1 - 1e-9)
+        return (START_CYCLES + latency + max(paced, head + size / self._rate)) * (1 - 1e-9)
 
     def _are_kept(self, tiling: Tiling, weights: Loads, groups: int) -> bool:
         """Whether weights that were loaded stay as long as they are used."""

@@ -66,17 +66,24 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
 
 
 def _best(fitting: list[tuple[float, Tiling]], estimate: Estimate) -> tuple[float, Tiling] | None:
-    """The fastest of some tilings, with its cycles; each comes with a bound of them."""
-    best: tuple[float, Tiling] | None = None
-    for least, tiling in sorted(fitting, key=lambda f: f[0]):
-        if best is not None and best[0] <= least:
+    """The fastest of some tilings, with its cycles; each comes with a bound of them.
+
+    Of those that are as fast it is the one with the lowest bound.
+    """
+    if not fitting:
+        return None
+    tilings = sorted(fitting, key=lambda f: f[0])
+    best = estimate.cycles(tilings[0][1]), 0
+    bounds = sorted(
+        (estimate.at_least(tiling), n)
+        for n, (least, tiling) in enumerate(tilings[1:], 1)
+        if least < best[0]
+    )
+    for bound, n in bounds:
+        if bound > best[0]:
             break
-        if best is not None and best[0] <= estimate.at_least(tiling):
-            continue
-        cycles = estimate.cycles(tiling)
-        if best is None or cycles < best[0]:
-            best = (cycles, tiling)
-    return best
+        best = min(best, (estimate.cycles(tilings[n][1]), n))
+    return best[0], tilings[best[1]][1]
 
 
 def _tilings(
