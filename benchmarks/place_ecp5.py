@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from winogen.common.errors import WinogenError
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.fpga.ecp5 import DEADLINE, Placed, place, versions
 
@@ -44,12 +44,7 @@ def main() -> int:
     names = options.modules or list(MODULES)
     if options.core:
         names.append("winogen_core")
-    route = not options.no_route
-    try:
-        found = [best(name, options.seeds, route, options.deadline) for name in names]
-    except WinogenError as error:
-        print(f"place_ecp5.py: {error}", file=sys.stderr)
-        return 2
+    found = [best(name, options.seeds, not options.no_route, options.deadline) for name in names]
     print(versions())
     print(
         table(
@@ -101,4 +96,4 @@ def paths(p: Placed) -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))
