@@ -17,6 +17,7 @@ from unittest import mock
 
 import numpy as np
 
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.compiler import pack
 from winogen.compiler.compile import Compiled, compile_graph
@@ -130,4 +131,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -13,6 +13,7 @@ import statistics
 import time
 
 import winogen
+from winogen.common.script import run_script
 from winogen.program.file import Program
 
 
@@ -52,4 +53,4 @@ def line(program: Program, device: str, rounds: int) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_script(main))

@@ -41,6 +41,7 @@ import psutil
 
 import winogen
 from winogen.cluster.cluster import Cluster
+from winogen.common.script import run_script
 from winogen.program.file import Program
 from winogen.program.speed import speed
 
@@ -362,4 +363,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

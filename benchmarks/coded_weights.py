@@ -30,6 +30,7 @@ sys.path += [str(HERE.parent / "driver"), str(HERE.parent / "tests")]
 from support.bench import DEVICES, compile_network, random_inputs, run_integers  # noqa: E402
 from support.coded import shared  # noqa: E402
 from winogen.common.files import write_atomically  # noqa: E402
+from winogen.common.script import run_script  # noqa: E402
 from winogen.compiler.compile import Compiled  # noqa: E402
 from winogen.compiler.integers import run_integer  # noqa: E402
 from winogen.compiler.options import CODED, PLAIN  # noqa: E402
@@ -332,4 +333,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

@@ -34,6 +34,7 @@ import yaml
 from numpy.typing import NDArray
 
 from winogen.common.progress import Progress
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.compilation.compile import compile_job
 from winogen.compilation.job import Job, read_job
@@ -426,4 +427,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

@@ -30,6 +30,7 @@ from support.faults import table  # noqa: E402
 from support.faults.kinds import AREAS, Fault, load  # noqa: E402
 from support.faults.workers import run_all  # noqa: E402
 from winogen.common.files import write_atomically  # noqa: E402
+from winogen.common.script import run_script  # noqa: E402
 
 
 def chosen(options: argparse.Namespace) -> tuple[list[tuple[Fault, str]], dict[str, str]]:
@@ -76,4 +77,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

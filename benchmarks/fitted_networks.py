@@ -22,6 +22,7 @@ import numpy as np
 import yaml
 from compression import job_of, judged, predicted, weights_of
 
+from winogen.common.script import run_script
 from winogen.compilation.compile import compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.integers import run_integer
@@ -84,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from winogen.common.script import run_script
 from winogen.compiler.ends import Ends, fold_ends
 from winogen.compiler.fold import fold
 from winogen.compiler.lower import Mode
@@ -106,4 +107,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_script(main))

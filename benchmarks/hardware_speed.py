@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from winogen.common.script import run_script
 from winogen.compiler.compile import compile_graph
 from winogen.cost.simulate import instruction_work
 from winogen.network import zoo
@@ -289,4 +290,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import winogen
+from winogen.common.script import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What is run: a network, and how many images a call.
@@ -273,4 +274,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_script(main))

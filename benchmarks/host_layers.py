@@ -17,6 +17,7 @@ from fractions import Fraction
 import numpy as np
 from host_cost import units
 
+from winogen.common.script import run_script
 from winogen.network.sampling import Axis
 from winogen.program.host_layers import HostLayer, HostStep, Operands, Place
 from winogen.program.host_memory import compute
@@ -103,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

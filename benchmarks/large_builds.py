@@ -20,6 +20,7 @@ from time import monotonic
 
 from winogen.bench.resources import LARGE, Build, builds
 from winogen.common.files import write_atomically
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.window import choose_window
@@ -112,4 +113,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -30,6 +30,7 @@ from support.bench import DEVICES, random_inputs, run_integers  # noqa: E402
 from support.onnx_oracle import run_onnx  # noqa: E402
 from winogen.common.files import write_atomically  # noqa: E402
 from winogen.common.folders import cache_folder  # noqa: E402
+from winogen.common.script import run_script  # noqa: E402
 from winogen.compiler.compile import Compiled, compile_graph  # noqa: E402
 from winogen.compiler.integers import run_integer  # noqa: E402
 from winogen.compiler.window import choose_window  # noqa: E402
@@ -222,4 +223,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

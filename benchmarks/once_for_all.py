@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from winogen.common.script import run_script
 from winogen.compilation.job import Job, read_job
 from winogen.compiler.options import CompileOptions
 from winogen.compression.options import FitOptions
@@ -325,4 +326,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(run_script(main))

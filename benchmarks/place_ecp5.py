@@ -1,12 +1,13 @@
 """The clock of each module, and of a small core, placed and routed on an ECP5.
 
     pip install 'winogen[place]'
-    python benchmarks/place_ecp5.py [MODULE ...] [--core] [--seeds 1] [--json FILE]
+    python benchmarks/place_ecp5.py [MODULE ...] [--core] [--no-route] [--seeds 1] [--json FILE]
 
 No board has an ECP5: ``winogen/fpga/ecp5.py`` says what its clocks are good for. Without a module,
 those that the clock depends on; ``--core`` adds an array of 8 x 8 x 1 with all around it, which
-takes a quarter of an hour and more. Of several seeds the fastest counts. Exits with 1 if the core's
-clock is under its bar.
+takes a quarter of an hour and more. Of several seeds the fastest counts. The worst paths are told
+by the instances between which they lie, with ``--no-route`` as they are after placement. Exits with
+1 if the core's clock is under its bar, with 2 where a tool is missing or fails.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.fpga.ecp5 import DEADLINE, Placed, place, versions
 
@@ -34,6 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     parser.add_argument("--core", action="store_true", help="the core too")
+    parser.add_argument("--no-route", action="store_true", help="end with the placement")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--deadline", type=float, default=DEADLINE, help="seconds for each")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -41,7 +44,7 @@ def main() -> int:
     names = options.modules or list(MODULES)
     if options.core:
         names.append("winogen_core")
-    found = [best(name, options.seeds, options.deadline) for name in names]
+    found = [best(name, options.seeds, not options.no_route, options.deadline) for name in names]
     print(versions())
     print(
         table(
@@ -49,6 +52,10 @@ def main() -> int:
             [line(p) for p in found],
         )
     )
+    for p in found:
+        if p.paths:
+            print(f"\n{p.top}: the worst path between each two instances")
+            print(table(["MHz", "ps", "of it nets", "levels", "pins", "from", "to"], paths(p)))
     if options.json:
         data = {"tools": versions(), "modules": [p.as_dict() for p in found]}
         options.json.write_text(json.dumps(data, indent=2) + "\n")
@@ -58,11 +65,11 @@ def main() -> int:
     return 1 if slow else 0
 
 
-def best(name: str, seeds: int, deadline: float) -> Placed:
+def best(name: str, seeds: int, route: bool, deadline: float) -> Placed:
     """The fastest of so many placements."""
     with TemporaryDirectory() as folder:
         tries = [
-            place(name, Path(folder, str(seed)), seed=seed, deadline=deadline)
+            place(name, Path(folder, str(seed)), seed=seed, route=route, deadline=deadline)
             for seed in range(1, seeds + 1)
         ]
     return max(tries, key=lambda p: (p.routed or 0, p.placed or 0))
@@ -75,5 +82,18 @@ def line(p: Placed) -> list[str]:
     return [p.top, *counts, *clocks, f"{p.seconds:.0f}"]
 
 
+def paths(p: Placed) -> list[list[str]]:
+    """Of the table: the pins are those that the widest net on the way drives."""
+    return [
+        [
+            f"{1e6 / w.delay:.1f}",
+            *(f"{n:,}" for n in (w.delay, w.nets, w.levels, w.widest)),
+            w.start,
+            w.end,
+        ]
+        for w in p.paths
+    ]
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

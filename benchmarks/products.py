@@ -15,6 +15,7 @@ import sys
 
 import numpy as np
 
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.compiler.compile import compile_graph
 from winogen.network.graph import Graph, InputSpec, Node
@@ -99,4 +100,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -33,6 +33,7 @@ from winogen.common.errors import WinogenWarning
 from winogen.common.files import write_atomically
 from winogen.common.folders import cache_folder
 from winogen.common.progress import Progress
+from winogen.common.script import run_script
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.integers import run_integer
@@ -420,4 +421,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

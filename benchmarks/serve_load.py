@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 import winogen
+from winogen.common.script import run_script
 
 #: Share of the bare throughput that the service must reach.
 BAR = 0.8
@@ -213,4 +214,4 @@ def report(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

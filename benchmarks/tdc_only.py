@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from winogen.common.files import write_atomically
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.fpga.area import Area, total
 from winogen.fpga.synthesis import synthesis_key, synthesise
@@ -96,4 +97,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

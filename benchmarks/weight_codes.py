@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from winogen.common.script import run_script
 from winogen.common.text import table
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import PackedLayer, pack_network
@@ -183,4 +184,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(run_script(main))

@@ -263,7 +263,7 @@ package winogen_rules_pkg;
             r.depth = 21'(cfg.OutputDepth);
           end
           5'd13: begin
-            r.factor = 14'(6'(4'(c.tile) * 4'(c.tile)) * 6'(2'(c.pair) + 2'd1));
+            r.factor = 14'({{c.tile, c.pair} == 3'd2 ? 6'd1 : {c.tile, c.pair} == 3'd3 ? 6'd2 : {c.tile, c.pair} == 3'd4 ? 6'd4 : {c.tile, c.pair} == 3'd5 ? 6'd8 : {c.tile, c.pair} == 3'd6 ? 6'd9 : {c.tile, c.pair} == 3'd7 ? 6'd18 : 6'd0});
             r.check = 1'b1;
             r.base = c.psum_base;
             r.depth = 21'(cfg.PsumDepth);

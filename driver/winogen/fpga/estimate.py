@@ -38,7 +38,9 @@ _PORTS = 2
 
 def estimate(core: CoreConfig, family: str) -> Area:
     """Resources of a build on a family of devices (xc7, xcu, xcup)."""
-    return _estimate(core, family, True)
+    area = _estimate(core, family, True)
+    area.ff += _beside_accumulators(core)
+    return area
 
 
 def _estimate(core: CoreConfig, family: str, windows: bool) -> Area:
@@ -60,6 +62,12 @@ def _estimate(core: CoreConfig, family: str, windows: bool) -> Area:
         max(0, round(float(sizes @ f + more))) for f, more in zip(_factors(packed), extra)
     )
     return area
+
+
+def _beside_accumulators(core: CoreConfig) -> int:
+    """Flip-flops: what both halves held, and the last sums. None of the syntheses has them."""
+    sums = accumulator_bits(core.data_width)
+    return 3 * core.products * core.tile_lanes * core.co_lanes * sums
 
 
 def block_rams(width: int, depth: int) -> tuple[int, int]:

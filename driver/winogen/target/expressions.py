@@ -19,6 +19,9 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.NotEq: "!=",
 }
 
+#: A product of fields that have no more bits in all is written as a table.
+_SMALL_BITS = 4
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -87,6 +90,20 @@ def _operands(node: ast.expr, kind: type[ast.operator]) -> Iterator[ast.expr]:
         yield node
 
 
+def _value(node: ast.expr, fields: Mapping[str, int]) -> int:
+    """A sum or product, where the fields have these values."""
+    match node:
+        case ast.Name(id):
+            return fields[id]
+        case ast.Constant(int(value)):
+            return value
+        case ast.BinOp(left, ast.Add(), right):
+            return _value(left, fields) + _value(right, fields)
+        case ast.BinOp(left, ast.Mult(), right):
+            return _value(left, fields) * _value(right, fields)
+    raise ValueError(f"not to be said in SystemVerilog: {ast.unparse(node)}")
+
+
 class _Attributes(ast.NodeTransformer):
     def __init__(self, argument: str):
         self._argument = argument
@@ -122,6 +139,8 @@ class _Verilog:
                 return f"{self.width(node)}'d{value}"
             case ast.BinOp(ast.Name(id), ast.Mod(), ast.Constant()):
                 return f"{self._name(id)}[{self.width(node) - 1}:0]"
+            case ast.BinOp(_, ast.Mult(), _) if self._is_small(node):
+                return self._table(node)
             case ast.BinOp(left, ast.Add() | ast.Mult() as operator, right):
                 bits = self.width(node)
                 sign = "+" if isinstance(operator, ast.Add) else "*"
@@ -139,6 +158,25 @@ class _Verilog:
         if isinstance(node, ast.Constant) and isinstance(node.value, int):
             return f"{bits}'d{node.value}"
         return self.text(node) if self.width(node) == bits else f"{bits}'({self.text(node)})"
+
+    def _is_small(self, node: ast.expr) -> bool:
+        """Whether a product is a table of few entries: no multiplier should be spent on it."""
+        return 0 < sum(self._widths[name] for name in _expression(node).names) <= _SMALL_BITS
+
+    def _table(self, node: ast.expr) -> str:
+        fields = _expression(node).names
+        index = ", ".join(map(self._name, fields))
+        bits = sum(self._widths[name] for name in fields)
+        index = f"{{{index}}}" if len(fields) > 1 else index
+        entries = ""
+        for place in range(1 << bits):
+            values, left = {}, place
+            for name in reversed(fields):
+                values[name] = left % (1 << self._widths[name])
+                left >>= self._widths[name]
+            if value := _value(node, values):
+                entries += f"{index} == {bits}'d{place} ? {self.width(node)}'d{value} : "
+        return f"{{{entries}{self.width(node)}'d0}}"  # in braces: of its own width
 
     def _condition(self, node: ast.expr) -> str:
         if isinstance(node, (ast.Compare, ast.BoolOp)):

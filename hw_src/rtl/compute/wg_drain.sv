@@ -31,7 +31,7 @@ module wg_drain
   input  accumulator_entry_t                            accumulator_i,
   output logic [PhaseAw-1:0]                            phase_raddr_o,
   input  phase_entry_t                                  phase_i,
-  // Accumulators.
+  // Accumulators: answer in the next cycle.
   input  logic                                          full_i,
   output logic [AccAw-1:0]                              drain_index_o,
   output logic [Lanes-1:0]                              drain_upper_o,  // lanes of the second block
@@ -135,7 +135,7 @@ module wg_drain
   // -- Sums of a phase ------------------------------------------------------------------------------
 
   // The next accumulator and its table entry, read a cycle ahead.
-  logic [8:0] index_q;  // accumulators read
+  logic [8:0] index_d, index_q;  // accumulators read
   logic head_valid_q, head_added_q;
   logic rest_q;  // there are accumulators that were not read
   accumulator_entry_t head_q;
@@ -146,8 +146,9 @@ module wg_drain
   logic reading, consume, finish, illegal, group_q, emit_free;
   logic first_phase_q, last_phase_q;  // where the phase at hand stands, kept beside its number
 
-  assign drain_index_o       = index_q[AccAw-1:0];
+  assign drain_index_o       = index_d[AccAw-1:0];
   assign accumulator_raddr_o = d_q.accumulator_base[TableAw-1:0] + TableAw'(index_q);
+  assign index_d    = !group_q ? '0 : index_q + 9'(rest_q && (!head_valid_q || consume));
   assign reading    = group_q && rest_q;
   assign consume    = group_q && head_valid_q && head_same_q;
   // The phase is complete once the next accumulator is another phase's, or none is left.
@@ -186,9 +187,9 @@ module wg_drain
   end
 
   always_ff @(posedge clk_i) begin
+    index_q <= index_d;
     if (!group_q) begin
       group_q      <= run_q && !finished && full_i && !fault_o && !(upper_q && factor_q != '0);
-      index_q      <= '0;
       rest_q       <= d_q.accumulators != '0;
       head_valid_q <= 1'b0;
       phase_q      <= '0;
@@ -202,10 +203,7 @@ module wg_drain
         head_later_q <= accumulator_i.phase > phase_q;
         head_data_q  <= drain_i;
         head_added_q <= drain_added_i;
-        if (reading) begin
-          index_q <= index_q + 9'd1;
-          rest_q  <= index_q + 9'd1 != 9'(d_q.accumulators);
-        end
+        if (reading) rest_q <= index_q + 9'd1 != 9'(d_q.accumulators);
       end
       if (finish) begin
         // The phase of a head that waits for its turn is beyond this one.

@@ -41,7 +41,7 @@ module wg_mac_sequencer
   output logic [3:0]          patch_rows_o,
   output logic [3:0]          patch_columns_o,
   output logic [WeightAw-1:0] weight_raddr_o,
-  // Accumulators: arrives with the sums.
+  // Accumulators: arrives two cycles before the sums.
   output logic                add_valid_o,
   output logic [AccAw-1:0]    add_index_o,
   output logic                add_first_o,
@@ -190,8 +190,8 @@ module wg_mac_sequencer
   end
   assign slot_freed_o = freed_q[1];
 
-  // Cycle 3 to a cycle before the sums: three cycles of operand reads, then the array.
-  localparam int unsigned Wait = 2 + SumLatency;
+  // Cycle 3 to two cycles before the sums: three cycles of operand reads, then the array.
+  localparam int unsigned Wait = 1 + SumLatency;
   logic [Wait-1:0] valid_q;
   always_ff @(posedge clk_i) begin
     valid_q <= rst_ni && !clear_i ? {valid_q[Wait-2:0], add_valid_q} : '0;

@@ -36,8 +36,10 @@ class Bench:
     def forget(self) -> None:
         self.adding = np.zeros((DEPTH, *self.shape), np.int64)
         self.full: list[np.ndarray] = []  # at most two halves, the adding one not among them
-        self.before: tuple[int, bool, bool] | None = None  # the step whose sums come now
+        #: Steps whose sums are to come: in the next cycle, and now.
+        self.under_way: list[tuple[int, bool, bool] | None] = [None, None]
         self.drained = 0
+        self.look = 0  # what is looked at in this cycle
 
     async def reset(self) -> None:
         await begin(self.dut, "acc_add_valid", "acc_drain_done")
@@ -45,7 +47,7 @@ class Bench:
     async def step(self, index: int | None, first: bool, last: bool, drain_done: bool) -> None:
         """A cycle that announces a step, looks at a random drained one, and frees a half.
 
-        The sums are those of the step before.
+        The sums are those of the step before the last one.
         """
         dut = self.dut
         value = extremes(self.values, self.sum_bits, self.shape)
@@ -53,8 +55,8 @@ class Bench:
         dut.acc_add_index.value = self.rng.randrange(DEPTH) if index is None else index
         dut.acc_add_first.value, dut.acc_add_last.value = int(first), int(last)
         dut.acc_sum.value = pack(value, self.sum_bits)
-        look = self.rng.randrange(DEPTH)
-        dut.acc_drain_index.value, dut.acc_drain_done.value = look, int(drain_done)
+        look, self.look = self.look, self.rng.randrange(DEPTH)
+        dut.acc_drain_index.value, dut.acc_drain_done.value = self.look, int(drain_done)
         await Timer(1, "ns")
         assert int(dut.acc_full.value) == bool(self.full)
         if self.full:
@@ -65,22 +67,23 @@ class Bench:
         if drain_done:
             self.full.pop(0)
             self.drained += 1
-        if self.before is not None:
-            at, overwrite, complete = self.before
+        now = self.under_way.pop()
+        if now is not None:
+            at, overwrite, complete = now
             old = 0 if overwrite else self.adding[at]
             self.adding[at] = wrap(old + value, self.bits)
             if complete:
                 self.full.append(self.adding)
                 self.adding = np.zeros_like(self.adding)
-        self.before = None if index is None else (index, first, last)
+        self.under_way.insert(0, None if index is None else (index, first, last))
         await FallingEdge(dut.clk_i)
 
     async def random_steps(self, cycles: int, drain: float) -> None:
         rng = self.rng
         some = rng.randrange(DEPTH)
         for _ in range(cycles):
-            completes = self.before is not None and self.before[2]
-            add = len(self.full) + completes < 2 and rng.random() < 0.8
+            complete = sum(step is not None and step[2] for step in self.under_way)
+            add = len(self.full) + complete < 2 and rng.random() < 0.8
             index = rng.choice((some, some, rng.randrange(DEPTH))) if add else None
             last = add and rng.random() < 0.08
             # A half is freed only after a half has been full for a cycle.
@@ -118,7 +121,8 @@ async def sums_wrap(dut) -> None:
         dut.acc_add_last.value = int(number == count - 1)
         await FallingEdge(dut.clk_i)
     dut.acc_add_valid.value, dut.acc_drain_index.value = 0, 5
-    await FallingEdge(dut.clk_i)  # the sums of the last step
+    for _ in range(2):  # the sums of the last two steps
+        await FallingEdge(dut.clk_i)
     assert dut.acc_drain_added.value
     got = unpack(int(dut.acc_drain.value), bench.bits, bench.shape)
     expected = wrap(np.full(bench.shape, count * largest), bench.bits)

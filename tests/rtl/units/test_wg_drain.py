@@ -44,6 +44,7 @@ class Bench:
         self.expected: deque[tuple[int, Word]] = deque()  # with the number of the instruction
         self.bits_of: list[int] = []
         self.full = False
+        self.index = 0  # of the accumulators that are answered
         self.busy = 0  # cycles for which words are on their way
         self.done = 0
 
@@ -118,7 +119,7 @@ class Bench:
         self.answer("phase", Table.PHASE)
         self.full = self.full or (bool(self.groups) and (self.hurry or rng.random() < 0.1))
         dut.drain_full.value = int(self.full)
-        index = int(dut.drain_index.value)
+        index, self.index = self.index, int(dut.drain_index.value)
         if self.full and index < len(self.groups[0][0]):
             data, added = self.groups[0]
             dut.drain_data.value = pack(data[index], self.bits)

@@ -151,7 +151,7 @@ class Sequencer:
         self.dut, self.core = dut, core_of(dut)
         self.random = RandomCompute(self.core, seed)
         self.rng = self.random.rng
-        self.latency = READ + 4 + self.core.ci_lanes  # from issue to a cycle before the sums
+        self.latency = READ + 3 + self.core.ci_lanes  # from issue to two cycles before the sums
         self.cycle = 0
         self.slot = 0
         self.hurry = False

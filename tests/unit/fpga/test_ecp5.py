@@ -63,6 +63,19 @@ def test_a_module_is_placed(tools, tmp_path):
     assert found.as_dict()["top"] == "wg_skid"
 
 
+def test_paths_are_told_as_far_as_it_came(tools, tmp_path):
+    assert ecp5.place("wg_skid", tmp_path, route=False).paths == []
+    assert "--no-route" in tools["commands"][0]
+    (tmp_path / "delays.sdf").write_text(
+        "(INTERCONNECT u_a.x_q_TRELLIS_FF_Q/Q u_b.y_q_TRELLIS_FF_Q/DI (7:7:7) (7:7:7))\n"
+        "(INSTANCE u_a.x_q_TRELLIS_FF_Q)\n(IOPATH CLK Q (3:3:3) (3:3:3))\n"
+        "(INSTANCE u_b.y_q_TRELLIS_FF_Q)\n(SETUPHOLD (posedge DI) (posedge CLK) (0:0:0) (0:0:0))\n"
+    )
+    (path,) = ecp5.place("wg_skid", tmp_path).paths
+    assert (path.delay, path.start, path.end) == (10, "u_a.x_q", "u_b.y_q")
+    assert "--no-route" not in tools["commands"][1] and "delays.sdf" in tools["commands"][1]
+
+
 def test_the_core_has_its_build(tools, tmp_path):
     ecp5.place("winogen_core", tmp_path)
     for name, value in parameters(ecp5.CORE).items():

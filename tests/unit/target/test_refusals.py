@@ -230,7 +230,7 @@ def test_every_rule_is_in_the_package():
 
 # --- expressions ---------------------------------------------------------------------------------
 
-WIDTHS = {"a": 4, "b": 6, "flag": 1}
+WIDTHS = {"a": 4, "b": 6, "flag": 1, "pair": 2}
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,18 @@ WIDTHS = {"a": 4, "b": 6, "flag": 1}
     [
         ("a", "d.a", 4),
         ("a + b", "7'(d.a) + 7'(d.b)", 7),
-        ("a * a", "8'(d.a) * 8'(d.a)", 8),
+        ("a * b", "10'(d.a) * 10'(d.b)", 10),
+        (
+            "pair * pair",
+            "{d.pair == 2'd1 ? 4'd1 : d.pair == 2'd2 ? 4'd4 : d.pair == 2'd3 ? 4'd9 : 4'd0}",
+            4,
+        ),
+        (
+            "flag * (flag + pair)",
+            "{{d.flag, d.pair} == 3'd4 ? 4'd1 : {d.flag, d.pair} == 3'd5 ? 4'd2 : "
+            "{d.flag, d.pair} == 3'd6 ? 4'd3 : {d.flag, d.pair} == 3'd7 ? 4'd4 : 4'd0}",
+            4,
+        ),
         ("b % 8", "d.b[2:0]", 3),
         ("a < b", "6'(d.a) < d.b", None),
         ("a + b > 9", "7'(d.a) + 7'(d.b) > 7'd9", None),
