@@ -294,7 +294,7 @@ def test_a_new_generator_beside_one_of_a_server_that_has_ended(server, wanted, i
     """As advised: who writes ``generator = Generator(...)`` has the old one until it is made."""
     old = generator_on(server)
     images_of(old)
-    ended = dict(server.board.buffers)
+    ended = set(server.board.buffers)
     server.stop()
     server.board.maps.clear()
     server.board.buffers.clear()
@@ -304,16 +304,27 @@ def test_a_new_generator_beside_one_of_a_server_that_has_ended(server, wanted, i
         warnings.simplefilter("ignore")
         with generator_on(server) as new:
             np.testing.assert_array_equal(images_of(new), wanted)
-            # A server may give a name again: the old one's buffers are no longer its to free.
-            kept = next(iter(server.board.buffers))
-            for name, buffer in ended.items():
-                server.board.buffers.setdefault(name, buffer)
-            with pytest.raises(DeviceError, match="refuses"):
+            # It counts from nought again: the old one's registers and buffers are the new one's.
+            assert ended & server.board.buffers.keys()
+            held = dict(server.board.buffers)
+            with pytest.raises(DeviceError, match="make a new Generator"):
                 images_of(old)
             with suppress(DeviceError):
                 old.close()
-            assert ended.keys() <= server.board.buffers.keys() and kept in server.board.buffers
+            assert server.board.buffers == held
             np.testing.assert_array_equal(images_of(new), wanted)
+    assert server.board.broken == [] and server.board.buffers == {}
+
+
+def test_buffers_that_a_killed_process_had_of_a_server_that_has_ended(server):
+    """The one that has the board now may have given their names to others."""
+    boot = server.board.files[BOOT].decode().strip()
+    left = {"boot": boot, "buffers": ["b7"], "server": "4-200"}
+    server.board.files[PATH] = json.dumps(left).encode()
+    server.board.buffers["b7"] = None  # somebody else's
+    open_device(server.device, TINY, server.board.overlay).core.close()
+    assert server.board.buffers == {"b7": None}
+    assert recorded(server.board).keys() == {"boot", "loaded"}
 
 
 def test_a_session_that_ends_after_the_board_has_booted(server):

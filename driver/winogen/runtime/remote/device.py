@@ -47,6 +47,8 @@ from winogen.target.handoff import Handoff, read_handoff
 from winogen.target.traits import Traits
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
+#: Of the server itself: it names the process, which counts its buffers and registers from nought.
+_SERVER = "/proc/self/stat"
 _NAME = "/proc/device-tree/chosen/pynq_board"
 #: Characters of a boot's name that count: a file of this machine is called by it.
 _BOOT_LENGTH = 64
@@ -59,6 +61,8 @@ _CONFIGURE_SECONDS = 60.0
 _ALLOCATE_SECONDS = 20.0
 #: Longest pause between two looks at STATUS: each is a way there and back, and the board's work.
 _POLL_SECONDS = 0.004
+#: In place of an identifier: no server gives it.
+_ENDED = "ended"
 #: Under which a session's end knows a board.
 _KEY = "remote board"
 #: What of a bitstream's .hwh is needed to stop its accelerator.
@@ -107,6 +111,8 @@ class RemoteBoard(theirs.RemoteDevice):
     ----------
     board_name : what its image says it is, in small letters; empty where it does not
     boot : names its boot
+    server : names the server's process
+    session : counts what buffers belong to; those of another number are the server's no more
     record : what outlives a session, on the board
     """
 
@@ -114,6 +120,7 @@ class RemoteBoard(theirs.RemoteDevice):
     timestamp = ""
     bitfile_name = ""
     boot = ""
+    server = ""
 
     def __init__(self, address: RemoteAddress):
         # Not RemoteDevice's own: it waits for ever as soon as it is connected.
@@ -131,7 +138,7 @@ class RemoteBoard(theirs.RemoteDevice):
         self.capabilities = {"REMOTE": True}
         self.record = BoardRecord(self)
         self._maps: dict[tuple[int, int], Any] = {}
-        self._session = self._opened = 0
+        self.session = self._opened = 0
         self._own: set[str] = set()
         self._forsaken: deque[str] = deque()
         self.look_again()
@@ -142,6 +149,10 @@ class RemoteBoard(theirs.RemoteDevice):
         if not boot or boot != self.boot:
             self._identify()
         self.boot = boot
+        server = _process(self.text_of(_SERVER) or "")
+        if server != self.server:
+            self._forget_server()
+        self.server = server
 
     def _identify(self) -> None:
         version = self.text_of("/proc/version")
@@ -201,12 +212,16 @@ class RemoteBoard(theirs.RemoteDevice):
     def _forget_server(self) -> None:
         """Ask anew for what a server that was started since does not know.
 
+        It counts again from nought: identifiers of before would be somebody's else's registers.
+
         Buffers of an accelerator that could not be stopped are in the record: they are freed when
         it has been, and their objects have no say in it any more.
         """
         self._calls.refused_registers.clear()
+        for registers in list(self._maps.values()):
+            registers.mmio_id = _ENDED
         self._maps.clear()
-        self._session += 1
+        self.session += 1
         self._own.clear()
         self._forsaken.clear()
 
@@ -215,7 +230,8 @@ class RemoteBoard(theirs.RemoteDevice):
         with suppress(DeviceError):  # it cannot be reached: who opens it next sees to it
             if number == self._opened:  # else it has booted since, and another session has it
                 self._free_forsaken()
-                self.record.update(holder=None, buffers=sorted(self._own) or None)
+                self._note_buffers()
+                self.record.update(holder=None)
 
     @property
     def loaded_handoff(self) -> Handoff | None:
@@ -344,9 +360,9 @@ class RemoteBoard(theirs.RemoteDevice):
             request = buffer_pb2.AddressRequest(buffer_id=said.buffer_id)
             address = int(stub.physical_address(request).address)
             self._note_buffers()
-            return BoardBuffer(shape, dtype, self, said.buffer_id, self._session, address)
+            return BoardBuffer(shape, dtype, self, said.buffer_id, self.session, address)
         except BaseException:
-            self.forsake(said.buffer_id, self._session)
+            self.forsake(said.buffer_id, self.session)
             raise
 
     def free(self, buffer_id: str, session: int) -> None:
@@ -357,7 +373,7 @@ class RemoteBoard(theirs.RemoteDevice):
 
     def forsake(self, buffer_id: str, session: int) -> None:
         """Have a buffer freed by who allocates next, if it is of this session."""
-        if session == self._session:  # a server may give its name to another one
+        if session == self.session:  # a server may give its name to another one
             self._forsaken.append(buffer_id)
 
     def _free_forsaken(self) -> None:
@@ -374,15 +390,24 @@ class RemoteBoard(theirs.RemoteDevice):
 
     def _free_left(self) -> None:
         """Free the buffers of sessions that were killed: the server would keep them for ever."""
-        left = self.record.read().get("buffers")
-        for buffer_id in left if isinstance(left, list) else ():
+        said = self.record.read()
+        left = said.get("buffers")
+        same = said.get("server", "") == self.server  # else they ended with its process
+        for buffer_id in left if same and isinstance(left, list) else ():
             if isinstance(buffer_id, str) and buffer_id not in self._own:
                 self._free(buffer_id)
         self._note_buffers()
 
     def _note_buffers(self) -> None:
         with self.record.lock:  # another thread may have allocated since
-            self.record.update(buffers=sorted(self._own) or None)
+            own = sorted(self._own)
+            self.record.update(buffers=own or None, server=self.server if own else None)
+
+
+def _process(stat: str) -> str:
+    """What names a process for a boot: its number, and when it began (see proc(5))."""
+    fields = stat.rpartition(")")[2].split()
+    return f"{stat.split(' ')[0]}-{fields[19]}" if len(fields) > 19 else ""
 
 
 def _no_cache() -> None:
