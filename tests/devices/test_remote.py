@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 import warnings
+from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +27,8 @@ from fakes.slow_cores import Endless
 from support.bench import run_script, small
 from support.children import child
 from support.command_line import refuse, run
+from winogen.cli import doctor
+from winogen.cli.device import choose_device
 from winogen.common.errors import (
     ContiguousMemoryError,
     CorruptionError,
@@ -36,6 +40,7 @@ from winogen.doctor.bench import Bench
 from winogen.doctor.checks import BY_NAME, CHECKS, run_check
 from winogen.doctor.result import Outcome
 from winogen.runtime import lock as device_lock
+from winogen.runtime.clocks import choose_clocks_of
 from winogen.runtime.generator import Generator
 from winogen.runtime.lock import DeviceLock
 from winogen.runtime.open import open_device, remote_device
@@ -45,6 +50,8 @@ from winogen.target.board import load_board
 
 TINY = load_board("tiny")
 PROGRAM = small(batch=2).program
+NAME = "/proc/device-tree/chosen/pynq_board"
+BOOT = "/proc/sys/kernel/random/boot_id"
 #: Seconds in which a few silent calls are over, on a slow machine too.
 A_WHILE = 30.0
 
@@ -283,6 +290,56 @@ def test_a_server_that_ends_and_one_that_is_started_again(server, wanted, impati
         np.testing.assert_array_equal(images_of(generator), wanted)
 
 
+def test_a_new_generator_beside_one_of_a_server_that_has_ended(server, wanted, impatient):
+    """As advised: who writes ``generator = Generator(...)`` has the old one until it is made."""
+    old = generator_on(server)
+    images_of(old)
+    ended = set(server.board.buffers)
+    server.stop()
+    server.board.maps.clear()
+    server.board.buffers.clear()
+    server.start()
+    time.sleep(1.5)  # gRPC connects again
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with generator_on(server) as new:
+            np.testing.assert_array_equal(images_of(new), wanted)
+            # It counts from nought again: the old one's registers and buffers are the new one's.
+            assert ended & server.board.buffers.keys()
+            held = dict(server.board.buffers)
+            with pytest.raises(DeviceError, match="make a new Generator"):
+                images_of(old)
+            with suppress(DeviceError):
+                old.close()
+            assert server.board.buffers == held
+            np.testing.assert_array_equal(images_of(new), wanted)
+    assert server.board.broken == [] and server.board.buffers == {}
+
+
+def test_buffers_that_a_killed_process_had_of_a_server_that_has_ended(server):
+    """The one that has the board now may have given their names to others."""
+    boot = server.board.files[BOOT].decode().strip()
+    left = {"boot": boot, "buffers": ["b7"], "server": "4-200"}
+    server.board.files[PATH] = json.dumps(left).encode()
+    server.board.buffers["b7"] = None  # somebody else's
+    open_device(server.device, TINY, server.board.overlay).core.close()
+    assert server.board.buffers == {"b7": None}
+    assert recorded(server.board).keys() == {"boot", "loaded"}
+
+
+def test_a_session_that_ends_after_the_board_has_booted(server):
+    """It has no say in what the next one has written down there."""
+    old = open_device(server.device, TINY, server.board.overlay)
+    server.board.boot()
+    new = open_device(server.device, TINY, server.board.overlay)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        old.core.close()
+    assert recorded(server.board)["holder"]["pid"] == os.getpid()
+    new.core.close()
+    assert "holder" not in recorded(server.board)
+
+
 def test_a_board_that_booted(server, wanted):
     with generator_on(server) as generator:
         images_of(generator)
@@ -452,11 +509,119 @@ def test_another_machine_had_it(server):
         pass
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"boot": 1}', b"\xff\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b"[" * 200_000,
+        b'{"boot": 1}',
+        b"\xff\xff",
+        b'{"boot": "BOOT", "loaded": {"processor": "zynq7"}}',  # of another version
+        b'{"boot": "BOOT", "loaded": {"processor": [], "accelerator": 0, "clock_source": "", '
+        b'"clock_mhz": 1}}',
+        b'{"boot": "BOOT", "loaded": {"processor": "zynq7", "accelerator": 1e300, '
+        b'"clock_source": "", "clock_mhz": 1}}',
+        b'{"boot": "BOOT", "loaded": {"processor": "zynq7", "accelerator": 0, '
+        b'"clock_source": "", "clock_mhz": "fast"}}',
+    ],
+)
 def test_a_record_that_is_damaged(content, server, wanted):
-    server.board.files[PATH] = content
+    boot = server.board.files[BOOT].strip()
+    server.board.files[PATH] = content.replace(b"BOOT", boot)
     with warnings.catch_warnings(record=True), generator_on(server) as generator:
         np.testing.assert_array_equal(images_of(generator), wanted)
+
+
+def test_a_record_that_two_threads_write(server, monkeypatch):
+    """Some load an overlay while others allocate."""
+    opened = open_device(server.device, TINY, server.board.overlay)
+    record = opened.device.record
+    real = record.read
+
+    def read() -> dict:
+        said = real()
+        if threading.current_thread() is not thread:
+            thread.start()
+            thread.join(0.5)  # it writes, if it can
+        return said
+
+    thread = threading.Thread(target=lambda: record.update(first=1))
+    monkeypatch.setattr(record, "read", read)
+    record.update(second=2)
+    thread.join(A_WHILE)
+    monkeypatch.undo()
+    assert {"first": 1, "second": 2}.items() <= record.read().items()
+    opened.core.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "name"),
+    [
+        (NAME, b"\xff\xfe", ""),
+        (NAME, b"\x1b[2J", ""),
+        (NAME, b"/home/me/board.yaml\0", ""),
+        (NAME, b"Tiny\0", "tiny"),
+        ("/proc/version", b"\xff\xfe", "tiny"),
+        (BOOT, b"x" * 5000, "tiny"),
+        (BOOT, "\N{CJK UNIFIED IDEOGRAPH-4E00}".encode() * 100, "tiny"),
+    ],
+)
+def test_files_of_a_board_that_say_anything(path, content, name, server):
+    server.board.files[path] = content
+    opened = open_device(server.device, TINY, server.board.overlay)
+    assert opened.device.board_name == name
+    opened.core.close()
+
+
+def test_an_answer_without_end(server):
+    """Memory has an end before a deadline has."""
+    device = remote_device(server.device)
+    server.board.files["/endless"] = bytes(16 << 20)
+    start = server.board.calls["readfile"]
+    with pytest.raises(DeviceError, match=r"sends without end \(reading a file of it\)"):
+        device.read_file("/endless")
+    assert server.board.calls["readfile"] == start + 1
+    assert device.read_file("/endless", nbytes=16 << 20) == server.board.files["/endless"]
+
+
+def test_another_board_that_has_the_address_now(server):
+    device = remote_device(server.device)
+    server.board.boot()
+    server.board.files[NAME] = b"Pynq-Z1\0"
+    assert remote_device(server.device) is device and device.board_name == "pynq-z1"
+
+
+def test_two_threads_that_open_a_board_have_the_same(server):
+    server.board.files[BOOT] = b""  # of an image that does not say
+    server.board.delay = lambda name: time.sleep(0.05)
+    with ThreadPoolExecutor(4) as pool:
+        boards = list(pool.map(remote_device, [server.device] * 4))
+    assert all(board is boards[0] for board in boards)
+
+
+def test_clocks_of_a_board_whose_session_ends_while_another_is_loaded(monkeypatch):
+    """The other's stay chosen."""
+    first, second = SimpleNamespace(), SimpleNamespace()
+    choose_clocks_of(first)
+    real, begun = pynq.Clocks.set_device, threading.Event()
+
+    def set_device(device: object) -> None:
+        if device is None:
+            begun.set()
+            thread.join(0.5)  # the other is as fast as it can be
+        real(device)
+
+    monkeypatch.setattr(pynq.Clocks, "set_device", set_device)
+    thread = threading.Thread(target=lambda: begun.wait(A_WHILE) and choose_clocks_of(second))
+    thread.start()
+    choose_clocks_of(None, instead_of=first)
+    thread.join(A_WHILE)
+    assert pynq.Clocks.device is second
+    choose_clocks_of(None, instead_of=first)
+    assert pynq.Clocks.device is second
+    monkeypatch.undo()
+    choose_clocks_of(None)
 
 
 def test_two_names_of_one_board(server, wanted):
@@ -576,9 +741,19 @@ def test_pynqs_own_variable(server, wanted, monkeypatch, capsys):
         np.testing.assert_array_equal(images_of(generator), wanted)
     with pytest.raises(DeviceError, match="PYNQ_REMOTE_DEVICES is set, so pynq finds no board"):
         Generator(PROGRAM, "board")
+    del generator
     monkeypatch.setenv("PYNQ_REMOTE_DEVICES", "192.168.2.98, 192.168.2.99")
     with pytest.raises(DeviceError, match="names several boards"):
         Generator(PROGRAM, "auto")
+    # As it advises.
+    for name, said in (("Tiny", "it says that it is tiny"), ("", "does not say which board it is")):
+        server.board.files[NAME] = name.encode()
+        gc.collect()  # the board is looked at anew
+        options = Namespace(device=server.device, board=None, overlay=None)
+        choose_device(options, compiled=False)
+        assert said in capsys.readouterr().out
+        options = Namespace(device=server.device, board=None)
+        assert said in doctor._pick(options) and options.device == server.device
 
 
 #: What ``winogen doctor`` asks of a remote board, some of it; and what it does not.

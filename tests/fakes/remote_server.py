@@ -98,6 +98,7 @@ class RemoteBoard:
         self.broken: list[str] = []
         self.calls: Counter[str] = Counter()
         self.sent = 0
+        self.starts = 0
         self.numbers = itertools.count()
         self.delay: Callable[[str], object] = lambda name: None
         self.lock = threading.RLock()
@@ -305,6 +306,12 @@ class Server:
         return f"remote:{self.address}"
 
     def start(self) -> None:
+        """A new process, which counts from nought."""
+        self.board.numbers = itertools.count()
+        self.board.starts += 1
+        fields = " ".join(["0"] * 18)
+        stat = f"{300 + self.board.starts} (pynq-remote) S {fields} {self.board.starts} 0\n"
+        self.board.files["/proc/self/stat"] = stat.encode()
         self._pool = ThreadPoolExecutor(8)
         self._server = grpc.server(self._pool, options=[("grpc.so_reuseport", 0)])
         remote_device_pb2_grpc.add_RemoteDeviceServicer_to_server(

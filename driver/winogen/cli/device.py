@@ -61,9 +61,8 @@ def choose_device(options: argparse.Namespace, *, compiled: bool) -> None:
         if not quiet:
             print(f"{picked.device}: {picked.reason}" if compiled else picked)
     elif is_remote(options.device) and not compiled and not options.board:
-        picked = named_remote(pick_device()._replace(device=options.device))
-        options.board = picked.board
-        print(f"{options.device}: it says that it is {options.board}")
+        options.board, words = _board_of(options.device)
+        print(f"{options.device}: {words}")
     if options.overlay and not is_hardware(options.device):
         raise InputError(
             "--overlay is for a board; emulated devices bring their own: give --device board, or "
@@ -84,8 +83,17 @@ def named_remote(picked: Picked) -> Picked:
     """What was picked, with the board that a remote one says it is."""
     if not is_remote(picked.device):
         return picked
+    board, words = _board_of(picked.device)
+    return picked._replace(board=board, reason=f"{picked.reason}; {words}")
+
+
+def _board_of(device: str) -> tuple[str, str]:
+    """The board that a remote one says it is, and what to say of that."""
     from winogen.runtime.open import remote_device
     from winogen.target.board import DEFAULT_BOARD, build_for
 
-    name = remote_device(picked.device).board_name
-    return picked._replace(board=build_for(name) if name else DEFAULT_BOARD)
+    name = remote_device(device).board_name
+    if not name:
+        return DEFAULT_BOARD, f"it does not say which board it is; {DEFAULT_BOARD} is assumed"
+    board = build_for(name)
+    return board, f"it says that it is {board}"

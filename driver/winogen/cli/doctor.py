@@ -105,13 +105,12 @@ def _pick(options: argparse.Namespace) -> str:
     """Fill in device and board where they are not given; the line that says which they are."""
     given = "" if options.device == AUTO else options.device
     try:
-        from winogen.runtime.pick import pick_device
+        from winogen.runtime.pick import Picked, board_here, pick_device
     except Exception:  # pynq is broken: the checks say how
         options.device, options.board = given or "emulator", options.board or DEFAULT_BOARD
         return f"{options.device}, as board {options.board}"
-    picked = pick_device()
-    if given:
-        picked = picked._replace(device=given, reason="--device says so")
+    # A variable that names no device, or several, has no say where one is given.
+    picked = Picked(given, board_here(), "--device says so") if given else pick_device()
     if is_remote(picked.device):
         try:
             picked = named_remote(picked)
@@ -121,7 +120,11 @@ def _pick(options: argparse.Namespace) -> str:
         picked = picked._replace(board=options.board)
     elif picked.board not in board_names():  # the check of the image says what to do
         name = printable(os.environ.get("BOARD", ""))
-        reason = f"{picked.reason}; BOARD is set to '{name}', a board that winogen does not know"
+        reason = (
+            f"{picked.reason}, a board that winogen does not know"
+            if is_remote(picked.device)
+            else f"{picked.reason}; BOARD is set to '{name}', a board that winogen does not know"
+        )
         picked = picked._replace(board=DEFAULT_BOARD, reason=reason)
     options.device, options.board = picked.device, picked.board
     return str(picked)

@@ -112,8 +112,8 @@ def _board(options: argparse.Namespace, given: str | None, has_programs: bool) -
     if options.bits:
         raise InputError("--bits is for --board: give it too, or leave --bits out")
     if is_hardware(options.device) and not has_programs:
-        from winogen.runtime.pick import pick_device
+        from winogen.runtime.pick import Picked, board_here
 
-        picked = named_remote(pick_device()._replace(device=options.device))
+        picked = named_remote(Picked(options.device, board_here(), "--device says so"))
         return load_board(picked.board, 8)
     return None

@@ -7,7 +7,9 @@ again.
 
 from __future__ import annotations
 
+import threading
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,26 @@ from winogen.target.handoff import Handoff, read_handoff
 
 #: Under which a session's end knows the clocks, and their record.
 _KEY = "clocks"
+#: pynq sets clocks by way of a class that has one device at a time.
+_choosing = threading.RLock()
 #: A clock may be so much above the one of the build and count as the same.
 _TOLERANCE = 0.001
+
+
+def choose_clocks_of(device: Any, *, instead_of: Any = None) -> None:
+    """Have pynq set this device's clocks (None: those of its active one).
+
+    pynq keeps the clocks' registers of the device that it met first. With ``instead_of`` nothing
+    happens unless they are that device's.
+    """
+    set_device = getattr(pynq.Clocks, "set_device", None)
+    if set_device is None:  # before pynq 4 there was one device
+        return
+    with _choosing:  # another device may be chosen in between
+        if instead_of is None or pynq.Clocks.device is instead_of:
+            set_device(device)
+            with suppress(AttributeError):
+                del pynq.Clocks._real_instance
 
 
 def keep_clocks(device: Any, overlay: Path, session: Session) -> None:

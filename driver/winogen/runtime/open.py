@@ -6,7 +6,6 @@ This is the only place that knows how devices differ, and where emulated ones ar
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from winogen.common.errors import DeviceError, one_line
 from winogen.common.pynq_library import pynq
 from winogen.runtime.accelerator import WinogenCore
-from winogen.runtime.clocks import choose_clock_source, keep_clocks
+from winogen.runtime.clocks import choose_clock_source, choose_clocks_of, keep_clocks
 from winogen.runtime.leftover import stop_leftover
 from winogen.runtime.lock import LOCK_TIMEOUT
 from winogen.runtime.overlay import bundled_overlay, check_build
@@ -43,8 +42,8 @@ if TYPE_CHECKING:  # what emulates a device is loaded where one is made: a board
 _LOAD_SECONDS = 120.0
 #: Under which a session's end knows what was done about SIGTERM.
 _SIGTERM = "SIGTERM"
-#: pynq sets clocks by way of a class that has one device at a time.
-_clocks_turn = threading.Lock()
+#: Of who loads an overlay, of whatever device: pynq sets the clocks of one at a time.
+_loading = Session(None)
 
 
 class OpenDevice(NamedTuple):
@@ -234,24 +233,10 @@ def _load(
 
 
 def _download(device: Any, overlay: pynq.Overlay) -> None:
-    """Load an overlay, and set this device's clocks.
-
-    pynq keeps the clocks' registers of the device that it met first, and would set those.
-    """
-    if not _clocks_turn.acquire(timeout=_LOAD_SECONDS):
-        raise DeviceError(
-            f"another thread of this process is loading an overlay for longer than the "
-            f"{_LOAD_SECONDS:g} s that this may take; end that thread, or restart"
-        )
-    try:
-        set_device = getattr(pynq.Clocks, "set_device", None)
-        if set_device is not None:  # pynq 4
-            set_device(device)
-            if "_real_instance" in vars(pynq.Clocks):
-                del pynq.Clocks._real_instance
+    """Load an overlay, and set this device's clocks."""
+    with _loading.turn("loading an overlay", _LOAD_SECONDS):
+        choose_clocks_of(device)
         overlay.download()
-    finally:
-        _clocks_turn.release()
 
 
 @contextmanager

@@ -42,6 +42,12 @@ class Picked(NamedTuple):
         return f"{self.device}, as board {self.board}: {self.reason}"
 
 
+def board_here() -> str:
+    """The board that this machine is by the environment variable ``BOARD``, or the default one."""
+    name = os.environ.get("BOARD", "").lower()
+    return build_for(name) if name else DEFAULT_BOARD
+
+
 def pick_device() -> Picked:
     """The device of this machine: what WINOGEN_DEVICE names, else the board, else the emulator.
 
@@ -50,7 +56,7 @@ def pick_device() -> Picked:
     it. Raises DeviceError if WINOGEN_DEVICE names no device, or that several.
     """
     name = os.environ.get("BOARD", "").lower()
-    board = build_for(name) if name else DEFAULT_BOARD
+    board = board_here()
     device = os.environ.get(DEVICE_VARIABLE, "")
     if device:
         if is_remote(device):

@@ -29,8 +29,11 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", -1),
 )
+#: Bytes of an answer that nobody has a size for: a file of the system's. More is no answer.
+_ANSWER_BYTES = 4 << 20
+#: What a piece of an answer takes beside its bytes, about.
+_PIECE_BYTES = 64
 #: What a call does, by its name in pynq's protocol.
 _DOING = {
     "mmio.Mmio/get_mmio": "opening registers",
@@ -47,6 +50,8 @@ _DOING = {
     "remote_device.RemoteDevice/writefile": "writing a file of it",
     "remote_device.RemoteDevice/existsfile": "looking for a file of it",
 }
+#: Calls about registers that the server has opened.
+_REGISTERS = ("mmio.Mmio/read", "mmio.Mmio/write")
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
@@ -82,9 +87,15 @@ class Calls(
     One call at a time: the server keeps its buffers and registers in tables without a lock.
     Whatever goes wrong is a DeviceError; DeviceTimeoutError at a deadline, :class:`Refusal` where
     the server answers and says no.
+
+    Attributes
+    ----------
+    refused_registers : identifiers of registers that the server no longer knows: it was started
+        again, or another client has cleaned up there
     """
 
     def __init__(self, address: RemoteAddress):
+        self.refused_registers: set[str] = set()
         self._address = address
         self._lock = threading.RLock()
         self._lost: tuple[float, type[DeviceError], str] | None = None  # until when, and why
@@ -117,7 +128,27 @@ class Calls(
 
     def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
         """A question, many pieces: all of them are here before the first is given."""
-        return self._made(details, lambda limited: iter(list(continuation(limited, request))))
+        return self._made(
+            details, lambda limited: iter(self._all(continuation(limited, request), limited))
+        )
+
+    def _all(self, call: Any, limited: _Details) -> list[Any]:
+        """The pieces of an answer: of as many bytes as were asked for, and some more.
+
+        There is no end to what a server can send until a deadline, and memory has one.
+        """
+        room = _ANSWER_BYTES + 2 * max(0.0, (limited.timeout or 0.0) - CALL_SECONDS) * SLOW_BYTES
+        parts = []
+        for part in call:
+            parts.append(part)
+            room -= part.ByteSize() + _PIECE_BYTES
+            if room < 0:
+                call.cancel()
+                raise DeviceError(
+                    f"what answers at {self._address} sends without end ({_doing(limited.method)}):"
+                    " it is no PYNQ.remote server, or faulty; start the board again"
+                )
+        return parts
 
     def _checked(self, continuation: Any, details: Any, request: Any) -> Any:
         def make(limited: _Details) -> Any:
@@ -127,7 +158,12 @@ class Calls(
                 raise self._refusal(limited.method, str(said))
             return call
 
-        return self._made(details, make)
+        try:
+            return self._made(details, make)
+        except Refusal:
+            if _name(details.method) in _REGISTERS:
+                self.refused_registers.add(request.mmio_id)
+            raise
 
     def _made(self, details: Any, make: Callable[[_Details], Any]) -> Any:
         """A call with a deadline, in its turn."""
@@ -182,9 +218,12 @@ class Calls(
         )
 
 
-def _doing(method: str) -> str:
-    name = (method.decode() if isinstance(method, bytes) else method).lstrip("/")
-    return _DOING.get(name, name)
+def _name(method: str | bytes) -> str:
+    return (method.decode() if isinstance(method, bytes) else method).lstrip("/")
+
+
+def _doing(method: str | bytes) -> str:
+    return _DOING.get(_name(method), _name(method))
 
 
 def pieces(data: memoryview, size: int = 1 << 21) -> Iterator[bytes]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import threading
 import time
 import warnings
 import weakref
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 from pynq.pl_server import remote_device as theirs
 from pynq.pl_server.device import Device
-from pynq.ps import Clocks
 from pynq.registers import Register
 from pynq.remote import (
     buffer_pb2,
@@ -35,6 +37,7 @@ from pynq.remote import (
 )
 
 from winogen.common.errors import DeviceError, WinogenWarning, one_line
+from winogen.runtime.clocks import choose_clocks_of
 from winogen.runtime.remote.calls import SLOW_BYTES, Calls, Refusal, joined, pieces, seconds_for
 from winogen.runtime.remote.memory import BoardBuffer
 from winogen.runtime.remote.record import BoardRecord
@@ -44,6 +47,11 @@ from winogen.target.handoff import Handoff, read_handoff
 from winogen.target.traits import Traits
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
+#: Of the server itself: it names the process, which counts its buffers and registers from nought.
+_SERVER = "/proc/self/stat"
+_NAME = "/proc/device-tree/chosen/pynq_board"
+#: Characters of a boot's name that count: a file of this machine is called by it.
+_BOOT_LENGTH = 64
 #: A name of our own, written anew for each overlay: pynq sends none where there is a file of its
 #: name, whatever is in it.
 _FIRMWARE = "winogen-remote.bin"
@@ -53,6 +61,8 @@ _CONFIGURE_SECONDS = 60.0
 _ALLOCATE_SECONDS = 20.0
 #: Longest pause between two looks at STATUS: each is a way there and back, and the board's work.
 _POLL_SECONDS = 0.004
+#: In place of an identifier: no server gives it.
+_ENDED = "ended"
 #: Under which a session's end knows a board.
 _KEY = "remote board"
 #: What of a bitstream's .hwh is needed to stop its accelerator.
@@ -61,6 +71,8 @@ _KEPT = ("processor", "accelerator", "clock_source", "clock_mhz")
 _boards: weakref.WeakValueDictionary[tuple[int, RemoteAddress], RemoteBoard] = (
     weakref.WeakValueDictionary()
 )
+#: Of who connects: two threads that open a board at once must have the same.
+_connecting = threading.RLock()
 
 
 def remote_board(address: RemoteAddress) -> RemoteBoard:
@@ -69,17 +81,27 @@ def remote_board(address: RemoteAddress) -> RemoteBoard:
     Raises DeviceError where no PYNQ.remote server answers there.
     """
     key = os.getpid(), address  # a fork has no connection
-    board = _boards.get(key)
-    if board is not None:
-        board.look_again()
+    with _connecting:  # no longer than a connection and some calls may take
+        board = _boards.get(key)
+        if board is not None:
+            board.look_again()
+            return board
+        board = RemoteBoard(address)
+        for (process, _), other in list(_boards.items()):
+            if process == key[0] and board.boot and other.boot == board.boot:
+                board = other
+                break
+        _boards[key] = board
         return board
-    board = RemoteBoard(address)
-    for (process, _), other in list(_boards.items()):
-        if process == key[0] and board.boot and other.boot == board.boot:
-            board = other
-            break
-    _boards[key] = board
-    return board
+
+
+def _forked() -> None:
+    global _connecting
+    _connecting = threading.RLock()  # another thread may have held the old one
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class RemoteBoard(theirs.RemoteDevice):
@@ -89,18 +111,23 @@ class RemoteBoard(theirs.RemoteDevice):
     ----------
     board_name : what its image says it is, in small letters; empty where it does not
     boot : names its boot
+    server : names the server's process
+    session : counts what buffers belong to; those of another number are the server's no more
     record : what outlives a session, on the board
     """
 
     #: Until an overlay is loaded by way of this object.
     timestamp = ""
     bitfile_name = ""
+    boot = ""
+    server = ""
 
     def __init__(self, address: RemoteAddress):
         # Not RemoteDevice's own: it waits for ever as soon as it is connected.
         Device.__init__(self, f"{REMOTE}:{address}")
         self.ip_addr, self.port = address
-        channel = Calls(address).connect()
+        self._calls = Calls(address)
+        channel = self._calls.connect()
         self.client = SimpleNamespace(channel=channel)
         self._stub = {
             "device": remote_device_pb2_grpc.RemoteDeviceStub(channel),
@@ -109,29 +136,41 @@ class RemoteBoard(theirs.RemoteDevice):
             "gpio": gpio_pb2_grpc.GpioStub(channel),
         }
         self.capabilities = {"REMOTE": True}
-        if self.text_of("/proc/version") is None:
-            raise DeviceError(
-                f"what answers at {address} is no board: it has no /proc/version; give the address "
-                "of a board with an image of PYNQ.remote"
-            )
-        self.arch = self.get_arch()
-        self.name = self.get_board_name()
-        self.board_name = "" if self.name == "Unknown" else self.name.lower()
         self.record = BoardRecord(self)
         self._maps: dict[tuple[int, int], Any] = {}
-        self._session = 0
+        self.session = self._opened = 0
         self._own: set[str] = set()
         self._forsaken: deque[str] = deque()
         self.look_again()
 
     def look_again(self) -> None:
-        """Whether it has booted since; DeviceError where it cannot be reached."""
-        self.boot = (self.text_of(_BOOT) or "").strip()
+        """Whether it has booted since, or is another; DeviceError where it cannot be reached."""
+        boot = (self.text_of(_BOOT) or "").strip()
+        if not boot or boot != self.boot:
+            self._identify()
+        self.boot = boot
+        server = _process(self.text_of(_SERVER) or "")
+        if server != self.server:
+            self._forget_server()
+        self.server = server
+
+    def _identify(self) -> None:
+        version = self.text_of("/proc/version")
+        if version is None:
+            raise DeviceError(
+                f"what answers at {self.tag} is no board: it has no /proc/version; give the "
+                "address of a board with an image of PYNQ.remote"
+            )
+        self.arch = "aarch64" if "aarch64" in version else "armv7l"
+        self.name = (self.text_of(_NAME) or "").strip("\0") or "Unknown"
+        # A name, and no path of a board file here.
+        said = re.fullmatch(r"[\w-]{1,64}", self.name, re.ASCII)
+        self.board_name = said[0].lower() if said and said[0] != "Unknown" else ""
 
     @property
     def traits(self) -> Traits:
         """How it differs from other devices: its lock is for all names that it may have."""
-        boot = "".join(c for c in self.boot if c.isalnum() or c == "-")
+        boot = re.sub(r"[^0-9A-Za-z-]", "", self.boot)[:_BOOT_LENGTH]
         where = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.tag)
         return Traits(
             is_real=True, is_measured=True, takes_limit=False, turn_seconds=None,
@@ -152,12 +191,8 @@ class RemoteBoard(theirs.RemoteDevice):
         """
         if _KEY in session.at_end:
             return
-        self._maps.clear()  # what a server that was started since does not know
-        # Buffers of an accelerator that could not be stopped are in the record: they are freed
-        # when it has been, and their objects have no say in it any more.
-        self._session += 1
-        self._own.clear()
-        self._forsaken.clear()
+        self._forget_server()
+        self._opened += 1
         held = self.record.read().get("holder")
         if isinstance(held, dict) and held.get("machine") != platform.node():
             pid, machine, since = (
@@ -171,25 +206,46 @@ class RemoteBoard(theirs.RemoteDevice):
                 stacklevel=3,
             )
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        session.at_end[_KEY] = self._end_session
+        session.at_end[_KEY] = partial(self._end_session, self._opened)
         self.record.update(holder={"machine": platform.node(), "pid": os.getpid(), "since": now})
 
-    def _end_session(self) -> None:
-        if Clocks.device is self:  # else pynq would keep the connection
-            Clocks.set_device(None)
-            if "_real_instance" in vars(Clocks):
-                del Clocks._real_instance
+    def _forget_server(self) -> None:
+        """Ask anew for what a server that was started since does not know.
+
+        It counts again from nought: identifiers of before would be somebody's else's registers.
+
+        Buffers of an accelerator that could not be stopped are in the record: they are freed when
+        it has been, and their objects have no say in it any more.
+        """
+        self._calls.refused_registers.clear()
+        for registers in list(self._maps.values()):
+            registers.mmio_id = _ENDED
+        self._maps.clear()
+        self.session += 1
+        self._own.clear()
+        self._forsaken.clear()
+
+    def _end_session(self, number: int) -> None:
+        choose_clocks_of(None, instead_of=self)  # else pynq would keep the connection
         with suppress(DeviceError):  # it cannot be reached: who opens it next sees to it
-            self._free_forsaken()
-            self.record.update(holder=None, buffers=sorted(self._own) or None)
+            if number == self._opened:  # else it has booted since, and another session has it
+                self._free_forsaken()
+                self._note_buffers()
+                self.record.update(holder=None)
 
     @property
     def loaded_handoff(self) -> Handoff | None:
         """Of the bitstream that a session has loaded, on whatever machine; None: nobody knows."""
         said = self.record.read().get("loaded")
-        with suppress(TypeError):
-            return Handoff(**{name: said[name] for name in _KEPT}) if said else None
-        return None
+        # Whatever wrote it, another version of winogen or a fault, it may be anything.
+        if not isinstance(said, dict) or not said.keys() >= set(_KEPT):
+            return None
+        handoff = Handoff(**{name: said[name] for name in _KEPT})
+        right = isinstance(handoff.processor, str) and isinstance(
+            handoff.clock_mhz, (int, float, type(None))
+        )
+        where = handoff.accelerator
+        return handoff if right and isinstance(where, int) and 0 <= where < 1 << 48 else None
 
     # Overlays
 
@@ -251,6 +307,8 @@ class RemoteBoard(theirs.RemoteDevice):
 
     def mmap(self, address: int, length: int) -> Any:
         """Registers; the same again for who asks again, since the server keeps each for ever."""
+        if any(m.mmio_id in self._calls.refused_registers for m in list(self._maps.values())):
+            self._forget_server()
         key = address, length
         if key not in self._maps:
             self._maps[key] = super().mmap(address, length)
@@ -288,6 +346,8 @@ class RemoteBoard(theirs.RemoteDevice):
         self._free_forsaken()
         dtype = np.dtype(dtype)
         nbytes = np.broadcast_to(np.empty((), dtype), shape).nbytes
+        if nbytes >= 1 << 31:  # the protocol has no word for it
+            raise MemoryError(f"{self.tag} has no room for {nbytes:,} bytes")
         stub = self._stub["buffer"]
         said = stub.allocate(
             buffer_pb2.AllocateRequest(size=nbytes, dtype=dtype.str, cacheable=True),
@@ -299,10 +359,10 @@ class RemoteBoard(theirs.RemoteDevice):
         try:
             request = buffer_pb2.AddressRequest(buffer_id=said.buffer_id)
             address = int(stub.physical_address(request).address)
-            self.record.update(buffers=sorted(self._own))
-            return BoardBuffer(shape, dtype, self, said.buffer_id, self._session, address)
+            self._note_buffers()
+            return BoardBuffer(shape, dtype, self, said.buffer_id, self.session, address)
         except BaseException:
-            self.forsake(said.buffer_id, self._session)
+            self.forsake(said.buffer_id, self.session)
             raise
 
     def free(self, buffer_id: str, session: int) -> None:
@@ -313,7 +373,7 @@ class RemoteBoard(theirs.RemoteDevice):
 
     def forsake(self, buffer_id: str, session: int) -> None:
         """Have a buffer freed by who allocates next, if it is of this session."""
-        if session == self._session:  # a server may give its name to another one
+        if session == self.session:  # a server may give its name to another one
             self._forsaken.append(buffer_id)
 
     def _free_forsaken(self) -> None:
@@ -330,11 +390,24 @@ class RemoteBoard(theirs.RemoteDevice):
 
     def _free_left(self) -> None:
         """Free the buffers of sessions that were killed: the server would keep them for ever."""
-        left = self.record.read().get("buffers")
-        for buffer_id in left if isinstance(left, list) else ():
+        said = self.record.read()
+        left = said.get("buffers")
+        same = said.get("server", "") == self.server  # else they ended with its process
+        for buffer_id in left if same and isinstance(left, list) else ():
             if isinstance(buffer_id, str) and buffer_id not in self._own:
                 self._free(buffer_id)
-        self.record.update(buffers=sorted(self._own) or None)
+        self._note_buffers()
+
+    def _note_buffers(self) -> None:
+        with self.record.lock:  # another thread may have allocated since
+            own = sorted(self._own)
+            self.record.update(buffers=own or None, server=self.server if own else None)
+
+
+def _process(stat: str) -> str:
+    """What names a process for a boot: its number, and when it began (see proc(5))."""
+    fields = stat.rpartition(")")[2].split()
+    return f"{stat.split(' ')[0]}-{fields[19]}" if len(fields) > 19 else ""
 
 
 def _no_cache() -> None:

@@ -101,6 +101,11 @@ class BoardBuffer(RemoteBuffer):
                 "a part of a buffer of a remote board cannot be sent or fetched by itself; do it "
                 "with the buffer that it is a part of"
             )
+        if self.session != self.device.session:
+            raise DeviceError(
+                f"this buffer of {self.device.tag} is of before its server was started again, or "
+                "of a session that has ended; make a new Generator"
+            )
 
 
 def _pointer(array: Any) -> int:

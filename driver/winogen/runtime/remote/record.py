@@ -7,6 +7,7 @@ it tells of is. The file is written as a whole; who holds the board's lock is th
 from __future__ import annotations
 
 import json
+import threading
 import warnings
 from contextlib import suppress
 from typing import Any, Protocol
@@ -32,9 +33,15 @@ class Files(Protocol):
 
 
 class BoardRecord(Record):
-    """A :class:`winogen.runtime.record.Record` whose file is the board's."""
+    """A :class:`winogen.runtime.record.Record` whose file is the board's.
+
+    Attributes
+    ----------
+    lock : of who reads it to write it: threads allocate while others load
+    """
 
     def __init__(self, files: Files):
+        self.lock = threading.RLock()
         self._files = files
 
     def read(self) -> dict[str, Any]:
@@ -45,7 +52,7 @@ class BoardRecord(Record):
         try:
             said: dict[str, Any] = json.loads(text)
             return said if said.get("boot") == self._files.boot else {}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             warnings.warn(
                 f"{PATH} on the board is damaged: what an earlier session changed of it is not "
                 "known, so start the board again if its clock matters",
@@ -56,7 +63,8 @@ class BoardRecord(Record):
 
     def update(self, **values: Any) -> None:
         """Keep these beside what is kept already; None takes one away."""
-        kept = {k: v for k, v in {**self.read(), **values}.items() if v is not None}
-        with suppress(Refusal):  # where it cannot be written nothing is kept
-            text = json.dumps({**kept, "boot": self._files.boot})
-            self._files.write_file(PATH, text.encode())
+        with self.lock:
+            kept = {k: v for k, v in {**self.read(), **values}.items() if v is not None}
+            with suppress(Refusal):  # where it cannot be written nothing is kept
+                text = json.dumps({**kept, "boot": self._files.boot})
+                self._files.write_file(PATH, text.encode())
