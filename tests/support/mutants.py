@@ -892,7 +892,7 @@ PYTHON = (
         (f"{REMOTE}::test_a_stale_bitstream",),
     ),
     Mutant(
-        "remote: pynq sets the clocks of another board", "runtime/open.py",
+        "remote: pynq sets the clocks of another board", "runtime/clocks.py",
         "del pynq.Clocks._real_instance", "pass",
         (f"{REMOTE}::test_two_boards",),
     ),
