@@ -86,10 +86,15 @@ class OnDevice:
 
     def close(self) -> None:
         """What is faulty may refuse to."""
-        with suppress(WinogenError):
-            if self._open is not None:
-                self._open.close()
+        give_back(self._open)
         self._open = None
+
+
+def give_back(made: Any) -> None:
+    """Close a generator, if there is one, whatever it says of that."""
+    with suppress(WinogenError):
+        if made is not None:
+            made.close()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fakes.slow_cores import TINY, Endless
 from support.bench import small
 from support.children import child
 from support.faults.kinds import SAME, fault, refused, told
+from support.faults.on_devices import give_back
 from winogen.common.errors import WinogenError
 from winogen.program.file import Program
 from winogen.runtime import lock
@@ -79,9 +80,7 @@ class OnRemote:
 
     def close(self) -> None:
         """What cannot be reached may refuse to."""
-        with suppress(WinogenError):
-            if self._open is not None:
-                self._open.close()
+        give_back(self._open)
         self._open = None
 
 
