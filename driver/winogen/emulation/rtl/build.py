@@ -45,10 +45,10 @@ _LIBRARY = "simulation.so"
 _DIGEST = "simulation.sha256"
 _LOG = "build.log"
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
-#: Instructions of C++ a file: large enough that headers are not most of the work.
+#: Instructions of C++ a file, small enough to share files out evenly.
 _SPLIT = 20_000
-#: Files of C++ below this many bytes are compiled together.
-_SMALL_BYTES = 200_000
+#: Bytes of C++ that are compiled at once; the compiler takes some 60 times as much memory.
+_UNIT_BYTES = 20_000_000
 _COMPILE = (
     *("-std=c++17", "-march=native", "-fPIC", "-fvisibility=hidden", "-w"),
     *("-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVM_SC=0"),
@@ -275,11 +275,11 @@ def _build(
                 *map(str, sources),
             ],
         )
-        units = [harness, *_together(work)]
+        units = _units(work, harness, _jobs())
         objects = {unit: work / f"{unit.stem}.o" for unit in units}
         objects |= {unit: runtime / f"{unit.stem}.o" for unit in tools.runtime(options)}
         missing = [unit for unit, target in objects.items() if not target.is_file()]
-        missing.sort(key=lambda p: (_is_slow(p), -p.stat().st_size))  # the longest first
+        missing.sort(key=_is_slow)  # the longest first
         include = tools.root / "include"
         command = [
             *(tools.compiler, *_COMPILE, *_defines(options)),
@@ -332,18 +332,25 @@ def _is_whole(library: Path) -> bool:
         return False
 
 
-def _together(work: Path) -> list[Path]:
-    """Verilator's files, the small ones and those that run once in a file of each kind.
+def _units(work: Path, harness: Path, jobs: int) -> list[Path]:
+    """Verilator's files and the harness in as few units of C++ as keep all jobs busy.
 
-    Reading the same headers takes half a second a file: most of what small ones take.
+    Reading the same headers takes a unit two seconds, which is more than what most files take.
+    What runs once is a unit by itself, as it is not optimised.
     """
-    files = sorted(work.glob("*.cpp"))
+    files = sorted(work.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
     slow = [path for path in files if _is_slow(path)]
-    small = [path for path in files if path not in slow and path.stat().st_size < _SMALL_BYTES]
-    for name, parts in (("small", small), ("all__Slow", slow)):
-        lines = [f'#include "{path.name}"\n' for path in parts]
+    fast = [harness, *(path for path in files if path not in slow)]
+    sizes = {path: path.stat().st_size for path in fast}
+    count = max(jobs, -(-sum(sizes.values()) // _UNIT_BYTES))
+    shares: list[list[Path]] = [[] for _ in range(count)]
+    for path in fast:
+        min(shares, key=lambda share: sum(sizes[p] for p in share)).append(path)
+    names = {f"unit{number}": share for number, share in enumerate(shares) if share}
+    for name, share in {**names, "all__Slow": slow}.items():
+        lines = [f'#include "{path}"\n' for path in share]
         write_atomically(work / f"{_PREFIX}_{name}.cpp", "".join(lines).encode())
-    return [path for path in sorted(work.glob("*.cpp")) if path not in {*slow, *small}]
+    return [work / f"{_PREFIX}_{name}.cpp" for name in (*names, "all__Slow")]
 
 
 def _is_slow(unit: Path) -> bool:
