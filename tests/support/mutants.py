@@ -604,7 +604,7 @@ PYTHON = (
         (f"{MEMORY_WINDOWS}::test_windows_are_the_buffers_of_the_run[emulator]",),
     ),
     Mutant(
-        "fuse: a store over what was given", "emulator/fuse.py",
+        "fuse: a store over what was given", "emulator/walk.py",
         'raise NotRecognised("a store over what the stream was given")', "pass",
         (
             f"{CORE}::test_segments_that_share_memory",
@@ -612,17 +612,17 @@ PYTHON = (
         ),
     ),
     Mutant(
-        "fuse: a sum goes on elsewhere", "emulator/fuse.py",
+        "fuse: a sum goes on elsewhere", "emulator/walk.py",
         'raise NotRecognised("a sum is continued in another place")', "pass",
         (f"{CORE}::test_a_sum_that_goes_on_in_another_place[psum_base-end]",),
     ),
     Mutant(
-        "fuse: a result over another", "emulator/fuse.py",
-        "if any(_meets(new.span, output.span) for output in self.outputs):", "if False:",
+        "fuse: a result over another", "emulator/walk.py",
+        "if any(meets(new.span, output.span) for output in self.outputs):", "if False:",
         (f"{CORE}::test_a_result_over_another_that_is_not_stored",),
     ),
     Mutant(
-        "fuse: a region loaded in another shape", "emulator/fuse.py",
+        "fuse: a region loaded in another shape", "emulator/walk.py",
         "if loaded_as != (f.images, f.blocks, f.rows, f.columns, f.pitch):", "if False:",
         (f"{CORE}::test_a_region_of_another_shape_than_was_loaded",),
     ),

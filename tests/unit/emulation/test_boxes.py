@@ -12,7 +12,7 @@ from support.bench import Rig, named
 from support.random_graphs import GraphBuilder
 from winogen.compiler.compile import compile_graph
 from winogen.emulation.emulator import boxes, fast, gemm
-from winogen.emulation.emulator.fuse import Job
+from winogen.emulation.emulator.jobs import Job
 
 pytestmark = pytest.mark.skipif(not gemm.available(), reason="no exact products of bytes here")
 WORD = named("tiny").core.word_bytes

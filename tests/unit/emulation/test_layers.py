@@ -13,7 +13,7 @@ from support.bench import Rig, compile_network, named, random_inputs, small
 from support.random_graphs import GraphBuilder
 from winogen.compiler.quantise import quantise
 from winogen.emulation.emulator import fast, gemm, layers, requantise
-from winogen.emulation.emulator.fuse import Kernel
+from winogen.emulation.emulator.jobs import Kernel
 from winogen.target import isa, numerics
 from winogen.target.isa import Params
 from winogen.target.numerics import Requantiser

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from winogen.emulation.emulator.fuse import FusedPass, InputView, Job
+from winogen.emulation.emulator.jobs import FusedPass, InputView, Job
 
 #: Activations that a joined job reads or makes at most: bounds the memory for it.
 _MAX_ACTIVATIONS = 1 << 27

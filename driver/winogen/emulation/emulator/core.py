@@ -18,7 +18,9 @@ from winogen.cost import simulate as cost
 from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.fast import FastJobs, NotExact
 from winogen.emulation.emulator.faults import Fault
-from winogen.emulation.emulator.fuse import Job, NotRecognised, recognise
+from winogen.emulation.emulator.fuse import recognise
+from winogen.emulation.emulator.held import NotRecognised
+from winogen.emulation.emulator.jobs import Job
 from winogen.emulation.emulator.machine import Machine
 from winogen.emulation.emulator.operands import joined
 from winogen.emulation.emulator.reach import Reach, Refused

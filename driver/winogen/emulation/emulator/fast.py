@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.boxes import join_boxes
-from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
 from winogen.emulation.emulator.gemm import NoProduct, available
+from winogen.emulation.emulator.jobs import Chain, FusedPass, InputView, Job, Kernel
 from winogen.emulation.emulator.layers import NotPlain, PlainJob
 from winogen.emulation.emulator.operands import (
     Floats,

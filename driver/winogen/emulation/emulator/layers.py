@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.emulation.emulator import gemm
-from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel
+from winogen.emulation.emulator.jobs import Chain, FusedPass, InputView, Job, Kernel
 from winogen.emulation.emulator.operands import (
     Ints,
     NotExact,

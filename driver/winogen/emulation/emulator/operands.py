@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.emulation.device.memory import PAGE, EmulatedMemory
-from winogen.emulation.emulator.fuse import Chain, FusedPass, InputView, Job, Kernel, WeightRun
+from winogen.emulation.emulator.jobs import Chain, FusedPass, InputView, Job, Kernel, WeightRun
 from winogen.target import isa, numerics, packing, weight_code, winograd
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Params
