@@ -15,8 +15,10 @@ from winogen.common.problems import numbered
 from winogen.network.graph import Graph, InputPart, InputSpec, Shape, wrong_size
 from winogen.network.notes import tell
 from winogen.network.onnx import (
+    arithmetic,
     composites,
     convolution,
+    joining,
     layout,
     normalisation,
     pointwise,
@@ -37,6 +39,8 @@ from winogen.network.onnx.view import View, image
 OPERATORS: dict[str, Operator] = {
     **convolution.OPERATORS,
     **pointwise.OPERATORS,
+    **arithmetic.OPERATORS,
+    **joining.OPERATORS,
     **layout.OPERATORS,
     **reduce.OPERATORS,
     **normalisation.OPERATORS,

@@ -13,8 +13,9 @@ import numpy as np
 from winogen.common.errors import ModelError, UnsupportedLayerError
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.convolution import Pair, lift, lower
+from winogen.network.onnx.joining import concat
 from winogen.network.onnx.operators import Inputs, Operator, constant, data
-from winogen.network.onnx.pointwise import affine, concat
+from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.resize import Sampling, interpolations, samplings
 from winogen.network.onnx.view import BATCH, Dim, Edges, Factor, View

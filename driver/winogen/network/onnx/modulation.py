@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import UnsupportedLayerError
+from winogen.network.onnx.arithmetic import product
+from winogen.network.onnx.arithmetic import with_constant as of_constant
 from winogen.network.onnx.build import Builder
 from winogen.network.onnx.convolution import OPERATORS, linear
 from winogen.network.onnx.layout import axes_of
 from winogen.network.onnx.operators import constant
-from winogen.network.onnx.pointwise import product
-from winogen.network.onnx.pointwise import with_constant as of_constant
 from winogen.network.onnx.read import Op
 from winogen.network.onnx.view import View
 

@@ -12,9 +12,9 @@ from winogen.network.onnx.build import Builder
 from winogen.network.onnx.convolution import linear
 from winogen.network.onnx.layout import axes_of
 from winogen.network.onnx.operators import Inputs, Operator, data
-from winogen.network.onnx.pointwise import affine, channels_first
+from winogen.network.onnx.pointwise import affine
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.view import BATCH, Factor, View
+from winogen.network.onnx.view import BATCH, Factor, View, channels_first
 
 
 def _reduce(b: Builder, op: Op, inputs: Inputs) -> View:

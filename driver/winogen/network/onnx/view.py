@@ -196,3 +196,12 @@ def _along(axis: int, rank: int, dim: Dim) -> NDArray[np.int64]:
         if stride != BATCH:
             values = (values[:, None] + np.arange(size) * stride).ravel()
     return values.reshape((1,) * axis + (-1,) + (1,) * (rank - axis - 1))
+
+
+def channels_first(value: View) -> tuple[int, ...]:
+    """The order of a view's four dimensions in which it is (N, C, H, W)."""
+    letters = value.axes() or ""
+    found = [letters.find(letter) for letter in "NCHW"]
+    if sorted(found) == [0, 1, 2, 3]:
+        return tuple(found)
+    return (0, 3, 1, 2) if letters == "N11C" else (0, 1, 2, 3)
