@@ -21,7 +21,7 @@ from winogen.compiler.sizes import ComputeShape, compute_of, compute_shape, size
 from winogen.cost import steady
 from winogen.cost.units import load_bytes
 from winogen.target.board import Board
-from winogen.target.isa import LoadInput, LoadParams, LoadTable, LoadWeights, Store
+from winogen.target.isa import LoadInput, LoadParams, LoadTable, LoadWeights, Store, Table
 
 
 @dataclass
@@ -160,6 +160,20 @@ class Cells:
         """The tables of all COMPUTEs; they are still there when they are used again."""
         tables = {t for p in self._passes for t in (p.steps, p.accumulators, p.phases)}
         return self._table_loads(tables)
+
+    @cached_property
+    def late(self) -> int:
+        """COMPUTEs of a cell whose table has no room until the one before them has ended."""
+        core = self.board.core
+        depths = {
+            Table.STEP: core.step_depth,
+            Table.ACCUMULATOR: 2 * core.accumulator_depth,
+            Table.PHASE: core.phase_depth,
+        }
+        words = Counter[Table]()
+        for table in {t for p in self._passes for t in (p.steps, p.accumulators, p.phases)}:
+            words[table.table] += table.count
+        return max((-(-count // depths[table]) - 1 for table, count in words.items()), default=0)
 
     @cached_property
     def activation(self) -> Loads:

@@ -454,6 +454,18 @@ def test_a_blocks_weights_come_once_in_a_pair_and_alone():
     assert 2 * predicted.size == pytest.approx(size, rel=0.05)
 
 
+def test_tables_without_room_hold_up_the_loads_behind_them():
+    """The accumulators of four windows of a 9 x 9 kernel are 169 entries of 128."""
+    b = GraphBuilder(0, (56, 32, 32))
+    b.deconv(1, 9, 2, (4, 3, 4, 3))
+    board = load_board("pynq-z2")
+    (layer,) = pack_network(quantise(b.graph(), samples=2), board.core, Mode.WINOGRAD).layers
+    estimate = Estimate(layer, board, 1)
+    for some in (Tiling(1, 9, 6, 7, False), Tiling(1, 3, 32, 4, False, True)):
+        wanted = lone_cycles(layer, board, 1, some)
+        assert estimate.cycles(some) == pytest.approx(wanted, rel=0.1), some
+
+
 def test_passes_share_a_load_of_their_view():
     """A 5 x 5 kernel is cut into four windows that look at the same samples."""
     b = GraphBuilder(0, (8, 8, 8))
