@@ -76,11 +76,15 @@ def named(name: str, bits: int = 8) -> Board:
 
 
 def paired(board: Board) -> Board:
-    """The same board with two products a multiplier: words of weights are as wide as two."""
+    """The same board with two products a multiplier: words of weights are as wide as two.
+
+    There are twice the parameters too, so that layers are cut as on the board itself.
+    """
     core = board.core
     if core.products == 2:
         return board
-    return replace(board, core=replace(core, products=2, weight_depth=core.weight_depth // 2))
+    depths = {"weight_depth": core.weight_depth // 2, "param_depth": 2 * core.param_depth}
+    return replace(board, core=replace(core, products=2, **depths))
 
 
 def single(board: Board) -> Board:

@@ -446,9 +446,14 @@ PYTHON = (
         (f"{HAZARDS}::test_no_stream_has_a_race",),
     ),
     Mutant(
-        "hazards: one token more than a counter holds", "compiler/hazards.py",
-        "[-MAX_TOKENS:][:1]", "[-MAX_TOKENS - 1:][:1]",
+        "hazards: as many tokens as a counter holds", "compiler/hazards.py",
+        "_APART = MAX_TOKENS // 2", "_APART = MAX_TOKENS",
         (f"{HAZARDS}::test_no_more_tokens_under_way_than_a_counter_holds",),
+    ),
+    Mutant(
+        "cost: room for a token before one is taken", "cost/simulate.py",
+        "time = max(time, self._taken[engine, other][promised] + TOKEN_CYCLES)", "pass",
+        ("tests/unit/cost/test_simulate.py::test_a_giver_waits_for_room_among_the_tokens",),
     ),
     Mutant(
         "geometry: a view ends before its last row", "compiler/geometry.py",

@@ -1,6 +1,7 @@
 """What the cells of a tiling take: the output blocks of a run of a tile group each.
 
-Runs are taken to be alike: pairs, where a layer has any.
+Runs are taken to be alike: pairs, where a layer has any. But a block's weights come once, whether
+it runs in a pair or alone.
 
 There are many cells and few kinds of them, since tile groups differ at the borders only. What the
 engines do for a cell is counted by the units of the cost model.
@@ -20,7 +21,7 @@ from winogen.compiler.sizes import ComputeShape, compute_of, compute_shape, size
 from winogen.cost import steady
 from winogen.cost.units import load_bytes
 from winogen.target.board import Board
-from winogen.target.isa import LoadInput, LoadParams, LoadTable, LoadWeights, Store
+from winogen.target.isa import LoadInput, LoadParams, LoadTable, LoadWeights, Store, Table
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Loads:
     cycles: float = 0.0
     size: float = 0.0
     first: float = 0.0
-    count: int = 0
+    count: float = 0
     words: int = 0
 
     def add(self, other: Loads, times: int) -> None:
@@ -149,7 +150,7 @@ class Cells:
         return sum(-(-n // tiling.input_blocks) for n in self._blocks)
 
     def weights(self, input_blocks: int) -> Loads:
-        """Weights and parameters of a block of output channels."""
+        """Weights and parameters of a run of output channels, in the mean of all runs."""
         if input_blocks not in self._weights:
             self._weights[input_blocks] = self._weight_loads(input_blocks)
         return self._weights[input_blocks]
@@ -159,6 +160,20 @@ class Cells:
         """The tables of all COMPUTEs; they are still there when they are used again."""
         tables = {t for p in self._passes for t in (p.steps, p.accumulators, p.phases)}
         return self._table_loads(tables)
+
+    @cached_property
+    def late(self) -> int:
+        """COMPUTEs of a cell whose table has no room until the one before them has ended."""
+        core = self.board.core
+        depths = {
+            Table.STEP: core.step_depth,
+            Table.ACCUMULATOR: 2 * core.accumulator_depth,
+            Table.PHASE: core.phase_depth,
+        }
+        words = Counter[Table]()
+        for table in {t for p in self._passes for t in (p.steps, p.accumulators, p.phases)}:
+            words[table.table] += table.count
+        return max((-(-count // depths[table]) - 1 for table, count in words.items()), default=0)
 
     @cached_property
     def activation(self) -> Loads:
@@ -318,9 +333,10 @@ class Cells:
 
     def _weight_loads(self, input_blocks: int) -> Loads:
         found = Loads()
-        together = self.layer.together
+        runs = self.layer.runs
+        most, mean = self.layer.together, sum(run.count for run in runs) / len(runs)
         for group in self.layer.groups:
-            params = sized(LoadParams, {"count": together * group.params_per_block})
+            params = sized(LoadParams, {"count": most * group.params_per_block})
             found.cycles += steady.load_cycles(params, self.board)
             found.size += load_bytes(params, self.board)[0]
             found.count += 1
@@ -346,10 +362,10 @@ class Cells:
                         },
                     )
                     cycles = steady.load_cycles(f, self.board)
-                    found.first = found.first or together * cycles
-                    found.cycles += count * (together * cycles + wait)
-                    found.size += together * count * load_bytes(f, self.board)[0]
-                    found.count += together * count
+                    found.first = found.first or most * cycles
+                    found.cycles += count * (mean * cycles + wait)
+                    found.size += mean * count * load_bytes(f, self.board)[0]
+                    found.count += mean * count
         return found
 
 

@@ -92,6 +92,11 @@ class Estimate:
         end = cells[-1].store + 2 * latency
         if stores > 1:  # the store before may still run
             end += max(cells[0].store - cells[-1].compute, 0)
+        if self._cells.late:
+            # All loads of such a COMPUTE come after the one before, with nothing beside them.
+            alone = self._cells.late / max(in_cell, 1)
+            again = 0.0 if kept else weights.cycles
+            paced += alone * self._outputs * sum(c.count * (c.inputs.cycles + again) for c in cells)
         # At worst one engine after the other.
         compute = self._outputs * sum(c.count * c.compute for c in cells)
         paced = min(head + paced, loads.cycles + compute) + _TURN * instructions

@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from winogen.target.isa import MAX_TOKENS, Instruction
 from winogen.target.registers import Engine
 
+#: Instructions from a token's giver to its taker at most, in program order. As many tokens as a
+#: counter holds less these are the room in which the giver may run ahead.
+_APART = MAX_TOKENS // 2
+
 
 @dataclass(frozen=True)
 class Access:
@@ -56,9 +60,9 @@ class TokenAssigner:
                     del latest[key]
             latest[access.start, access.stop, engine, access.write] = index
         for other, last in needs.items():
-            # Fewer than MAX_TOKENS instructions lie between a token's giver and its taker: more
-            # tokens than that cannot be under way, and a giver would wait for ever for room.
-            last = max(last, *self._of_engine[other][-MAX_TOKENS:][:1])
+            # No more tokens can be under way than instructions lie between a giver and its taker.
+            # If they filled the counter, the giver would wait for the taker, not run ahead of it.
+            last = max(last, *self._of_engine[other][-_APART:][:1])
             if last > self._waited.get((engine, other), -1):
                 self._waited[engine, other] = last
                 self._instructions[last].signal |= 1 << engine

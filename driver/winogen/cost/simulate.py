@@ -139,6 +139,8 @@ class _Run:
             (a, b): deque() for a in _ENGINES for b in _ENGINES if a is not b
         }
         self._promised = dict.fromkeys(self._tokens, 0)
+        #: When the latest tokens were taken, each of which made room for one more.
+        self._taken = {pair: deque([0] * MAX_TOKENS, maxlen=MAX_TOKENS) for pair in self._tokens}
         start, end, stall = ([0] * count for _ in range(3))
         self.line = Timeline(start, end, stall, {e: EngineTime() for e in _ENGINES})
         self.line.bytes_read = count * INSTRUCTION_BYTES
@@ -204,8 +206,12 @@ class _Run:
         head = self._instructions[index]
         # A wait for itself is an illegal descriptor, not a wait: the engine will say so.
         for other in _OTHERS[engine] if head.signal or head.wait else ():
-            if head.signal >> other & 1 and self._promised[engine, other] == MAX_TOKENS:
-                return math.inf
+            if head.signal >> other & 1:
+                promised = self._promised[engine, other]
+                if promised == MAX_TOKENS:
+                    return math.inf
+                # The token that was that many before it has made room.
+                time = max(time, self._taken[engine, other][promised] + TOKEN_CYCLES)
             if head.wait >> other & 1:
                 tokens = self._tokens[other, engine]
                 if not tokens:
@@ -224,6 +230,7 @@ class _Run:
             if instruction.wait >> other & 1:
                 self._tokens[other, engine].popleft()
                 self._promised[other, engine] -= 1
+                self._taken[other, engine].append(at)
             if instruction.signal >> other & 1:
                 self._promised[engine, other] += 1
         if instruction.wait and not self._flying[engine]:

@@ -54,7 +54,8 @@ DECODE_CYCLES = 5
 BOOK_CYCLES = 2 + BOOK
 #: Cycles of the requantiser and the activation.
 _FINISH = LOGIC.requantise_latency + LOGIC.activation_latency
-#: From the end of an instruction to the beginning of one that waited for its token.
+#: From the end of an instruction to the beginning of one that waited for its token, or from the
+#: beginning of one that takes a token to that of one that waited for the room.
 TOKEN_CYCLES = 2
 
 

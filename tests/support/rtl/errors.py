@@ -100,7 +100,9 @@ ENTRIES = {
     "accumulator-position": Entry(
         _ACCUMULATORS[0], Table.ACCUMULATOR, 2, {"position": 4}, _COMPUTES[0]
     ),
-    "phase-param": Entry(_PHASES[0], Table.PHASE, 3, {"param": 8}, _COMPUTES[0]),
+    "phase-param": Entry(
+        _PHASES[0], Table.PHASE, 3, {"param": TINY.core.param_depth}, _COMPUTES[0]
+    ),
     "phase-param-far": Entry(_PHASES[1], Table.PHASE, 0, {"param": 255}, _COMPUTES[1]),
     "taps-more": Entry(_PHASES[0], Table.PHASE, 3, {"taps": 3}, _WEIGHTS[0]),
     "taps-fewer": Entry(_PHASES[1], Table.PHASE, 0, {"taps": 1}, _WEIGHTS[1]),

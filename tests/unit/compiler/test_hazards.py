@@ -316,7 +316,10 @@ def test_a_write_stands_for_no_more_than_it_covers():
 
 
 def test_no_more_tokens_under_way_than_a_counter_holds():
-    """An output memory of more places than tokens: whoever reuses a place waits a little early."""
+    """An output memory of more places than tokens: whoever reuses a place waits a little early.
+
+    So early that half a counter is left, in which the giver may run ahead.
+    """
     assigner = TokenAssigner()
     stream = []
     for number in range(4 * isa.MAX_TOKENS):
@@ -334,4 +337,4 @@ def test_no_more_tokens_under_way_than_a_counter_holds():
             under_way += instruction.signal >> Engine.COMPUTE & 1
         most = max(most, under_way)
         assert under_way >= 0
-    assert 0 < most <= isa.MAX_TOKENS
+    assert 0 < most <= isa.MAX_TOKENS // 2

@@ -19,6 +19,7 @@ from support.strategies import drawn, examples, networks
 from support.tilings import best_cycles, lone_cycles
 from winogen.common.errors import ScheduleError
 from winogen.compiler import compile, tiling
+from winogen.compiler.cells import Cells
 from winogen.compiler.compile import batch_sizes, compile_graph
 from winogen.compiler.estimate import Estimate
 from winogen.compiler.geometry import Tiling, output_span, part_sizes, view_span
@@ -28,11 +29,12 @@ from winogen.compiler.places import place_tensors
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantNetwork
 from winogen.compiler.schedule import Stream, _Ring, schedule
+from winogen.cost.units import load_bytes
 from winogen.network import zoo
 from winogen.network.graph import Graph
 from winogen.target.board import Board, CoreConfig, board_names, load_board
 from winogen.target.checks import descriptor_problem, dram_range
-from winogen.target.isa import Instruction, Opcode, operands
+from winogen.target.isa import Instruction, LoadParams, LoadWeights, Opcode, operands
 from winogen.target.registers import Segment
 
 MODELS = zoo.model_names()
@@ -433,6 +435,35 @@ def test_strided_views_cost_the_bytes_that_cross_the_bus():
     chosen = Tiling(1, *layer.lowered.tiles, 1, False)
     wanted = lone_cycles(layer, board, 1, chosen)
     assert Estimate(layer, board, 1).cycles(chosen) == pytest.approx(wanted, rel=0.1)
+
+
+def test_a_blocks_weights_come_once_in_a_pair_and_alone():
+    """Of three blocks of output channels two run in a pair, and the third loads half as much."""
+    b = GraphBuilder(0, (20, 9, 7))
+    b.conv(20, 4, 2, 1)
+    board = load_board("pynq-z2")
+    made = pack_network(quantise(b.graph(), samples=2), board.core, Mode.AUTO)
+    (layer,) = made.layers
+    assert [run.count for run in layer.runs] == [2, 1]
+    whole = Tiling(1, *layer.lowered.tiles, max(layer.input_blocks), False)
+    stream = schedule(made, board, 1, [whole])
+    loads = [x for x in stream.instructions if isinstance(x, (LoadWeights, LoadParams))]
+    predicted = Cells(layer, board, 1).weights(whole.input_blocks)
+    assert 2 * predicted.count == len(loads)
+    size = sum(load_bytes(x, board)[0] for x in loads)
+    assert 2 * predicted.size == pytest.approx(size, rel=0.05)
+
+
+def test_tables_without_room_hold_up_the_loads_behind_them():
+    """The accumulators of four windows of a 9 x 9 kernel are 169 entries of 128."""
+    b = GraphBuilder(0, (56, 32, 32))
+    b.deconv(1, 9, 2, (4, 3, 4, 3))
+    board = load_board("pynq-z2")
+    (layer,) = pack_network(quantise(b.graph(), samples=2), board.core, Mode.WINOGRAD).layers
+    estimate = Estimate(layer, board, 1)
+    for some in (Tiling(1, 9, 6, 7, False), Tiling(1, 3, 32, 4, False, True)):
+        wanted = lone_cycles(layer, board, 1, some)
+        assert estimate.cycles(some) == pytest.approx(wanted, rel=0.1), some
 
 
 def test_passes_share_a_load_of_their_view():

@@ -304,6 +304,15 @@ def test_a_token_may_come_from_a_later_instruction():
     assert line.completed == 17
 
 
+def test_a_giver_waits_for_room_among_the_tokens():
+    """What gives one more than a counter holds begins once one has been taken, not before."""
+    stream = [compute(1500, signal=STORE), store(1, wait=LOAD | COMPUTE)]
+    stream += [load(1, signal=STORE) for _ in range(MAX_TOKENS + 1)]
+    line = simulate(stream, BOARD)
+    assert line.start[-2] < line.end[0]
+    assert line.start[-1] == line.start[1] + TOKEN == line.end[0] + 2 * TOKEN
+
+
 def test_stop_after():
     stream = [load(100), load(100)]
     for count, done in ((0, 0), (1, 1), (2, 2), (None, 2)):
