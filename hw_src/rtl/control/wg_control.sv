@@ -124,7 +124,7 @@ module wg_control
   end
 
   logic [SettleWidth-1:0] settle_q;
-  logic fetch_start_q, done_event_q, error_event_q, empty_q;
+  logic fetch_start_q, done_event_q, error_event_q, empty_q, units_idle_q;
   logic [1:0] fault_engine_q;
   logic [20:0] fault_index_q;
   logic [7:0] code_q;
@@ -136,6 +136,7 @@ module wg_control
     fault_q        <= fault;
     fault_engine_q <= fault_engine;
     fault_index_q  <= fault_index;
+    units_idle_q   <= units_idle_i;
     empty_q        <= all_dispatched_i && issue_i[0].empty && issue_i[1].empty && issue_i[2].empty;
     if (!rst_ni || !running) begin
       fault_q.valid <= 1'b0;
@@ -196,7 +197,7 @@ module wg_control
         default: begin  // StDrain
           if (settle_q != '0) begin
             settle_q <= settle_q - 1'b1;
-          end else if (units_idle_i) begin
+          end else if (units_idle_q) begin
             state_q <= StIdle;
             done_event_q <= end_q == EndDone;
             error_event_q <= end_q == EndError;
