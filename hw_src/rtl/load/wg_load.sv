@@ -162,8 +162,8 @@ module wg_load
   // that are not all written.
   assign head_take = head_valid && !halt && input_ready && weights_ready && table_ready &&
                      (is_weights || settled);
-  // One unit alone wants beats.
-  assign beat_room_o = halt ? '0 : input_room | weights_room | CW'(table_room);
+  // One unit alone wants beats. What one takes as it is cleared is lost with it.
+  assign beat_room_o = input_room | weights_room | CW'(table_room);
   // What is before the lost beat is written first.
   assign bus_fault = (input_want || weights_want || table_want) && error_i.valid &&
                      beat_count_i == '0 && settled;
