@@ -143,7 +143,7 @@ class FetchUnit:
         taken = max(self._free + INSTRUCTION_BYTES // LOGIC.beat_bytes, self.arrived.popleft())
         self._taken.append(taken)
         self._free = max(taken + check_cycles(opcode), room)
-        return self._free + 3  # the push of fetch, the head of the queue, then go_q of wg_issue
+        return self._free + 2  # the head of the queue, then go_q of wg_issue
 
 
 class LoadUnit:

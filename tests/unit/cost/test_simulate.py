@@ -40,8 +40,8 @@ TOKEN = 2
 
 
 def handed(slots: int) -> int:
-    """Cycles of decode, check and dispatch, of the way into the engine's queue, and 2 more there."""
-    return 1 + slots + 4 + 1 + 1 + 2
+    """Cycles of decode, check and dispatch, and 2 more in the engine's queue."""
+    return 1 + slots + 4 + 1 + 2
 
 
 def instruction(opcode: Opcode, wait: int = 0, signal: int = 0, **fields: int) -> Instruction:
