@@ -93,7 +93,9 @@ module fv_load_weights
   logic take;
   phase_t phase;
   assign phase    = u_dut.phase;
-  assign take     = u_dut.phase_valid && (u_dut.check_ready || u_dut.phase_ready);
+  // One is given when its unit begins, and leaves the walker a cycle later.
+  assign take     = u_dut.phase_valid && !u_dut.begun_q && (u_dut.check_ready || u_dut.phase_ready
+                    || (u_dut.unit_begin && u_dut.winograd_q));
   assign tap_sum  = 13'(tap_sum_q) + 13'(phase.tap_count);
   assign word_sum = 13'(word_sum_q) + 13'(phase.position_count);
 

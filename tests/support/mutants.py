@@ -1645,6 +1645,10 @@ RTL = (
         "credit_q >= CreditWidth'(BurstEntries);", "credit_q != '0;", (READER,),
     ),
     Mutant(
+        "axi: a burst takes the room of the one before", "wg_axi_read.sv",
+        "!m_axi_arvalid_o && room_q;", "room_q;", (READER,),
+    ),
+    Mutant(
         "axi: the turn passes on after an error", "wg_reader.sv",
         "if (entry_last[merge_q] && !entry_error[merge_q])", "if (entry_last[merge_q])", (READER,),
     ),
@@ -1707,6 +1711,10 @@ RTL = (
     Mutant(
         "control: a fault of fetch does not wait for the engines", "wg_fetch.sv",
         "state_q == StFailed && quiescent_i", "state_q == StFailed", (CONTROL,),
+    ),
+    Mutant(
+        "control: fetch does not wait for room in a queue", "wg_fetch.sv",
+        "if (room_q) begin", "if (1'b1) begin", (CONTROL,),
     ),
     Mutant(
         "control: a region that just fits is refused", "wg_descriptor_check.sv",

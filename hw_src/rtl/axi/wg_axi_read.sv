@@ -49,14 +49,14 @@ module wg_axi_read #(
 
   // Requests. The register takes a burst every other cycle, which keeps ARREADY out of other paths.
   // Whether there is room does not depend on the burst, or its length would reach back to where it
-  // was cut.
-  logic burst_take, address_room, taken_q;
+  // was cut. That is known a cycle early: only a burst takes room, and behind one the register is full.
+  logic burst_take, address_room, room, room_q, taken_q;
   logic [CreditWidth-1:0] credit_q, needed;
 
   assign needed        = CreditWidth'((32'(burst_beats_i) + Pack - 1) / Pack);
-  assign burst_ready_o = !flush_i && !m_axi_arvalid_o && address_room
-                         && credit_q >= CreditWidth'(BurstEntries);  // the longest
-  assign burst_take    = burst_valid_i && burst_ready_o;
+  assign room          = address_room && credit_q >= CreditWidth'(BurstEntries);  // for the longest
+  assign burst_ready_o = !m_axi_arvalid_o && room_q;
+  assign burst_take    = burst_valid_i && burst_ready_o && !flush_i;
 
   always_ff @(posedge clk_i) begin
     if (burst_take) begin
@@ -67,6 +67,7 @@ module wg_axi_read #(
     else if (burst_take) m_axi_arvalid_o <= 1'b1;
     else if (m_axi_arready_i) m_axi_arvalid_o <= 1'b0;
 
+    room_q  <= room && rst_ni && !flush_i;
     taken_q <= entry_valid_o && entry_ready_i && rst_ni && !flush_i;
     if (!rst_ni || flush_i) credit_q <= CreditWidth'(Entries);
     else credit_q <= credit_q - (burst_take ? needed : '0) + CreditWidth'(taken_q);
@@ -114,7 +115,7 @@ module wg_axi_read #(
   logic [Pack*64-1:0] packed_q, packed_d;
 
   assign beat_error  = beat_resp_q[1];
-  assign entry_write = beat_valid_q && !failed_q && !flush_i
+  assign entry_write = beat_valid_q && !failed_q
                      && (beat_error || beat_last_q || lane_q == LaneWidth'(Pack - 1));
 
   always_comb begin
@@ -155,6 +156,7 @@ module wg_axi_read #(
     .rdata_o ({entry_error_o, entry_last_o, entry_count_o, entry_data_o})
   );
 
+  `ASSERT(room_stays, !burst_ready_o || room)
   // The credits promise it.
   `ASSERT(entry_has_room, !entry_write || queue_room)
   `ASSERT_HOLD(ar_holds, m_axi_arvalid_o, m_axi_arready_i, ({m_axi_araddr_o, m_axi_arlen_o}), 1'b0)

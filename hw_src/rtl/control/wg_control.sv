@@ -64,13 +64,14 @@ module wg_control
   logic [2:0][19:0] oldest_index;
   logic [20:0] longest;  // under way
   logic [1:0] longest_engine;
+  logic progress_q;
   assign running = state_q == StRun;
 
   wg_watchdog u_watchdog (
     .clk_i,
     .rst_ni,
     .running_i     (running),
-    .progress_i    (progress_i || |done_i),
+    .progress_i    (progress_q),
     .hold_i        (end_q == EndError),
     .cycles_i      (settings_i.watchdog),
     .issue_i,
@@ -124,18 +125,21 @@ module wg_control
   end
 
   logic [SettleWidth-1:0] settle_q;
-  logic fetch_start_q, done_event_q, error_event_q, empty_q;
+  logic fetch_start_q, done_event_q, error_event_q, empty_q, units_idle_q;
   logic [1:0] fault_engine_q;
   logic [20:0] fault_index_q;
   logic [7:0] code_q;
   logic [1:0] engine_q;
   logic [20:0] index_q;
   logic [63:0] addr_q;
-  // What ends a stream comes from all units, so it is looked at a cycle later.
+  // What ends a stream, or keeps the watchdog from it, comes from all units, so it is looked at a
+  // cycle later.
   always_ff @(posedge clk_i) begin
     fault_q        <= fault;
     fault_engine_q <= fault_engine;
     fault_index_q  <= fault_index;
+    units_idle_q   <= units_idle_i;
+    progress_q     <= progress_i || |done_i;
     empty_q        <= all_dispatched_i && issue_i[0].empty && issue_i[1].empty && issue_i[2].empty;
     if (!rst_ni || !running) begin
       fault_q.valid <= 1'b0;
@@ -196,7 +200,7 @@ module wg_control
         default: begin  // StDrain
           if (settle_q != '0) begin
             settle_q <= settle_q - 1'b1;
-          end else if (units_idle_i) begin
+          end else if (units_idle_q) begin
             state_q <= StIdle;
             done_event_q <= end_q == EndDone;
             error_event_q <= end_q == EndError;

@@ -27,8 +27,8 @@ module wg_fetch
   input  logic          quiescent_i,       // no engine goes on
   output fault_t        fault_o,
   // wg_issue, one for each engine
-  output logic [2:0]    queue_valid_o,
-  input  logic [2:0]    queue_ready_i,
+  output logic [2:0]    queue_valid_o,     // pulse: only into a queue that has room
+  input  logic [2:0]    queue_ready_i,     // stays until something is queued
   output fetched_t      queue_o,
   // AXI read channels
   output axi_read_req_t m_axi_o,
@@ -117,13 +117,25 @@ module wg_fetch
   logic [20:0] index_q;  // of the instruction at hand
   logic [7:0] fault_code_q;
   logic [63:0] fault_addr_q;
-  logic fetched_q, all_q, dispatched;
-  logic last_q;  // the instruction at hand is the last; known long before it is dispatched
-  always_ff @(posedge clk_i) last_q <= index_q + 1'b1 == stream_length_i;
-  assign dispatched = |(queue_valid_o & queue_ready_i);
+  logic fetched_q, all_q;
+  // Known long before the instruction at hand is dispatched: whether it is the last, whose it is, and
+  // whether there is room for it, as nothing else fills the queues.
+  logic last_q, room_q;
+  logic [2:0] engine_q, queue_valid_q;
+  always_ff @(posedge clk_i) begin
+    last_q   <= index_q + 1'b1 == stream_length_i;
+    engine_q <= '0;
+    unique case (opcode)
+      OpCompute: engine_q[EngineCompute] <= 1'b1;
+      OpStore: engine_q[EngineStore] <= 1'b1;
+      default: engine_q[EngineLoad] <= 1'b1;
+    endcase
+    room_q <= |(engine_q & queue_ready_i);
+  end
 
   always_ff @(posedge clk_i) begin
     fetched_q <= 1'b0;
+    queue_valid_q <= '0;
     if (!rst_ni || clear_i) begin
       state_q <= StIdle;
       beat_q <= '0;
@@ -159,32 +171,22 @@ module wg_fetch
           end
         end
         StDispatch: begin
-          if (dispatched) begin
-            index_q <= index_q + 1'b1;
-            if (last_q) begin
-              state_q <= StIdle;
-              all_q <= 1'b1;
-            end else begin
-              state_q <= StRead;
-            end
+          if (room_q) begin
+            queue_valid_q <= engine_q;
+            state_q <= last_q ? StIdle : StRead;
           end
         end
         default: ;  // StFailed, until clear_i
       endcase
+      // It is in its queue with the next edge; the next instruction is on its way by then.
+      if (|queue_valid_q) begin
+        index_q <= index_q + 1'b1;
+        all_q   <= last_q;
+      end
     end
   end
 
-  always_comb begin
-    queue_valid_o = '0;
-    if (state_q == StDispatch) begin
-      unique case (opcode)
-        OpCompute: queue_valid_o[EngineCompute] = 1'b1;
-        OpStore: queue_valid_o[EngineStore] = 1'b1;
-        default: queue_valid_o[EngineLoad] = 1'b1;
-      endcase
-    end
-  end
-
+  assign queue_valid_o = queue_valid_q;
   assign queue_o = '{illegal: illegal_q, index: index_q[19:0], bits: bits_q};
   assign fetched_o = fetched_q;
   assign all_dispatched_o = all_q;
@@ -201,5 +203,5 @@ module wg_fetch
       };
 
   `ASSERT_ONEHOT0(one_engine, queue_valid_o)
-  `ASSERT_HOLD(queue_holds, |queue_valid_o, dispatched, ({queue_valid_o, queue_o}), clear_i)
+  `ASSERT(queue_has_room, clear_i || (queue_valid_o & ~queue_ready_i) == '0)
 endmodule

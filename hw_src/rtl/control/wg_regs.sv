@@ -248,7 +248,7 @@ module wg_regs
   logic [31:0] latched_q;  // one for each slot
   logic [31:0] latched_high;
   logic [8:0] rpair;
-  logic rhigh, wide_q, latch;
+  logic rhigh, wide_q, latched_hit_q, latch;
   logic [4:0] rslot, wslot;  // different for each wide pair
   assign {rpair, rhigh} = araddr_q;
   assign rslot = {rpair[5], rpair[3:0]};
@@ -289,9 +289,10 @@ module wg_regs
     end
     pair_q <= pair_d;
     wide_q <= is_wide(rpair);
+    latched_hit_q <= is_wide(rpair) && latched_q[rslot];
     if (answer) begin
       if (!rhigh) rdata_q <= pair_q[31:0];
-      else rdata_q <= wide_q && latched_q[rslot] ? latched_high : pair_q[63:32];
+      else rdata_q <= latched_hit_q ? latched_high : pair_q[63:32];
     end
     if (!rst_ni) begin
       arready_q <= 1'b0;

@@ -162,8 +162,8 @@ module wg_load
   // that are not all written.
   assign head_take = head_valid && !halt && input_ready && weights_ready && table_ready &&
                      (is_weights || settled);
-  // One unit alone wants beats.
-  assign beat_room_o = halt ? '0 : input_room | weights_room | CW'(table_room);
+  // One unit alone wants beats. What one takes as it is cleared is lost with it.
+  assign beat_room_o = input_room | weights_room | CW'(table_room);
   // What is before the lost beat is written first.
   assign bus_fault = (input_want || weights_want || table_want) && error_i.valid &&
                      beat_count_i == '0 && settled;
@@ -259,26 +259,28 @@ module wg_load
       origin_q <= head_origin;
     end
 
+    // What a fault would be, at every clock edge up to it: that there is one comes late.
+    if (!fault_valid_q) begin
+      fault_index_q <= index_q;
+      if (weights_fault && weights_bad) begin
+        fault_code_q <= ErrBadWeights;
+        fault_addr_q <= origin[Config.AddrWidth-1:0];
+      end else if (weights_fault || table_fault) begin
+        fault_code_q <= ErrIllegalDescriptor;
+        fault_addr_q <= '0;
+      end else begin
+        fault_code_q <= error_i.code;
+        fault_addr_q <= error_i.addr[Config.AddrWidth-1:0];
+      end
+    end
+
     if (!rst_ni || clear_i) begin
       done_q        <= 1'b0;
       fault_valid_q <= 1'b0;
     end else begin
       // An instruction that is wrong is not done, whatever the units say in this cycle.
       done_q <= (input_done || weights_done || table_done) && !fault_valid_q;
-      if (!fault_valid_q && (weights_fault || table_fault || bus_fault)) begin
-        fault_valid_q <= 1'b1;
-        fault_index_q <= index_q;
-        if (weights_fault && weights_bad) begin
-          fault_code_q <= ErrBadWeights;
-          fault_addr_q <= origin[Config.AddrWidth-1:0];
-        end else if (weights_fault || table_fault) begin
-          fault_code_q <= ErrIllegalDescriptor;
-          fault_addr_q <= '0;
-        end else begin
-          fault_code_q <= error_i.code;
-          fault_addr_q <= error_i.addr[Config.AddrWidth-1:0];
-        end
-      end
+      fault_valid_q <= fault_valid_q || weights_fault || table_fault || bus_fault;
     end
   end
 

@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // LOAD_TABLE and LOAD_PARAMS, where the data go: a beat a cycle, or an activation entry (a quarter
 // of a beat) a cycle. A parameter entry is a channel's two beats; its shift is checked here.
 module wg_load_table
@@ -39,16 +41,15 @@ module wg_load_table
   /* verilator lint_off UNUSEDSIGNAL */
   param_t param;
   /* verilator lint_on UNUSEDSIGNAL */
-  logic step, takes, entry_end, activation, bad_shift;
+  logic step, entry_end, activation, bad_shift;
   logic last_q;  // one entry is left
+  logic takes_q;  // the beat on offer ends here; a register, as room goes a long way
 
   assign activation = !params_q && table_q == TableActivation;
   assign step = active_q && beat_valid_i;
   // An entry ends here: always for a table, with its last channel's second beat for parameters.
   assign entry_end = step && (!params_q || (half_q && lane_q == LW'(Lanes - 1)));
-  // Of registers, so that a beat on offer is taken without a detour.
-  assign takes = active_q && (!activation || quarter_q == 2'd3 || last_q);
-  assign beat_room_o = takes;
+  assign beat_room_o = takes_q;
   assign want_o = active_q;
   assign start_ready_o = !active_q;
 
@@ -59,6 +60,12 @@ module wg_load_table
     if (!rst_ni || clear_i) active_q <= 1'b0;
     else if (!active_q) active_q <= start_valid_i;
     else if (entry_end && last_q) active_q <= 1'b0;
+
+    if (!rst_ni || clear_i) takes_q <= 1'b0;
+    else if (!active_q)
+      takes_q <= start_valid_i && (params_i || table_i != TableActivation || count_i == 12'd1);
+    else if (entry_end && last_q) takes_q <= 1'b0;
+    else if (step) takes_q <= !activation || quarter_q == 2'd2 || left_q == 12'd2;
   end
 
   always_ff @(posedge clk_i) begin
@@ -97,4 +104,6 @@ module wg_load_table
   end
   assign tab_o = '{we: tab_we_q, id: table_q, addr: addr2_q, data: tab_data_q};
   assign par_o = '{we: par_we_q, addr: addr2_q[7:0], lane: 8'(lane2_q), data: par_data_q};
+
+  `ASSERT(takes_is_kept, takes_q == (active_q && (!activation || quarter_q == 2'd3 || last_q)))
 endmodule

@@ -134,7 +134,7 @@ module wg_load_weights
   end
 
   // ---- Units: a direct tap, or the taps of a Winograd phase ----
-  logic unit_begin, offer, unit_open_q, half_ready, half, half_q, phase_empty;
+  logic unit_begin, begun_q, offer, unit_open_q, half_ready, half, half_q, phase_empty;
   logic plain_open_q, coded_open_q;  // which of both: few places look at these
   logic [8:0] offer_taps, unit_taps_q;
   logic [3:0] offer_tap_count;
@@ -151,7 +151,8 @@ module wg_load_weights
   assign offer_word_count = winograd_q ? phase.position_count : 5'd1;
   assign offer_last = blocks_left_q == 12'd1 && taps_left_q == 12'(offer_tap_count);
   assign unit_begin = state_q == StRun && offer && (!unit_open_q || (finish && !unit_last_q));
-  assign phase_ready = state_q == StRun && winograd_q && (unit_begin || phase_empty);
+  // A cycle after its unit has begun: no other begins until both halves of a tap have come.
+  assign phase_ready = state_q == StRun && (begun_q || (winograd_q && phase_empty));
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) {unit_open_q, plain_open_q, coded_open_q} <= 3'b000;
@@ -303,7 +304,6 @@ module wg_load_weights
   logic [Half-1:0][WordBits-1:0] word_data;
 
   // It hears a cycle later that a phase begins: the first part is two away.
-  logic begun_q;
   logic [15:0] begun_positions_q;
   logic [4:0] begun_count_q;
   always_ff @(posedge clk_i) begin
@@ -386,6 +386,7 @@ module wg_load_weights
   assign settled_o = !full_q && !transforming && !writes_q && !done_o;
 
   `ASSERT(writes_are_known, writes_q == (w_we_o != '0))
+  `ASSERT(begun_is_taken, !begun_q || (phase_valid && !phase_empty && !unit_begin))
   `ASSERT_ONEHOT0(one_tap, full_tap_q)
   `ASSERT(one_writes, !(write_direct && word_we))
   `ASSERT_HOLD(phase_holds, phase_valid, check_ready || phase_ready, phase, start)

@@ -1,6 +1,7 @@
 `include "wg_assert.svh"
 
 // First-in first-out queue on distributed RAM; the head is on rdata_o while rvalid_o is high.
+// Whether there is room, and a head, are registers: what asks is often far away.
 module wg_fifo #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 16,  // a power of two, at least 2
@@ -16,17 +17,22 @@ module wg_fifo #(
   input  logic             rready_i,
   output logic [Width-1:0] rdata_o
 );
-  logic [AW:0] wptr_q, rptr_q;
+  logic [AW:0] wptr_q, rptr_q, wptr_next, rptr_next;
+  logic push, pop, fills, empties;
 
-  assign wready_o = (wptr_q ^ rptr_q) != (AW + 1)'(Depth);  // once round, to the same place
-  assign rvalid_o = wptr_q != rptr_q;
+  assign push = wvalid_i && wready_o;
+  assign pop = rvalid_o && rready_i;
+  assign wptr_next = wptr_q + 1'b1;
+  assign rptr_next = rptr_q + 1'b1;
+  assign fills = (wptr_next ^ rptr_q) == (AW + 1)'(Depth);  // once round, to the same place
+  assign empties = rptr_next == wptr_q;
 
   wg_lutram #(
     .Width(Width),
     .Depth(Depth)
   ) u_mem (
     .clk_i,
-    .we_i   (wvalid_i && wready_o),
+    .we_i   (push),
     .waddr_i(wptr_q[AW-1:0]),
     .wdata_i,
     .raddr_i(rptr_q[AW-1:0]),
@@ -35,15 +41,21 @@ module wg_fifo #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
-      wptr_q <= '0;
-      rptr_q <= '0;
+      wptr_q   <= '0;
+      rptr_q   <= '0;
+      wready_o <= 1'b1;
+      rvalid_o <= 1'b0;
     end else begin
-      if (wvalid_i && wready_o) wptr_q <= wptr_q + 1'b1;
-      if (rvalid_o && rready_i) rptr_q <= rptr_q + 1'b1;
+      if (push) wptr_q <= wptr_next;
+      if (pop) rptr_q <= rptr_next;
+      wready_o <= pop || (wready_o && !(push && fills));
+      rvalid_o <= push || (rvalid_o && !(pop && empties));
     end
   end
 
   `ASSERT(no_more_than_fit, (wptr_q - rptr_q) <= (AW + 1)'(Depth))
+  `ASSERT(ready_is_room, wready_o == ((wptr_q ^ rptr_q) != (AW + 1)'(Depth)))
+  `ASSERT(valid_is_head, rvalid_o == (wptr_q != rptr_q))
 `ifndef FORMAL  // fv_fifo proves it; in proofs of others it would only cost
   `ASSERT_HOLD(head_holds, rvalid_o, rready_i, rdata_o, clear_i)
 `endif

@@ -20,7 +20,7 @@ SECONDS = 3600.0
 
 #: A fault for each proof: the module, what is in it, and what is there instead.
 FAULTS = {
-    "fifo": ("wg_fifo", "if (rvalid_o && rready_i)", "if (rready_i)"),
+    "fifo": ("wg_fifo", "pop = rvalid_o && rready_i", "pop = rready_i"),
     "tokens": ("wg_tokens", "- Width'(take);\n            total_q", ";\n            total_q"),
     "axi_read": ("wg_axi_read", "&& credit_q >= CreditWidth'(BurstEntries)", ""),
     "reader": ("wg_window", "|(above_q & below_q)", "|(above_q | below_q)"),
