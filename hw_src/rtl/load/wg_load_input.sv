@@ -1,3 +1,5 @@
+`include "wg_assert.svh"
+
 // LOAD_INPUT, where the data go: keeps every column_step-th word of each row and writes the kept
 // ones into the four banks of the input buffer.
 //
@@ -43,6 +45,8 @@ module wg_load_input
   logic [7:0] gap_q, step_last_q, step_twice_q;  // after a kept word, and after the one behind it
   logic keep_q, next_keep_q;  // gap_q is 0, is 1
   logic one_left_q, two_left_q;
+  logic keep_d, one_left_d;
+  logic ends_q;  // this word is kept and its row's last; a register, as room goes a long way
   logic step_1_q, step_2_q, step_3_q;
 
   // Words on offer this cycle; use_first and use_second take them.
@@ -58,7 +62,7 @@ module wg_load_input
     assign offer[1] = ReadPorts > 1 && beat_count_i != '0 && beat_count_i != CW'(1);
     assign word[0]  = beat_data_i[63:0];
     assign word[1]  = beat_data_i[Second+:64];
-    assign beat_room_o = !active_q ? '0 : ReadPorts > 1 && !row_ends[0] ? CW'(2) : CW'(1);
+    assign beat_room_o = !active_q ? '0 : ReadPorts > 1 && !ends_q ? CW'(2) : CW'(1);
   end else if (WordBeats >= ReadPorts) begin : gen_collect
     // Beats fill the word from the low end.
     localparam int unsigned BW = $clog2(WordBeats);
@@ -100,7 +104,7 @@ module wg_load_input
     assign offer[1] = !held_valid_q && beat_count_i == CW'(4);
     assign word[0] = held_valid_q ? {beat_data_i[63:0], held_q} : beat_data_i[127:0];
     assign word[1] = beat_data_i[255:128];
-    assign beat_room_o = !active_q ? '0 : held_valid_q ? CW'(1) : row_ends[0] ? CW'(2) : CW'(4);
+    assign beat_room_o = !active_q ? '0 : held_valid_q ? CW'(1) : ends_q ? CW'(2) : CW'(4);
     always_ff @(posedge clk_i) begin
       if (!held_valid_q)
         held_q <= beat_count_i == CW'(1) ? beat_data_i[63:0] : beat_data_i[191:128];
@@ -122,6 +126,29 @@ module wg_load_input
 
   assign start_ready_o = !active_q;
   assign want_o = active_q;
+
+  always_comb begin
+    keep_d     = keep_q;
+    one_left_d = one_left_q;
+    if (!active_q) begin
+      keep_d     = 1'b1;
+      one_left_d = columns_i == 12'd1;
+    end else if (row_end) begin
+      keep_d     = 1'b1;
+      one_left_d = columns_q == 12'd1;
+    end else if (use_first) begin
+      if (keep[0] && use_second && keep[1]) one_left_d = columns_left_q == 12'd3;
+      else if (keep[0] || (use_second && keep[1])) one_left_d = two_left_q;
+      if (!use_second) keep_d = keep_q ? step_1_q : next_keep_q;
+      else keep_d = keep_q ? step_1_q || step_2_q : next_keep_q ? step_1_q : gap_q == 8'd2;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    keep_q     <= keep_d;
+    one_left_q <= one_left_d;
+    ends_q     <= keep_d && one_left_d;
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) active_q <= 1'b0;
@@ -147,17 +174,13 @@ module wg_load_input
       addr_q         <= base_i;
       next_row_q     <= base_i + (IA + 2)'(pitch_i);
       gap_q          <= 8'd0;
-      keep_q         <= 1'b1;
       next_keep_q    <= 1'b0;
-      one_left_q     <= columns_i == 12'd1;
       two_left_q     <= columns_i == 12'd2;
     end else if (row_end) begin
       addr_q         <= next_row_q;
       next_row_q     <= next_row_q + pitch_q;
       gap_q          <= 8'd0;
-      keep_q         <= 1'b1;
       next_keep_q    <= 1'b0;
-      one_left_q     <= columns_q == 12'd1;
       two_left_q     <= columns_q == 12'd2;
       columns_left_q <= columns_q;
       rows_left_q    <= rows_left_q == 12'd1 ? rows_q : rows_left_q - 12'd1;
@@ -169,19 +192,15 @@ module wg_load_input
       addr_q <= addr_q + (IA + 2)'(keep[0]) + (IA + 2)'(use_second && keep[1]);
       columns_left_q <= columns_left_q - 12'(keep[0]) - 12'(use_second && keep[1]);
       if (keep[0] && use_second && keep[1]) begin
-        one_left_q <= columns_left_q == 12'd3;
         two_left_q <= columns_left_q == 12'd4;
       end else if (keep[0] || (use_second && keep[1])) begin
-        one_left_q <= two_left_q;
         two_left_q <= columns_left_q == 12'd3;
       end
       if (!use_second) begin
         gap_q       <= keep_q ? step_last_q : gap_q - 8'd1;
-        keep_q      <= keep_q ? step_1_q : next_keep_q;
         next_keep_q <= keep_q ? step_2_q : gap_q == 8'd2;
       end else begin
         gap_q       <= keep_q ? step_twice_q : next_keep_q ? step_last_q : gap_q - 8'd2;
-        keep_q      <= keep_q ? step_1_q || step_2_q : next_keep_q ? step_1_q : gap_q == 8'd2;
         next_keep_q <= keep_q ? step_3_q : next_keep_q ? step_2_q : gap_q == 8'd3;
       end
     end
@@ -213,4 +232,6 @@ module wg_load_input
   // Small input buffers leave the upper bits of a pitch at zero.
   logic unused;
   assign unused = ^pitch_i;
+
+  `ASSERT(ends_is_kept, !active_q || ends_q == row_ends[0])
 endmodule
