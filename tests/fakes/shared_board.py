@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -193,18 +194,19 @@ class _Device(pynq.Device):
         self.capabilities = inner.capabilities
         self.arch = inner.arch
         self._board = board
+        self._bus = ThreadPoolExecutor(1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     def _ask(self, *request: Any) -> Any:
-        # A register access is whole or not at all, whatever signal comes.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            self._board.send(request)
-            return self._board.recv()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # A register access is whole or not at all, whatever signal comes, and whatever thread it
+        # comes to: Python raises what it does in the main one, which blocked signals don't stop.
+        return self._bus.submit(self._exchange, request).result()
+
+    def _exchange(self, request: tuple[Any, ...]) -> Any:
+        self._board.send(request)
+        return self._board.recv()
 
     @property
     def loaded_bitstream(self) -> Path:

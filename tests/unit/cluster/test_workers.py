@@ -347,7 +347,7 @@ def test_no_scheduler(program):
 
 def test_a_scheduler_that_ends_and_comes_again(program, alone):
     z, images = alone
-    with farm(1) as made, Cluster(made.address, program, patience=1.0) as cluster:
+    with farm(1) as made, Cluster(made.address, program, patience=10.0) as cluster:
         cluster.wait_for(1, 30)
         made.scheduler.kill()
         with told(), pytest.raises(ClusterError, match=r"the scheduler at .* has gone"):
