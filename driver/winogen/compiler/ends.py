@@ -21,7 +21,6 @@ from itertools import product
 import numpy as np
 
 from winogen.common.errors import QuantisationError, ScheduleError
-from winogen.compiler.estimate import Estimate
 from winogen.compiler.lower import Mode
 from winogen.compiler.pack import pack_one
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
@@ -74,29 +73,25 @@ def fold_ends(network: QuantNetwork, board: Board, mode: Mode, batch: int) -> En
     layers, spec = list(network.layers), network.input
     channels = {Graph.INPUT_NAME: spec.shape[0], **{x.name: x.channels for x in layers}}
     cost = _Cost(network, board, batch)
-    unfold = None
+    unfold: Unfold | None = None
     last = len(layers) - 1
     readers = [i for i, x in enumerate(layers) if Graph.INPUT_NAME in x.sources]
     layer = layers[readers[0]]
     alone = len(readers) == 1 and readers[0] != last and len(layer.sources) == 1
     if alone and layer.operands is None:
-        best = cost.of(layer, spec.shape[:1], spec.shape, spec.shape)
-        for candidate, folded in input_folds(layer, spec.shape, board.core.ci_lanes):
-            seen = candidate.shape(spec.shape)
-            cycles = cost.of(folded, seen[:1], seen, seen)
-            if cycles < best:
-                best, unfold, layers[readers[0]] = cycles, candidate, folded
+        unfolds = [(None, layer), *input_folds(layer, spec.shape, board.core.ci_lanes)]
+        shapes = [spec.shape if fold is None else fold.shape(spec.shape) for fold, _ in unfolds]
+        moved = [(folded, seen[:1], seen, seen) for (_, folded), seen in zip(unfolds, shapes)]
+        unfold, layers[readers[0]] = unfolds[cost.least(moved)]
     shuffles = []
     for name in network.outputs:
         number = next(i for i, x in enumerate(layers) if x.name == name)
         layer, shuffle = layers[number], PLAIN
         if layer.operands is None and not any(layer.name in x.sources for x in layers):
             sources, image = tuple(channels[s] for s in layer.sources), layer.output_shape
-            best = cost.of(layer, sources, image, image)
-            for block, folded in output_folds(layer, board.core.co_lanes):
-                cycles = cost.of(folded, sources, image, folded.output_shape)
-                if cycles < best:
-                    best, shuffle, layers[number] = cycles, block, folded
+            spreads = [(PLAIN, layer), *output_folds(layer, board.core.co_lanes)]
+            stored = [(folded, sources, image, folded.output_shape) for _, folded in spreads]
+            shuffle, layers[number] = spreads[cost.least(stored)]
         shuffles.append(shuffle)
     if unfold is not None:
         spec = replace(spec, shape=unfold.shape(spec.shape))
@@ -142,8 +137,30 @@ class _Cost:
         self._network, self._board, self._batch = network, board, batch
         self._host = estimated_costs(board)
 
-    def of(self, layer: QuantLayer, sources: tuple[int, ...], moved: Shape, stored: Shape) -> float:
-        """Of one batch; infinite where the layer cannot run.
+    def least(self, choices: Sequence[tuple[QuantLayer, tuple[int, ...], Shape, Shape]]) -> int:
+        """Which of some layers takes least, the first of those that take the same.
+
+        Each comes with what :meth:`_of` is told. The last ones, which are folded most, are looked
+        at first: what cannot be faster need not be looked at closely.
+        """
+        if len(choices) == 1:
+            return 0
+        best, least = 0, math.inf
+        for number, choice in reversed(list(enumerate(choices))):
+            cycles = self._of(*choice, most=least)
+            if cycles <= least:
+                best, least = number, cycles
+        return best
+
+    def _of(
+        self,
+        layer: QuantLayer,
+        sources: tuple[int, ...],
+        moved: Shape,
+        stored: Shape,
+        most: float,
+    ) -> float:
+        """Cycles of one batch; infinite where the layer cannot run, or takes more than ``most``.
 
         Parameters
         ----------
@@ -154,21 +171,28 @@ class _Cost:
         network, board = self._network, self._board
         where = f"layer '{layer.label}' of model {network.name}"
         arrays = layer.weight, layer.bias
+        host = self._of_host(moved, stored)
+        # Sums are not the same to the last bit.
+        left = (most - host) * (1 + 1e-9)
         try:
             check_sums(where, layer.shape, layer.diagonal, *arrays, network.data_width)
-            first = pack_one(network.name, layer, sources, board.core, Mode.AUTO)
-            packed, tiling = choose_arrangement(first, board, self._batch)
+            packed = pack_one(network.name, layer, sources, board.core, Mode.AUTO)
+            found = choose_arrangement(packed, board, self._batch, left)
         except (QuantisationError, ScheduleError):
             return math.inf
-        cycles = Estimate(packed, board, self._batch).cycles(tiling)
+        return math.inf if found is None else found.cycles + host
+
+    def _of_host(self, moved: Shape, stored: Shape) -> float:
+        """The same of the host's processor, in cycles of the accelerator."""
+        board = self._board
         if self._host is None:
-            return cycles
+            return 0.0
         words = -(-stored[0] // board.core.ci_lanes) * stored[1] * stored[2]
         seconds = (
             math.prod(moved) / self._host.convert_elements_per_s
             + words * board.core.word_bytes / self._host.copy_bytes_per_s
         )
-        return cycles + self._batch * seconds * board.clock_mhz * 1e6
+        return self._batch * seconds * board.clock_mhz * 1e6
 
 
 def input_folds(layer: QuantLayer, image: Shape, lanes: int) -> Iterator[tuple[Unfold, QuantLayer]]:

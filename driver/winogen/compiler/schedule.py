@@ -169,7 +169,9 @@ class _Emitter:
         """Emit one layer, in the mode and under the tiling that are best if none is given."""
         self._number = number
         if tiling is None:
-            layer, tiling = choose_arrangement(layer, self._board, self._batch)
+            arranged = choose_arrangement(layer, self._board, self._batch)
+            assert arranged is not None
+            layer, tiling, _ = arranged
         self._layer = layer
         layer.chunks.add(tiling.input_blocks)
         groups = list(tile_groups(layer, tiling, self._batch))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import product
+from typing import NamedTuple
 
 from winogen.common.errors import ScheduleError
 from winogen.compiler.estimate import Estimate
@@ -24,24 +26,33 @@ _SHARED = 1.005
 _OTHERWISE = 0.85
 
 
-def choose_arrangement(layer: PackedLayer, board: Board, batch: int) -> tuple[PackedLayer, Tiling]:
-    """The layer in the mode and tiles that suit a batch, and the best tiling of that.
+class Arrangement(NamedTuple):
+    """A layer in the mode that suits a batch, its best tiling, and the cycles of that."""
+
+    layer: PackedLayer
+    tiling: Tiling
+    cycles: float
+
+
+def choose_arrangement(
+    layer: PackedLayer, board: Board, batch: int, most: float = math.inf
+) -> Arrangement | None:
+    """The layer in the mode and tiles that suit a batch; None if they take more than ``most``.
 
     Raises ScheduleError as :func:`choose_tiling` does.
     """
-    best = layer, choose_tiling(layer, board, batch)
-    if not layer.others:
-        return best
-    most = _OTHERWISE * Estimate(layer, board, batch).cycles(best[1])
+    first = _choose(layer, board, batch, most)
+    if first is None:
+        if all(_choice(other, board, batch, most) is None for other in layer.others):
+            return None
+        first = _choose(layer, board, batch)  # by which the others are judged
+        assert first is not None
+    best, below = Arrangement(layer, first[1], first[0]), _OTHERWISE * first[0]
     for other in layer.others:
-        try:
-            tiling = choose_tiling(other, board, batch)
-        except ScheduleError:
-            continue  # its tiles need more room than those of the first
-        cycles = Estimate(other, board, batch).cycles(tiling)
-        if cycles < most:
-            best, most = (other, tiling), cycles
-    return best
+        found = _choice(other, board, batch, below)
+        if found is not None and found[0] < below:
+            best, below = Arrangement(other, found[1], found[0]), found[0]
+    return best if best.cycles <= most else None
 
 
 def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
@@ -49,41 +60,65 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
 
     Raises ScheduleError, naming the layer and the memory, if a single tile does not fit.
     """
+    found = _choose(layer, board, batch)
+    assert found is not None
+    return found[1]
+
+
+def _choice(
+    layer: PackedLayer, board: Board, batch: int, most: float
+) -> tuple[float, Tiling] | None:
+    """The best tiling with its cycles; None where they are more than ``most``, or none fits."""
+    try:
+        return _choose(layer, board, batch, most)
+    except ScheduleError:
+        return None
+
+
+def _choose(
+    layer: PackedLayer, board: Board, batch: int, most: float = math.inf
+) -> tuple[float, Tiling] | None:
     reasons: list[str] = []
     estimate = Estimate(layer, board, batch)
     fitting = [(estimate.least(t), t) for t in _tilings(layer, board, batch, reasons.append)]
-    best = _best(fitting, estimate)
-    if best is None:
+    if not fitting:
         raise ScheduleError(
             f"layer '{layer.layer.label}' does not fit board {board.name}: {reasons[-1]}"
         )
+    best = _best(fitting, estimate, most)
+    if best is None:
+        return None
     if layer.is_coded and layer.chunks and best[1].input_blocks not in layer.chunks:
         # Loads of another size would need streams of their own beside those of other batches.
-        shared = _best([f for f in fitting if f[1].input_blocks in layer.chunks], estimate)
-        if shared is not None and shared[0] <= _SHARED * best[0]:
-            best = shared
-    return best[1]
+        kept = [f for f in fitting if f[1].input_blocks in layer.chunks]
+        return _best(kept, estimate, _SHARED * best[0]) or best
+    return best
 
 
-def _best(fitting: list[tuple[float, Tiling]], estimate: Estimate) -> tuple[float, Tiling] | None:
+def _best(
+    fitting: list[tuple[float, Tiling]], estimate: Estimate, most: float
+) -> tuple[float, Tiling] | None:
     """The fastest of some tilings, with its cycles; each comes with a bound of them.
 
-    Of those that are as fast it is the one with the lowest bound.
+    Of those that are as fast it is the one with the lowest bound. None if all take more than
+    ``most`` cycles.
     """
-    if not fitting:
-        return None
-    tilings = sorted(fitting, key=lambda f: f[0])
-    best = estimate.cycles(tilings[0][1]), 0
-    bounds = sorted(
-        (estimate.at_least(tiling), n)
-        for n, (least, tiling) in enumerate(tilings[1:], 1)
-        if least < best[0]
-    )
-    for bound, n in bounds:
+    bounds: list[tuple[float, int]] = []
+    tilings = sorted((f for f in fitting if f[0] <= most), key=lambda f: f[0])
+    best = most, len(tilings)
+    for number, (least, tiling) in enumerate(tilings):
+        if least > best[0]:
+            break
+        bound = estimate.at_least(tiling)
+        if number == 0 and bound <= most:
+            best = min(best, (estimate.cycles(tiling), 0))
+        elif number:
+            bounds.append((bound, number))
+    for bound, number in sorted(bounds):
         if bound > best[0]:
             break
-        best = min(best, (estimate.cycles(tilings[n][1]), n))
-    return best[0], tilings[best[1]][1]
+        best = min(best, (estimate.cycles(tilings[number][1]), number))
+    return (best[0], tilings[best[1]][1]) if best[1] < len(tilings) else None
 
 
 def _tilings(

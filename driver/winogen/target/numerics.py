@@ -62,7 +62,10 @@ class Requantiser:
     def __call__(self, acc: NDArray[np.int64]) -> NDArray[np.int64]:
         """Requantise ``acc`` (..., channels), already wrapped to the accumulator width."""
         acc = acc.astype(np.int64, copy=False)
-        product = acc * np.where(acc < 0, self.negative, self.positive)
+        factor = self.positive
+        if np.any(self.negative != factor):
+            factor = np.where(acc < 0, self.negative, factor)
+        product = acc * factor
         rounded = (product + (np.int64(1) << (self.shift - 1))) >> self.shift
         return np.clip(rounded, self.low, self.high)
 

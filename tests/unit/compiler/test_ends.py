@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from support.random_graphs import GraphBuilder
 from support.strategies import examples
+from winogen.compiler import ends
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.ends import fold_ends, folded_as, input_folds, output_folds
 from winogen.compiler.integers import run_integer, run_layer
@@ -50,6 +52,26 @@ geometry = {
     "size": st.tuples(st.integers(2, 9), st.integers(2, 9)),
     "bits": st.sampled_from((8, 16)),
 }
+
+
+@pytest.mark.parametrize("board", ["tiny", "pynq-z2"])
+@pytest.mark.parametrize("batch", [1, 16])
+def test_the_fold_that_is_taken_is_the_fastest(board, batch, monkeypatch):
+    """As if each were looked at to its end, the first of those that take the same."""
+    network = quantise(load_model("digits"), samples=2)
+    looked = []
+
+    def least(self, choices):
+        taken = ends._Cost.least_of(self, choices)
+        cycles = [self._of(*choice, most=math.inf) for choice in choices]
+        assert taken == cycles.index(min(cycles))
+        looked.append(len(choices))
+        return taken
+
+    monkeypatch.setattr(ends._Cost, "least_of", ends._Cost.least, raising=False)
+    monkeypatch.setattr(ends._Cost, "least", least)
+    fold_ends(network, load_board(board), Mode.AUTO, batch)
+    assert max(looked) > 2
 
 
 @examples(25)

@@ -384,6 +384,23 @@ def test_what_bounds_the_estimate_is_no_more(model, board):
     assert looked
 
 
+@pytest.mark.parametrize("model", RANDOM)
+def test_an_arrangement_is_left_out_only_where_it_takes_more(model):
+    """A bound that is the best one's own cycles keeps it, and one that is just below does not."""
+    target, kept = load_board("tiny"), 0
+    for layer in packed(model, "tiny", 8).layers:
+        if not isinstance(layer, PackedLayer):
+            continue
+        for batch in (1, 3):
+            found = tiling.choose_arrangement(layer, target, batch)
+            assert found.cycles == Estimate(found.layer, target, batch).cycles(found.tiling)
+            assert tiling.choose_arrangement(layer, target, batch, found.cycles) == found
+            less = np.nextafter(found.cycles, 0)
+            assert tiling.choose_arrangement(layer, target, batch, less) is None
+            kept += found.layer is layer
+    assert kept
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize("model", [pytest.param(m, marks=pytest.mark.long) for m in SEARCHED])
 def test_the_chosen_tiling_is_the_best_of_all_but_for_5_percent(model, batch):
