@@ -140,7 +140,7 @@ def pynq3(session: nox.Session) -> None:
     (folder,) = Path(session.virtualenv.location).glob("lib/python*/site-packages")
     shared = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
     (folder / "shared.pth").write_text(shared, encoding="utf-8")
-    session.install(PYNQ3)
+    session.install("--no-compile", PYNQ3)
     session.run("python", "-m", "pip", "check")
     quiet = ("-q", "-p", "no:cacheprovider")
     left_out = [f"--ignore={path}" for path in NOT_PYNQ]

@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+# Processes that test side by side leave no processor over for threads of numpy, torch and
+# onnxruntime, which would only wait for each other. What they start has it from them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Compiled with pybind11, as are the simulators' and synthesisers' that other test modules import,
 # and broken where those come first: exceptions that it raises then end the process.
 with suppress(ImportError):
