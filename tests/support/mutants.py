@@ -288,8 +288,18 @@ PYTHON = (
     ),
     Mutant(
         "ends: what the host does costs nothing", "compiler/ends.py",
-        "cycles + self._batch * seconds", "cycles + 0 * seconds",
+        "return self._batch * seconds", "return 0 * seconds",
         (f"{ENDS}::test_what_the_host_moves_is_weighed",),
+    ),
+    Mutant(
+        "ends: of folds that take the same, the last", "compiler/ends.py",
+        "if cycles <= least:", "if cycles < least:",
+        (f"{ENDS}::test_where_all_take_the_same_nothing_is_folded",),
+    ),
+    Mutant(
+        "ends: a fold is left out though its host is faster", "compiler/ends.py",
+        "left = (most - host)", "left = (most - 2 * host)",
+        (f"{ENDS}::test_the_fold_that_is_taken_is_the_fastest",),
     ),
     Mutant(
         "ends: every mode folds", "compiler/ends.py",

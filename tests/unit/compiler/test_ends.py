@@ -74,6 +74,13 @@ def test_the_fold_that_is_taken_is_the_fastest(board, batch, monkeypatch):
     assert max(looked) > 2
 
 
+def test_where_all_take_the_same_nothing_is_folded(monkeypatch):
+    network = quantise(load_model("fsrcnn-x2"), samples=1)
+    monkeypatch.setattr(ends._Cost, "_of", lambda self, *choice, most: 7.0)
+    found = fold_ends(network, TINY, Mode.AUTO, 1)
+    assert (found.unfold, found.shuffle) == (None, PLAIN)
+
+
 @examples(25)
 @given(pad=st.tuples(*[st.integers(0, 2)] * 4), **geometry)
 def test_a_folded_input_gives_the_same_integers(channels, kernel, stride, pad, size, bits):
