@@ -2,10 +2,11 @@
 
     python benchmarks/tdc_only.py [--board pynq-z2-open] [--keep]
 
-In the second build no instruction can ask for Winograd, and operands have the data's width: Yosys
-then drops all transforms and what feeds them. Step lists, accumulators, the drain and all memories
-stay as deep as they are. It runs what is compiled with ``--mode direct``, which is the paper's TDC.
-Each synthesis takes minutes and is kept in the user's cache (``pip install 'winogen[synth]'``).
+In the second build no instruction can ask for Winograd, operands have the data's width, and the
+filter transform is asked for what leaves a tap as it is: Yosys then drops all transforms and what
+feeds them. Step lists, accumulators, the drain and all memories stay as deep as they are. It
+runs what is compiled with ``--mode direct``, which is the paper's TDC. Each synthesis takes minutes
+and is kept in the user's cache (``pip install 'winogen[synth]'``).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 #: What is shown of it, by board.
 KEPT = REPOSITORY / "driver" / "winogen" / "bench" / "tdc_only.json"
 NAMES = ("dsp", "ramb36", "ramb18", "lut", "lutram", "ff")
-#: What is replaced in the sources, by file: the flag of COMPUTE and LOAD_WEIGHTS, two widths.
+#: What is replaced in the sources, by file: the flag of COMPUTE and LOAD_WEIGHTS, two widths, and
+#: what the filter transform is asked for: the position at which a tap is as it was.
 CHANGES = {
     "winogen_pkg.sv": (
         ("d.winograd = bits[124+:1];", "d.winograd = 1'b0;"),
@@ -37,6 +39,10 @@ CHANGES = {
     "wg_types_pkg.sv": (
         ("return c.DataWidth + 4;", "return c.DataWidth;"),
         ("return c.DataWidth + 2;", "return c.DataWidth;"),
+    ),
+    "wg_tap_transform.sv": (
+        (".taps_i    (work_taps_q)", ".taps_i    (9'd1)"),
+        (".position_i({row_index_q, column})", ".position_i(4'd5)"),
     ),
 }
 

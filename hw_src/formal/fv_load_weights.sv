@@ -2,7 +2,7 @@
 // it says, and inside the weight buffer. For any instructions, beats and stalls, and whatever wg_decode hands
 // out: a stream that is wrong cannot write beyond its blocks.
 //
-// Of Winograd mode this is proved as far as the phases that go to wg_tap_transform; fv_tap_transform proves
+// This is proved as far as the phases and direct taps that go to wg_tap_transform; fv_tap_transform proves
 // that the words of a phase and no others come out of it. That the walker gives the phases of the table over
 // and over is proved in fv_phase_walker.
 module fv_load_weights
@@ -225,14 +225,15 @@ module fv_load_weights
 
   logic past_q;  // the write in the cycle before
   logic [WA:0] past_place_q;
-  // At wg_tap_transform, as fv_tap_transform assumes it: taps of a phase are missing, and its half.
-  logic ready_q, open_q, open_half_q;
+  // At wg_tap_transform, as fv_tap_transform assumes it: taps of a phase are missing, and its slot.
+  logic ready_q, open_q;
+  logic [$clog2(winogen_pkg::TapSlots)-1:0] open_slot_q;
   always_ff @(posedge clk_i) begin
-    past_q       <= (u_dut.write_direct || u_dut.word_we) && rst_ni && !clear_i;
+    past_q       <= u_dut.word_we != '0 && rst_ni && !clear_i;
     past_place_q <= u_dut.place;
-    ready_q      <= u_dut.half_ready && rst_ni && !clear_i;
-    open_q       <= rst_ni && !clear_i && (u_dut.begun_q || (open_q && !(u_dut.finish && u_dut.winograd_q)));
-    if (u_dut.begun_q) open_half_q <= u_dut.half;
+    ready_q      <= u_dut.slot_ready && rst_ni && !clear_i;
+    open_q       <= rst_ni && !clear_i && (u_dut.begun_q || (open_q && !u_dut.finish));
+    if (u_dut.begun_q) open_slot_q <= u_dut.slot;
 
     if (started_q && rst_ni) begin
       in_step_holds : assert (in_step);
@@ -241,11 +242,7 @@ module fv_load_weights
       in_all_holds : assert (in_all);
       in_unit_holds : assert (in_unit);
 
-      // What is promised: of a direct word, and of those of a phase.
-      if (u_dut.write_direct && watched) begin
-        in_its_block : assert (is_inside(u_dut.place, 5'd1));
-        in_the_buffer : assert (stop <= 25'(DefaultConfig.WeightDepth));
-      end
+      // What is promised of the words of a phase, and of a direct tap, which is one too.
       if (u_dut.begun_q && u_dut.begun_count_q != '0 && watched) begin
         phase_in_its_block : assert (is_inside(u_dut.unit_addr_q, u_dut.begun_count_q));
         phase_in_the_buffer : assert (stop <= 25'(DefaultConfig.WeightDepth));
@@ -253,13 +250,12 @@ module fv_load_weights
       writes_what_was_seen : assert (we == '0 || (past_q && addr == past_place_q[WA-1:0]));
       in_its_half : assert (!(|we[Parts-1:0]) || !past_place_q[WA]);
       in_its_half_too : assert (!(|we[2*Parts-1:Parts]) || past_place_q[WA]);
-      if (u_dut.word_we) as_transformed : assert (u_dut.place == u_dut.word_addr);
       if (u_dut.begun_q) begin
         room_was_there : assert (ready_q && !open_q);
         counted : assert (u_dut.begun_count_q == 5'($countones(u_dut.begun_positions_q)));
       end
-      if (u_dut.finish && u_dut.winograd_q) begin
-        open_ends : assert (open_q && u_dut.half_q == open_half_q);
+      if (u_dut.finish) begin
+        open_ends : assert (open_q && u_dut.slot_q == open_slot_q);
       end
 
       // How the unit stands, as induction needs it.
@@ -267,16 +263,13 @@ module fv_load_weights
       unit_is_open : assert (!u_dut.unit_open_q || state == 2'd2 || state == 2'd3);
       opened : assert (u_dut.unit_open_q == (u_dut.plain_open_q || u_dut.coded_open_q));
       upper_is_open : assert (state == 2'd0 || !u_dut.upper_q || u_dut.unit_open_q);
-      open_at_both : assert ((u_dut.begun_q || open_q) == (u_dut.unit_open_q && u_dut.winograd_q));
+      open_at_both : assert ((u_dut.begun_q || open_q) == u_dut.unit_open_q);
       if (u_dut.begun_q) begin
         lower_first : assert (!u_dut.upper_q && !open_q);
-        same_half : assert (u_dut.half_q == u_dut.half);
+        same_slot : assert (u_dut.slot_q == u_dut.slot);
         same_count : assert (next == unit_q + (WA + 2)'(u_dut.begun_count_q));
       end
-      if (open_q) kept_half : assert (u_dut.half_q == open_half_q);
-      direct_alone :
-      assert (!u_dut.transforming ||
-              (!u_dut.write_direct && (winograd_q || (state != 2'd2 && !u_dut.unit_open_q))));
+      if (open_q) kept_slot : assert (u_dut.slot_q == open_slot_q);
       if (state == 2'd1) begin
         none_yet :
         assert (before_q == '0 && block_q == base && in_block_q == '0 && !u_dut.unit_open_q);

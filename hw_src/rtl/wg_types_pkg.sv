@@ -75,6 +75,14 @@ package wg_types_pkg;
   function automatic int unsigned weight_place_width(input config_t c);
     return $clog2(c.WeightDepth) + $clog2(c.Products);
   endfunction
+  // The filter transform gives words of the weight buffer whole, and not half of one, in a cycle: where more
+  // weights come than half words are made of, which is a quarter of a word's. (Phases of two by two taps
+  // have nine positions; `whole_words` of CoreConfig.)
+  function automatic bit whole_words(input config_t c);
+    int unsigned plain;
+    plain = c.ReadPorts * 64 / c.DataWidth;
+    return 4 * (c.Decoder > plain ? c.Decoder : plain) > c.Lanes * c.Lanes;
+  endfunction
   // A row-transformed pixel of all lanes, a fully transformed input, a sum over the lanes, and an
   // accumulator.
   function automatic int unsigned row_bits(input config_t c);

@@ -46,6 +46,7 @@ package winogen_pkg;
   localparam int unsigned CodeAhead = 5;  // groups by which a bitmap comes before its indices
   localparam int unsigned CheckCycles = 4;  // from the last slot of the descriptor check to its answer
   localparam int unsigned FilterLatency = 3;  // cycles of the transform of a filter
+  localparam int unsigned TapSlots = 8;  // phases whose taps are held for the transform
   localparam int unsigned RequantiseLatency = 9;  // cycles of the requantiser
   localparam int unsigned ActivationLatency = 8;  // cycles of the activation table
 

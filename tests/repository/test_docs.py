@@ -232,6 +232,7 @@ def test_depths_of_queues_are_those_of_the_logic():
         "`wg_issue`, queue": LOGIC.queue_depth,
         "`wg_issue`, in flight": LOGIC.in_flight,
         "`wg_load`": LOGIC.load_ahead,
+        "`wg_tap_transform`": LOGIC.tap_slots,
         "`wg_compute`": LOGIC.compute_ahead,
         "`wg_patch_buffer`": LOGIC.patch_slots,
         "`wg_accumulators`": 2,

@@ -1807,7 +1807,7 @@ RTL = (
     ),
     Mutant(
         "load: a phase has one word too many", "wg_tap_transform.sv",
-        "we_q <= {we_q[Latency-2:0], positions_q != '0};", "we_q <= {we_q[Latency-2:0], 1'b1};",
+        "row_q != '0 ? we : 2'b00}", "we}",
         (WORDS,),
     ),
     Mutant(
@@ -1815,8 +1815,25 @@ RTL = (
         "work_addr_q + WA'(1);", "work_addr_q + WA'(2);", (WORDS,),
     ),
     Mutant(
-        "load: a phase's words go to the place of the next", "wg_tap_transform.sv",
-        "work_addr_q <= tag_addr_q[next_q];", "work_addr_q <= tag_addr_q[!next_q];", (WORDS,),
+        "load: a phase's words go to the place after it", "wg_tap_transform.sv",
+        "work_addr_q     <= tag.addr;", "work_addr_q     <= tag.addr + WA'(1);",
+        (WORDS,),
+    ),
+    Mutant(
+        "load: a word of half a row is written twice", "wg_tap_transform.sv",
+        "Whole ? {2{advance}}", "Whole ? 2'b11", (WORDS,),
+    ),
+    Mutant(
+        "load: a phase's taps are overwritten while they are read", "wg_tap_transform.sv",
+        "if (ends) used_q", "if (work_load) used_q", (WORDS,),
+    ),
+    Mutant(
+        "load: the second side keeps the lines of the row before", "wg_filter_transform.sv",
+        "if (first_q[1])", "if (first_q[0])", (FILTER_TRANSFORM,),
+    ),
+    Mutant(
+        "load: column 3 keeps the first line", "wg_filter_transform.sv",
+        "position_q[1][1:0] == 2'd3", "position_q[1][1:0] == 2'd2", (FILTER_TRANSFORM,),
     ),
     Mutant(
         "load: the largest shift is refused", "wg_load_table.sv",

@@ -38,8 +38,9 @@ def load_cycles(f: Transfer, board: Board) -> float:
         runs.cycles(board.dram_latency, ports, rate / LOGIC.beat_bytes),
         size / min(rate, LOGIC.beat_bytes * ports),
     )
-    setup, beats, _ = back_cycles(f, size, board.core)
-    return max(transfer, setup + beats + 1, board.dram_latency / LOGIC.load_ahead)
+    back = back_cycles(f, size, board.core)
+    collected = back.setup + back.beats + 1
+    return max(transfer, collected, back.transform, board.dram_latency / LOGIC.load_ahead)
 
 
 def store_cycles(f: Store, board: Board) -> float:

@@ -13,6 +13,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from winogen.target import isa
 from winogen.target.board import Board, CoreConfig
@@ -50,6 +51,10 @@ SIMULATED_GROUPS = 6
 PACKED_CYCLES = 3
 #: Cycles of coded weights from their last beat to the collector: the pipeline of wg_decode.
 DECODE_CYCLES = 5
+#: Cycles from a phase's last position to its word in the weight buffer.
+TURN_CYCLES = 8
+#: Cycles of a direct tap in the filter transform.
+TAP_CYCLES = 2
 #: Cycles from its start to its first piece: a beat comes, then the codebook, a value a cycle.
 BOOK_CYCLES = 2 + BOOK
 #: Cycles of the requantiser and the activation.
@@ -158,6 +163,8 @@ class LoadUnit:
         self._waiting: deque[tuple[int, Transfer, int, float, int, Runs]] = deque()
         #: When the back can take beats again, and when all it took has been written.
         self._back = self._settled = 0.0
+        #: When the filter transform has worked off all phases that it has.
+        self._turned = 0.0
         #: Cycles of a burst of the latest transfer, and when the port can announce one more.
         self._burst, self._room = math.inf, 0.0
         rate = min(board.dram_bytes_per_cycle, LOGIC.beat_bytes * board.core.read_ports)
@@ -206,16 +213,26 @@ class LoadUnit:
     def finish(self, last: float) -> tuple[int, int]:
         """The transfer has ended: the instruction and its end."""
         index, f, at, _, size, _ = self._waiting.popleft()
-        setup, beats, tail = back_cycles(f, size, self._board.core)
+        back = back_cycles(f, size, self._board.core)
         # The transform of the weights before may still run.
         free = self._back if isinstance(f, LoadWeights) else self._settled
         taken = max(at + 2.0, free)
         self._taken.append(taken)
         self._room = last - (LOGIC.outstanding - 1) * self._burst + BURST_TURN
         written = 3 + (DECODE_CYCLES if isinstance(f, LoadWeights) and f.coding else 0)
-        done = max(taken + setup + beats, last + written)
+        begun = taken + back.setup
+        done = max(begun + back.beats, last + written)
+        settled = done
+        if back.transform:
+            # Phases are transformed one after the other, while others are collected in free slots;
+            # the last when its taps are complete.
+            collected = (done - begun) * back.phase / back.transform
+            turned = max(self._turned, begun + collected) + back.transform
+            # When the last began to be collected, no more were held than there are slots.
+            done = max(done, turned - LOGIC.tap_slots * back.phase + collected)
+            self._turned = settled = max(turned, done + back.phase)
         self._back = done + 1
-        self._settled = done + tail
+        self._settled = settled + back.tail
         return index, math.ceil(self._settled)
 
 
@@ -335,21 +352,36 @@ def tile_groups(f: Compute, lanes: int) -> tuple[int, int, int]:
     return groups, tiles - (groups - 1) * lanes, f.blocks
 
 
-def back_cycles(f: Transfer, size: int, core: CoreConfig) -> tuple[int, int, float]:
-    """Cycles of the back of wg_load for a LOAD_* of ``size`` bytes.
+class BackCycles(NamedTuple):
+    """What the back of wg_load takes for an instruction, in cycles.
 
-    Before the first beat is taken, for all beats, and from the last to the end.
+    Attributes
+    ----------
+    setup : before the first beat is taken
+    beats : for all beats
+    tail : from the last to the end
+    phase, transform : of the filter transform for a phase or direct tap, and for all of them
     """
+
+    setup: int
+    beats: int
+    tail: float = 2.0
+    phase: float = 0.0
+    transform: float = 0.0
+
+
+def back_cycles(f: Transfer, size: int, core: CoreConfig) -> BackCycles:
+    """Cycles of the back of wg_load for a LOAD_* of ``size`` bytes."""
     # Of the beats on offer, two words of input at the most, or half of a tap.
     most = 2 * core.word_bytes
     if isinstance(f, LoadWeights):
         most = LOGIC.beat_bytes * core.read_ports if f.coding else core.weight_word_bytes // 2
     port_bytes = min(LOGIC.beat_bytes * core.read_ports, most)
-    setup, beats, tail = 1, math.ceil(size / port_bytes), 2.0
+    beats = math.ceil(size / port_bytes)
     if isinstance(f, LoadInput):
         rows = f.images * f.blocks * f.rows  # each ends with a beat of its own
-        beats = rows * math.ceil(size / max(rows, 1) / port_bytes)
-    elif isinstance(f, LoadWeights):
+        return BackCycles(1, rows * math.ceil(size / max(rows, 1) / port_bytes))
+    if isinstance(f, LoadWeights):
         setup = f.phases + f.blocks.bit_length() + 5  # counts taps and words first
         if f.coding:
             # The codebook comes meanwhile, then the bitmaps that are ahead.
@@ -357,14 +389,13 @@ def back_cycles(f: Transfer, size: int, core: CoreConfig) -> tuple[int, int, flo
             setup = max(setup, BOOK_CYCLES + ahead + DECODE_CYCLES)
             beats = max(beats, decode_cycles(f, core))
         if f.winograd:
-            # The last phase's positions are transformed when its taps are complete.
-            beats = max(beats, math.ceil(transform_cycles(f)))
-            tail = _phase_cycles(f) + 8
-    elif isinstance(f, LoadTable) and f.table == Table.ACTIVATION:
-        beats = f.count  # an entry a cycle
-    else:
-        beats = size // LOGIC.beat_bytes  # one beat a cycle, however many ports
-    return setup, beats, tail
+            phase, turned = _phase_cycles(f, core), transform_cycles(f, core)
+        else:  # taps pass the transform as they are
+            phase, turned = TAP_CYCLES, TAP_CYCLES * f.blocks * f.taps
+        return BackCycles(setup, beats, TURN_CYCLES, phase, turned)
+    if isinstance(f, LoadTable) and f.table == Table.ACTIVATION:
+        return BackCycles(1, f.count)  # an entry a cycle
+    return BackCycles(1, size // LOGIC.beat_bytes)  # one beat a cycle, however many ports
 
 
 def decode_cycles(f: LoadWeights, core: CoreConfig) -> int:
@@ -372,14 +403,15 @@ def decode_cycles(f: LoadWeights, core: CoreConfig) -> int:
     return f.blocks * f.taps * core.ci_lanes * core.co_lanes // GROUP if f.coding else 0
 
 
-def transform_cycles(f: LoadWeights) -> float:
+def transform_cycles(f: LoadWeights, core: CoreConfig) -> float:
     """Cycles of the filter transform for the weights of a load; 0 in direct mode."""
-    return f.blocks * f.phases * _phase_cycles(f) if f.winograd else 0.0
+    return f.blocks * f.phases * _phase_cycles(f, core) if f.winograd else 0.0
 
 
-def _phase_cycles(f: LoadWeights) -> float:
-    """Of a phase of r x c taps, which has (r + 1) (c + 1) positions: two for each."""
-    return 2 * (math.sqrt(f.taps / max(f.phases, 1)) + 1) ** 2
+def _phase_cycles(f: LoadWeights, core: CoreConfig) -> float:
+    """Of a phase of r x c taps, which has (r + 1) (c + 1) positions: one or two for each."""
+    positions = (math.sqrt(f.taps / max(f.phases, 1)) + 1) ** 2
+    return positions if core.whole_words else 2 * positions
 
 
 def peak_bytes_per_cycle(board: Board) -> float:

@@ -76,7 +76,7 @@ def layer_limits(
             of.plain_weight_bytes += plain_weight_bytes(x, board.core)
             of.coded_loads += bool(x.coding)
             of.decoder += decode_cycles(x, board.core)
-            of.transform += transform_cycles(x)
+            of.transform += transform_cycles(x, board.core)
     return found
 
 

@@ -123,6 +123,16 @@ class CoreConfig:
         return self.ci_lanes * self.co_lanes * self.data_width // 8
 
     @property
+    def whole_words(self) -> bool:
+        """Whether the filter transform gives a word of weights in a cycle, and not in two.
+
+        It does where more come in a cycle than half words are made of: in two cycles a word of a
+        phase of two by two taps, which has nine positions. (``whole_words`` of wg_types_pkg.)
+        """
+        plain = 8 * LOGIC.beat_bytes * self.read_ports // self.data_width
+        return 4 * max(self.decoder, plain) > self.ci_lanes * self.co_lanes
+
+    @property
     def config_hash(self) -> str:
         """SHA-256 (hex) of this configuration and the instruction-set version."""
         canonical = json.dumps({"isa": ISA_VERSION, **asdict(self)}, sort_keys=True)

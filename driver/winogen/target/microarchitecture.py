@@ -55,6 +55,7 @@ class Microarchitecture:
 
     check_cycles: Annotated[int, "from the last slot of the descriptor check to its answer"] = 4
     filter_latency: Annotated[int, "cycles of the transform of a filter"] = 3
+    tap_slots: Annotated[int, "phases whose taps are held for the transform"] = 8
     requantise_latency: Annotated[int, "cycles of the requantiser"] = 9
     activation_latency: Annotated[int, "cycles of the activation table"] = 8
 

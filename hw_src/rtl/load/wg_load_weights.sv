@@ -1,12 +1,13 @@
 `include "wg_assert.svh"
 
-// LOAD_WEIGHTS, where the data go: direct taps straight into the weight buffer, or filters through
-// the Winograd transform.
+// LOAD_WEIGHTS, where the data go: filters through the Winograd transform to the weight buffer, and direct
+// taps likewise, as they are.
 //
 // A wrong instruction is refused before it changes anything (wg_weight_check). Then beats, or what
-// wg_decode makes of coded ones, are collected into halves of a tap (half of the output lanes). A direct
-// tap is a unit of its own and is written at once; the taps of a Winograd phase are one, and go to
-// wg_tap_transform. The next instruction may begin while the last phases are being transformed.
+// wg_decode makes of coded ones, are collected into halves of a tap (half of the output lanes). The taps of
+// a Winograd phase are a unit, which goes to wg_tap_transform; so does a direct tap, which is one of its own:
+// a phase that has no other tap, at the position where this changes nothing. The next instruction may begin
+// while the last units are being transformed.
 module wg_load_weights
   import wg_types_pkg::*, winogen_pkg::*;
 #(
@@ -14,7 +15,6 @@ module wg_load_weights
   localparam int unsigned DataWidth   = Config.DataWidth,
   localparam int unsigned Lanes       = Config.Lanes,
   localparam int unsigned ReadPorts   = Config.ReadPorts,
-  localparam int unsigned WeightWidth = weight_width(Config),
   localparam int unsigned WordBits    = part_bits(Config),
   localparam int unsigned Parts       = Lanes / 2,
   localparam int unsigned WA          = $clog2(Config.WeightDepth),
@@ -56,7 +56,7 @@ module wg_load_weights
   localparam int unsigned HalfBits = Half * 2 * Lanes * DataWidth;
   localparam int unsigned HalfBeats = HalfBits / 64;
   localparam int unsigned BW = $clog2(HalfBeats);
-  typedef logic signed [WeightWidth-1:0] weight_t;
+  localparam logic [15:0] DirectPosition = 16'h0020;  // row 1, column 1
 
   // ---- The instruction: checked against its phases, then its units are taken ----
   typedef enum logic [1:0] {
@@ -67,7 +67,7 @@ module wg_load_weights
   } state_e;
   state_e state_q;
   logic start, winograd_q, finish, unit_last_q;
-  logic wrong, right, go, check_ready, phase_valid, phase_ready;
+  logic wrong, right, check_ready, phase_valid, phase_ready;
   phase_t phase;
   logic [11:0] taps_q;
   logic coded_q, bad;
@@ -75,8 +75,6 @@ module wg_load_weights
   assign start_ready_o = state_q == StIdle;
   assign start = start_ready_o && start_valid_i;
   assign fault_o = state_q == StRefuse && settled_o;
-  // A direct tap is written at once, so it waits for the transform of the one before.
-  assign go = right && (winograd_q || settled_o);
 
   wg_phase_walker #(
     .PhaseDepth(Config.PhaseDepth)
@@ -117,7 +115,7 @@ module wg_load_weights
       StIdle: if (start_valid_i) state_q <= StCheck;
       StCheck: begin
         if (wrong) state_q <= StRefuse;
-        else if (go) state_q <= StRun;
+        else if (right) state_q <= StRun;
       end
       StRun: begin
         if (finish && unit_last_q) state_q <= StIdle;
@@ -134,7 +132,9 @@ module wg_load_weights
   end
 
   // ---- Units: a direct tap, or the taps of a Winograd phase ----
-  logic unit_begin, begun_q, offer, unit_open_q, half_ready, half, half_q, phase_empty;
+  logic unit_begin, begun_q, offer, unit_open_q, slot_ready, phase_empty;
+  logic [$clog2(TapSlots)-1:0]
+      slot, slot_q;  // of the transform: the one for the next phase, and that of this
   logic plain_open_q, coded_open_q;  // which of both: few places look at these
   logic [8:0] offer_taps, unit_taps_q;
   logic [3:0] offer_tap_count;
@@ -145,14 +145,14 @@ module wg_load_weights
 
   // A phase without taps has no positions either.
   assign phase_empty = phase.tap_count == '0;
-  assign offer = !winograd_q || (phase_valid && !phase_empty && half_ready);
+  assign offer = slot_ready && (!winograd_q || (phase_valid && !phase_empty));
   assign offer_taps       = winograd_q ? phase.taps : 9'd1;
   assign offer_tap_count  = winograd_q ? phase.tap_count : 4'd1;
   assign offer_word_count = winograd_q ? phase.position_count : 5'd1;
   assign offer_last = blocks_left_q == 12'd1 && taps_left_q == 12'(offer_tap_count);
   assign unit_begin = state_q == StRun && offer && (!unit_open_q || (finish && !unit_last_q));
   // A cycle after its unit has begun: no other begins until both halves of a tap have come.
-  assign phase_ready = state_q == StRun && (begun_q || (winograd_q && phase_empty));
+  assign phase_ready = state_q == StRun && winograd_q && (begun_q || phase_empty);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) {unit_open_q, plain_open_q, coded_open_q} <= 3'b000;
@@ -170,9 +170,9 @@ module wg_load_weights
   logic [HalfBeats-1:0][63:0] data_q, data, plain_data;
   logic [HalfBeats-1:0] data_we, plain_we;  // the beats of it that come now
   // The half in data_q is complete, for one cycle; what it is.
-  logic full_q, full_end_q, full_last_q, full_direct_q, full_half_q, full_upper_q;
+  logic full_q, full_upper_q;
+  logic [$clog2(TapSlots)-1:0] full_slot_q;
   logic [8:0] full_tap_q;
-  logic [PlaceWidth-1:0] full_addr_q;
 
   wg_beat_group #(
     .GroupBeats(HalfBeats),
@@ -271,7 +271,7 @@ module wg_load_weights
       unit_single_q <= offer_tap_count == 4'd1;
       unit_last_q <= offer_last;
       unit_addr_q <= addr_q;
-      half_q      <= half;
+      slot_q      <= slot;
       addr_q      <= addr_q + PlaceWidth'(offer_word_count);
       taps_left_q <= taps_left_q - 12'(offer_tap_count);
       if (taps_left_q == 12'(offer_tap_count)) begin
@@ -288,28 +288,24 @@ module wg_load_weights
     for (int unsigned i = 0; i < HalfBeats; i++) if (data_we[i]) data_q[i] <= data[i];
 
     full_q        <= half_full && !clear_i && rst_ni;
-    full_end_q    <= finish;
-    full_last_q   <= unit_last_q;
-    full_direct_q <= !winograd_q;
-    full_half_q   <= half_q;
+    full_slot_q   <= slot_q;
     full_upper_q  <= upper_q;
     full_tap_q    <= unit_taps_q & (~unit_taps_q + 9'd1);
-    full_addr_q   <= unit_addr_q;
   end
 
-  // ---- Winograd phases go through the transform ----
-  logic word_we, word_lower, word_last, transforming;
-  logic [PlaceWidth-1:0] word_addr, place;
+  // ---- Units go through the transform ----
+  logic word_last, transforming;
+  logic [1:0] word_we;  // lower parts, upper parts
+  logic [PlaceWidth-1:0] place;
   logic [Config.Products-1:0] halves;
-  logic [Half-1:0][WordBits-1:0] word_data;
 
   // It hears a cycle later that a phase begins: the first part is two away.
   logic [15:0] begun_positions_q;
   logic [4:0] begun_count_q;
   always_ff @(posedge clk_i) begin
-    begun_q           <= unit_begin && winograd_q && rst_ni && !clear_i;
-    begun_positions_q <= phase.positions;
-    begun_count_q     <= phase.position_count;
+    begun_q           <= unit_begin && rst_ni && !clear_i;
+    begun_positions_q <= winograd_q ? phase.positions : DirectPosition;
+    begun_count_q     <= offer_word_count;
   end
 
   wg_tap_transform #(
@@ -319,37 +315,30 @@ module wg_load_weights
     .rst_ni,
     .clear_i,
     .phase_valid_i    (begun_q),
-    .phase_ready_o    (half_ready),
+    .phase_ready_o    (slot_ready),
     .phase_taps_i     (unit_taps_q),
     .phase_positions_i(begun_positions_q),
     .phase_count_i    (begun_count_q),
     .phase_addr_i     (unit_addr_q),
     .phase_last_i     (unit_last_q),
-    .phase_half_o     (half),
-    .tap_we_i         (full_q && !full_direct_q),
-    .tap_half_i       (full_half_q),
+    .phase_slot_o     (slot),
+    .tap_we_i         (full_q),
+    .tap_slot_i       (full_slot_q),
     .tap_upper_i      (full_upper_q),
     .tap_i            (full_tap_q),
     .tap_data_i       (data_q),
-    .full_i           (finish && winograd_q),
-    .full_half_i      (half_q),
+    .full_i           (finish),
+    .full_slot_i      (slot_q),
     .word_we_o        (word_we),
-    .word_lower_o     (word_lower),
-    .word_addr_o      (word_addr),
-    .word_data_o      (word_data),
+    .word_addr_o      (place),
+    .word_data_o      (w_data_o),
     .last_o           (word_last),
     .busy_o           (transforming)
   );
 
-  // ---- Write port: the two halves of the parts get the same data ----
-  logic [Half-1:0][WordBits-1:0] w_data_q;
-  logic [HalfBits-1:0] half_data;
-  logic write_direct;
+  // ---- Write port: the word's data follow its address ----
   logic writes_q;  // of w_we_o: those lines reach all over the weight buffer
 
-  assign half_data    = data_q;
-  assign write_direct = full_q && full_direct_q;
-  assign place = write_direct ? full_addr_q : word_addr;
   if (Config.Products == 2) begin : gen_halves
     assign halves = {place[PlaceWidth-1], !place[PlaceWidth-1]};
   end else begin : gen_whole
@@ -360,34 +349,19 @@ module wg_load_weights
     w_addr_o <= place[WA-1:0];
     for (int unsigned k = 0; k < Parts; k++) begin
       for (int unsigned h = 0; h < Config.Products; h++) begin
-        w_we_o[h*Parts+k] <= rst_ni && !clear_i && halves[h] && (
-          (write_direct && full_upper_q == (k >= Half)) ||
-          (word_we && word_lower == (k < Half)));
+        w_we_o[h*Parts+k] <= rst_ni && !clear_i && halves[h] && word_we[k/Half];
       end
     end
-    for (int unsigned p = 0; p < Half; p++) begin
-      w_data_q[p] <= word_data[p];
-      if (write_direct) begin
-        for (int unsigned v = 0; v < 2 * Lanes; v++) begin
-          w_data_q[p][v*WeightWidth+:WeightWidth] <=
-              weight_t'($signed(half_data[(p*2*Lanes+v)*DataWidth+:DataWidth]));
-        end
-      end
-    end
-    writes_q <= rst_ni && !clear_i && (write_direct || word_we);
-    done_o   <= rst_ni && !clear_i && ((write_direct && full_end_q && full_last_q) || word_last);
-  end
-
-  for (genvar k = 0; k < Parts; k++) begin : gen_data
-    assign w_data_o[k] = w_data_q[k%Half];
+    writes_q <= rst_ni && !clear_i && word_we != '0;
+    done_o   <= rst_ni && !clear_i && word_last;
   end
 
   // Nothing is on its way to the weight buffer.
   assign settled_o = !full_q && !transforming && !writes_q && !done_o;
 
   `ASSERT(writes_are_known, writes_q == (w_we_o != '0))
-  `ASSERT(begun_is_taken, !begun_q || (phase_valid && !phase_empty && !unit_begin))
+  `ASSERT(begun_is_taken,
+          !begun_q || (!unit_begin && (!winograd_q || (phase_valid && !phase_empty))))
   `ASSERT_ONEHOT0(one_tap, full_tap_q)
-  `ASSERT(one_writes, !(write_direct && word_we))
   `ASSERT_HOLD(phase_holds, phase_valid, check_ready || phase_ready, phase, start)
 endmodule

@@ -106,12 +106,13 @@ module tb_load_units
   check_wrong,
   check_right,
 
-  input  logic                                     turn_valid,
+  input  logic                                     turn_whole,  // which of the two transforms
+  turn_valid,
   turn_last,
   turn_we,
-  turn_we_half,
-  input  logic                                     turn_full,
-  turn_full_half,
+  turn_full,
+  input  logic [$clog2(TapSlots)-1:0]                               turn_we_slot,
+  turn_full_slot,
   input  logic [8:0]                               turn_taps,
   turn_tap,
   input  logic [15:0]                              turn_positions,
@@ -119,13 +120,12 @@ module tb_load_units
   input  logic                                     turn_upper,
   input  logic [Parts/2-1:0][1:0][Lanes-1:0][DataWidth-1:0] turn_data,
   output logic                                     turn_ready,
-  turn_half,
-  turn_word_we,
-  output logic                                     turn_word_lower,
   turn_word_last,
   turn_busy,
+  output logic [$clog2(TapSlots)-1:0] turn_slot,
+  output logic [1:0] turn_word_we,
   output logic [WA-1:0]                            turn_word_addr,
-  output logic [Parts/2-1:0][1:0][Lanes-1:0][DataWidth+3:0] turn_word_data
+  output logic [Parts-1:0][1:0][Lanes-1:0][DataWidth+3:0] turn_word_data
 );
   localparam config_t Config = '{
       DataWidth: DataWidth,
@@ -145,6 +145,12 @@ module tb_load_units
       ConfigHash: '0,
       AddrWidth: DefaultConfig.AddrWidth
   };
+  // With so many weights a cycle words are transformed whole.
+  function automatic config_t with_decoder();
+    with_decoder = Config;
+    with_decoder.Decoder = CodeGroup;
+  endfunction
+  localparam config_t WholeConfig = with_decoder();
   header_t header;
   load_input_t box;
   load_weights_t weights;
@@ -324,34 +330,51 @@ module tb_load_units
     .right_o(check_right)
   );
 
-  wg_tap_transform #(
-    .Config(Config)
-  ) u_turn (
-    .clk_i,
-    .rst_ni,
-    .clear_i,
-    .phase_valid_i(turn_valid),
-    .phase_ready_o(turn_ready),
-    .phase_taps_i(turn_taps),
-    .phase_positions_i(turn_positions),
-    .phase_count_i(5'($countones(turn_positions))),
-    .phase_addr_i(turn_addr),
-    .phase_last_i(turn_last),
-    .phase_half_o(turn_half),
-    .tap_we_i(turn_we),
-    .tap_half_i(turn_we_half),
-    .tap_upper_i(turn_upper),
-    .tap_i(turn_tap),
-    .tap_data_i(turn_data),
-    .full_i(turn_full),
-    .full_half_i(turn_full_half),
-    .word_we_o(turn_word_we),
-    .word_lower_o(turn_word_lower),
-    .word_addr_o(turn_word_addr),
-    .word_data_o(turn_word_data),
-    .last_o(turn_word_last),
-    .busy_o(turn_busy)
-  );
+  // One that writes half words, and one that writes whole ones.
+  logic [1:0] ready, word_last, busy;
+  logic [1:0][$clog2(TapSlots)-1:0] slot;
+  logic [1:0][1:0] word_we;
+  logic [1:0][WA-1:0] word_addr;
+  logic [1:0][Parts-1:0][1:0][Lanes-1:0][DataWidth+3:0] word_data;
+
+  for (genvar w = 0; w < 2; w++) begin : gen_turn
+    logic chosen;
+    assign chosen = turn_whole == w;
+    wg_tap_transform #(
+      .Config(w == 1 ? WholeConfig : Config)
+    ) u_turn (
+      .clk_i,
+      .rst_ni,
+      .clear_i,
+      .phase_valid_i(turn_valid && chosen),
+      .phase_ready_o(ready[w]),
+      .phase_taps_i(turn_taps),
+      .phase_positions_i(turn_positions),
+      .phase_count_i(5'($countones(turn_positions))),
+      .phase_addr_i(turn_addr),
+      .phase_last_i(turn_last),
+      .phase_slot_o(slot[w]),
+      .tap_we_i(turn_we && chosen),
+      .tap_slot_i(turn_we_slot),
+      .tap_upper_i(turn_upper),
+      .tap_i(turn_tap),
+      .tap_data_i(turn_data),
+      .full_i(turn_full && chosen),
+      .full_slot_i(turn_full_slot),
+      .word_we_o(word_we[w]),
+      .word_addr_o(word_addr[w]),
+      .word_data_o(word_data[w]),
+      .last_o(word_last[w]),
+      .busy_o(busy[w])
+    );
+  end
+  assign turn_ready     = ready[turn_whole];
+  assign turn_slot      = slot[turn_whole];
+  assign turn_word_we   = word_we[turn_whole];
+  assign turn_word_addr = word_addr[turn_whole];
+  assign turn_word_data = word_data[turn_whole];
+  assign turn_word_last = word_last[turn_whole];
+  assign turn_busy      = busy[turn_whole];
 
   logic unused;
   assign unused = ^{header, box, weights, params, entries};

@@ -187,11 +187,13 @@ module tb_units
   output logic [OutputAw-1:0]             out_waddr,
   output logic [Lanes-1:0][DataWidth-1:0] out_wdata,
 
-  // Filter transform, two filters.
+  // Filter transform, two filters; and that of two sides.
   input  logic [8:0]                    filter_taps,
   input  logic [3:0]                    filter_position,
+  input  logic                          filter_first,
   input  logic [8:0][2*DataWidth-1:0]   filter_data,
   output logic [2*WeightWidth-1:0]      filter_u,
+  output logic [1:0][2*WeightWidth-1:0] filter_both,
 
   // Parts of the fetch, with the instruction in start_bits: the tiles, and a read.
   input  logic                       tiles_setup,
@@ -617,8 +619,22 @@ module tb_units
     .clk_i,
     .taps_i(filter_taps),
     .position_i(filter_position),
+    .first_i(1'b0),
     .data_i(filter_data),
     .data_o(filter_u)
+  );
+
+  wg_filter_transform #(
+    .DataWidth(DataWidth),
+    .Values(2),
+    .Sides(2)
+  ) u_filters (
+    .clk_i,
+    .taps_i(filter_taps),
+    .position_i(filter_position),
+    .first_i(filter_first),
+    .data_i(filter_data),
+    .data_o(filter_both)
   );
 
   wg_patch_tiles #(

@@ -415,21 +415,30 @@ async def taps_and_words(dut) -> None:
 
 @cocotb.test()
 async def transformed_words(dut) -> None:
-    """Phases go through both halves, each word where it belongs, absent taps as zeros."""
+    """Phases go through all slots, each word where it belongs, absent taps as zeros."""
+    for whole in range(2):
+        await transform_phases(dut, whole)
+
+
+async def transform_phases(dut, whole: int) -> None:
+    """Of the transform that writes half words or whole ones: their words, and the cycles."""
     rng = random.Random(8)
     parts, half = LANES // 2, LANES // 4
     await begin(dut, "turn_valid", "turn_we", "turn_full")
-    words: dict[tuple[int, int], int] = {}
-    lasts = 0
+    dut.turn_whole.value = whole
+    words: dict[tuple[int, int], np.ndarray] = {}
+    lasts = written = address_of = 0
 
     async def step() -> None:
-        nonlocal lasts
+        nonlocal lasts, written, address_of
         await FallingEdge(dut.clk_i)
-        if dut.turn_word_we.value:
-            data = unpack(int(dut.turn_word_data.value), WIDTH + 4, (half, 2, LANES))
-            place = int(dut.turn_word_addr.value), int(dut.turn_word_lower.value)
-            assert place not in words
-            words[place] = data
+        for upper in range(2):  # where it goes is said a cycle before
+            if written >> upper & 1:
+                data = unpack(int(dut.turn_word_data.value), WIDTH + 4, (2, half, 2, LANES))
+                assert (address_of, upper) not in words
+                words[address_of, upper] = data[upper]
+        written, address_of = int(dut.turn_word_we.value), int(dut.turn_word_addr.value)
+        assert not written or (written == 3) == bool(whole)
         lasts += int(dut.turn_word_last.value)
 
     expected: dict[tuple[int, int], np.ndarray] = {}
@@ -447,7 +456,7 @@ async def transformed_words(dut) -> None:
         u = np.einsum("ia,abpcd,jb->ijpcd", G2, g.reshape(3, 3, parts, 2, LANES), G2)
         for n, position in enumerate(p for p in range(16) if positions >> p & 1):
             word = u.reshape(16, parts, 2, LANES)[position]
-            expected[address + n, 1], expected[address + n, 0] = word[:half], word[half:]
+            expected[address + n, 0], expected[address + n, 1] = word[:half], word[half:]
         for _ in range(200):
             if dut.turn_ready.value:
                 break
@@ -457,7 +466,7 @@ async def transformed_words(dut) -> None:
         dut.turn_taps.value, dut.turn_positions.value, dut.turn_addr.value = (
             taps, positions, address,
         )  # fmt: skip
-        buffer = int(dut.turn_half.value)
+        slot = int(dut.turn_slot.value)
         await step()
         dut.turn_valid.value = 0
         await step()
@@ -466,10 +475,10 @@ async def transformed_words(dut) -> None:
                 for _ in range(rng.randrange(2)):
                     await step()
                 final = tap == window[-1] and upper
-                dut.turn_full.value, dut.turn_full_half.value = int(bool(final)), buffer
+                dut.turn_full.value, dut.turn_full_slot.value = int(bool(final)), slot
                 await step()
                 dut.turn_full.value = 0
-                dut.turn_we.value, dut.turn_we_half.value = 1, buffer
+                dut.turn_we.value, dut.turn_we_slot.value = 1, slot
                 dut.turn_tap.value, dut.turn_upper.value = 1 << tap, upper
                 dut.turn_data.value = pack(g[tap, upper * half : (upper + 1) * half], WIDTH)
                 await step()

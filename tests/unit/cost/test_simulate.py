@@ -126,14 +126,22 @@ SENT = 8 + CHECKED
         # An entry a cycle, and the back begins 2 cycles and a set-up of 1 after the front.
         (instruction(Opcode.LOAD_TABLE, table=3, count=1025), 3 + 1025 + 2),
         # 2 cycles more to multiply the taps by 4 blocks.
-        (instruction(Opcode.LOAD_WEIGHTS, blocks=4, taps=25, phases=4), ASKED + 2 + 800 + WRITTEN),
-        # The last phase of 4 taps has 9 positions, 2 cycles each, and the transform's pipeline.
+        # Then the last tap takes 2 in the transform, and its pipeline.
+        (instruction(Opcode.LOAD_WEIGHTS, blocks=4, taps=25, phases=4),
+         ASKED + 2 + 800 + 3 + 2 + 8),
+        # A phase of 4 taps has 9 positions.
         (instruction(Opcode.LOAD_WEIGHTS, blocks=4, taps=16, phases=4, winograd=1),
-         ASKED + 2 + 512 + 3 + 18 + 8),
+         ASKED + 2 + 512 + 3 + 9 + 8),
     ],
 )  # fmt: skip
 def test_loads(made, cycles):
     assert alone(made) == cycles
+
+
+def test_half_words_take_two_cycles():
+    made = instruction(Opcode.LOAD_WEIGHTS, blocks=4, taps=16, phases=4, winograd=1)
+    bare = replace(BOARD, core=replace(BOARD.core, decoder=0))
+    assert alone(made, bare) == alone(made) + 9
 
 
 def test_ports_limit_a_transfer_where_dram_does_not():

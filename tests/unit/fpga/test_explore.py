@@ -180,12 +180,14 @@ def test_a_decoder_is_left_out_of_arrays_that_fit_only_without():
 
 
 def test_a_decoder_counts_for_coded_weights():
-    """Of the same array: as fast with plain weights, and faster with few values."""
+    """Of the same array: hardly faster with plain weights (the transform is), but of few values."""
     ours = explorer(decoder=32)
     ours._batch = 1
     core = ours._board.core
     bare = replace(core, decoder=0)
-    assert ours.measure(core).frames == ours.measure(bare).frames
+    plain, slower = ours.measure(core).frames, ours.measure(bare).frames
+    assert plain.keys() == slower.keys()
+    assert all(1 <= plain[name] / slower[name] < 1.02 for name in plain)
     ours = explorer(decoder=32)
     ours._batch, ours._networks = 1, [shared(quantise(WIDE, samples=1))]
     assert ours.measure(core).speed > 1.1 * ours.measure(bare).speed

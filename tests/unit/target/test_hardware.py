@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
+
+import pytest
 
 from support.places import RTL
 from winogen.target.board import CoreConfig, load_board
@@ -53,6 +55,32 @@ def test_the_top_level_hands_every_parameter_on():
     pairs = re.findall(r"(\w+): (\w+)", config[1])
     assert all(field == parameter for field, parameter in pairs)
     assert [field for field, _ in pairs] == [*parameters(load_board("tiny").core), *OTHERS]
+
+
+def test_what_follows_from_a_configuration_is_the_same():
+    """The package's function, as slang computes it, and the property of the same name."""
+    pyslang = pytest.importorskip("pyslang")
+    small, large = load_board("tiny").core, load_board("kcu1500").core
+    cores = [load_board(name, bits).core for name in ("pynq-z2", "tiny") for bits in (8, 16)]
+    cores += [
+        replace(core, read_ports=ports, decoder=decoder)
+        for core in (small, large, *cores[:1])
+        for ports in (1, 2, 4)
+        for decoder in (0, 32)
+    ]
+    lines = []
+    for number, core in enumerate(cores):
+        values = parameters(core) | {"ConfigHash": "'0", "AddrWidth": "64"}
+        config = ", ".join(f"{name}: {value}" for name, value in values.items())
+        lines.append(f"localparam int Is{number} = 32'(whole_words('{{{config}}}));")
+    text = "\n".join(["module m;", "import wg_types_pkg::*;", *lines, "endmodule"])
+    compilation = pyslang.ast.Compilation()
+    for source in (PACKAGE, text):
+        compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromText(source))
+    body = compilation.getRoot().topInstances[0].body
+    found = [bool(int(body.find(f"Is{number}").value.value)) for number in range(len(cores))]
+    assert found == [core.whole_words for core in cores]
+    assert set(found) == {False, True}
 
 
 def test_no_module_has_a_depth_of_its_own():
