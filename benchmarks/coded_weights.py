@@ -37,7 +37,6 @@ from winogen.compiler.options import CODED, PLAIN  # noqa: E402
 from winogen.compiler.quantise import quantise  # noqa: E402
 from winogen.network import zoo  # noqa: E402
 from winogen.profiling.limits import PARTS, layer_limits  # noqa: E402
-from winogen.program.modes import layer_modes  # noqa: E402
 from winogen.runtime.generator import Generator  # noqa: E402
 from winogen.target.board import Board, load_board  # noqa: E402
 
@@ -88,16 +87,11 @@ def predict(name: str, rate: int, coding: str) -> dict[str, Any]:
         "layers": [
             {
                 "name": layer.name,
-                "mode": mode,
+                "mode": layer.mode,
                 "cycles": cycles,
                 **{part: round(getattr(of, part)) for part in PARTS},
             }
-            for layer, mode, cycles, of in zip(
-                program.layers,
-                layer_modes(program.layers, one, instructions),
-                one.layer_cycles,
-                limits,
-            )
+            for layer, cycles, of in zip(program.layers, one.layer_cycles, limits)
         ],
     }
 

@@ -154,7 +154,6 @@ SLOW = {
     "unit/bench/test_suite.py::test_a_record_and_its_document": "a record of a run, 1 s",
     "unit/cli/test_labels.py::test_a_picture_with_what_goes_beside_it": "2 s",
     "unit/cluster/test_commands.py": "processes, 4 s",
-    "unit/compiler/test_coded.py::test_few_images_run_in_another_mode_than_many": "2 s",
     "unit/compiler/test_schedule.py::test_fewer_images_at_once_of_a_network_with_much_work": "2 s",
     "unit/doctor/test_doctor.py::test_interrupted": "every check, 2 s",
     "unit/doctor/test_doctor.py::test_json": "every check, 2 s",

@@ -13,7 +13,6 @@ from typing import Any
 from winogen.profiling.limits import PARTS, layer_limits
 from winogen.program.coded_weights import loaded_weights
 from winogen.program.file import Program
-from winogen.program.modes import layer_modes
 from winogen.program.parts import StreamInfo
 from winogen.program.speed import speed
 from winogen.quality.measure import LayerReport
@@ -81,18 +80,17 @@ def described(program: Program) -> dict[str, Any]:
 def _limits(program: Program, stream: StreamInfo) -> list[dict[str, Any]]:
     """What each layer takes of each part of the machine alone, in cycles of the smallest batch."""
     instructions = stream.instructions()
-    modes = layer_modes(program.layers, stream, instructions)
     limits = layer_limits(instructions, len(program.layers), program.board)
     return [
         {
             "name": layer.name,
-            "mode": mode,
+            "mode": layer.mode,
             "plain_weight_bytes": of.plain_weight_bytes,
             "weight_bytes": of.weight_bytes,
             **{part: round(getattr(of, part)) for part in PARTS},
             "limit": of.limit if getattr(of, of.limit) else None,
         }
-        for layer, mode, of in zip(program.layers, modes, limits)
+        for layer, of in zip(program.layers, limits)
     ]
 
 

@@ -40,7 +40,7 @@ from winogen.program.parts import HOST, LayerInfo, StreamInfo
 from winogen.target import isa
 from winogen.target.board import Board
 from winogen.target.checks import descriptor_problem
-from winogen.target.isa import Compute, Instruction
+from winogen.target.isa import Instruction
 
 #: Input pixels of a batch unless asked otherwise: large images keep the array busy alone.
 BATCH_PIXELS = 1 << 16
@@ -145,12 +145,11 @@ def compile_network(
     channels = {Graph.INPUT_NAME: ends.network.input.shape[0]}
     channels.update({layer.name: layer.channels for layer in ends.network.layers})
     layers = in_order(network)[0]
-    arranged = _as_they_run(packed, [own[-1] for own in streams])
     infos = [
         _layer_info(p, layer, [channels[s] for s in layer.sources], board.core.ci_lanes)
         if isinstance(p, PackedLayer)
         else _host_info(layer)
-        for p, layer in zip(arranged, layers)
+        for p, layer in zip(packed.layers, layers)
     ]
     whole = len(parts[-1].layers)
     program = Program(
@@ -292,23 +291,6 @@ def _stream(packed: PackedNetwork, board: Board, batch: int) -> StreamInfo:
         tuple(cycles),
         stream.host,
     )
-
-
-def _as_they_run(
-    packed: PackedNetwork, streams: Sequence[StreamInfo]
-) -> list[PackedLayer | PackedHost]:
-    """The layers in the modes that a stream for each part of the network has them in."""
-    layers = list(packed.layers)
-    if not any(isinstance(p, PackedLayer) and p.others for p in layers):
-        return layers
-    numbers = packed.numbers or [tuple(range(len(layers)))]
-    # The whole network comes last, and says it for the layers that exits have too.
-    for own, stream in zip(numbers, streams):
-        for x in stream.instructions():
-            layer = packed.layers[own[x.layer]]
-            if isinstance(x, Compute) and isinstance(layer, PackedLayer) and layer.others:
-                layers[own[x.layer]] = layer.arranged(bool(x.winograd), x.tile)
-    return layers
 
 
 def _encode(instructions: Sequence[Instruction], packed: PackedNetwork) -> bytes:

@@ -27,7 +27,7 @@ from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.shape import ConvShape
 from winogen.compiler.sums import check_sums
 from winogen.compiler.tdc import transposed_taps
-from winogen.compiler.tiling import choose_arrangement
+from winogen.compiler.tiling import fastest
 from winogen.network.graph import Graph, Shape
 from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.target.board import Board
@@ -177,10 +177,10 @@ class _Cost:
         try:
             check_sums(where, layer.shape, layer.diagonal, *arrays, network.data_width)
             packed = pack_one(network.name, layer, sources, board.core, Mode.AUTO)
-            found = choose_arrangement(packed, board, self._batch, left)
+            found = fastest(packed, board, self._batch, left)
         except (QuantisationError, ScheduleError):
             return math.inf
-        return math.inf if found is None else found.cycles + host
+        return math.inf if found is None else found[0] + host
 
     def _of_host(self, moved: Shape, stored: Shape) -> float:
         """The same of the host's processor, in cycles of the accelerator."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,26 +196,6 @@ def lower(
         tile = min(_candidates(shape, Mode.DIRECT, sources, limits, taps), key=cost).tile
         return _lowered(shape, mode, tile, sources, limits, taps)
     return min(_candidates(shape, mode, sources, limits, taps), key=cost)
-
-
-def lower_otherwise(lowered: LoweredConv, shape: ConvShape, **limits: Any) -> list[LoweredConv]:
-    """The ways to run a layer that :func:`lower` did not choose, with its weights as they lie.
-
-    ``limits`` are what it was given beside the mode and the cost. What has other phases in a
-    group, or other taps in a pass, would need its weights in another order, and is left out.
-    """
-    held = limits["max_accumulators"], limits["max_steps"], limits["max_phases"]
-    found = _candidates(shape, Mode.AUTO, limits["sources"], held, limits["taps"])
-    return [
-        other
-        for other in found
-        if (other.mode, other.tile) != (lowered.mode, lowered.tile)
-        and _order_of_weights(other) == _order_of_weights(lowered)
-    ]
-
-
-def _order_of_weights(lowered: LoweredConv) -> list[object]:
-    return [(g.phases, [(p.view, p.taps) for p in g.passes]) for g in lowered.groups]
 
 
 def _candidates(

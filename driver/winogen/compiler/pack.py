@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import ScheduleError
 from winogen.compiler.coded import CodedPass, choose_code
-from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower, lower_otherwise
+from winogen.compiler.lower import LoweredConv, Mode, Pass, PhaseGroup, lower
 from winogen.compiler.pairs import (
     BlockRun,
     alone,
-    are_exact,
     change_places,
     multiplied_words,
     pair_blocks,
@@ -93,8 +92,6 @@ class PackedLayer:
     ``input_blocks[s]`` is the number of channel blocks of source s, ``windows[s]`` those of them
     that have weights, ``runs`` which blocks of output channels run together, ``chunks`` how many
     input blocks loads had so far: streams of coded weights are shared by loads of the same.
-    ``others`` is the layer in other modes and tiles, with its weights and parameters where they
-    are: few images may be faster in another one than many.
     """
 
     layer: QuantLayer
@@ -106,15 +103,6 @@ class PackedLayer:
     output_blocks: int
     runs: tuple[BlockRun, ...]
     chunks: set[int] = field(default_factory=set)
-    others: tuple[PackedLayer, ...] = ()
-
-    def arranged(self, winograd: bool, tile: int) -> PackedLayer:
-        """This layer or the one of the others that has such a mode and tile."""
-        return next(
-            x
-            for x in (self, *self.others)
-            if (x.lowered.mode is Mode.WINOGRAD, x.lowered.tile) == (winograd, tile)
-        )
 
     @property
     def is_coded(self) -> bool:
@@ -324,18 +312,15 @@ def _pack_layer(
         weights = [_within(w, window) for w, window in zip(weights, windows)]
     of_pass = tuple(w.blocks for w in windows)
     pair = core.products == 2 and any(_read_alike(windows, b) for b in range(0, output_blocks, 2))
-    limits: dict[str, Any] = {
-        "sources": len(layer.sources),
-        "taps": _taps(layer),
-        "max_accumulators": core.accumulator_depth,
-        "max_steps": core.step_depth,
-        "max_phases": max_phases,
-    }
     lowered = lower(
         layer.shape,
         mode=mode,
         cost=lambda candidate: engine_cycles(candidate, of_pass, core, pair),
-        **limits,
+        sources=len(layer.sources),
+        taps=_taps(layer),
+        max_accumulators=core.accumulator_depth,
+        max_steps=core.step_depth,
+        max_phases=max_phases,
     )
     runs = _runs(lowered, weights, windows, output_blocks, core)
     weights = [change_places(w, runs) for w in weights]
@@ -371,34 +356,9 @@ def _pack_layer(
     if layer.table is not None:
         data = isa.pack_activation(layer.table)
         activation = StoredTable(Table.ACTIVATION, writer.add(data), len(layer.table))
-    packed = PackedLayer(
+    return PackedLayer(
         layer, lowered, tuple(groups), activation, blocks, windows, output_blocks, runs
     )
-    if code and mode is Mode.AUTO:
-        # Where weights come faster than they are transformed, it matters how many images use them.
-        packed.others = tuple(
-            _arranged(packed, other, by_pixel, writer)
-            for other in lower_otherwise(lowered, layer.shape, **limits)
-            if are_exact(_words(other, weights), runs)
-        )
-    return packed
-
-
-def _arranged(
-    packed: PackedLayer, lowered: LoweredConv, by_pixel: bool, writer: SegmentWriter
-) -> PackedLayer:
-    """A layer lowered otherwise; all but the tables of its passes stays where it is."""
-    groups = []
-    for group, spec in zip(packed.groups, lowered.groups):
-        passes = []
-        for known, new in zip(group.passes, spec.passes):
-            tables = _store_tables(spec.phases, new, by_pixel, writer)
-            steps, accumulators, phases = tables
-            passes.append(
-                replace(known, spec=new, steps=steps, accumulators=accumulators, phases=phases)
-            )
-        groups.append(replace(group, spec=spec, passes=tuple(passes)))
-    return replace(packed, lowered=lowered, groups=tuple(groups))
 
 
 def _taps(layer: QuantLayer) -> NDArray[np.bool_] | None:

@@ -75,19 +75,6 @@ def pair_blocks(
     return tuple(runs)
 
 
-def are_exact(words: Iterable[NDArray[np.integer]], runs: Sequence[BlockRun]) -> bool:
-    """Whether pairs that were found for other words are exact for these.
-
-    ``words`` are as :func:`pair_blocks` takes them, with the channels that change places changed.
-    """
-    lower = [run.first for run in runs if run.count == 2]
-    upper = [block + 1 for block in lower]
-    return not lower or all(
-        packing.fits_low(some[lower]).all() and packing.fits_high(some[upper]).all()
-        for some in words
-    )
-
-
 def multiplied_words(
     weights: NDArray[np.int64], spec: Pass, mode: Mode
 ) -> Iterator[NDArray[np.integer]]:

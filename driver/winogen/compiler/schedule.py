@@ -28,7 +28,7 @@ from winogen.compiler.pack import (
 )
 from winogen.compiler.pairs import BlockRun
 from winogen.compiler.places import access, place_tensors
-from winogen.compiler.tiling import choose_arrangement, tile_groups
+from winogen.compiler.tiling import choose_tiling, tile_groups
 from winogen.program.host_layers import HostStep, Place
 from winogen.target import isa
 from winogen.target.board import Board
@@ -166,13 +166,10 @@ class _Emitter:
         self._forget()
 
     def layer(self, number: int, layer: PackedLayer, tiling: Tiling | None) -> None:
-        """Emit one layer, in the mode and under the tiling that are best if none is given."""
-        self._number = number
+        """Emit one layer, under the tiling that is best if none is given."""
+        self._number, self._layer = number, layer
         if tiling is None:
-            arranged = choose_arrangement(layer, self._board, self._batch)
-            assert arranged is not None
-            layer, tiling, _ = arranged
-        self._layer = layer
+            tiling = choose_tiling(layer, self._board, self._batch)
         layer.chunks.add(tiling.input_blocks)
         groups = list(tile_groups(layer, tiling, self._batch))
         order: Iterator[tuple[TileGroup, BlockRun]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import NamedTuple
 
 from winogen.common.errors import ScheduleError
 from winogen.compiler.estimate import Estimate
@@ -21,38 +20,6 @@ _SMALL = 10
 _CHUNKS = (1, 2, 4)
 #: What a tiling may take of the best one's cycles where it shares coded weights.
 _SHARED = 1.005
-#: What another mode may take at most of the cycles of the first one: an estimate is within a tenth
-#: of what the cost model finds, so that less would be a guess.
-_OTHERWISE = 0.85
-
-
-class Arrangement(NamedTuple):
-    """A layer in the mode that suits a batch, its best tiling, and the cycles of that."""
-
-    layer: PackedLayer
-    tiling: Tiling
-    cycles: float
-
-
-def choose_arrangement(
-    layer: PackedLayer, board: Board, batch: int, most: float = math.inf
-) -> Arrangement | None:
-    """The layer in the mode and tiles that suit a batch; None if they take more than ``most``.
-
-    Raises ScheduleError as :func:`choose_tiling` does.
-    """
-    first = _choose(layer, board, batch, most)
-    if first is None:
-        if all(_choice(other, board, batch, most) is None for other in layer.others):
-            return None
-        first = _choose(layer, board, batch)  # by which the others are judged
-        assert first is not None
-    best, below = Arrangement(layer, first[1], first[0]), _OTHERWISE * first[0]
-    for other in layer.others:
-        found = _choice(other, board, batch, below)
-        if found is not None and found[0] < below:
-            best, below = Arrangement(other, found[1], found[0]), found[0]
-    return best if best.cycles <= most else None
 
 
 def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
@@ -60,24 +27,15 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
 
     Raises ScheduleError, naming the layer and the memory, if a single tile does not fit.
     """
-    found = _choose(layer, board, batch)
+    found = fastest(layer, board, batch)
     assert found is not None
     return found[1]
 
 
-def _choice(
-    layer: PackedLayer, board: Board, batch: int, most: float
-) -> tuple[float, Tiling] | None:
-    """The best tiling with its cycles; None where they are more than ``most``, or none fits."""
-    try:
-        return _choose(layer, board, batch, most)
-    except ScheduleError:
-        return None
-
-
-def _choose(
+def fastest(
     layer: PackedLayer, board: Board, batch: int, most: float = math.inf
 ) -> tuple[float, Tiling] | None:
+    """The same beside its cycles; None if they are more than ``most``."""
     reasons: list[str] = []
     estimate = Estimate(layer, board, batch)
     fitting = [(estimate.least(t), t) for t in _tilings(layer, board, batch, reasons.append)]

@@ -18,7 +18,6 @@ from winogen.profiling.limits import layer_limits
 from winogen.profiling.profile import Profile
 from winogen.profiling.runs import Run
 from winogen.profiling.trace import Times
-from winogen.program.modes import layer_modes
 from winogen.target.isa import LoadWeights
 from winogen.target.registers import Engine
 
@@ -84,7 +83,6 @@ def _slices(
             "ts": (start + begin) * microseconds, "dur": (end - begin) * microseconds,
         }  # fmt: skip
 
-    modes = layer_modes(program.layers, run.stream, run.instructions)
     limits = layer_limits(run.instructions, len(program.layers), profile.board)
     ended = dict.fromkeys(_TRACKS, 0)
     layers: dict[int, tuple[int, int]] = {}
@@ -122,7 +120,7 @@ def _slices(
     for layer, (begin, end) in sorted(layers.items()):
         if end > before:
             info = program.layers[layer]
-            about = {"kind": info.kind, "mode": modes[layer], "images": run.stream.batch}
+            about = {"kind": info.kind, "mode": info.mode, "images": run.stream.batch}
             of = limits[layer]
             if of.coded_loads:
                 about |= {"weight bytes": of.weight_bytes, "if plain": of.plain_weight_bytes}

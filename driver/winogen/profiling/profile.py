@@ -18,7 +18,6 @@ from winogen.cost.simulate import instruction_work
 from winogen.profiling.limits import LIMITS_LEGEND, LayerLimits, layer_limits, limits_table
 from winogen.profiling.runs import ENGINES, Run, busy_cycles, layer_cycles
 from winogen.program.file import Program
-from winogen.program.modes import layer_modes
 from winogen.target.board import Board
 from winogen.target.isa import INSTRUCTION_BYTES
 
@@ -29,8 +28,7 @@ class LayerProfile:
 
     Attributes
     ----------
-    name, kind : as in the program
-    mode : as the runs had it; where they differ, all of them
+    name, kind, mode : as in the program
     cycles : from the end of the layer before to its own; those of all layers add up to the run's
     predicted : the same, by the cost model
     load, compute, store : cycles in which the engine worked for the layer; an engine may begin
@@ -101,8 +99,8 @@ class Profile:
         for run in self.runs:
             sums += np.stack(self._columns(run), axis=1)
         return [
-            LayerProfile(info.name, info.kind, mode, *(int(v) for v in row))
-            for info, mode, row in zip(self.program.layers, self._modes, sums)
+            LayerProfile(info.name, info.kind, info.mode, *(int(v) for v in row))
+            for info, row in zip(self.program.layers, sums)
         ]
 
     @cached_property
@@ -113,12 +111,6 @@ class Profile:
             for one, of in zip(found, layer_limits(run.instructions, len(found), self.board)):
                 one.add(of)
         return found
-
-    @property
-    def _modes(self) -> list[str]:
-        layers = self.program.layers
-        runs = [layer_modes(layers, run.stream, run.instructions) for run in self.runs]
-        return [", ".join(dict.fromkeys(modes)) for modes in zip(*runs)]
 
     @cached_property
     def total(self) -> LayerProfile:
@@ -171,8 +163,8 @@ class Profile:
         header += ["array", "read MB", "written MB"]
         rows = [self._row(layer) for layer in [*self.layers, self.total]]
         parts = [self._title(), table(header, rows), *_LEGEND]
-        names, cycles = zip(*((layer.name, layer.cycles) for layer in self.layers))
-        limits = limits_table(names, self._modes, cycles, self.limits)
+        names, modes, cycles = zip(*((x.name, x.mode, x.cycles) for x in self.layers))
+        limits = limits_table(names, modes, cycles, self.limits)
         return "\n".join([*parts, "", limits, *LIMITS_LEGEND] if limits else parts)
 
     def _title(self) -> str:

@@ -6,7 +6,6 @@ from winogen.common.text import decibels, table
 from winogen.profiling.limits import LIMITS_LEGEND, layer_limits, limits_table
 from winogen.program.coded_weights import loaded_weights
 from winogen.program.file import Program
-from winogen.program.modes import layer_modes
 from winogen.program.parts import HOST, LayerInfo, StreamInfo
 from winogen.program.speed import Speed, layer_seconds, speed
 from winogen.quality.measure import Quality
@@ -72,7 +71,7 @@ def weights_table(program: Program, stream: StreamInfo) -> str:
     instructions = stream.instructions()
     found = limits_table(
         [layer.name for layer in program.layers],
-        layer_modes(program.layers, stream, instructions),
+        [layer.mode for layer in program.layers],
         stream.layer_cycles,
         layer_limits(instructions, len(program.layers), program.board),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,11 +11,8 @@ from support.bench import compile_network, small
 from support.coded import compiled, graph, shared
 from winogen.common.errors import BoardError
 from winogen.compiler.compile import Compiled
-from winogen.compiler.lower import Mode
-from winogen.compiler.pack import pack_network
 from winogen.compiler.quantise import quantise
 from winogen.program.file import Program
-from winogen.program.modes import layer_modes
 from winogen.target import weight_code
 from winogen.target.board import load_board
 from winogen.target.isa import LoadWeights
@@ -46,32 +42,6 @@ def test_pruned_layers_are_coded_and_take_less_memory():
     for a, b in zip(coded.program.streams, plain.program.streams):
         assert a.cycles < b.cycles
     assert Program.frombytes(coded.program.tobytes()) == coded.program
-
-
-def test_few_images_run_in_another_mode_than_many():
-    """An image or two wait for the transform of their weights, which direct mode does without."""
-    made = compiled(BOARD, batch=4)
-    program, streams = made.program, made.program.streams
-    modes = [layer_modes(program.layers, s) for s in streams]
-    assert modes[0][1] == "direct" and modes[-1][1] == "winograd" == program.layers[1].mode
-    for mode in ("winograd", "direct"):
-        others = compiled(BOARD, batch=4, mode=mode).program.streams
-        assert all(own.cycles <= other.cycles for own, other in zip(streams, others))
-    # Each layer says what its largest batch does, and all of them read the same weights.
-    assert compiled(BOARD, batch=1).program.layers[1].mode == "direct"
-    assert distinct(loads(made, 0)).keys() & distinct(loads(made, -1)).keys()
-
-
-def test_other_modes_are_for_weights_that_come_coded():
-    core, network = BOARD.core, shared(quantise(graph(), 8))
-    packed = pack_network(network, core, Mode.AUTO)
-    assert [len(x.others) for x in packed.layers] == [2, 2, 2, 2]
-    plain = pack_network(network, replace(core, decoder=0), Mode.AUTO)
-    fixed = pack_network(network, core, Mode.WINOGRAD)
-    assert not any(x.others for x in (*plain.layers, *fixed.layers))
-    with mock.patch("winogen.compiler.pack.are_exact", side_effect=[True, *[False] * 7]) as asked:
-        packed = pack_network(network, core, Mode.AUTO)
-    assert [len(x.others) for x in packed.layers] == [1, 0, 0, 0] and asked.call_count == 8
 
 
 def test_unpruned_layers_of_few_values_are_indices():

@@ -9,7 +9,6 @@ from winogen.compiler.lower import Mode, lower
 from winogen.compiler.pairs import (
     BlockRun,
     alone,
-    are_exact,
     change_places,
     multiplied_words,
     pair_blocks,
@@ -40,19 +39,6 @@ def filters(rng: np.random.Generator, blocks: int) -> np.ndarray:
     flat = rng.random((blocks, LANES)) < 0.2
     weights[flat] = rng.choice([-127, 127, 114, 60], (flat.sum(), 1, 1, 1, 1))
     return weights
-
-
-@given(st.integers(0, 10_000), st.integers(1, 5))
-def test_pairs_of_other_words_are_tried(seed, blocks):
-    """Those of Winograd are exact in direct mode too; the reverse is found out block by block."""
-    rng = np.random.default_rng(seed)
-    weights = filters(rng, blocks) // rng.choice([1, 2, 4], (blocks, 1, 1, 1, 1, 1))
-    placed = change_places(weights, run(weights))
-    assert are_exact(multiplied_words(placed, DIRECT, Mode.DIRECT), run(weights))
-    pairs = [BlockRun(b, 2) for b in range(0, blocks - 1, 2)]
-    exact = [r.count == 2 and not r.swapped for r in run(weights) if r.first % 2 == 0]
-    wanted = all(exact[: len(pairs)])
-    assert are_exact(multiplied_words(weights, PASS, Mode.WINOGRAD), pairs) == wanted
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5))

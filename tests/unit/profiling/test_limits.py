@@ -13,7 +13,6 @@ from winogen.compiler.compile import Compiled
 from winogen.profiling import perfetto
 from winogen.profiling.limits import LayerLimits, layer_limits, limits_table
 from winogen.profiling.profile import Profile
-from winogen.program.modes import layer_modes
 from winogen.reports.tables import weights_table
 from winogen.runtime.generator import Generator
 from winogen.target.board import load_board
@@ -46,11 +45,11 @@ def test_every_part_is_counted(mode):
         assert of.plain_weight_bytes == weights == 32 * of.decoder
         assert of.weight_bytes == sum(8 * x.beats for x in loads) < weights
         assert of.coded_loads == len(loads)
-        # Every word of the weight buffer is a position, and two halves of it are transformed.
+        # Every word of the weight buffer is a position, and is transformed whole.
         words = [
             x.blocks * next(c.weight_stride for c in own if isinstance(c, Compute)) for x in loads
         ]
-        assert of.transform == (2 * sum(words) if mode == "winograd" else 0)
+        assert of.transform == (sum(words) if mode == "winograd" else 0)
         computes = [x for x in own if isinstance(x, Compute)]
         tiles = [x.images * x.tiles_y * x.tiles_x for x in computes]
         assert of.array == sum(-(-n // 3) * x.blocks * x.steps for n, x in zip(tiles, computes))
@@ -68,11 +67,7 @@ def test_the_longest_is_the_limit():
 
 def test_profiles_say_what_decoding_saves(coded, profile):
     program = coded.program
-    modes = [layer_modes(program.layers, s) for s in program.streams]
-    assert modes[0] != modes[-1]
-    assert [x.mode for x in profile.layers] == [
-        b if a == b else f"{b}, {a}" for a, b in zip(modes[0], modes[-1])
-    ]
+    assert [x.mode for x in profile.layers] == [x.mode for x in program.layers]
     alone = [
         layer_limits(s.instructions(), 4, BOARD) for s in (program.streams[0], program.streams[-1])
     ]
@@ -122,7 +117,5 @@ def test_info(coded, tmp_path, capsys):
     assert weights_table(coded.program, coded.program.streams[0]) in out
     assert main(["info", str(path), "--json"]) == 0
     layers = json.loads(capsys.readouterr().out)["program"]["limits"]
-    assert [x["mode"] for x in layers] == list(
-        layer_modes(coded.program.layers, coded.program.streams[0])
-    )
+    assert [x["mode"] for x in layers] == [x.mode for x in coded.program.layers]
     assert all(0 < x["weight_bytes"] < x["plain_weight_bytes"] and x["limit"] for x in layers)
