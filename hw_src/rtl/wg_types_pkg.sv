@@ -75,9 +75,9 @@ package wg_types_pkg;
   function automatic int unsigned weight_place_width(input config_t c);
     return $clog2(c.WeightDepth) + $clog2(c.Products);
   endfunction
-  // The filter transform gives words of the weight buffer whole, and not half of one, in a cycle: where more
-  // weights come than half words are made of, which is a quarter of a word's. (Phases of two by two taps
-  // have nine positions; `whole_words` of CoreConfig.)
+  // Whether the filter transform gives a word of the weight buffer in a cycle, and not half of one: where
+  // more weights come than half words are made of. Phases of two by two taps have nine positions, so these
+  // are a quarter of a word's weights. (`whole_words` of CoreConfig.)
   function automatic bit whole_words(input config_t c);
     int unsigned plain;
     plain = c.ReadPorts * 64 / c.DataWidth;

@@ -9,7 +9,7 @@
 // for all positions of the row, so that both sides get a result every cycle, FilterLatency + 1 after the
 // position.
 //
-// Weights that are not to be transformed pass all sides, through the last of the adders.
+// At row 1 and column 1, u is the sum of all taps: a tap that is alone passes as it is.
 module wg_filter_transform #(
   parameter int unsigned DataWidth = 8,
   parameter int unsigned Values = 32,  // filters side by side, of a side
