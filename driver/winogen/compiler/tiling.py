@@ -35,7 +35,10 @@ def choose_tiling(layer: PackedLayer, board: Board, batch: int) -> Tiling:
 def fastest(
     layer: PackedLayer, board: Board, batch: int, most: float = math.inf
 ) -> tuple[float, Tiling] | None:
-    """The same beside its cycles; None if they are more than ``most``."""
+    """Its cycles, and the tiling of :func:`choose_tiling`; None if they are more than ``most``.
+
+    Raises ScheduleError as that does.
+    """
     reasons: list[str] = []
     estimate = Estimate(layer, board, batch)
     fitting = [(estimate.least(t), t) for t in _tilings(layer, board, batch, reasons.append)]
