@@ -14,6 +14,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiResp, AxiWriteBus
 
 from support.rtl.ports import ports
+from support.rtl.rounds import some
 
 SIZE = 1 << 16
 SLVERR, DECERR, OUTSIDE = 3, 4, 7  # winogen_pkg
@@ -291,7 +292,7 @@ async def read_random(dut):
     for share, run_share, take_share in [(0, 1, 1), (0.5, 1, 1), (0, 1, 0.2), (0.3, 0.3, 0.5)] * 2:
         for stall in reader.stalls:
             stall.share = share * random.random() * 1.6
-        runs = random_runs(40)
+        runs = random_runs(some(40))
         data, _, error = await reader.read(runs, run_share, take_share)
         assert error is None
         assert data == reader.expected(runs)
@@ -342,7 +343,7 @@ async def read_errors_in_order(dut):
     """Beats before the failed one arrive, then its code and the address of its burst."""
     dut = ports(dut)
     reader = await start_reader(dut)
-    for trial in range(30):
+    for trial in range(some(30)):
         runs = random_runs(12)
         words = [a + i for a, n in runs for i in range(0, n, 8)]
         at = random.randrange(len(words))
@@ -383,7 +384,7 @@ async def read_windows(dut):
     dut = ports(dut)
     reader = await start_reader(dut)
     refused = 0
-    for trial in range(80):
+    for trial in range(some(80)):
         reader.windows = random_windows(dut)
         runs = random_runs(6, sizes=(8, 128, 5000))
         if trial % 2:  # at the edges of a window
@@ -406,7 +407,7 @@ async def read_windows(dut):
                 assert dut.error_valid_o and not dut.beat_count_o
                 assert dut.idle_o
         await flush(dut)
-    assert 20 < refused < 75
+    assert some(20) < refused < some(75)
     # An error response of what comes before counts.
     reader.windows = [(0, 0)]
     open_windows(dut, *reader.windows)
@@ -426,7 +427,7 @@ async def read_windows(dut):
 async def read_flush(dut):
     dut = ports(dut)
     reader = await start_reader(dut)
-    for _ in range(60):
+    for _ in range(some(60)):
         for stall in reader.stalls:
             stall.share = random.choice([0, 0.3, 0.8])
         runs = random_runs(12)
@@ -612,7 +613,7 @@ async def write_does_not_wait_for_runs(dut):
 async def write_errors(dut):
     dut = ports(dut)
     writer = await start_writer(dut)
-    for _ in range(30):
+    for _ in range(some(30)):
         runs = write_runs(8, sizes=(8, 64, 600))
         words = [a + i for a, n, _ in runs for i in range(0, n, 8)]
         word, response = random.choice(words), random.choice([AxiResp.SLVERR, AxiResp.DECERR])
@@ -639,7 +640,7 @@ async def write_windows(dut):
     dut = ports(dut)
     writer = await start_writer(dut)
     refused = 0
-    for trial in range(80):
+    for trial in range(some(80)):
         writer.windows = random_windows(dut)
         runs = write_runs(6, sizes=(8, 128, 3000))
         if trial % 2:
@@ -670,7 +671,7 @@ async def write_windows(dut):
                 await settled(dut)
         await flush(dut)
         assert not dut.error_valid_o
-    assert 20 < refused < 75
+    assert some(20) < refused < some(75)
     # An error response of what comes before counts.
     writer.windows = [(0, 0)]
     open_windows(dut, *writer.windows)
@@ -684,7 +685,7 @@ async def write_flush(dut):
     """A flush ends announced bursts without writing; then the port works as after reset."""
     dut = ports(dut)
     writer = await start_writer(dut)
-    for _ in range(60):
+    for _ in range(some(60)):
         for stall in writer.stalls:
             stall.share = random.choice([0, 0.3, 0.8])
         runs = write_runs(10, sizes=(8, 64, 600))

@@ -3,6 +3,7 @@
 import pytest
 
 from support.places import RTL_UNITS
+from support.rtl.rounds import SHARES
 from support.rtl.runner import run
 
 READ = [
@@ -32,10 +33,13 @@ WRITE = [
 PORTS = [*(pytest.param(n, marks=pytest.mark.long) for n in (1, 2)), 4]
 
 
+@pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("ports", PORTS)
-def test_reader(ports):
-    run("tb_reader", [RTL_UNITS / "tb_reader.sv"], "cocotb_wg_axi", {"Ports": ports}, testcase=READ)
+def test_reader(ports, share):
+    top = RTL_UNITS / "tb_reader.sv"
+    run("tb_reader", [top], "cocotb_wg_axi", {"Ports": ports}, testcase=READ, share=share)
 
 
-def test_writer():
-    run("tb_write", [RTL_UNITS / "tb_write.sv"], "cocotb_wg_axi", testcase=WRITE)
+@pytest.mark.parametrize("share", SHARES)
+def test_writer(share):
+    run("tb_write", [RTL_UNITS / "tb_write.sv"], "cocotb_wg_axi", testcase=WRITE, share=share)

@@ -18,6 +18,7 @@ from cocotb.triggers import FallingEdge
 from support.rtl.bits import instruction_bits, pack, unpack
 from support.rtl.ports import ports
 from support.rtl.random_compute import DEPTHS, RandomCompute, core_config, parameters
+from support.rtl.rounds import SHARES, some
 from support.rtl.units import CORES, PACKED, run_unit
 from winogen.emulation.emulator.faults import Fault
 from winogen.target import isa
@@ -41,9 +42,10 @@ def test_wg_compute(core: tuple[int, int, int]) -> None:
     simulate(core, TESTS)
 
 
-def test_wg_compute_in_pairs() -> None:
+@pytest.mark.parametrize("share", SHARES)
+def test_wg_compute_in_pairs(share: float) -> None:
     """Two products a multiplier: also what is not exact has the machine's bits."""
-    simulate(PACKED, TESTS)
+    simulate(PACKED, TESTS, share)
 
 
 @pytest.mark.long
@@ -52,9 +54,9 @@ def test_wg_compute_long(core: tuple[int, ...]) -> None:
     simulate(core, ["many_instructions"])
 
 
-def simulate(core: tuple[int, ...], tests: list[str]) -> None:
+def simulate(core: tuple[int, ...], tests: list[str], share: float = 1.0) -> None:
     values = parameters(core_config(*core))
-    run_unit("tb_compute", "test_wg_compute", values, tests)
+    run_unit("tb_compute", "test_wg_compute", values, tests, share)
 
 
 class Bench:
@@ -290,7 +292,7 @@ async def run_random(bench: Bench, batches: int) -> None:
 @cocotb.test()
 async def random_instructions(dut) -> None:
     bench = await bench_of(dut, 1)
-    await run_random(bench, 12)
+    await run_random(bench, some(12))
     assert (bench.machine.output != bench.machine.output[0]).any()
 
 
@@ -302,7 +304,7 @@ async def many_instructions(dut) -> None:
 @cocotb.test()
 async def cleared_in_the_middle(dut) -> None:
     bench = await bench_of(dut, 3)
-    for _ in range(6):
+    for _ in range(some(6)):
         batch = bench.batch(3)
         await bench.write_tables()
         for index, instruction in enumerate(batch):

@@ -20,6 +20,7 @@ from cocotb.triggers import FallingEdge
 
 from support.rtl.bits import instruction_bits
 from support.rtl.ports import ports
+from support.rtl.rounds import SHARES, some
 from winogen.target import isa, registers
 from winogen.target.board import CoreConfig
 from winogen.target.checks import descriptor_problem
@@ -244,7 +245,9 @@ endmodule
 ).replace("FIELDS", ", ".join(f"{n}: {n}" for n in _PARAMETERS))
 
 
-def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) -> None:
+def simulate(
+    patch, top: str, core: str, tests: list[str], sources: list[Path], share: float
+) -> None:
     """Build ``top`` for a core configuration and run the coroutines of these names."""
     from support.rtl.runner import run
 
@@ -253,29 +256,32 @@ def simulate(patch, top: str, core: str, tests: list[str], sources: list[Path]) 
     if top == "tb":
         parameters |= {"TileLanes": config.tile_lanes, "ConfigHash": config.config_hash32}
     patch.setenv("WG_TEST_CORE", core)
-    run(top, sources, Path(__file__).stem, parameters, tests)
+    run(top, sources, Path(__file__).stem, parameters, tests, share=share)
 
 
 @pytest.mark.parametrize(
     "core", [c if c == "packed" else pytest.param(c, marks=pytest.mark.long) for c in CORES]
 )
-def test_descriptor_check_agrees_with_python(tmp_path, monkeypatch, core):
+@pytest.mark.parametrize("share", SHARES)
+def test_descriptor_check_agrees_with_python(tmp_path, monkeypatch, core, share):
     top = tmp_path / "tb_check.sv"
     top.write_text(CHECK)
-    simulate(monkeypatch, "tb_check", core, ["check_descriptors"], [top])
+    simulate(monkeypatch, "tb_check", core, ["check_descriptors"], [top], share)
 
 
-def test_registers_control_fetch_and_issue(tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", SHARES)
+def test_registers_control_fetch_and_issue(tmp_path, monkeypatch, share):
     top = tmp_path / "tb.sv"
     top.write_text(TOP.replace("LOGIC", UNITS))
     tests = [n for n in globals() if n.startswith(("regs_", "run_"))]
-    simulate(monkeypatch, "tb", "small", tests, [top])
+    simulate(monkeypatch, "tb", "small", tests, [top], share)
 
 
-def test_the_same_as_the_core_has_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", SHARES)
+def test_the_same_as_the_core_has_it(tmp_path, monkeypatch, share):
     top = tmp_path / "tb.sv"
     top.write_text(TOP.replace("LOGIC", FRONT))
-    simulate(monkeypatch, "tb", "small", FRONT_TESTS, [top])
+    simulate(monkeypatch, "tb", "small", FRONT_TESTS, [top], share)
 
 
 # Descriptors
@@ -392,7 +398,7 @@ async def check_descriptors(dut):
         plain(Opcode.STORE, images=2048, rows=2048),
         plain(Opcode.STORE, rows=2048, columns=2048),
     ]
-    for i in range(4500):
+    for i in range(some(4500)):
         opcode = rng.choice([*Opcode, Opcode.COMPUTE, Opcode.COMPUTE])
         instruction = huge[i] if i < len(huge) else random_instruction(rng, CORE, opcode)
         opcode = instruction.opcode
@@ -411,7 +417,7 @@ async def check_descriptors(dut):
         seen[opcode, problem is not None] += 1
         for _ in range(rng.randrange(2)):
             await FallingEdge(dut.clk_i)
-    assert min(seen.values()) > 40 and longest <= 25
+    assert min(seen.values()) > some(40) and longest <= 25
 
 
 # The rest
@@ -757,7 +763,7 @@ async def run_random_streams(dut):
         while True:
             yield stalls.random() < rate
 
-    for round_ in range(12):
+    for round_ in range(some(12)):
         rig.port.r_channel.set_pause_generator(pauses((0.0, 0.3, 0.8)[round_ % 3]))
         rig.latency = (1, 20, 150)[round_ % 3]
         rig.base = 0x10000 + 64 * rig.rng.randrange(64)
@@ -783,12 +789,13 @@ async def run_shows_the_oldest_instructions(dut):
     dut = ports(dut)
     rig = await rig_of(dut, 4)
     await rig.set("WATCHDOG", 0)
-    stream = legal_stream(rig.rng, 200)
+    stream = legal_stream(rig.rng, 100)
     for round_ in range(4):
-        stuck = 40 * round_ + 20
+        stuck = 20 * round_ + 10
         rig.hang = {stuck}
         await rig.launch(stream)
-        for _ in range(45 * stuck + 2000):  # everything that can go on has gone on
+        # Everything that can go on has gone on: an instruction takes 20 cycles at most.
+        for _ in range(25 * stuck + 1000):
             await FallingEdge(dut.clk_i)
         ended = set(rig.ended)
         oldest = [await rig.get(f"{e.name}_INSTRUCTION") for e in _EXECUTING]
@@ -1023,7 +1030,7 @@ async def run_watchdog_and_soft_reset(dut):
     # At any moment of a stream, with reads on the bus.
     await rig.set("IRQ_ENABLE", 3)
     rig.latency = 20
-    for _ in range(25):
+    for _ in range(some(25)):
         await rig.launch(legal_stream(rig.rng, 60))
         for _ in range(rig.rng.randrange(600)):
             await FallingEdge(dut.clk_i)

@@ -20,6 +20,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from support.places import RTL_UNITS
 from support.rtl.bits import instruction_bits
 from support.rtl.ports import ports
+from support.rtl.rounds import SHARES, some
 from support.rtl.runner import run
 from winogen.emulation.device.errors import BusError
 from winogen.emulation.device.memory import EmulatedMemory
@@ -63,9 +64,10 @@ def test_words_of_two_beats(ports: int) -> None:
     simulate(["random_instructions", "rates"], DataWidth=16, Lanes=8, ReadPorts=ports)
 
 
-def test_wg_load_in_pairs() -> None:
+@pytest.mark.parametrize("share", SHARES)
+def test_wg_load_in_pairs(share: float) -> None:
     """Words of the weight buffer have two halves; an instruction writes one of them."""
-    simulate(DataWidth=8, Lanes=8, ReadPorts=2, Products=2)
+    simulate(share=share, DataWidth=8, Lanes=8, ReadPorts=2, Products=2)
 
 
 @pytest.mark.parametrize(
@@ -75,17 +77,18 @@ def test_wg_load_in_pairs() -> None:
         *(pytest.param(*x, marks=pytest.mark.long) for x in ((16, 8, 2), (8, 16, 4), (8, 8, 1))),
     ],
 )
-def test_coded_weights(data_width: int, lanes: int, ports: int) -> None:
+@pytest.mark.parametrize("share", SHARES)
+def test_coded_weights(data_width: int, lanes: int, ports: int, share: float) -> None:
     """With a decoder: coded and plain weights in turn, and streams of a wrong length."""
     tests = ["random_instructions", "random_instructions_without_pauses", "wrong_lengths"]
     tests += ["cleared_in_the_middle"]
     shape = {"DataWidth": data_width, "Lanes": lanes, "ReadPorts": ports}
-    simulate(tests, **shape, Products=2 if data_width == 8 else 1, Decoder=32)
+    simulate(tests, share, **shape, Products=2 if data_width == 8 else 1, Decoder=32)
 
 
-def simulate(tests: list[str] | None = None, **parameters: int) -> None:
+def simulate(tests: list[str] | None = None, share: float = 1.0, **parameters: int) -> None:
     top = [RTL_UNITS / "tb_load.sv"]
-    run("tb_load", top, "test_wg_load", {**parameters, **DEPTHS}, testcase=tests)
+    run("tb_load", top, "test_wg_load", {**parameters, **DEPTHS}, testcase=tests, share=share)
 
 
 class Bench:
@@ -535,19 +538,19 @@ async def _random(bench: Bench, rounds: int) -> None:
 
 @cocotb.test()
 async def random_instructions(dut) -> None:
-    await _random(await _bench(dut, 1), 12)
+    await _random(await _bench(dut, 1), some(12))
 
 
 @cocotb.test()
 async def random_instructions_without_pauses(dut) -> None:
-    await _random(await _bench(dut, 2, hurry=True), 20)
+    await _random(await _bench(dut, 2, hurry=True), some(20))
 
 
 @cocotb.test()
 async def cleared_in_the_middle(dut) -> None:
     bench = await _bench(dut, 3)
     await bench.execute([bench.table_of(Table.PHASE, 0, bench.core.phase_depth)])
-    for _ in range(20):
+    for _ in range(some(20)):
         for index in range(6):
             bench.queue(index, bench.load_input() if index % 3 == 1 else bench.load_weights())
             bench.owed[index] = 0
@@ -565,7 +568,7 @@ async def cleared_in_the_middle(dut) -> None:
 async def faults(dut) -> None:
     bench = await _bench(dut, 4)
     await bench.execute([bench.table_of(Table.PHASE, 0, bench.core.phase_depth)])
-    for round_ in range(6):
+    for round_ in range(some(6)):
         bench.hurry = round_ % 2 == 1
         good = [bench.load_input(), bench.load_weights(), bench.load_weights()]
         for difference in (1, -1):
@@ -598,7 +601,7 @@ async def wrong_lengths(dut) -> None:
     if not bench.core.decoder:  # no weights are coded
         return
     await bench.execute([bench.table_of(Table.PHASE, 0, bench.core.phase_depth)])
-    for round_ in range(6):
+    for round_ in range(some(6)):
         bench.hurry = round_ % 2 == 1
         good = [bench.load_weights(), bench.load_weights()]
         for wrong in (lambda n: n + 1, lambda n: n - 1, lambda n: 1, lambda n: n + 150):

@@ -13,6 +13,7 @@ from cocotb.triggers import FallingEdge, Timer
 
 from support.places import RTL_UNITS
 from support.rtl.ports import ports
+from support.rtl.rounds import SHARES, some
 from support.rtl.runner import run
 from winogen.target.isa import Store, encode
 from winogen.target.registers import ErrorCode
@@ -31,14 +32,15 @@ MASK64 = (1 << 64) - 1
         pytest.param(16, 8, 64, marks=pytest.mark.long),
     ],
 )
-def test_store(width, lanes, address):
+@pytest.mark.parametrize("share", SHARES)
+def test_store(width, lanes, address, share):
     parameters = {
         "DataWidth": width,
         "Lanes": lanes,
         "OutputDepth": DEPTH,
         "AddrWidth": address,
     }
-    run("tb_store", [RTL_UNITS / "tb_store.sv"], "test_wg_store", parameters)
+    run("tb_store", [RTL_UNITS / "tb_store.sv"], "test_wg_store", parameters, share=share)
 
 
 class Bench:
@@ -242,7 +244,7 @@ async def random_stores(dut) -> None:
         bench.start_rate = (1.0, 0.2)[round_ // len(rates)]
         bench.reset_model()
         first = bench.index
-        for _ in range(25):
+        for _ in range(some(25)):
             bench.add(bench.random_store(int(bench.rng.choice([1, 4, 30, 200]))))
         stores = [f for _, f in bench.to_start]
         await bench.finish()
@@ -258,7 +260,7 @@ async def random_stores(dut) -> None:
                 for i in range(0, bench.word_bytes, 8):
                     memory[(address + i) & bench.addresses] = data[i : i + 8]
         assert bench.memory == memory
-    assert overlaps > 20
+    assert overlaps > some(20)
 
 
 @cocotb.test()
@@ -328,7 +330,7 @@ async def clear_drops_everything(dut) -> None:
     bench = Bench(dut, 5)
     dut = bench.dut
     await bench.reset()
-    for wait in range(40):
+    for wait in range(0, 40, 40 // some(40)):
         rate = float(bench.rng.choice([0.2, 1.0]))
         bench.ready = (rate, rate)
         for _ in range(5):

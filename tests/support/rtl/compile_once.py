@@ -47,15 +47,16 @@ def precompiled(command: Sequence[str]) -> Path | None:
 
     A compiler that cannot use that form reads the headers beside it. None if it cannot make it.
     """
-    options = _options(command)
-    headers = _folder() / f"headers-{_key(sorted(options))}.h"  # in any order they mean the same
+    compiler, *options = _options(command)
+    key = _key([compiler, *sorted(options)])  # in any order they mean the same
+    headers = _folder() / f"headers-{key}.h"
     form = headers.with_name(f"{headers.name}.gch")
     if form.is_file():
         return headers
     _keep(HEADERS.encode(), headers)
     with tempfile.TemporaryDirectory(dir=_folder()) as folder:
         made = Path(folder) / form.name
-        make = [*options, "-x", "c++-header", str(headers), "-o", str(made)]
+        make = [compiler, *options, "-x", "c++-header", str(headers), "-o", str(made)]
         if subprocess.run(make, check=False, capture_output=True).returncode:
             return None
         os.replace(made, form)

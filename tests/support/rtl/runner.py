@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.places import ROOT, RTL_UNITS
-from support.rtl import compile_once
+from support.rtl import compile_once, rounds
 from winogen.target.hardware import rtl_folders, rtl_headers, rtl_sources
 
 #: The folders of the modules, for Verilator to search.
@@ -69,11 +69,12 @@ def execute(command, cwd, environment, stdout, seconds=SECONDS):
         raise RuntimeError(f"{command[0]} failed with return code {code}")
 
 
-def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
+def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1, share=1.0):
     """Run the cocotb tests of `test_module`, a file of tests/rtl/units, on `toplevel`.
 
     `sources` are paths; the modules of hw_src/rtl, `toplevel` too, are found by themselves. What
-    was built for the same sources and parameters before is used again.
+    was built for the same sources and parameters before is used again. `share` is that of the
+    rounds of random stimulus that the tests make (rounds.py).
     """
     root = verilator_root()
     pytest.importorskip("cocotb")
@@ -109,6 +110,7 @@ def run(toplevel, sources, test_module, parameters=None, testcase=None, seed=1):
         patch.setenv("WG_OBJECTS", str(build_dir.parent / "objects"))
         patch.syspath_prepend(RTL_UNITS)  # cocotb's runner makes PYTHONPATH of it
         patch.delenv("PYTHONWARNINGS", raising=False)
+        patch.setenv(rounds.VARIABLE, str(share))
         # Left to itself cocotb rewrites the assertions of all that is imported, numpy's too, anew
         # in every simulation: that takes longer than many of them.
         patch.setenv("COCOTB_REWRITE_ASSERTION_FILES", "test_wg_*.py cocotb_*.py")

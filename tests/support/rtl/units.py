@@ -29,14 +29,19 @@ ONE_CORE = [CORES[0], pytest.param(CORES[1], marks=pytest.mark.long)]
 
 
 def run_unit(
-    top: str, test_module: str, parameters: Mapping[str, int], tests: Sequence[str]
+    top: str,
+    test_module: str,
+    parameters: Mapping[str, int],
+    tests: Sequence[str],
+    share: float = 1.0,
 ) -> None:
     """Run the cocotb tests of these names in ``test_module`` on ``top``.
 
-    ``top`` is a module of hw_src/rtl or, with the name tb_*, of tests/rtl/units.
+    ``top`` is a module of hw_src/rtl or, with the name tb_*, of tests/rtl/units; ``share`` is that
+    of the rounds of random stimulus.
     """
     sources = [RTL_UNITS / f"{top}.sv"] if top.startswith("tb_") else []
-    run(top, sources, test_module, dict(parameters), testcase=list(tests))
+    run(top, sources, test_module, dict(parameters), testcase=list(tests), share=share)
 
 
 def run_units(core: tuple[int, ...], test_module: str, tests: Sequence[str]) -> None:

@@ -49,6 +49,8 @@ _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _SPLIT = 20_000
 #: Bytes of C++ that are compiled at once; the compiler takes some 60 times as much memory.
 _UNIT_BYTES = 20_000_000
+#: Bytes of C++ that take as long to compile as the headers, of which every unit reads all.
+_HEADERS_BYTES = 200_000
 _COMPILE = (
     *("-std=c++17", "-march=native", "-fPIC", "-fvisibility=hidden", "-w"),
     *("-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVM_SC=0"),
@@ -336,21 +338,26 @@ def _units(work: Path, harness: Path, jobs: int) -> list[Path]:
     """Verilator's files and the harness in as few units of C++ as keep all jobs busy.
 
     Reading the same headers takes a unit two seconds, which is more than what most files take.
-    What runs once is a unit by itself, as it is not optimised.
+    What runs once is a unit by itself, as it is not optimised, unless it is little.
     """
-    files = sorted(work.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
+    sizes = {path: path.stat().st_size for path in (harness, *sorted(work.glob("*.cpp")))}
+    files = sorted(sizes, key=lambda path: -sizes[path])
     slow = [path for path in files if _is_slow(path)]
-    fast = [harness, *(path for path in files if path not in slow)]
-    sizes = {path: path.stat().st_size for path in fast}
-    count = max(jobs, -(-sum(sizes.values()) // _UNIT_BYTES))
+    if sum(sizes[path] for path in slow) < _HEADERS_BYTES:
+        slow = []
+    fast = [path for path in files if path not in slow]
+    total = sum(sizes[path] for path in fast)
+    count = max(min(jobs, -(-total // _HEADERS_BYTES)), -(-total // _UNIT_BYTES))
     shares: list[list[Path]] = [[] for _ in range(count)]
     for path in fast:
         min(shares, key=lambda share: sum(sizes[p] for p in share)).append(path)
-    names = {f"unit{number}": share for number, share in enumerate(shares) if share}
-    for name, share in {**names, "all__Slow": slow}.items():
+    units = {f"unit{number}": share for number, share in enumerate(shares) if share}
+    if slow:
+        units["all__Slow"] = slow
+    for name, share in units.items():
         lines = [f'#include "{path}"\n' for path in share]
         write_atomically(work / f"{_PREFIX}_{name}.cpp", "".join(lines).encode())
-    return [work / f"{_PREFIX}_{name}.cpp" for name in (*names, "all__Slow")]
+    return [work / f"{_PREFIX}_{name}.cpp" for name in units]
 
 
 def _is_slow(unit: Path) -> bool:
