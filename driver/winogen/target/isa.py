@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from operator import attrgetter
-from typing import Annotated, ClassVar, get_args, get_type_hints
+from typing import Annotated, ClassVar, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -423,6 +423,33 @@ def _misfit(instruction: Instruction) -> str:
     raise AssertionError("every field fits")
 
 
+class _Columns(NamedTuple):
+    """Where an opcode's fields are, tokens and layer first: one element a field."""
+
+    word: NDArray[np.intp]
+    lsb: NDArray[np.uint32]
+    mask: NDArray[np.uint32]
+    sign: NDArray[np.int64]  # the highest bit of a signed field, and 0 of others
+    unused: NDArray[np.uint32]  # the bits of each word that are no field's
+
+
+def _columns(opcode: Opcode) -> _Columns:
+    fields = [FIELDS[opcode][name] for name in ("wait", "signal", "layer", *_OPERANDS[opcode])]
+    used = np.zeros(_WORDS, np.uint32)
+    for f in FIELDS[opcode].values():
+        used[f.word] |= np.uint32(((1 << f.width) - 1) << f.lsb)
+    return _Columns(
+        np.array([f.word for f in fields]),
+        np.array([f.lsb for f in fields], np.uint32),
+        np.array([(1 << f.width) - 1 for f in fields], np.uint32),
+        np.array([f.signed << (f.width - 1) for f in fields]),
+        ~used,
+    )
+
+
+_COLUMNS = {opcode: _columns(opcode) for opcode in Opcode}
+
+
 def decode(stream: bytes | NDArray[np.uint8], start: int = 0) -> list[Instruction]:
     """Instructions of a stream whose length is a multiple of 64 bytes.
 
@@ -440,21 +467,14 @@ def decode(stream: bytes | NDArray[np.uint8], start: int = 0) -> list[Instructio
         rows = np.flatnonzero(opcodes == opcode)
         if not len(rows):
             continue
-        layout = FIELDS[opcode]
-        used = np.zeros(_WORDS, np.uint32)
-        columns = {}
-        for f in layout.values():
-            mask = (1 << f.width) - 1
-            used[f.word] |= np.uint32(mask << f.lsb)
-            value = ((words[rows, f.word] >> np.uint32(f.lsb)) & np.uint32(mask)).astype(np.int64)
-            if f.signed:
-                value -= (value >> (f.width - 1)) << f.width
-            columns[f.name] = value.tolist()
-        reserved = np.any(words[rows] & ~used, axis=1).astype(np.int64).tolist()
-        header = zip(columns["wait"], columns["signal"], columns["layer"], reserved)
-        operands = zip(*(columns[name] for name in _OPERANDS[opcode]))
-        for row, (wait, signal, layer, bad), values in zip(rows.tolist(), header, operands):
-            out[row] = cls(*values, wait=wait, signal=signal, layer=layer, reserved=bad)
+        columns, mine = _COLUMNS[opcode], words[rows]
+        fields = ((mine[:, columns.word] >> columns.lsb) & columns.mask).astype(np.int64)
+        fields -= (fields & columns.sign) << 1
+        reserved = np.any(mine & columns.unused, axis=1).tolist()
+        for row, bad, (wait, signal, layer, *values) in zip(
+            rows.tolist(), reserved, fields.tolist()
+        ):
+            out[row] = cls(*values, wait=wait, signal=signal, layer=layer, reserved=int(bad))
     return [i for i in out if i is not None]
 
 

@@ -231,16 +231,12 @@ def illegal_clamp(what: str, rig: Rig) -> None:
 
 def bus_errors_of_every_load_and_store(code: ErrorCode, rig: Rig) -> None:
     """The first or the last bytes of each transfer; the other error code has the other ones."""
-    for index, x in enumerate(stream()):
-        if x.opcode is Opcode.COMPUTE:
-            continue
-        reach = reach_of(rig, index)
+    transfers = [(i, x) for i, x in enumerate(stream()) if x.opcode is not Opcode.COMPUTE]
+    reaches = {index: reach_of(rig, index) for index, _ in transfers}
+    for index, x in transfers:
+        reach = reaches[index]
         address = (reach.start, (reach.stop - 1) & ~7)[(index + code) % 2]
-        users = [
-            i for i, y in enumerate(stream())
-            if y.opcode is not Opcode.COMPUTE
-            and any(a in reach_of(rig, i) for a in range(address, address + 8))
-        ]  # fmt: skip
+        users = [i for i, r in reaches.items() if any(a in r for a in range(address, address + 8))]
         if users[0] == index:  # nobody has failed before
             check_bus(rig, address, code, x.engine, index, reach)
 

@@ -6,6 +6,7 @@ What the registers show is what :class:`winogen.emulation.emulator.EmulatedCore`
 from __future__ import annotations
 
 import os
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -50,8 +51,14 @@ def wanted(board: str) -> NDArray[np.int64]:
     return run_integer(small(board).network, inputs(board))
 
 
+@cache
+def _stream(board: str) -> tuple[Instruction, ...]:
+    return tuple(small(board).program.streams[-1].instructions())
+
+
 def stream(board: Board = TINY) -> list[Instruction]:
-    return small(board.name).program.streams[-1].instructions()
+    """The instructions of the small network, for the caller to change."""
+    return [copy(instruction) for instruction in _stream(board.name)]
 
 
 def status(**fields: int) -> dict[str, int]:
