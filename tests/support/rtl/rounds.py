@@ -7,7 +7,7 @@ import os
 import pytest
 
 #: What a simulation that takes many seconds is parametrised with.
-SHARES = [0.4, pytest.param(1.0, marks=pytest.mark.long)]
+SHARES = [pytest.param(0.4, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.long)]
 #: Tells the simulation, a process of its own.
 VARIABLE = "WG_SHARE"
 
