@@ -1,6 +1,7 @@
 """What coded weights are worth: the page says what was measured, and how to measure it again."""
 
 import importlib.util
+import re
 import sys
 from types import ModuleType
 
@@ -39,6 +40,16 @@ def test_what_was_measured_is_whole_and_no_network_is_slower(benchmark):
             for found in (plain, coded):  # the bar of the cost model
                 if "counted" in found:
                     assert found["counted"] == pytest.approx(found["one"], rel=0.05)
+
+
+def test_the_table_that_is_shown_of_a_network_is_measured(benchmark):
+    """At what memory brings, in docs/use/profiling.md."""
+    page = (ROOT / "docs" / "use" / "profiling.md").read_text(encoding="utf-8")
+    for layer in benchmark.read()["dcgan-4x4"][1575][benchmark.CODED]["layers"]:
+        figures = [f"{layer[part]:,}" for part in (*benchmark.PARTS, "cycles")]
+        words = r"\s+[\d.]+\s+[\d.]+\s+", r"\s+"
+        line = rf"{layer['name']}\s+{layer['mode']}" + words[0] + words[1].join(figures)
+        assert re.search(line, page), line
 
 
 @pytest.mark.long

