@@ -356,7 +356,14 @@ def line(layer: tuple[int, int, int, int], mode: Mode, batch: int = 16) -> Timel
     return simulate(schedule(packed, board, batch).instructions, board)
 
 
-@pytest.mark.parametrize("layer", [*VTA, *DCGAN])
+#: Those with the most weights take seconds to pack, and are computed as the others of theirs are.
+LARGE = (VTA[0], DCGAN[0])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [pytest.param(x, marks=pytest.mark.long if x in LARGE else ()) for x in [*VTA, *DCGAN]],
+)
 def test_speed_up_where_compute_is_the_limit(layer):
     """Batch 16. Ideal are 64/36 and 256/36 for 4x4 kernels, 100/49 and 400/49 for 5x5."""
     winograd, direct, padded = (

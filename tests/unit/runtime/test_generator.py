@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from winogen.compiler.integers import run_integer
 from winogen.emulation.device import ContiguousMemoryError, EmulatedDevice
 from winogen.emulation.emulator import EmulatedCore
 from winogen.network import reference, zoo
-from winogen.network.graph import InputSpec
+from winogen.network.graph import Graph, InputSpec
 from winogen.program.file import Program
 from winogen.program.formats import sample_inputs
 from winogen.runtime.accelerator import WinogenCore
@@ -446,6 +447,15 @@ NETWORKS = {
 }
 
 
+@cache
+def float_images(model: str | Path) -> tuple[Graph, np.ndarray, np.ndarray]:
+    """A network, four inputs, and the pixels that the float network makes of them."""
+    graph = zoo.load_model(model)
+    assert graph.output_range
+    z = sample_inputs(graph.input, 4, seed=11)
+    return graph, z, to_pixels(reference.run(graph, z), *graph.output_range).transpose(0, 2, 3, 1)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_trained_networks_look_like_the_float_network(name, bits):
@@ -454,13 +464,10 @@ def test_trained_networks_look_like_the_float_network(name, bits):
         model = SHARED_WEIGHTS / name
         if not (model / "weights.npz").is_file():
             pytest.skip(f"trained weights {model} are not here; they are not shipped")
-    graph = zoo.load_model(model)
-    program = compile_graph(graph, load_board("pynq-z2", bits), batch=8).program
-    z = sample_inputs(graph.input, 8, seed=11)
+    graph, z, exact = float_images(model)
+    program = compile_graph(graph, load_board("pynq-z2", bits), batch=len(z)).program
     with Generator(program) as generator:
         pixels = generator.generate(z).astype(int)
-    assert graph.output_range
-    exact = to_pixels(reference.run(graph, z), *graph.output_range).transpose(0, 2, 3, 1)
     difference = np.abs(pixels - exact)
     assert exact.std() > 20  # images, not one grey
     if bits == 16:

@@ -148,12 +148,13 @@ def _bases(opcode: Opcode) -> list[str | None]:
     return [rule.base.text if rule.base else None for rule in ranges]
 
 
+@pytest.mark.parametrize("count", [800, pytest.param(3000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("core", CORES, ids=["tiny", "int8", "int16", "packed"])
 @pytest.mark.parametrize("opcode", Opcode)
-def test_every_message_is_that_of_the_plain_rules(opcode, core):
+def test_every_message_is_that_of_the_plain_rules(opcode, core, count):
     rng = random.Random(int(opcode))
     seen: Counter[str] = Counter()
-    for _ in range(3000):
+    for _ in range(count):
         x = draw(rng, opcode, core)
         problem = plain(x, core)
         assert descriptor_problem(x, core) == problem, x
