@@ -23,6 +23,7 @@ from winogen.compiler.options import CompileOptions
 from winogen.emulation.emulator import fast
 from winogen.network import reference
 from winogen.network.graph import Graph, Node
+from winogen.network.stored import save_network
 
 NAMES = ["winogen int8, emulated", "winogen int16, emulated", "onnxruntime float32",
          "onnxruntime int8"]  # fmt: skip
@@ -134,8 +135,14 @@ def test_the_command_without_onnxruntime(capsys, tmp_path, monkeypatch):
     """The comparison goes on; one sentence says what to install."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr(fast, "available", lambda: False)
-    page = tmp_path / "page.html"
-    arguments = ["compare", "digits", "--board", "tiny", "-o", str(page), "--json"]
+    b = GraphBuilder(0, (5, 1, 1), "latent")
+    b.deconv(4, 4, 1, 0)
+    b.add("relu")
+    b.deconv(1, 4, 2, 1)
+    b.add("tanh")
+    model, page = tmp_path / "small.npz", tmp_path / "page.html"
+    save_network(b.graph("small", (-1.0, 1.0)), model)
+    arguments = ["compare", str(model), "--board", "tiny", "-o", str(page), "--json"]
     assert main(arguments) == 0
     captured = capsys.readouterr()
     told = json.loads(captured.out)

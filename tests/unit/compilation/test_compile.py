@@ -6,6 +6,7 @@ import argparse
 import ast
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -159,20 +160,29 @@ def by_command(model: object, words: list[Any], out: Path) -> bytes:
 
 
 def chosen(option: str) -> dict[str, Any]:
-    """The board of small programs, unless the case is about boards."""
-    return {} if option == "board" else {"board": "tiny"}
+    """The board and the batch of small programs, unless the case is about them."""
+    small = {"board": "tiny", "batch": 2}
+    return {name: value for name, value in small.items() if name != option}
+
+
+@cache
+def without(model: Path, options: tuple[tuple[str, Any], ...]) -> bytes:
+    """The program without the option of a case, the same for many of them."""
+    return winogen.compile_model(model, **dict(options)).tobytes()
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_python_and_the_command_write_the_same_bytes(name, files, tmp_path):
     case = CASES[name]
-    board = chosen(case.option)
-    words = [*(["--board", "tiny"] if board else []), *case.words(files)]
+    small = chosen(case.option)
+    words = [*(word for name, value in small.items() for word in (f"--{name}", value)),
+             *case.words(files)]  # fmt: skip
     model = files / case.model
-    board |= case.also(files)
-    got = winogen.compile_model(model, **board, **{case.option: case.value(files)}).tobytes()
+    small |= case.also(files)
+    got = winogen.compile_model(model, **small, **{case.option: case.value(files)}).tobytes()
     assert got == by_command(model, words, tmp_path)
-    assert not case.matters or got != winogen.compile_model(model, **board).tobytes()
+    if case.matters:
+        assert got != without(model, tuple(small.items()))
 
 
 def test_every_option_has_a_case():

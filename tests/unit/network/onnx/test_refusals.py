@@ -417,7 +417,7 @@ print(json.dumps(mutants.check_mutants({count})))
 
 
 def test_damaged_files():
-    counts = damaged_files(300)
+    counts = damaged_files(200)
     assert min(counts.values()) > 10
 
 
@@ -427,11 +427,11 @@ def test_ten_thousand_damaged_files():
 
 
 def test_folding_that_takes_too_long_is_refused():
-    """A few hundred bytes can ask for a product of 10**12 terms."""
+    """A few hundred bytes can ask for a product of more terms than are ever folded."""
     net = Net()
     a, b = (
         net.node("ConstantOfShape", net.const(shape, np.int64))
-        for shape in ((1024, 65536), (65536, 1024))
+        for shape in ((8192, 64), (64, 8192))
     )
     scale = net.node("ReduceMax", net.node("MatMul", a, b), keepdims=0)
     model = net.model(net.node("Mul", "z", scale), ("n", 4, 6, 6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -518,10 +519,21 @@ def grown(net: Net) -> str:
     return net.node("Reshape", x, ints(net, -1, 4, 4, 4))
 
 
-@pytest.mark.parametrize("make", [expanded, zeros_like_batch, tiled])
-@pytest.mark.parametrize("batch", ["n", 1, 3])
-@pytest.mark.parametrize("op", ["Add", "Mul", "Sub", "Concat"])
-@pytest.mark.parametrize("size", [(1, 4, 1, 1), (1, 4, 4, 4), (1, 1, 4, 4)])
+MAKES = (expanded, zeros_like_batch, tiled)
+BATCHES = ("n", 1, 3)
+OPERATORS = ("Add", "Mul", "Sub", "Concat")
+SIZES = ((1, 4, 1, 1), (1, 4, 4, 4), (1, 1, 4, 4))
+#: Every choice of one of each; the long run has those that differ in one place from others.
+CHOICES = [
+    pytest.param(
+        SIZES[s], OPERATORS[o], BATCHES[b], MAKES[m],
+        marks=pytest.mark.long if (s + o + b + m) % 3 else (),
+    )
+    for s, o, b, m in product(*(range(len(x)) for x in (SIZES, OPERATORS, BATCHES, MAKES)))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "op", "batch", "make"), CHOICES)
 def test_a_constant_of_the_batchs_size(make, batch, op, size):
     net = Net()
     value = net.rng.uniform(0.5, 1.5, size)
