@@ -14,45 +14,60 @@ import pytest
 
 from support.command_line import refuse, run
 from support.elastic import elastic_graph
+from support.random_graphs import GraphBuilder
 from winogen.cli.main import main
 from winogen.compiler.compile import compile_graph
 from winogen.network.load import load_network
 from winogen.network.stored import save_network
 from winogen.program.file import Program
 
-SMALL = ("--steps", "3", "--examples", "2", "--batch", "2")
+BOARD = ("--board", "tiny", "--batch", "1")
+SMALL = ("--steps", "3", "--examples", "2", *BOARD)
 
 
-def small_network(folder) -> tuple[Path, int]:
-    """A small network's file, and the bytes of its weights as compiled."""
-    graph = elastic_graph()
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> tuple[Path, int]:
+    """A small network's file, and the bytes of its weights as compiled.
+
+    It makes images of 8 x 8 pixels, and has two layers with enough weights to be pruned.
+    """
+    b = GraphBuilder(7, (12, 1, 1), "latent")
+    b.deconv(24, 4, 1, 0)
+    b.add("relu")
+    b.deconv(16, 4, 2, 1)
+    b.add("relu")
+    b.conv(1, 3)
+    b.add("tanh")
+    folder, graph = tmp_path_factory.mktemp("model"), b.graph("small", (-1.0, 1.0))
     save_network(graph, folder / "small.npz")
-    program = compile_graph(graph, "pynq-z2", batch=2).program
+    program = compile_graph(graph, "tiny", batch=1).program
     return folder / "small.npz", program.stored.weight_bytes
 
 
-@pytest.fixture
-def model(tmp_path_factory) -> Path:
+@pytest.fixture(scope="module")
+def model(small) -> Path:
     """The small network's file, in a folder of its own: for what is the same of any network."""
-    return small_network(tmp_path_factory.mktemp("model"))[0]
+    return small[0]
 
 
 @pytest.fixture
-def fitting():
+def fitting(monkeypatch):
+    """What trains; every way to hold weights is measured on a few inputs."""
     torch = pytest.importorskip("torch", reason="training needs the package torch")
     torch.set_num_threads(1)  # others run beside it
-    from winogen.compression import train, trainer
+    from winogen.compression import plan, train, trainer
 
+    monkeypatch.setattr(plan, "_INPUTS", 4)
     return SimpleNamespace(train=train, trainer=trainer)
 
 
-def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path) -> None:
+def test_a_program_and_the_network_beside_it(fitting, capsys, tmp_path, model) -> None:
     out = tmp_path / "small.wg"
-    text = run(capsys, "fit", "digits", "--keep", "0.4", "--share", "8", "-o", out, *SMALL)
+    text = run(capsys, "fit", model, "--keep", "0.4", "--share", "8", "-o", out, *SMALL)
     assert "after 3 steps" in text and "bytes of the program file" in text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.npz", "small.wg"]
     again = tmp_path / "again.wg"
-    run(capsys, "compile", out.with_suffix(".npz"), "--batch", "2", "-o", again)
+    run(capsys, "compile", out.with_suffix(".npz"), *BOARD, "-o", again)
     assert again.read_bytes() == out.read_bytes()
     graph = load_network(out.with_suffix(".npz"))
     large = [n for n in graph.nodes if "weight" in n.params and n.params["weight"].size > 4096]
@@ -72,7 +87,7 @@ def test_the_same_seed_writes_the_same_bytes(fitting, capsys, tmp_path, model) -
 
 
 def test_for_machines(fitting, capsys, tmp_path) -> None:
-    assert main(["fit", "digits", "-o", str(tmp_path / "d.wg"), "--json", *SMALL]) == 0
+    assert main(["fit", "digits", "-o", str(tmp_path / "d.wg"), "--json", *SMALL[:4]]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["steps"] == 3
     assert result["psnr"] == pytest.approx(result["psnr_before"], abs=1.0)
@@ -84,7 +99,7 @@ def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch, mode
     monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     step = train.Distiller.step
     out = tmp_path / "d.wg"
-    command = ["fit", str(model), "--weight-bits", "4", "-o", str(out), *SMALL]
+    command = ["fit", str(model), "--weight-bits", "4", *SMALL]
     taken = []
 
     def interrupted(self) -> None:
@@ -94,26 +109,26 @@ def test_an_interrupted_fit_goes_on(fitting, capsys, tmp_path, monkeypatch, mode
         step(self)
 
     monkeypatch.setattr(train.Distiller, "step", interrupted)
-    assert main(command) == 130
+    assert main([*command, "-o", str(out)]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["d.training"]
     monkeypatch.setattr(train.Distiller, "step", step)
-    assert "going on from" in run(capsys, *command)
+    assert "going on from" in run(capsys, *command, "-o", out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg"]
     whole = tmp_path / "whole.wg"
-    run(capsys, *command[:-8], "-o", whole, *SMALL)
+    run(capsys, *command, "-o", whole)
     assert whole.read_bytes() == out.read_bytes()
 
 
 def test_an_interrupted_fit_of_so_many_minutes_goes_on(
-    fitting, capsys, tmp_path, monkeypatch
+    fitting, capsys, tmp_path, monkeypatch, model
 ) -> None:
     """With the steps that were measured first, however fast the machine is now."""
     from winogen.compression import stages
 
     train = fitting.train
     monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    command = ["fit", "digits", "--minutes", "5", "-o", str(tmp_path / "d.wg"), *SMALL[2:]]
+    command = ["fit", str(model), "--minutes", "5", "-o", str(tmp_path / "d.wg"), *SMALL[2:]]
     run_whole = train.Distiller.run
 
     def stopped(self, checkpoint=None, progress=None):
@@ -154,9 +169,9 @@ def test_an_interrupted_fit_of_so_many_minutes_goes_on(
         (("-o", "x.bin"), "must end in .wg"),
     ],
 )
-def test_refusals(fitting, capsys, tmp_path, monkeypatch, arguments, text) -> None:
+def test_refusals(fitting, capsys, tmp_path, monkeypatch, model, arguments, text) -> None:
     monkeypatch.chdir(tmp_path)
-    assert text in refuse(capsys, tmp_path, "fit", "digits", *arguments)
+    assert text in refuse(capsys, tmp_path, "fit", model, *arguments)
 
 
 def test_the_help_says_what_goes_together(capsys) -> None:
@@ -194,26 +209,24 @@ def test_arrays_of_somebody_are_not_written_over(fitting, capsys, tmp_path) -> N
     assert latents.read_bytes() == before
 
 
-def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch) -> None:
+def test_a_goal_that_cannot_be_kept(fitting, capsys, tmp_path, monkeypatch, model) -> None:
     """Nothing is left that another goal, or a longer training, would be refused for."""
     monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    text = refuse(
-        capsys, tmp_path, "fit", "digits", "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL
-    )
+    text = refuse(capsys, tmp_path, "fit", model, "--psnr", "90", "-o", tmp_path / "d.wg", *SMALL)
     assert "90 dB cannot be kept" in text
 
 
-def test_a_goal_in_decibels(fitting, capsys, tmp_path) -> None:
+def test_a_goal_in_decibels(fitting, capsys, tmp_path, model) -> None:
     """Far below what plain weights give: they get smaller, and the goal is kept."""
     out = tmp_path / "d.wg"
-    assert main(["fit", "digits", "--psnr", "25", "-o", str(out), "--json", "--steps", "32",
-                 "--examples", "4", "--batch", "2"]) == 0  # fmt: skip
+    assert main(["fit", str(model), "--psnr", "25", "-o", str(out), "--json", "--steps", "32",
+                 "--examples", "4", *BOARD]) == 0  # fmt: skip
     result = json.loads(capsys.readouterr().out)
     assert result["psnr"] > 24.5
     assert result["weight_bits"] < 5
 
 
-def test_a_goal_in_bytes_is_kept_by_the_file(fitting, capsys, tmp_path, monkeypatch) -> None:
+def test_a_goal_in_bytes_is_kept_by_the_file(fitting, capsys, tmp_path, monkeypatch, small) -> None:
     """Weights that training makes larger are made smaller, and trained again; that is said."""
     from winogen.compression import lessons
 
@@ -221,28 +234,30 @@ def test_a_goal_in_bytes_is_kept_by_the_file(fitting, capsys, tmp_path, monkeypa
         return found.plan(8 * 1.3 * goal)
 
     monkeypatch.setattr(lessons.Lessons, "_sized", short)
-    model, plain = small_network(tmp_path)
+    model, plain = small
     goal, out = plain // 2, tmp_path / "d.wg"
     text = run(capsys, "fit", model, "--bytes", goal, "-o", out, "--steps", "8", *SMALL[2:])
     assert Program.load(out).stored.weight_bytes <= goal
     assert "trained again" in text and "were asked for: they could not" not in text
 
 
-def test_a_goal_in_bytes_is_made_use_of(fitting, capsys, tmp_path) -> None:
-    model, plain = small_network(tmp_path)
+def test_a_goal_in_bytes_is_made_use_of(fitting, capsys, tmp_path, small) -> None:
+    model, plain = small
     for share in (0.4, 0.6):
         goal = int(share * plain)
         run(capsys, "fit", model, "--bytes", goal, "-o", tmp_path / "d.wg", *SMALL)
         assert 0.8 * goal < Program.load(tmp_path / "d.wg").stored.weight_bytes <= goal
 
 
-def test_a_fit_for_bytes_goes_on_as_it_was_planned(fitting, capsys, tmp_path, monkeypatch) -> None:
+def test_a_fit_for_bytes_goes_on_as_it_was_planned(
+    fitting, capsys, tmp_path, monkeypatch, small
+) -> None:
     """What was found out before is not found out again, with a clock that is slower now."""
     from winogen.compression import lessons
 
     monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     out, whole = tmp_path / "d.wg", tmp_path / "whole.wg"
-    model, plain = small_network(tmp_path)
+    model, plain = small
     command = ["fit", str(model), "--bytes", str(plain // 2), *SMALL]
     step, taken = fitting.train.Distiller.step, []
 
@@ -262,12 +277,16 @@ def test_a_fit_for_bytes_goes_on_as_it_was_planned(fitting, capsys, tmp_path, mo
     assert out.read_bytes() == whole.read_bytes()
 
 
-def test_fewer_channels(fitting, capsys, tmp_path) -> None:
+def test_fewer_channels(fitting, capsys, tmp_path, tmp_path_factory) -> None:
     """With pruned weights too; the program takes fewer cycles than the whole network's."""
-    out = tmp_path / "d.wg"
-    text = run(capsys, "fit", "digits", "--faster", "2", "--keep", "0.5", "-o", out, *SMALL)
+    out, model = tmp_path / "d.wg", tmp_path_factory.mktemp("model") / "wide.npz"
+    build = ("--board", "tiny", "--batch", "2")
+    save_network(elastic_graph(), model)
+    text = run(
+        capsys, "fit", model, "--faster", "2", "--keep", "0.5", "-o", out, *SMALL[:4], *build
+    )
     assert "of the cycles, " in text and "after 3 steps" in text
-    run(capsys, "compile", "digits", "--batch", "2", "-o", tmp_path / "whole.wg")
+    run(capsys, "compile", model, *build, "-o", tmp_path / "whole.wg")
     narrow, whole = (Program.load(p) for p in (out, tmp_path / "whole.wg"))
     assert narrow.streams[-1].cycles <= 0.5 * whole.streams[-1].cycles
     assert narrow.output_shape == whole.output_shape
@@ -280,16 +299,28 @@ def test_cheaper_blocks(fitting, capsys, tmp_path) -> None:
     text = run(capsys, "fit", "digits", "--blocks", "separable", "-o", out, *SMALL)
     assert text.index("cycles an image, predicted:") < text.index("after 3 steps")
     again = tmp_path / "again.wg"
-    run(capsys, "compile", out.with_suffix(".npz"), "--batch", "2", "-o", again)
+    run(capsys, "compile", out.with_suffix(".npz"), *BOARD, "-o", again)
     assert again.read_bytes() == out.read_bytes()
     names = [layer.name for layer in Program.load(out).layers]
     assert names == ["deconv1", "deconv2.pointwise", "deconv2", "deconv3.pointwise", "deconv3",
                      "deconv4"]  # fmt: skip
 
 
+SEPARABLE = ("--blocks", "separable", "--steps", "6", *SMALL[2:])
+
+
+@pytest.fixture(scope="module")
+def separable(model, tmp_path_factory) -> bytes:
+    """The program of cheaper blocks that are trained in one go."""
+    pytest.importorskip("torch", reason="training needs the package torch")
+    out = tmp_path_factory.mktemp("separable") / "d.wg"
+    assert main(["fit", str(model), *SEPARABLE, "-o", str(out)]) == 0
+    return out.read_bytes()
+
+
 @pytest.mark.parametrize("stage", ["pretrain", "train"])
 def test_an_interrupted_student_goes_on(
-    fitting, capsys, tmp_path, monkeypatch, stage, model
+    fitting, capsys, tmp_path, monkeypatch, stage, model, separable
 ) -> None:
     """In floating point and in integers alike: the same bytes as in one go."""
     from winogen.compression import pretrain
@@ -297,8 +328,7 @@ def test_an_interrupted_student_goes_on(
     module = {"pretrain": pretrain, "train": fitting.train}[stage]
     kind = {"pretrain": "Pretrainer", "train": "Distiller"}[stage]
     monkeypatch.setattr(fitting.trainer, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    command = ["fit", str(model), "--blocks", "separable", "--steps", "6", "--examples", "2",
-               "--batch", "2"]  # fmt: skip
+    command = ["fit", str(model), *SEPARABLE]
     out = tmp_path / "d.wg"
     step, taken = getattr(module, kind).step, []
 
@@ -316,17 +346,15 @@ def test_an_interrupted_student_goes_on(
     monkeypatch.setattr(getattr(module, kind), "step", step)
     assert "going on from" in run(capsys, *command, "-o", out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.npz", "d.wg"]
-    whole = tmp_path / "whole.wg"
-    run(capsys, *command, "-o", whole)
-    assert whole.read_bytes() == out.read_bytes()
+    assert separable == out.read_bytes()
 
 
-def test_images_a_second(fitting, capsys, tmp_path) -> None:
+def test_images_a_second(fitting, capsys, tmp_path, model) -> None:
     """What is fast enough stays whole; what cannot be reached is said before any training."""
     out = tmp_path / "d.wg"
-    assert "of the cycles" not in run(capsys, "fit", "digits", "--fps", "10", "-o", out, *SMALL)
-    goal = ("--fps", "1e6", "-o", tmp_path / "e.wg")
-    assert "cannot be reached on pynq-z2" in refuse(capsys, tmp_path, "fit", "digits", *goal)
+    assert "of the cycles" not in run(capsys, "fit", model, "--fps", "10", "-o", out, *SMALL)
+    goal = ("--fps", "1e6", "-o", tmp_path / "e.wg", *BOARD)
+    assert "cannot be reached on tiny" in refuse(capsys, tmp_path, "fit", model, *goal)
 
 
 def test_without_torch_it_is_one_sentence(tmp_path) -> None:
