@@ -43,8 +43,15 @@ USES = {
 }
 
 
-@pytest.mark.parametrize("broken", BROKEN)
-@pytest.mark.parametrize("use", USES)
+#: Whatever is broken is found at one place: the command meets all of it, the others the first.
+CASES = [
+    pytest.param(broken, use, marks=() if "command" in use or not n else pytest.mark.long)
+    for use in USES
+    for n, broken in enumerate(BROKEN)
+]
+
+
+@pytest.mark.parametrize(("broken", "use"), CASES)
 def test_one_sentence(broken, use, tmp_path):
     breaking, words = BROKEN[broken]
     done = subprocess.run(

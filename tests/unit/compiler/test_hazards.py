@@ -225,11 +225,14 @@ def test_a_token_too_few_is_a_deadlock():
 
 
 def test_a_token_given_too_early_is_a_race():
-    """Given by the engine's instruction before, it no longer covers the work that it stood for."""
+    """Given by the engine's instruction before, it no longer covers the work that it stood for.
+
+    Every third token is tried.
+    """
     compiled, board = network(1)
     instructions = largest(1)
     caught = 0
-    for giver, taker in matched_tokens(instructions):
+    for giver, taker in matched_tokens(instructions)[::3]:
         bit = 1 << instructions[taker].engine
         engine = instructions[giver].engine
         earlier = [i for i in range(giver) if instructions[i].engine is engine]

@@ -166,10 +166,11 @@ def test_the_parts_of_an_axis_are_those_of_its_tile_groups(seed, shared):
 
 
 def test_digits_on_every_board_in_every_batch():
+    """In batches between the smallest and the largest on two of the boards."""
     for board in board_names():
         target = load_board(board)
         made = packed("digits", board, 8)
-        for batch in batch_sizes(16):
+        for batch in batch_sizes(16) if board in ("tiny", "pynq-z2") else (1, 16):
             check_stream(schedule(made, target, batch), made, target)
 
 

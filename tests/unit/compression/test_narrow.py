@@ -28,7 +28,17 @@ def check(graph: Graph, share: float = 0.5) -> Graph:
     return narrow
 
 
-@pytest.mark.parametrize("name", [n for n in model_names() if n not in ("gp-gan", "artgan")])
+#: A second and more each, of layers that the smaller ones have too.
+LARGE = ("dcgan-5x5", "artgan-deconv", "vta-dcgan-1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.long if n in LARGE else ())
+        for n in model_names() if n not in ("gp-gan", "artgan")
+    ],
+)  # fmt: skip
 def test_the_zoo(name: str) -> None:
     graph = load_model(name)
     narrow = check(graph)

@@ -95,7 +95,7 @@ def check_random(seed: int, rng: Drawn) -> None:
         np.testing.assert_array_equal(by_windows(network, program, q), whole)
 
 
-@examples(20)
+@examples(10)
 @given(seed=SEEDS, rng=drawn())
 def test_random_networks_in_windows(seed, rng):
     check_random(seed, rng)

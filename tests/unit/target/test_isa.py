@@ -64,14 +64,25 @@ def lowest(opcode: Opcode, **changes: int) -> Instruction:
     return CLASSES[opcode](**{**values, **changes})
 
 
-@examples(200)
-@given(st.lists(instructions(), max_size=12))
-def test_round_trip(stream):
+def check_round_trip(stream):
     data = encode(stream)
     assert len(data) == INSTRUCTION_BYTES * len(stream)
     assert decode(data) == stream
     assert decode(np.frombuffer(data, np.uint8)) == stream
     assert not any(i.reserved for i in decode(data))
+
+
+@examples(60)
+@given(st.lists(instructions(), max_size=12))
+def test_round_trip(stream):
+    check_round_trip(stream)
+
+
+@pytest.mark.long
+@examples(2000)
+@given(st.lists(instructions(), max_size=12))
+def test_many_round_trips(stream):
+    check_round_trip(stream)
 
 
 @pytest.mark.parametrize("opcode", Opcode)
