@@ -145,7 +145,7 @@ def test_bold_pictures_do_not_saturate_16_bits(period):
 
 def test_a_headroom_that_is_asked_for_is_the_headroom():
     """So is that of calibration inputs of the user's own."""
-    graph = zoo.load_model("fsrcnn-x2").resized((24, 24))
+    graph = zoo.load_model("fsrcnn-x2").resized((12, 12))
     x = sample_inputs(graph.input, 4, 0)
     scales = {}
     for name, options in {
