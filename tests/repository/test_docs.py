@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.places import DRIVER, ROOT, RTL
+from support.examples import examples
+from support.places import ROOT, RTL
 from winogen.cli import main as cli
 from winogen.compiler.fold import fold
 from winogen.network.definition import RandomParameters, load_definition
@@ -281,23 +281,41 @@ def test_yaml_examples_are_valid(name):
             assert fold(load_definition(body, RandomParameters(0)))
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """What runs them all, where there is one."""
+    with examples(tmp_path_factory.mktemp("cache")) as all_of_them:
+        yield all_of_them
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_python_examples_run(name, tmp_path):
-    for info, body in blocks(ROOT / name):
+def test_python_examples_run(name, tmp_path, request):
+    for number, (info, body) in enumerate(blocks(ROOT / name)):
         if info != "python":
             continue
+        modules = ["pynq", "winogen.compilation.compile"]
         if "winogen.compression" in body:
             pytest.importorskip("torch", reason="training needs the package torch")
-        done = subprocess.run(
-            [sys.executable, "-c", body],
-            cwd=tmp_path,
-            env={
-                "PYTHONPATH": str(DRIVER),
-                "PATH": "/usr/bin:/bin",
-                "XDG_CACHE_HOME": str(tmp_path),
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, f"{name}: {body}\n{done.stdout}{done.stderr}"
+            modules.append("torch._dynamo")  # which its optimisers import
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        status, said = request.getfixturevalue("python").run(body, folder, modules)
+        assert status == 0, f"{name}: {body}\n{said}"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("print(__name__)", 0, "__main__\n"),
+        ("import os; open('here', 'w'); print(os.listdir())", 0, "here"),
+        ("right = 1\nwrong", 1, "line 2, in <module>\nNameError"),
+        ("import atexit; atexit.register(print, 'at the end')", 0, "at the end\n"),
+        ("assert 'right' not in globals()", 0, ""),
+        ("import os; os.kill(os.getpid(), 9)", -9, ""),
+        ("import support", 1, "No module named 'support'"),
+    ],
+)
+def test_an_example_that_fails_is_told(body, status, said, python, tmp_path):
+    """Each is a program of its own, in a folder of its own, that has winogen and no tests."""
+    seen = python.run(body, tmp_path)
+    assert seen[0] == status and said in seen[1]

@@ -74,7 +74,7 @@ SLOW = {
     "devices/test_soft_errors.py::test_no_wrong_picture_is_returned": "two runs for each flip, 3 s",
     "devices/test_soft_errors.py::test_without_the_check_wrong_pictures_are_returned": "likewise",
     "devices/test_waits.py::test_signals_at_random_times": "4 s; others strike at every access",
-    "repository/test_docs.py::test_python_examples_run": "a process for every example",
+    "repository/test_docs.py::test_python_examples_run": "some train, 15 s",
     "repository/test_lint.py::test_every_module_is_clean": "Verilator for each, 12 s",
     "repository/test_lint.py::test_the_core_is_clean_in_every_build": "the whole core each time",
     "repository/test_lint.py::test_the_wrapper_for_vivado_is_clean_in_every_build": "likewise",
