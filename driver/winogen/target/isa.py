@@ -439,10 +439,10 @@ def _columns(opcode: Opcode) -> _Columns:
     for f in FIELDS[opcode].values():
         used[f.word] |= np.uint32(((1 << f.width) - 1) << f.lsb)
     return _Columns(
-        np.array([f.word for f in fields]),
+        np.array([f.word for f in fields], np.intp),
         np.array([f.lsb for f in fields], np.uint32),
         np.array([(1 << f.width) - 1 for f in fields], np.uint32),
-        np.array([f.signed << (f.width - 1) for f in fields]),
+        np.array([f.signed << (f.width - 1) for f in fields], np.int64),
         ~used,
     )
 
