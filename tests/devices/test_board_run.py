@@ -67,6 +67,20 @@ def test_the_suite_runs_on_the_board_and_its_build_alone(board, tmp_path):
     assert "test_batches[board-16" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "page"), [("pynq-z2", "board-pynq-z1-z2"), ("zcu104", "board-zcu104")]
+)
+def test_the_guides_say_how_many_tests_there_are(board, tmp_path, name, page):
+    """They are chosen once the board is open; none of them runs here."""
+    code, text = board(
+        "--setup-plan", f"--overlay={bitstream(tmp_path, name)}", build=f"{name} 8", BOARD=name
+    )
+    assert code == 0, text
+    [count] = re.findall(r"(\d+) selected", text)
+    guide = (ROOT / "docs" / "start" / f"{page}.md").read_text(encoding="utf-8")
+    assert f"`{count} passed`" in guide
+
+
 def test_a_16_bit_build(board, tmp_path):
     path = bitstream(tmp_path, "pynq-z2", 16)
     arguments = ["-v", "-k", "conv-1x1 or last_bit or slopes", f"--overlay={path}", "--bits", "16"]

@@ -24,7 +24,7 @@ import pytest
 import winogen
 from fakes import faulty_cores
 from support.children import child
-from support.places import DRIVER
+from support.places import DRIVER, ROOT
 from winogen.cli import main as cli
 from winogen.common.errors import DeviceTimeoutError
 from winogen.doctor import bench as bench_module
@@ -554,7 +554,15 @@ def test_the_emulated_device(capsys):
     assert out[0] == "emulator, as board pynq-z2: --device says so"
     assert len(out) == len(CHECKS) + 2
     skipped = len(ELSEWHERE)
-    assert out[-1].startswith(f"{len(CHECKS) - skipped} passed, 0 failed, {skipped} skipped in ")
+    passed = f"{len(CHECKS) - skipped} passed, 0 failed"
+    assert out[-1].startswith(f"{passed}, {skipped} skipped in ")
+    # The guides show the same, but for what each machine says of itself.
+    page = (ROOT / "docs" / "start" / "bring-up.md").read_text(encoding="utf-8")
+    own = ("python", "pynq", "numpy", "host costs")
+    for line in out[1:-1]:
+        assert line in page or line[9:].startswith(own), line
+    assert passed in page
+    assert passed in (ROOT / "docs" / "start" / "laptop.md").read_text(encoding="utf-8")
 
 
 def test_json(capsys):
