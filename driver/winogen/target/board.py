@@ -7,7 +7,9 @@ import json
 import os
 import re
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -387,11 +389,17 @@ def clocked_as(board: Board, bitstream: Path) -> Board:
     return replace(board, clock_mhz=handoff.clock_mhz, platform=platform)
 
 
+@lru_cache(maxsize=64)
+def _values(text: str) -> Any:
+    """What a board file says. One is read whenever a device is opened, and YAML takes its time."""
+    return read_yaml(text)
+
+
 def _read(path: Path) -> dict[str, Any]:
     """A board file; with ``like``, what another board's file says and this one does not."""
     try:
         with open_to_read(path) as file:
-            data = read_yaml(file.read().decode("utf-8"))
+            data = deepcopy(_values(file.read().decode("utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
     if not isinstance(data, dict):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -68,6 +69,13 @@ def hwh_text(
     str
         The same text for the same arguments.
     """
+    named = tuple((name, str(value)) for name, value in parameters.items())
+    return _text(named, clock, ddr_bytes, maker)
+
+
+@lru_cache(maxsize=16)  # every emulated device has one, and most are of the same board
+def _text(named: tuple[tuple[str, str], ...], clock: PlClock, ddr_bytes: int, maker: str) -> str:
+    parameters = dict(named)
     root = Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION=f"none: {maker}")
     SubElement(root, "SYSTEMINFO", ARCH="zynq", DEVICE="7z020", NAME="winogen", PACKAGE="clg400")
     SubElement(root, "EXTERNALPORTS")
