@@ -84,10 +84,12 @@ def test_setuptools_are_bounded():
     """pip then keeps them, or says that another package wants newer ones.
 
     On a laptop they are new enough for torch: pip raises what is too old to the newest there is,
-    whatever an installed package says of it.
+    whatever an installed package says of it. What builds winogen is bounded too: newer ones mean to
+    refuse its metadata, which the setuptools of boards need as they are.
     """
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     needed = text.partition("\ndependencies = [")[2].partition("\n]")[0]
     assert '\n    "setuptools<81",' in needed
     (low,) = re.findall(r'\n    "setuptools>=([\d.]+); ', needed)
     assert (77, 0, 3) <= tuple(map(int, low.split("."))) < (81,)
+    assert '\nrequires = ["setuptools>=64,<81"]\n' in text
