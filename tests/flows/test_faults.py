@@ -13,6 +13,7 @@ import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,14 +26,34 @@ from support.faults.on_devices import on_device
 from support.faults.verdicts import Refusal, run
 from support.faults.workers import run_all
 from support.places import ROOT
+from winogen.cli import main
 from winogen.common.errors import WinogenWarning
+from winogen.emulation.device import emulated
 from winogen.program import container
 from winogen.runtime.accelerator import WinogenCore
+from winogen.target.hwh import hwh_text
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks")
 
 KINDS, MISSING = load()
 PAGE = ROOT / "docs" / "project" / "faults.md"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def made_once():
+    """The parser of commands and the description of an overlay, which no fault is in."""
+    texts: dict[tuple, str] = {}
+
+    def text(parameters, clock, ddr_bytes, *rest):
+        key = (tuple(parameters.items()), clock, ddr_bytes, *rest)
+        if key not in texts:
+            texts[key] = hwh_text(parameters, clock, ddr_bytes, *rest)
+        return texts[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "_parser", cache(main._parser))
+        patch.setattr(emulated, "hwh_text", text)
+        yield
 
 
 def cases():
