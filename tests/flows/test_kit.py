@@ -9,14 +9,18 @@ import zipfile
 from collections.abc import Iterable
 from email import message_from_bytes
 from email.message import Message
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import winogen
 from winogen.cli import board_kit as kit
+from winogen.cli import kit as command
 from winogen.cli import main as cli
 from winogen.version import __version__
 
@@ -49,6 +53,14 @@ def metadata(wheel: Path) -> Message:
         return message_from_bytes(file.read(name))
 
 
+def has_setuptools() -> bool:
+    """Whether there is one here that builds wheels by itself."""
+    try:
+        return Version(version("setuptools")) >= Version("70.1")
+    except PackageNotFoundError:
+        return False
+
+
 def missing(
     packages: Iterable[Message], python: str, machine: str, there: dict[str, str]
 ) -> list[str]:
@@ -77,8 +89,15 @@ def missing(
     return lacking
 
 
-def test_a_kit(tmp_path, capsys):
-    """It is made by the documented command, holds what it should, and works as installed."""
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_kit(alone, tmp_path, monkeypatch, capsys):
+    """It is made by the documented command, holds what it should, and works as installed.
+
+    The wheel is built ``alone``, as pip does it by itself, with setuptools from the internet; or
+    with the setuptools that is here, which takes half the time.
+    """
+    if not alone and has_setuptools():
+        monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")  # pip takes it for --no-build-isolation
     folder = tmp_path / "kit"
     assert cli.main(["kit", "--board", "pynq-z2", "-o", str(folder)]) == 0
     out = capsys.readouterr().out
@@ -136,6 +155,17 @@ def test_a_kit(tmp_path, capsys):
     assert "plugins:" not in text  # none of the image's
 
 
+@pytest.fixture
+def digits(monkeypatch):
+    """What a kit takes where no program is named is compiled once, for a small board."""
+    monkeypatch.setattr(command, "compile_model", lambda *_, **__: small_digits())
+
+
+@cache
+def small_digits() -> winogen.Program:
+    return winogen.compile_model("digits", board="tiny", batch=1)
+
+
 def test_the_readme_has_what_works(monkeypatch):
     """Without a bitstream nothing runs on the board, and --device auto would choose it."""
     for bitstream in (False, True):
@@ -153,8 +183,7 @@ def test_the_readme_has_what_works(monkeypatch):
 
 def test_programs_of_the_users_own(tmp_path, monkeypatch):
     """They are for the board, and in the folder under their names."""
-    program = winogen.compile_model("digits", board="tiny", batch=1)
-    program.save(tmp_path / "mine.wg")
+    small_digits().save(tmp_path / "mine.wg")
     made = []
     monkeypatch.setattr(kit, "make_kit", lambda *a: made.append(a))
     monkeypatch.chdir(tmp_path)
@@ -174,7 +203,7 @@ def test_programs_of_the_users_own(tmp_path, monkeypatch):
         (["-o", "kit", "none.wg"], "none.wg"),
     ],
 )
-def test_kits_that_cannot_be(arguments, words, tmp_path, monkeypatch, capsys):
+def test_kits_that_cannot_be(arguments, words, digits, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("old").mkdir()
     assert cli.main(["kit", *arguments]) == 2
@@ -206,7 +235,7 @@ def test_without_the_sources(tmp_path, monkeypatch, capsys):
         ("import time; time.sleep(60)", "'pip wheel' did not end within 0.5 s"),
     ],
 )  # fmt: skip
-def test_pip_that_fails(script, words, tmp_path, monkeypatch, capsys):
+def test_pip_that_fails(script, words, digits, tmp_path, monkeypatch, capsys):
     """One sentence, and no half of a folder."""
     tool = tmp_path / "python"
     tool.write_text(f"#!{sys.executable}\n{script}\n")
