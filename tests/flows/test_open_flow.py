@@ -79,7 +79,8 @@ def install(folder: Path, monkeypatch, *names: str) -> None:
     programs.mkdir(parents=True)
     for name in names:
         program = programs / name
-        command = shlex.join([sys.executable, open_stub.__file__, name])
+        # Without what the environment adds to Python, which is most of such a short run.
+        command = shlex.join([sys.executable, "-E", "-S", open_stub.__file__, name])
         program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
