@@ -21,7 +21,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support.places import FAKES
@@ -845,10 +845,13 @@ def test_settings_cannot_be_written(tmp_path):
 
 #: Tcl 8.6 has two characters for one beyond U+FFFF.
 TEXT = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF))
+#: What Tcl reads as more than itself, each behind a letter and before one.
+MEANT = [f"a{c}b" for c in '\\"$[]{};# \n\t\r\0']
 
 
 @needs_tclsh
 @examples(25)
+@example([*MEANT, "".join(MEANT), "\\", "{", "}"])
 @given(st.lists(TEXT, max_size=32))
 def test_any_text_is_one_word_of_tcl(words):
     lines = "".join(f"puts [string length {tcl_word(w)}]\nputs {tcl_word(w)}\n" for w in words)
