@@ -28,10 +28,8 @@ from support.faults.workers import run_all
 from support.places import ROOT
 from winogen.cli import main
 from winogen.common.errors import WinogenWarning
-from winogen.emulation.device import emulated
 from winogen.program import container
 from winogen.runtime.accelerator import WinogenCore
-from winogen.target.hwh import hwh_text
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks")
 
@@ -41,18 +39,9 @@ PAGE = ROOT / "docs" / "project" / "faults.md"
 
 @pytest.fixture(autouse=True, scope="module")
 def made_once():
-    """The parser of commands and the description of an overlay, which no fault is in."""
-    texts: dict[tuple, str] = {}
-
-    def text(parameters, clock, ddr_bytes, *rest):
-        key = (tuple(parameters.items()), clock, ddr_bytes, *rest)
-        if key not in texts:
-            texts[key] = hwh_text(parameters, clock, ddr_bytes, *rest)
-        return texts[key]
-
+    """The parser of commands, which no fault is in."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(main, "_parser", cache(main._parser))
-        patch.setattr(emulated, "hwh_text", text)
         yield
 
 

@@ -19,12 +19,13 @@ TREES = ("docs/index", "docs/reference/api")
 
 
 def quicken() -> None:
-    whole = furo._compute_navigation_tree
+    # The theme's own name, without which all pages have their tree, and the build takes longer.
+    if whole := getattr(furo, "_compute_navigation_tree", None):
 
-    def tree(context: dict[str, Any]) -> str:
-        return whole(context) if context["pagename"] in TREES else ""
+        def tree(context: dict[str, Any]) -> Any:
+            return whole(context) if context["pagename"] in TREES else ""
 
-    furo._compute_navigation_tree = tree
+        furo._compute_navigation_tree = tree
     StandaloneHTMLBuilder.search = False
     gc.set_threshold(100_000, 50, 1000)  # the pages are kept until the end
 
