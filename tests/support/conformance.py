@@ -36,11 +36,14 @@ BOARDS = ("tiny", "pynq-z2")
 
 WIDTHS = (8, 16)
 
+#: A board's description, which nobody changes, is read once for all cases.
+_board = cache(load_board)
+
 
 def only_board(device: str, board: str, bits: int) -> Board:
     """This board, or the one that the device is."""
     [build] = builds(device, (board, bits))
-    return load_board(*build)
+    return _board(*build)
 
 
 def all_builds(device: str, *widths: int) -> list[tuple[str, int]]:
@@ -53,7 +56,7 @@ def compiled(
     make: Callable[[], Graph], board: str, bits: int, mode: str = "auto", batch: int = 2
 ) -> Compiled:
     """One compilation for all devices."""
-    return compile_graph(make(), load_board(board, bits), mode=Mode(mode), batch=batch)
+    return compile_graph(make(), _board(board, bits), mode=Mode(mode), batch=batch)
 
 
 def check_graph(
@@ -62,7 +65,7 @@ def check_graph(
 ) -> None:  # fmt: skip
     network = compiled(make, board, bits, mode, batch)
     q = random_inputs(network, count or batch)
-    check(network, device, load_board(board, bits), q)
+    check(network, device, _board(board, bits), q)
 
 
 def layer(build: Callable[[GraphBuilder], object], shape=(9, 6, 7), kind="image", black=None):
@@ -177,23 +180,40 @@ def _random(seed: int) -> Callable[[], Graph]:
     return lambda: random_network(seed)
 
 
+#: What the extreme values are in: a deconvolution, and a convolution with a table.
+_EXTREMES = (
+    (ConvShape(True, (5, 5), (2, 2), (2, 2), (4, 3), (8, 6)), (17, 9), False),
+    (ConvShape(False, (3, 3), (1, 1), (1, 1), (5, 6), (5, 6)), (9, 10), True),
+)
+
+
 def check_extremes(weights: str, bits: int, device: str) -> None:
     """A deconvolution and a convolution with a table, of and on extreme values."""
-    shapes = [
-        (ConvShape(True, (5, 5), (2, 2), (2, 2), (4, 3), (8, 6)), (17, 9), False),
-        (ConvShape(False, (3, 3), (1, 1), (1, 1), (5, 6), (5, 6)), (9, 10), True),
-    ]
-    top = 1 << (bits - 1)
-    for shape, channels, table in shapes:
-        network = extreme_network(shape, channels, bits, weights, (1 << (2 * bits)) + 7, table)
-        graph = identity_graph(network.input.shape)
+    for which in range(len(_EXTREMES)):
+        _, cases = _extreme(which, weights, bits)
         for name, _ in all_builds(device, bits):
-            board = load_board(name, bits)
             for mode in (Mode.WINOGRAD, Mode.DIRECT):
-                made = compile_network(graph, network, board, mode=mode, batch=1)
-                with Generator(made.program, make_device(device, board)) as generator:
-                    for values in PATTERNS.values():
-                        q = values((1, *network.input.shape), top).astype(np.int64)
-                        np.testing.assert_array_equal(
-                            run_integers(generator, q), run_integer(network, q)
-                        )
+                made = _extreme_compiled(which, weights, bits, name, mode)
+                target = make_device(device, _board(name, bits))
+                with Generator(made.program, target) as generator:
+                    for q, wanted in cases:
+                        np.testing.assert_array_equal(run_integers(generator, q), wanted)
+
+
+@cache
+def _extreme(which: int, weights: str, bits: int) -> tuple[QuantNetwork, list[tuple[NDArray, ...]]]:
+    """A network, and its inputs with the outputs that they must have: once for all devices."""
+    shape, channels, table = _EXTREMES[which]
+    network = extreme_network(shape, channels, bits, weights, (1 << (2 * bits)) + 7, table)
+    inputs = [
+        values((1, *network.input.shape), 1 << (bits - 1)).astype(np.int64)
+        for values in PATTERNS.values()
+    ]
+    return network, [(q, run_integer(network, q)) for q in inputs]
+
+
+@cache
+def _extreme_compiled(which: int, weights: str, bits: int, board: str, mode: Mode) -> Compiled:
+    network, _ = _extreme(which, weights, bits)
+    graph = identity_graph(network.input.shape)
+    return compile_network(graph, network, _board(board, bits), mode=mode, batch=1)
