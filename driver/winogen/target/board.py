@@ -7,7 +7,6 @@ import json
 import os
 import re
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -399,11 +398,12 @@ def _read(path: Path) -> dict[str, Any]:
     """A board file; with ``like``, what another board's file says and this one does not."""
     try:
         with open_to_read(path) as file:
-            data = deepcopy(_values(file.read().decode("utf-8")))
+            values = _values(file.read().decode("utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BoardError(f"cannot read board file {path}: {one_line(error)}") from None
-    if not isinstance(data, dict):
+    if not isinstance(values, dict):
         raise BoardError(f"board file {path.name}: expected a mapping with a 'cores' section")
+    data = dict(values)  # only keys of its own are taken out or put in
     if "like" in data:
         other = data.pop("like")
         if other not in board_names():
