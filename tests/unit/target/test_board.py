@@ -13,10 +13,18 @@ import yaml
 from pynq.bitstream import Bitstream
 
 from winogen.common.errors import BoardError, DeviceError
+from winogen.common.yaml_text import read_yaml
 from winogen.fpga.parts import find_part
 from winogen.runtime.clocks import choose_clock_source
 from winogen.runtime.open import emulated_device, open_device
-from winogen.target.board import board_folder, board_names, build_for, builds_for, load_board
+from winogen.target.board import (
+    _values,
+    board_folder,
+    board_names,
+    build_for,
+    builds_for,
+    load_board,
+)
 from winogen.target.clock import PlClock
 from winogen.target.hwh import hwh_text
 
@@ -40,6 +48,14 @@ def test_the_pynq_boards_have_the_same_builds():
         a, b = (load_board(name, bits) for name in ("pynq-z1", "pynq-z2"))
         assert a.core == b.core
         assert (a.part, a.clock_mhz, a.dram_mb_s) == (b.part, b.clock_mhz, b.dram_mb_s)
+
+
+def test_no_board_changes_what_was_read_for_the_next():
+    """A file is parsed once; its ``like`` is another's, whose values are joined with its own."""
+    texts = [(board_folder() / name / "board.yaml").read_text("utf-8") for name in board_names()]
+    boards = [load_board(name) for name in board_names()]
+    assert [load_board(name) for name in board_names()] == boards
+    assert [_values(text) for text in texts] == [read_yaml(text) for text in texts]
 
 
 def test_like(tmp_path):
