@@ -61,7 +61,10 @@ def folds(ends: Ends) -> tuple[str, str]:
     unfold, (by, bx) = ends.unfold, ends.shuffle.block
     seen = "plain"
     if unfold:
-        seen = f"{unfold.window[0]} x {unfold.window[1]}: {ends.network.input.shape[0]} channels"
+        seen = f"{unfold.window[0]} x {unfold.window[1]}"
+        if unfold.is_spaced:
+            seen += f" pixels, {max(unfold.spacing)} apart"
+        seen += f": {ends.network.input.shape[0]} channels"
     channels = ends.network.layers[-1].channels
     return seen, f"{by} x {bx}: {channels} channels" if by * bx > 1 else "plain"
 

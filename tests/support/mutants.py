@@ -280,7 +280,20 @@ PYTHON = (
     ),
     Mutant(
         "ends: windows of an input begin within the image", "compiler/ends.py",
-        "pads.append(pad)", "pads.append(0)", (ENDS,),
+        "yield _AxisFold(stride, stride, pad,", "yield _AxisFold(stride, stride, 0,", (ENDS,),
+    ),
+    Mutant(
+        "ends: of every third tap the next ones are left", "compiler/ends.py",
+        "* a.spacing + np.arange(a.kernel) * a.step", "+ np.arange(a.kernel) * a.window", (ENDS,),
+    ),
+    Mutant(
+        "layout: windows have no gaps in words", "runtime/lanes.py",
+        "if unfold.spacing[1] > 1:", "if False:", ("tests/unit/runtime/test_lanes.py",),
+    ),
+    Mutant(
+        "layout: older versions run windows with gaps", "program/file.py",
+        'header["format"] = FORMAT_WITH_SPACING', "pass",
+        (f"{FILE}::test_windows_that_leave_pixels_out",),
     ),
     Mutant(
         "ends: a folded output is not padded", "compiler/ends.py",
@@ -317,7 +330,7 @@ PYTHON = (
     ),
     Mutant(
         "file: windows far beyond the image are taken", "program/header_values.py",
-        "if (windows - 1) * step - pad >= size + window:", "if False:",
+        "if (windows - 1) * step - pad >= size + reach:", "if False:",
         ("tests/unit/program/test_file.py::test_folds_of_an_input_that_are_none",),
     ),
     Mutant(

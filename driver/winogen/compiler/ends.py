@@ -2,8 +2,9 @@
 
 *At the input* (:class:`winogen.program.layout.Unfold`), along either axis: all taps of a
 convolution become channels, or the samples of one stride do (space to depth, with the padding as
-an offset). *At the output* (:class:`winogen.program.layout.DepthToSpace`): the phases of a
-transposed convolution, and neighbouring pixels, become channels of a convolution.
+an offset), or taps that lie two or three apart, so that what is left of the kernel fits one patch.
+*At the output* (:class:`winogen.program.layout.DepthToSpace`): the phases of a transposed
+convolution, and neighbouring pixels, become channels of a convolution.
 
 A folded layer does the same products and adds up the same sums, so its integers are the same: they
 only lie elsewhere, and the host puts them in place as it converts them. Which fold is taken, if
@@ -17,6 +18,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +32,7 @@ from winogen.compiler.tdc import transposed_taps
 from winogen.compiler.tiling import fastest
 from winogen.network.graph import Graph, Shape
 from winogen.program.layout import PLAIN, DepthToSpace, Unfold
+from winogen.target import winograd
 from winogen.target.board import Board
 from winogen.target.host import estimated_costs
 from winogen.target.numerics import Requantiser
@@ -200,52 +203,60 @@ def input_folds(layer: QuantLayer, image: Shape, lanes: int) -> Iterator[tuple[U
     shape = layer.shape
     if shape.transposed or layer.diagonal or image[0] >= lanes:
         return
-    for windows in product(*(_window_choices(shape, axis) for axis in (0, 1))):
-        taps = windows[0] * windows[1]
-        if taps == 1 or image[0] * taps > _MOST_BLOCKS * lanes:
-            continue
-        yield _unfolded(layer, _pair(windows))
+    for axes in product(*(_axis_folds(shape, axis) for axis in (0, 1))):
+        taps = axes[0].window * axes[1].window
+        if taps > 1 and image[0] * taps <= _MOST_BLOCKS * lanes:
+            yield _unfolded(layer, axes)
 
 
-def _window_choices(shape: ConvShape, axis: int) -> Iterable[int]:
-    """Samples along an axis that may become channels: one, those of a stride, or all taps."""
-    kernel, stride = shape.kernel[axis], shape.stride[axis]
+class _AxisFold(NamedTuple):
+    """Samples along an axis that become channels, and what is left of the kernel there.
+
+    Tap (t, j), where t becomes part of the channel, is tap ``t * spacing + j * step`` of the layer.
+
+    Attributes
+    ----------
+    window, step, pad, size, spacing : see :class:`winogen.program.layout.Unfold`
+    kernel, stride, after : taps, stride and padding that are left
+    """
+
+    window: int
+    step: int
+    pad: int
+    size: int
+    spacing: int
+    kernel: int
+    stride: int = 1
+    after: int = 0
+
+
+def _axis_folds(shape: ConvShape, axis: int) -> Iterator[_AxisFold]:
+    """None, the samples of a stride, taps that lie apart, and all of them."""
+    kernel, stride, pad = shape.kernel[axis], shape.stride[axis], shape.pad[axis]
+    outputs = shape.output_size[axis]
+    yield _AxisFold(1, 1, 0, shape.input_size[axis], 1, kernel, stride, pad)
+    if 1 < stride < kernel:
+        taps = -(-kernel // stride)
+        yield _AxisFold(stride, stride, pad, outputs + taps - 1, 1, taps)
     # A kernel as large as the image would have each image taken apart for a single output.
-    choices = {1, min(stride, kernel)}
-    return sorted(choices | {kernel} if shape.output_size[axis] > 1 else choices)
+    if outputs > 1 and stride == 1 and kernel > winograd.TAPS:
+        window = -(-kernel // winograd.TAPS)
+        taps = -(-kernel // window)
+        yield _AxisFold(window, 1, pad, outputs + taps - 1, taps, taps)
+    if kernel > 1 and (outputs > 1 or stride >= kernel):
+        yield _AxisFold(kernel, stride, pad, outputs, 1, 1)
 
 
-def _unfolded(layer: QuantLayer, windows: tuple[int, int]) -> tuple[Unfold, QuantLayer]:
-    shape = layer.shape
-    steps, pads, sizes, kernels, strides, after = [], [], [], [], [], []
-    for axis, window in enumerate(windows):
-        kernel, stride, pad = shape.kernel[axis], shape.stride[axis], shape.pad[axis]
-        if window == 1:  # as it is
-            steps.append(1)
-            pads.append(0)
-            sizes.append(shape.input_size[axis])
-            kernels.append(kernel)
-            strides.append(stride)
-            after.append(pad)
-            continue
-        taps = -(-kernel // window) if window == stride else 1
-        steps.append(stride)
-        pads.append(pad)
-        sizes.append(shape.output_size[axis] + taps - 1)
-        kernels.append(taps)
-        strides.append(1)
-        after.append(0)
-    cout, cin = layer.weight.shape[:2]
-    whole = [n * k for n, k in zip(windows, kernels)]
-    weight = np.zeros((cout, cin, *whole), np.int64)
-    weight[..., : shape.kernel[0], : shape.kernel[1]] = layer.weight
-    # Tap (j, t) of an axis is tap j * window + t of the kernel; t becomes part of the channel.
-    split = weight.reshape(cout, cin, kernels[0], windows[0], kernels[1], windows[1])
-    channels = split.transpose(0, 3, 5, 1, 2, 4).reshape(cout, -1, *kernels)
-    unfold = Unfold(windows, _pair(steps), _pair(pads), _pair(sizes))
-    folded = ConvShape(
-        False, _pair(kernels), _pair(strides), _pair(after), _pair(sizes), shape.output_size
-    )
+def _unfolded(layer: QuantLayer, axes: Sequence[_AxisFold]) -> tuple[Unfold, QuantLayer]:
+    taps = [np.arange(a.window)[:, None] * a.spacing + np.arange(a.kernel) * a.step for a in axes]
+    cout, cin, rows, columns = layer.weight.shape
+    weight = np.zeros((cout, cin, *(t.max() + 1 for t in taps)), np.int64)
+    weight[..., :rows, :columns] = layer.weight
+    split = weight[:, :, taps[0][:, :, None, None], taps[1]]
+    channels = split.transpose(0, 2, 4, 1, 3, 5).reshape(cout, -1, *(a.kernel for a in axes))
+    window, step, pad, size, spacing, kernel, stride, after = map(_pair, zip(*axes))
+    unfold = Unfold(window, step, pad, size, spacing)
+    folded = ConvShape(False, kernel, stride, after, size, layer.shape.output_size)
     return unfold, replace(layer, shape=folded, weight=channels)
 
 

@@ -26,9 +26,11 @@ from winogen.program.formats import TensorFormat
 from winogen.program.header import (
     FORMAT_VERSION,
     FORMAT_WITH_EXITS,
+    FORMAT_WITH_SPACING,
     FORMAT_WITH_STREAMS,
     exits_to_header,
     streams_to_header,
+    unfold_to_header,
 )
 from winogen.program.host_file import layers_to_header
 from winogen.program.host_layers import HostLayer
@@ -210,7 +212,7 @@ class Program:
             "output_format": asdict(self.output_format),
             "output_range": self.output_range,
             "locality": None if self.locality is None else asdict(self.locality),
-            "unfold": None if self.unfold is None else asdict(self.unfold),
+            "unfold": unfold_to_header(self.unfold),
             "shuffle": asdict(self.shuffle),
             "layers": [asdict(layer) for layer in self.layers],
             "streams": streams,
@@ -222,6 +224,8 @@ class Program:
             header["format"] = FORMAT_WITH_EXITS
         if any(layer.weights for layer in self.stored.layers):
             header["format"] = FORMAT_WITH_STREAMS
+        if self.unfold and self.unfold.is_spaced:
+            header["format"] = FORMAT_WITH_SPACING
         if exits:
             header |= {"heads": [asdict(layer) for layer in self.heads], "exits": exits}
         return container.joined(header, sections)

@@ -9,6 +9,7 @@ from typing import Any
 
 from winogen.program.exits import Exit
 from winogen.program.host_file import steps_to_header
+from winogen.program.layout import Unfold
 from winogen.program.parts import StreamInfo
 
 #: Of programs, and of those with exits, which older versions of winogen would not run to.
@@ -16,6 +17,18 @@ FORMAT_VERSION, FORMAT_WITH_EXITS = 5, 6
 #: Of those whose streams of coded weights are made from the weights when they are read, with exits
 #: or without.
 FORMAT_WITH_STREAMS = 7
+#: Of those whose input is seen in windows that leave pixels out, with any of these or without.
+FORMAT_WITH_SPACING = 8
+
+
+def unfold_to_header(unfold: Unfold | None) -> dict[str, Any] | None:
+    """What a header says of an input's windows; the spacing where older versions must know it."""
+    if unfold is None:
+        return None
+    said = asdict(unfold)
+    if not unfold.is_spaced:
+        del said["spacing"]
+    return said
 
 
 def streams_to_header(streams: Sequence[StreamInfo], sections: list[bytes]) -> list[dict[str, Any]]:

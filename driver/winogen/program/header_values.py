@@ -110,12 +110,15 @@ def unfold(value: Any, image: Shape) -> Unfold | None:
         pair(value["step"], MAX_FOLD),
         pair(value["pad"], MAX_FOLD, least=0),
         pair(value["size"], np.iinfo(np.int32).max),
+        pair(value.get("spacing", (1, 1)), MAX_FOLD),
     )
-    for size, window, step, pad, windows in zip(
-        image[1:], unfold.window, unfold.step, unfold.pad, unfold.size
+    if max(unfold.reach) > MAX_FOLD:
+        raise ProgramError(f"windows that reach over {unfold.reach} pixels are not possible")
+    for size, reach, step, pad, windows in zip(
+        image[1:], unfold.reach, unfold.step, unfold.pad, unfold.size
     ):
         # Each window begins within the image or its padding, so no more is made than is there.
-        if (windows - 1) * step - pad >= size + window:
+        if (windows - 1) * step - pad >= size + reach:
             raise ProgramError(f"windows of {unfold.window} are not in an image of {image}")
     shape(unfold.shape(image))
     return unfold

@@ -22,7 +22,8 @@ class Unfold:
     """Windows of an input's pixels as channels; all pairs are (rows, columns).
 
     Channel ``(ty * window[1] + tx) * C + c`` of pixel (y, x) is channel c of the image's pixel
-    ``(y * step[0] + ty - pad[0], x * step[1] + tx - pad[1])``, and 0 outside of the image.
+    ``(y * step[0] + ty * spacing[0] - pad[0], x * step[1] + tx * spacing[1] - pad[1])``, and 0
+    outside of the image.
 
     Attributes
     ----------
@@ -30,12 +31,25 @@ class Unfold:
     step : pixels from one window to the next
     pad : pixels of the first window that lie before the image
     size : windows
+    spacing : pixels from one of a window to the next
     """
 
     window: tuple[int, int]
     step: tuple[int, int]
     pad: tuple[int, int]
     size: tuple[int, int]
+    spacing: tuple[int, int] = (1, 1)
+
+    @property
+    def is_spaced(self) -> bool:
+        """Whether windows leave out pixels between theirs."""
+        return self.spacing != (1, 1)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Pixels from the first of a window to its last, and that one."""
+        (rows, columns), (down, across) = self.window, self.spacing
+        return (rows - 1) * down + 1, (columns - 1) * across + 1
 
     def shape(self, image: Shape) -> Shape:
         """Channels, rows and columns that the accelerator sees of an image of a shape."""
@@ -44,15 +58,15 @@ class Unfold:
     def channels(self, image: NDArray) -> Iterator[NDArray]:
         """Every channel (N, H', W') that the accelerator sees of images (N, C, H, W), in order."""
         pads, spans = [], []
-        for size, window, step, pad, windows in zip(
-            image.shape[2:], self.window, self.step, self.pad, self.size
+        for size, reach, step, pad, windows in zip(
+            image.shape[2:], self.reach, self.step, self.pad, self.size
         ):
             span = (windows - 1) * step + 1
-            pads.append((pad, max(span - 1 + window - pad - size, 0)))
+            pads.append((pad, max(span - 1 + reach - pad - size, 0)))
             spans.append(span)
         padded = np.pad(image, ((0, 0), (0, 0), *pads))
-        for ty in range(self.window[0]):
-            for tx in range(self.window[1]):
+        for ty in range(0, self.reach[0], self.spacing[0]):
+            for tx in range(0, self.reach[1], self.spacing[1]):
                 rows = slice(ty, ty + spans[0], self.step[0])
                 columns = slice(tx, tx + spans[1], self.step[1])
                 for c in range(image.shape[1]):

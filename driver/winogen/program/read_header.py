@@ -10,7 +10,12 @@ from winogen.network.colour import COLOURS
 from winogen.network.graph import InputSpec
 from winogen.program import header_values as values
 from winogen.program.exits import Exit
-from winogen.program.header import FORMAT_VERSION, FORMAT_WITH_EXITS, FORMAT_WITH_STREAMS
+from winogen.program.header import (
+    FORMAT_VERSION,
+    FORMAT_WITH_EXITS,
+    FORMAT_WITH_SPACING,
+    FORMAT_WITH_STREAMS,
+)
 from winogen.program.host_file import layers_of_header, steps_of_header
 from winogen.program.host_layers import HostLayer
 from winogen.program.layout import DepthToSpace
@@ -32,7 +37,7 @@ _MAX_INSTRUCTIONS = 1 << 29
 
 def fields_of(header: dict[str, Any], sections: list[bytes]) -> dict[str, Any]:
     """The fields of a program by name; what it raises is told where the file is read."""
-    formats = (FORMAT_VERSION, FORMAT_WITH_EXITS, FORMAT_WITH_STREAMS)
+    formats = (FORMAT_VERSION, FORMAT_WITH_EXITS, FORMAT_WITH_STREAMS, FORMAT_WITH_SPACING)
     for name, known in (("format", formats), ("isa", (isa.ISA_VERSION,))):
         if header[name] not in known:
             raise ProgramError(
@@ -45,9 +50,9 @@ def fields_of(header: dict[str, Any], sections: list[bytes]) -> dict[str, Any]:
     board = Board(**{**header["board"], "core": core, "platform": platform})
     if core.config_hash != header["config_hash"]:
         raise ProgramError("its configuration hash does not match its configuration")
-    # Weights that are made when they are read, a program with exits may have too.
+    # What came later, a program with exits may have too.
     with_exits = header["format"] == FORMAT_WITH_EXITS or (
-        header["format"] == FORMAT_WITH_STREAMS and "exits" in header
+        header["format"] > FORMAT_WITH_EXITS and "exits" in header
     )
     _check_instructions(header["streams"], header["exits"] if with_exits else ())
     streams = [_stream(info, sections, core, 0) for info in header["streams"]]

@@ -124,25 +124,31 @@ def input_lanes(unfold: Unfold | None, image: Shape, lanes: int, dtype: np.dtype
             return OnePixel(channels, dtype)
         unfold = Unfold((1, 1), (1, 1), (0, 0), (height, width))
     rows, columns = (
-        max((windows - 1) * step + window, pad + size)
-        for windows, step, window, pad, size in zip(
-            unfold.size, unfold.step, unfold.window, unfold.pad, (height, width)
+        max((windows - 1) * step + reach, pad + size)
+        for windows, step, reach, pad, size in zip(
+            unfold.size, unfold.step, unfold.reach, unfold.pad, (height, width)
         )
     )
-    run, step = unfold.window[1] * channels, unfold.step[1] * channels
+    # Numbers that lie side by side in the image and in words, and such runs of a window's row.
+    run, runs = unfold.window[1] * channels, 1
+    if unfold.spacing[1] > 1:
+        run, runs = channels, unfold.window[1]
+    step, spacing = unfold.step[1] * channels, unfold.spacing[1] * channels
     unit = _unit(dtype, run, step, lanes)
     columns = -(-columns // unit) * unit
 
     def moves() -> Iterator[Move]:
         down, across = (n - 1 for n in unfold.size)
-        for number in range(unfold.window[0] * run // unit):
-            y, x = divmod(number, run // unit)
+        for number in range(unfold.window[0] * runs * run // unit):
+            nth, x = divmod(number, run // unit)
+            y, nth = divmod(nth, runs)
+            y, x = y * unfold.spacing[0], x + nth * spacing // unit
             block, lane = divmod(number, lanes // unit)
             rows = slice(y, y + down * unfold.step[0] + 1, unfold.step[0])
             columns = slice(x, x + across * step // unit + 1, step // unit)
             yield Move((_ALL, block, _ALL, _ALL, lane), (_ALL, rows, columns))
 
-    blocks = -(-unfold.window[0] * run // lanes)
+    blocks = -(-unfold.window[0] * runs * run // lanes)
     top, left = unfold.pad
     inside = slice(top, top + height), slice(left, left + width)
     rim = (rows, columns) != (height, width)

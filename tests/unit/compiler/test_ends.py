@@ -47,7 +47,7 @@ def integers(network: QuantNetwork, count: int = 2):
 
 geometry = {
     "channels": st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    "kernel": st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    "kernel": st.tuples(st.integers(1, 8), st.integers(1, 8)),
     "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
     "size": st.tuples(st.integers(2, 9), st.integers(2, 9)),
     "bits": st.sampled_from((8, 16)),
@@ -153,6 +153,14 @@ def test_networks_run_with_folded_ends(products, bits):
     with Generator(traced(program), "emulator", board=board) as generator:
         layers = run_layers(program, generator, x[:3])
     assert np.array_equal(layers[-1], wanted[:3])
+
+
+def test_every_third_tap_of_super_resolution():
+    """One patch holds what is left of five taps, and four channels are in one word."""
+    network = quantise(load_model("fsrcnn-x2"), samples=1)
+    ends = fold_ends(network, load_board("pynq-z2"), Mode.AUTO, 1)
+    assert ends.unfold == Unfold((2, 2), (1, 1), (2, 2), (66, 66), (3, 3))
+    assert ends.network.layers[0].shape.kernel == (3, 3)
 
 
 def test_only_auto_folds():

@@ -10,6 +10,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from support.strategies import Drawn, drawn, examples
 from winogen.common.errors import InputError, ProgramError
 from winogen.program.container import MAGIC
 from winogen.program.file import Program
+from winogen.program.layout import Unfold
 from winogen.reports.tables import cost_summary, cost_table
 from winogen.target import isa
 from winogen.target.board import load_board
@@ -150,7 +152,7 @@ def test_nothing_is_ever_unpickled(monkeypatch, data):
 def test_wrong_versions(data):
     header, sections = parts(data)
     for name in ("format", "isa"):
-        for version in (0, 1, header[name] + 3, 99, str(header[name]), None, [header[name]]):
+        for version in (0, 1, header[name] + 4, 99, str(header[name]), None, [header[name]]):
             assert f"{name} version" in refusal(sealed({**header, name: version}, sections))
 
 
@@ -336,6 +338,10 @@ def test_shapes_without_extent(axis, value, data):
         ("size", (0, 1)),
         ("size", (1 << 20, 1)),  # beyond the image
         ("size", True),
+        ("spacing", (0, 1)),
+        ("spacing", (1, 65)),
+        ("spacing", (1,)),
+        ("spacing", None),
     ],
 )
 def test_folds_of_an_input_that_are_none(name, value, data):
@@ -345,6 +351,21 @@ def test_folds_of_an_input_that_are_none(name, value, data):
     assert Program.frombytes(sealed({**header, "unfold": plain}, sections)).unfold is not None
     text = refusal(sealed({**header, "unfold": {**plain, name: value}}, sections))
     assert ("are not in an image" in text) == (value == (1 << 20, 1))
+
+
+def test_windows_that_leave_pixels_out(data):
+    """Older versions, which would not know, refuse the format; nothing else changes for them."""
+    program = Program.frombytes(data)
+    shape = program.input_shape
+    plain = Unfold((1, 1), (1, 1), (0, 0), shape[1:])
+    for unfold, version in ((plain, 5), (replace(plain, spacing=(1, 3)), 8)):
+        changed = replace(program, unfold=unfold).tobytes()
+        header, sections = parts(changed)
+        assert header["format"] == version
+        assert ("spacing" in header["unfold"]) == (version == 8)
+        assert Program.frombytes(changed).unfold == unfold
+    wide = {**header["unfold"], "window": (1, 3), "spacing": (1, 32)}
+    assert "are not possible" in refusal(sealed({**header, "unfold": wide}, sections))
 
 
 @pytest.mark.parametrize("block", [(0, 1), (1, -1), (65, 1), (2, 1), (1, 1, 1), "11", None])

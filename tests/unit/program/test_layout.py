@@ -16,6 +16,8 @@ UNFOLDS = [
     Unfold((4, 1), (3, 1), (2, 0), (3, 6)),
     Unfold((2, 3), (2, 4), (0, 5), (3, 3)),
     Unfold((5, 5), (1, 1), (0, 0), (1, 2)),  # ends before the image does
+    Unfold((2, 2), (1, 1), (2, 2), (9, 8), (3, 3)),
+    Unfold((3, 2), (2, 1), (1, 0), (2, 4), (2, 5)),
 ]
 
 
@@ -27,8 +29,8 @@ def test_windows_become_channels(unfold):
     assert got.shape == (2, *unfold.shape(image.shape[1:]))
     for ty, tx in product(*(range(n) for n in unfold.window)):
         for c, y, x in product(range(3), *(range(n) for n in unfold.size)):
-            row = y * unfold.step[0] + ty - unfold.pad[0]
-            column = x * unfold.step[1] + tx - unfold.pad[1]
+            row = y * unfold.step[0] + ty * unfold.spacing[0] - unfold.pad[0]
+            column = x * unfold.step[1] + tx * unfold.spacing[1] - unfold.pad[1]
             inside = 0 <= row < 7 and 0 <= column < 6
             wanted = image[:, c, row, column] if inside else np.zeros(2, np.int8)
             channel = (ty * unfold.window[1] + tx) * 3 + c

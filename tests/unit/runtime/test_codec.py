@@ -86,9 +86,9 @@ def test_pixels_that_are_channels(bits, rng):
     shape = tuple(int(n) for n in rng.integers(1, 9, 3))
     count, top = int(rng.integers(1, 4)), 1 << (bits - 1)
     window, block = (tuple(int(n) for n in rng.integers(1, 4, 2)) for _ in range(2))
-    pad = tuple(int(n) for n in rng.integers(0, 3, 2))
+    pad, spacing = (tuple(int(n) for n in rng.integers(low, low + 3, 2)) for low in (0, 1))
     program = replace(
-        program_of(bits, shape), unfold=Unfold(window, (1, 1), pad, shape[1:]),
+        program_of(bits, shape), unfold=Unfold(window, (1, 1), pad, shape[1:], spacing),
         shuffle=DepthToSpace(block), output_range=(-1.0, 1.0),
         output_format=TensorFormat(1 / top),
     )  # fmt: skip

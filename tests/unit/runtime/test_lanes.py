@@ -20,13 +20,14 @@ def plain(words: np.ndarray, channels: int) -> np.ndarray:
 @examples(60)
 @given(drawn())
 def test_windows_of_images(rng):
-    """Of any size and step, also where they leave out the last pixels or reach beyond them."""
+    """Of any size, step and spacing, also where they leave out the last pixels or reach beyond."""
     dtype = np.dtype((np.int8, np.int16)[rng.integers(2)])
     lanes = (4, 8, 12)[rng.integers(3)]
     image = tuple(int(n) for n in rng.integers(1, 9, 3))
     window, step, size = (tuple(int(n) for n in rng.integers(1, 5, 2)) for _ in range(3))
     pad = tuple(int(n) for n in rng.integers(0, 3, 2))
-    unfold = Unfold(window, step, pad, size)
+    spacing = tuple(int(n) for n in rng.integers(1, 4, 2))
+    unfold = Unfold(window, step, pad, size, spacing)
     where = input_lanes(unfold, image, lanes, dtype)
     count = int(rng.integers(1, 4))
     x = np.arange(count * np.prod(image)).reshape(count, *image).astype(dtype) + dtype.type(1)
@@ -74,6 +75,12 @@ def test_images_of_stored_channels(rng):
                 Unfold((2, 2), (2, 2), (1, 1), (33, 33)), (3, 64, 64), 8, np.dtype(np.int8)
             ),
             6,
+        ),
+        (
+            input_lanes(
+                Unfold((2, 2), (1, 1), (2, 2), (66, 66), (3, 3)), (2, 64, 64), 8, np.dtype(np.int8)
+            ),
+            4,
         ),
     ],
 )
