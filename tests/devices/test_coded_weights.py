@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from support.bench import DEVICES, Rig, check, named, random_inputs
-from support.coded import compiled
+from support.coded import changed, compiled, outcome
 from winogen.compiler.compile import Compiled
 from winogen.emulation.rtl import RtlCore
-from winogen.target import isa
 from winogen.target.board import load_board
 from winogen.target.isa import Instruction, LoadWeights
 from winogen.target.registers import Engine, ErrorCode, Segment
@@ -127,38 +126,11 @@ def test_many_streams_on_the_emulators() -> None:
 def _mutants(rng: np.random.Generator, count: int, rigs: list[Rig]) -> None:
     """Change bytes of streams, or fields of one load; all rigs must end in the same way."""
     network = made("tiny")
-    weights = np.frombuffer(network.program.weights, np.uint8)
     q = random_inputs(network, 1)
     ends = set()
     for number in range(count):
-        instructions = stream()
-        x = instructions[int(rng.choice(loads()))]
-        assert isinstance(x, LoadWeights)
-        changed = weights.copy()
-        kind = rng.random()
-        if kind < 0.4:
-            for _ in range(int(rng.integers(1, 4))):
-                changed[x.offset + int(rng.integers(0, 8 * x.beats))] ^= 1 << int(rng.integers(8))
-        elif kind < 0.7:
-            x.beats = max(1, x.beats + int(rng.integers(-4, 5)))
-        elif kind < 0.8:
-            x.coding = int(rng.integers(0, 4))
-        elif kind < 0.9:
-            x.offset += 8 * int(rng.integers(-8, 9))
-            x.offset = max(0, x.offset)
-        else:
-            start = x.offset + int(rng.integers(0, 8 * x.beats))
-            changed[start : start + 64] = rng.integers(0, 256, len(changed[start : start + 64]))
-        found = []
-        for rig in rigs:
-            rig.load(network, q)
-            rig.put(Segment.WEIGHTS, changed.tobytes())
-            rig.start(isa.encode(instructions))
-            state = [rig.get(n) for n in ("STATUS", "ERROR_CODE", "ERROR_INSTRUCTION")]
-            done = rig.fields("STATUS")["done"]
-            state += [rig.get("ERROR_ADDRESS_LO"), rig.get("ERROR_ADDRESS_HI")]
-            out = rig.output(network.program, 1).tobytes() if done else b""
-            found.append((*state, out))
-            ends.add(rig.fields("ERROR_CODE")["code"])
-        assert found.count(found[0]) == len(found), (number, kind, x)
+        instructions, weights = changed(network, rng)
+        found = [outcome(rig, network, q, instructions, weights) for rig in rigs]
+        assert found.count(found[0]) == len(found), (number, instructions)
+        ends |= {rig.fields("ERROR_CODE")["code"] for rig in rigs}
     assert {0, int(ErrorCode.BAD_WEIGHTS)} <= ends

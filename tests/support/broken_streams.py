@@ -18,7 +18,7 @@ ILLEGAL: dict[str, tuple[Opcode, Callable[[Any], dict[str, int]]]] = {
     "no-rows": (Opcode.LOAD_INPUT, lambda x: {"rows": 0}),
     "weight-buffer": (Opcode.LOAD_WEIGHTS, lambda x: {"base": 255}),
     "taps": (Opcode.LOAD_WEIGHTS, lambda x: {"taps": x.taps + 1}),
-    "params": (Opcode.LOAD_PARAMS, lambda x: {"base": 8}),
+    "params": (Opcode.LOAD_PARAMS, lambda x: {"base": 16}),  # tiny has 8, with pairs 16
     "table": (Opcode.LOAD_TABLE, lambda x: {"base": 4000}),
     "psums": (Opcode.COMPUTE, lambda x: {"psum_base": 127}),
     "outputs": (Opcode.COMPUTE, lambda x: {"output_base": 255}),

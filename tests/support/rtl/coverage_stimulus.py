@@ -6,17 +6,23 @@ add up. What they compute is checked as in the tests that the parts come from.
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
-from support import conformance
+from support import coded, conformance
 from support.bench import DEVICES, Rig, check, compile_network, identity_graph, random_inputs
 from support.broken_streams import ILLEGAL
+from support.random_graphs import GraphBuilder
 from support.rtl import errors, mutants
+from support.rtl.coverage_report import Point, read
 from support.rtl.logic import (
     TINY,
     WATCHDOG,
@@ -30,11 +36,13 @@ from support.rtl.logic import (
 )
 from winogen.compiler.lower import Mode
 from winogen.compiler.shape import ConvShape
+from winogen.emulation.device.emulated import EmulatedDevice
+from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.rtl import BuildOptions, RtlCore
-from winogen.runtime.open import rtl_device
+from winogen.runtime.open import device_of
 from winogen.target import registers
-from winogen.target.board import load_board
-from winogen.target.isa import CLASSES, FIELDS, Instruction, Opcode
+from winogen.target.board import Board, load_board
+from winogen.target.isa import CLASSES, FIELDS, Instruction, LoadWeights, Opcode
 from winogen.target.numerics import activation_table
 from winogen.target.registers import BY_NAME, Segment
 
@@ -44,6 +52,8 @@ BOARDS = mock.patch.object(conformance, "BOARDS", (str(BOARD),) * 2)
 OPTIONS = BuildOptions(coverage=True)
 WIDTHS = (8, 16)
 STALLS = 0.3
+STRIDES = range(2, 7)
+TIMES_TRACED = 80
 NETWORKS = 12
 MUTANTS = 60
 RESETS = 30
@@ -51,25 +61,45 @@ FIELDS_TRIED = 20
 BASES_TRIED = 8
 
 
+def _strided(stride: int, b: GraphBuilder) -> None:
+    b.conv(9, 3)
+    b.conv(9, 2, stride, 0)
+
+
 class Stimuli:
     """The simulations, and what they run; nothing of it returns anything, wrong bits raise."""
 
     def __init__(self) -> None:
-        self._devices = {
-            bits: rtl_device(load_board(BOARD, bits), options=OPTIONS) for bits in WIDTHS
-        }
-        DEVICES["coverage"] = lambda board: self._devices[board.core.data_width]
-        # The streams of tiny, on the same build as the device of 8 bits.
+        self._live: dict[int, RtlCore] = {}
+        devices = {bits: self._device(load_board(BOARD, bits)) for bits in WIDTHS}
+        DEVICES["coverage"] = lambda board: devices[board.core.data_width]
+        # The streams of the tests of errors, on the same build as the device of 8 bits.
         board = replace(TINY, core=load_board(BOARD, 8).core)
         options = {"bytes_per_cycle": 8.0, "max_cycles": 500_000}
         self._rig = rtl(board, options=OPTIONS, **options)
         self._model = Rig(board, fuse=False)
         self._model.set("WATCHDOG", WATCHDOG)
 
-    @property
-    def cores(self) -> list[RtlCore]:
-        """The simulations that count."""
-        return [*(device.core for device in self._devices.values()), self._rig.core]
+    def counts(self) -> Counter[Point]:
+        """What was counted until now."""
+        counts: Counter[Point] = Counter()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "coverage.dat"
+            for core in (*self._live.values(), self._rig.core):
+                core.write_coverage(path)
+                counts.update(read(path))
+        return counts
+
+    def _device(self, board: Board) -> EmulatedDevice:
+        """One whose logic goes on, and counts, where another overlay would begin anew."""
+        bits = board.core.data_width
+
+        def core(memory: EmulatedMemory) -> RtlCore:
+            if bits not in self._live:
+                self._live[bits] = RtlCore(memory, board, options=OPTIONS)
+            return self._live[bits]
+
+        return device_of("rtl", board, core)
 
     def parts(self) -> list[Callable[[], None]]:
         """What to run, in this order."""
@@ -80,6 +110,9 @@ class Stimuli:
             self.random_networks,
             self.extremes,
             self.weights_in_turn,
+            self.coded_weights,
+            self.strides,
+            self.traced,
             self.descriptors,
             self.random_fields,
             self.tables,
@@ -92,13 +125,15 @@ class Stimuli:
 
     def register_file(self) -> None:
         """All are read and written; none is a surprise."""
+        writable = {n: r.fields for n, r in BY_NAME.items() if r.access == "rw"}
+        before = {n: self._rig.get(n) for n in writable}
         for rig in (self._rig, self._model):
-            for name, register in BY_NAME.items():
-                if register.access == "rw":
-                    rig.set(name, registers.pack(name, **{f.name: 1 for f in register.fields}))
+            for name, fields in writable.items():
+                rig.set(name, registers.pack(name, **{f.name: 1 for f in fields}))
         assert everything(self._rig) == everything(self._model)
         for rig in (self._rig, self._model):
-            rig.set("WATCHDOG", WATCHDOG)
+            for name, value in before.items():
+                rig.set(name, value)
             restore(rig)
 
     def layers(self, bits: int) -> None:
@@ -108,13 +143,12 @@ class Stimuli:
 
     def modes(self) -> None:
         """Convolutions and deconvolutions in every mode, under stalls."""
-        device = self._devices[8]
-        device.core.set_stalls(STALLS)
+        self._live[8].set_stalls(STALLS)
         for name in ("conv-3x3", "deconv-5x5", "deconv-single-input"):
             for mode in Mode:
                 make = conformance.LAYERS[name]
                 conformance.check_graph(make, "coverage", str(BOARD), 8, mode.value)
-        device.core.set_stalls(0.0)
+        self._live[8].set_stalls(0.0)
 
     def random_networks(self) -> None:
         """Networks in random modes and batches."""
@@ -142,6 +176,48 @@ class Stimuli:
             x.wait = x.signal = 0
         restore(self._rig)
         assert self._rig.start([*stream(), *weights])["done"]
+
+    def coded_weights(self) -> None:
+        """Weights that the logic decodes, right ones on all modes, and wrong ones."""
+        board = load_board(BOARD)
+        for mode in Mode:
+            made = coded.compiled(board, batch=2, mode=mode.value)
+            check(made, "coverage", board, random_inputs(made, 3))
+        made = coded.compiled(self._rig.board, batch=1)
+        q = random_inputs(made, 1)
+        rng = np.random.default_rng(0)
+        for _ in range(MUTANTS):
+            wrong = coded.changed(made, rng)
+            ends = [coded.outcome(rig, made, q, *wrong) for rig in (self._model, self._rig)]
+            assert ends[0] == ends[1], wrong[0]
+        stream = made.program.streams[0].instructions
+        for index in (n for n, x in enumerate(stream()) if isinstance(x, LoadWeights)):
+            short = stream()
+            short[index].beats = 1  # it ends before its codes are known
+            ends = [coded.outcome(rig, made, q, short, made.program.weights)
+                    for rig in (self._model, self._rig)]  # fmt: skip
+            assert ends[0] == ends[1], short[index]
+        restore(self._rig)
+        restore(self._model)
+
+    def strides(self) -> None:
+        """Views of every step between two columns, of a layer whose input is not the network's."""
+        for bits, stride in product(WIDTHS, STRIDES):
+            made = conformance.layer(partial(_strided, stride), (9, 5, 17))
+            conformance.check_graph(made, "coverage", str(BOARD), bits)
+
+    def traced(self) -> None:
+        """Begins and ends of instructions, also more of them than there is room for."""
+        for times, overflow in ((1, 0), (TIMES_TRACED, 1)):
+            instructions = stream() * times
+            self._rig.set("TRACE_LENGTH", len(instructions))
+            restore(self._rig)
+            assert self._rig.start(instructions)["done"]
+            count = self._rig.fields("TRACE_COUNT")
+            assert count["records"]
+            assert count["overflow"] == overflow
+        self._rig.set("TRACE_LENGTH", 0)
+        restore(self._rig)
 
     def descriptors(self) -> None:
         """Instructions that are refused, and instructions that are none."""
