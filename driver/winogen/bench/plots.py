@@ -104,6 +104,8 @@ def images(results: Results) -> Any:
             ("with the processor, one batch alone", [r.alone or 0.0 for r in runs]),
         ]
     _grouped(axis, [n.name for n in results.networks], series)
+    axis.set_yscale("log")  # a small network makes a hundred times as many as a large one
+    axis.yaxis.set_major_formatter("{x:,g}")
     axis.set_ylabel("images a second")
     axis.set_title(f"Images a second, batch of {results.batch}: {results.board}", fontsize=11)
     axis.legend(frameon=False, fontsize=9)
