@@ -31,7 +31,7 @@ from winogen.compiler.sums import check_sums
 from winogen.compiler.tdc import transposed_taps
 from winogen.compiler.tiling import fastest
 from winogen.network.graph import Graph, Shape
-from winogen.program.layout import PLAIN, DepthToSpace, Unfold
+from winogen.program.layout import MAX_FOLD, PLAIN, DepthToSpace, Unfold
 from winogen.target import winograd
 from winogen.target.board import Board
 from winogen.target.host import estimated_costs
@@ -205,8 +205,11 @@ def input_folds(layer: QuantLayer, image: Shape, lanes: int) -> Iterator[tuple[U
         return
     for axes in product(*(_axis_folds(shape, axis) for axis in (0, 1))):
         taps = axes[0].window * axes[1].window
-        if taps > 1 and image[0] * taps <= _MOST_BLOCKS * lanes:
-            yield _unfolded(layer, axes)
+        if taps == 1 or image[0] * taps > _MOST_BLOCKS * lanes:
+            continue
+        unfold, folded = _unfolded(layer, axes)
+        if max(*unfold.reach, *unfold.step, *unfold.pad) <= MAX_FOLD:  # no program says more
+            yield unfold, folded
 
 
 class _AxisFold(NamedTuple):

@@ -16,12 +16,10 @@ from winogen.common.text import printable
 from winogen.network.graph import InputPart, Shape
 from winogen.network.locality import AxisLocality, Locality
 from winogen.program.formats import TensorFormat
-from winogen.program.layout import Unfold
+from winogen.program.layout import MAX_FOLD, Unfold
 from winogen.program.parts import LayerInfo
 from winogen.program.reading import whole
 
-#: Pixels along an axis that may be channels, far more than those of any compiled network.
-MAX_FOLD = 64
 #: Characters of a name; those of networks and layers have fewer (winogen.network.yaml_values).
 _MAX_NAME = 1000
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from winogen.network.graph import Shape
 
+#: Pixels along an axis that a window may reach over or step, and that a block may have.
+MAX_FOLD = 64
+
 
 @dataclass(frozen=True)
 class Unfold:

@@ -18,7 +18,7 @@ from winogen.program.header import (
 )
 from winogen.program.host_file import layers_of_header, steps_of_header
 from winogen.program.host_layers import HostLayer
-from winogen.program.layout import DepthToSpace
+from winogen.program.layout import MAX_FOLD, DepthToSpace
 from winogen.program.parts import LayerInfo, StreamInfo
 from winogen.program.reading import inflated, whole
 from winogen.program.weights_file import decode
@@ -87,7 +87,7 @@ def fields_of(header: dict[str, Any], sections: list[bytes]) -> dict[str, Any]:
         "weights": weights,
         "locality": values.locality(header["locality"]),
         "unfold": values.unfold(header["unfold"], spec["shape"]),
-        "shuffle": DepthToSpace(values.pair(header["shuffle"]["block"], values.MAX_FOLD)),
+        "shuffle": DepthToSpace(values.pair(header["shuffle"]["block"], MAX_FOLD)),
         "host": _host(header, sections, layers, core.data_width),
         "pieces": pieces,
         "weight_count": whole(header["weight_count"]),
@@ -125,7 +125,7 @@ def _exits(
                 own,
                 tuple(_stream(info, sections, core, number) for info in said["streams"]),
                 values.tensor_format(said["output_format"]),
-                DepthToSpace(values.pair(said["shuffle"]["block"], values.MAX_FOLD)),
+                DepthToSpace(values.pair(said["shuffle"]["block"], MAX_FOLD)),
                 values.locality(said["locality"]),
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from winogen.compiler.lower import Mode
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantNetwork
 from winogen.network.zoo import load_model
+from winogen.program import header_values as values
 from winogen.program.layout import PLAIN, DepthToSpace, Unfold
 from winogen.quality.layer_outputs import run_layers, traced
 from winogen.runtime.generator import Generator
@@ -153,6 +154,16 @@ def test_networks_run_with_folded_ends(products, bits):
     with Generator(traced(program), "emulator", board=board) as generator:
         layers = run_layers(program, generator, x[:3])
     assert np.array_equal(layers[-1], wanted[:3])
+
+
+@pytest.mark.parametrize(("kernel", "pad"), [(60, 0), (70, 0), (63, 62), (63, 65)])
+def test_long_kernels_have_no_fold_that_a_program_cannot_say(kernel, pad):
+    network = one_layer(False, (1, 3), (1, kernel), 1, (0, 0, pad, pad), (4, 90))
+    (layer,) = network.layers
+    image = network.input.shape
+    read = [values.unfold(asdict(unfold), image) for unfold, _ in input_folds(layer, image, 8)]
+    assert None not in read
+    assert bool(read) == (kernel < 64 and pad < 65)
 
 
 def test_every_third_tap_of_super_resolution():
