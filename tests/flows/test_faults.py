@@ -91,6 +91,33 @@ def test_a_deadline_taken_out_hangs(monkeypatch):
     assert time.monotonic() - begin < 60
 
 
+def test_a_patience_that_ends_in_a_finalizer_rings_again(monkeypatch):
+    """Python drops what is raised there; of any other error is said what is always said."""
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: said.append(unraisable.exc_type))
+
+    class Last:
+        def __init__(self, error):
+            self.error = error
+
+        def __del__(self):
+            raise self.error
+
+    with verdicts.alarm(60):
+        Last(verdicts.Hung())
+        Last(ZeroDivisionError())
+    Last(verdicts.Hung())
+    assert said == [ZeroDivisionError, verdicts.Hung]
+
+    class Waits:
+        def __del__(self):
+            time.sleep(60)
+
+    with pytest.raises(verdicts.Hung), verdicts.alarm(0.05):
+        Waits()
+        time.sleep(60)
+
+
 def test_an_identity_that_is_not_checked_is_silent(monkeypatch):
     monkeypatch.setattr(WinogenCore, "check_identity", lambda *_: None)
     assert run(named("device: another hardware version")).verdict == verdicts.SILENT

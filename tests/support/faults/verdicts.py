@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -85,11 +86,20 @@ class _Seen:
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """Raise Hung here after so many seconds, and again: somebody may drop it."""
+    """Raise Hung here after so many seconds, and again: somebody may drop it.
+
+    Python itself drops it in a callback of the garbage collector or a finalizer, and calls that
+    unraisable, which pytest takes for a failure; of Hung alone nothing is said there.
+    """
 
     def ring(number: int, frame: object) -> None:
         raise Hung
 
+    def dropped(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, Hung):
+            unraisable_before(unraisable)
+
+    unraisable_before, sys.unraisablehook = sys.unraisablehook, dropped
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)
     try:
@@ -97,6 +107,7 @@ def alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        sys.unraisablehook = unraisable_before
 
 
 def run(kind: Fault, device: str = "emulator") -> Result:
