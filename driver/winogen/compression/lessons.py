@@ -7,6 +7,7 @@ however long it took to find.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,24 +194,27 @@ class Lessons:
     def _sized(self, found: Sensitivity, goal: int) -> Recipe:
         """The recipe whose weights take at most so many bytes in a file, untrained."""
         most = _UNTRAINED * goal
-        bits = 8 * most
-        recipe = found.plan(bits)
+        bits, few, many = 8 * most, 0.0, math.inf
+        recipe = best = found.plan(bits)
         for number in range(_SIZINGS):
             if recipe.plain or clock.over(self.training.until):
                 break
             self.say("trying sizes", number, _SIZINGS, "")
             taken = self._taken(held_by(self.observed, recipe), 1)
+            if taken > most:
+                many = bits
+            else:
+                few, best = bits, recipe
             if _CLOSE * most < taken <= most:
                 break
             bits *= most / taken
+            if not few < bits < many:
+                bits = (few + many) / 2
             try:
-                other = found.plan(bits)
+                recipe = found.plan(bits)
             except InputError:
                 break
-            if other == recipe:
-                break
-            recipe = other
-        return recipe
+        return best if few else recipe
 
     def _taken(self, graph: Graph, batch: int | None = None) -> int:
         """Bytes of the weights of a trained network in its program file."""

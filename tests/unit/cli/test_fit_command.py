@@ -241,12 +241,24 @@ def test_a_goal_in_bytes_is_kept_by_the_file(fitting, capsys, tmp_path, monkeypa
     assert "trained again" in text and "were asked for: they could not" not in text
 
 
-def test_a_goal_in_bytes_is_made_use_of(fitting, capsys, tmp_path, small) -> None:
+def test_a_goal_in_bytes_is_made_use_of(fitting, capsys, tmp_path, monkeypatch, small) -> None:
+    """Before the training, which makes weights larger, and behind it."""
+    from winogen.compression import lessons
+
+    sized, before = lessons.Lessons._sized, []
+
+    def measured(self, found, goal):
+        recipe = sized(self, found, goal)
+        before.append(self._taken(lessons.held_by(self.observed, recipe), 1) / goal)
+        return recipe
+
+    monkeypatch.setattr(lessons.Lessons, "_sized", measured)
     model, plain = small
     for share in (0.4, 0.6):
         goal = int(share * plain)
         run(capsys, "fit", model, "--bytes", goal, "-o", tmp_path / "d.wg", *SMALL)
         assert 0.8 * goal < Program.load(tmp_path / "d.wg").stored.weight_bytes <= goal
+        assert 0.75 < before.pop() <= 0.95
 
 
 def test_a_fit_for_bytes_goes_on_as_it_was_planned(
