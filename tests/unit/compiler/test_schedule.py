@@ -15,6 +15,8 @@ from hypothesis import given
 from support.bench import identity_graph, single
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
+from support.shared_models import FOLDERS as TRAINED
+from support.shared_models import shared_model
 from support.strategies import drawn, examples, networks
 from support.tilings import best_cycles, lone_cycles
 from winogen.common.errors import ScheduleError
@@ -45,7 +47,10 @@ QUICK = ("digits", "vta-dcgan-3", "dcgan-4x4")
 
 @cache
 def network(model: str | int, bits: int) -> QuantNetwork:
-    graph = random_network(model) if isinstance(model, int) else zoo.load_model(model)
+    if isinstance(model, int):
+        graph = random_network(model)
+    else:
+        graph = shared_model(model) if model in TRAINED else zoo.load_model(model)
     return quantise(graph, bits, samples=2)
 
 
@@ -425,7 +430,8 @@ def test_a_small_layers_tiling_is_the_best_of_all_but_for_5_percent(build, batch
 
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize(
-    "model", [pytest.param(m, marks=() if m in QUICK else pytest.mark.long) for m in MODELS]
+    "model",
+    [pytest.param(m, marks=() if m in QUICK else pytest.mark.long) for m in (*MODELS, *TRAINED)],
 )
 def test_the_estimate_is_near_the_cost_model(model, batch):
     made, board = packed(model, "pynq-z2", 8), load_board("pynq-z2")
