@@ -196,8 +196,10 @@ class Lessons:
         most = _UNTRAINED * goal
         bits, few, many = 8 * most, 0.0, math.inf
         recipe = best = found.plan(bits)
+        if recipe.plain:
+            return recipe
         for number in range(_SIZINGS):
-            if recipe.plain or clock.over(self.training.until):
+            if clock.over(self.training.until):
                 break
             self.say("trying sizes", number, _SIZINGS, "")
             taken = self._taken(held_by(self.observed, recipe), 1)
@@ -205,7 +207,7 @@ class Lessons:
                 many = bits
             else:
                 few, best = bits, recipe
-            if _CLOSE * most < taken <= most:
+            if taken <= most and (recipe.plain or taken > _CLOSE * most):
                 break
             bits *= most / taken
             if not few < bits < many:
