@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from winogen.common.errors import InputError
+
+pytest.importorskip("torch", reason="training needs the package torch")
+
 from winogen.compression import lessons
 from winogen.compression.recipe import Held, Recipe
 
