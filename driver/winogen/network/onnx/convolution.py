@@ -402,8 +402,7 @@ def linear(
 ) -> View:
     """A view (N, features) times ``weight`` (outputs, features)."""
     value = b.settled(op, value)
-    batch = ((Factor(b.batch, BATCH),) if b.batch > 1 else (),)
-    if len(value.dims) != 2 or value.dims[:1] != batch:
+    if len(value.dims) != 2 or value.dims[0] != _batch(b):
         raise UnsupportedLayerError(
             f"{op.where}: its input has shape {b.shape_text(value)}, expected a batch of vectors "
             "(N, features); flatten images before it"
@@ -430,6 +429,11 @@ def linear(
     parts: dict[str, Any] = {} if bias is None else {"bias": bias}
     parts["shape"] = shape or (len(weight), 1, 1)
     return b.vector_view(b.add(op, "linear", source, weight=columns.T, **parts))
+
+
+def _batch(b: Builder) -> tuple[Factor, ...]:
+    """The dimension N of a view."""
+    return (Factor(b.batch, BATCH),) if b.batch > 1 else ()
 
 
 def _without_constants(
@@ -488,8 +492,12 @@ def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
             "use one MatMul for each matrix"
         )
     channels, rows, columns = value.size
-    if value.is_vector and len(value.dims) == 2:
-        return linear(b, op, value, weight.T)
+    ones = value.dims[1:-1]
+    if len(value.dims) >= 2 and value.dims[0] == _batch(b) and not any(ones):
+        # (N, features), or (N, 1, 1, features) as squeeze and excitation with channels last has it.
+        flat = View(value.source, value.size, (value.dims[0], value.dims[-1]))
+        made = linear(b, op, flat, weight.T)
+        return View(made.source, made.size, (made.dims[0], *ones, made.dims[-1]))
     depth = (Factor(channels, rows * columns),) if channels > 1 else ()
     if len(value.dims) == 4 and value.dims[-1] != depth:  # channels last, not yet an image
         plain = b.image_view(b.image(op, value.transpose((0, 3, 1, 2))))

@@ -138,6 +138,32 @@ def test_dense_then_nhwc_as_keras_writes_it():
     assert graph.output_shape == (3, 4, 3)
 
 
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_dense_of_one_pixel_as_keras_writes_it(c, tokens):
+    """Squeeze and excitation with keepdims: dense layers on (N, 1, 1, C), or on (N, 1, C)."""
+    net = Net()
+    x = net.node("GlobalAveragePool", "z")
+    if tokens:
+        x = net.node("Reshape", x, net.const((-1, 1, c), np.int64))
+    else:
+        x = net.node("Transpose", x, perm=[0, 2, 3, 1])
+    x = net.node("Relu", net.node("Add", net.node("MatMul", x, net.weight(c, 4)), net.weight(4)))
+    x = net.node("Sigmoid", net.node("MatMul", x, net.weight(4, c)))
+    if tokens:
+        x = net.node("Reshape", x, net.const((-1, c, 1, 1), np.int64))
+    else:
+        x = net.node("Transpose", x, perm=[0, 3, 1, 2])
+    graph = check(net.model(net.node("Mul", "z", x), ["n", c, 5, 4]), (c, 5, 4))
+    assert ops(graph).count("linear") == 2
+
+
+def test_a_matrix_times_the_only_row():
+    net = Net()
+    x = net.node("MatMul", "z", net.weight(5, 4))
+    assert ops(check(net.model(x, ["n", 1, 1, 5]), (1, 1, 5))) == ["linear"]
+
+
 def test_pixel_shuffle_joins_a_convolution():
     net = Net()
     x = net.node("Conv", "z", net.weight(12, 3, 3, 3), pads=[1] * 4)
