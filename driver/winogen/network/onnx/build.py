@@ -136,7 +136,7 @@ class Builder:
     def image(self, op: Op, value: View) -> str:
         """The name of a graph value that holds the (N, C, H, W) tensor ``value`` plainly."""
         value = self.settled(op, value)
-        if len(value.dims) != 4 or value.dims[0] != self._batch_dim:
+        if len(value.dims) != 4 or value.dims[0] != self.batch_dim:
             raise UnsupportedLayerError(
                 f"{op.where}: its input has shape {self.shape_text(value)}, expected a batch of "
                 "images (N, C, H, W); reshape it to that before"
@@ -162,7 +162,7 @@ class Builder:
             source = self.image(op, wide)
             dims = [n, c, t]
             return View(source, self._sizes[source], tuple(dims[i] for i in order))
-        if len(value.dims) == 2 and axis == 1 and value.dims[0] == self._batch_dim:
+        if len(value.dims) == 2 and axis == 1 and value.dims[0] == self.batch_dim:
             return self.vector_view(self.chosen(op, value, value.offsets().ravel()))
         return value
 
@@ -332,7 +332,8 @@ class Builder:
         )
 
     @property
-    def _batch_dim(self) -> view.Dim:
+    def batch_dim(self) -> view.Dim:
+        """The dimension N of a view."""
         return (Factor(self.batch, BATCH),) if self.batch > 1 else ()
 
     def shape_text(self, value: View) -> str:

@@ -15,7 +15,7 @@ from winogen.network.onnx.build import Builder, Spread
 from winogen.network.onnx.operators import Handler, Inputs, Operator, data, weights
 from winogen.network.onnx.pointwise import per_channel
 from winogen.network.onnx.read import Op
-from winogen.network.onnx.view import BATCH, Edges, Factor, View
+from winogen.network.onnx.view import Edges, Factor, View
 
 Pair = tuple[int, int]
 #: Of the attributes kernel_shape, strides, pads and the like.
@@ -402,7 +402,7 @@ def linear(
 ) -> View:
     """A view (N, features) times ``weight`` (outputs, features)."""
     value = b.settled(op, value)
-    if len(value.dims) != 2 or value.dims[0] != _batch(b):
+    if len(value.dims) != 2 or value.dims[0] != b.batch_dim:
         raise UnsupportedLayerError(
             f"{op.where}: its input has shape {b.shape_text(value)}, expected a batch of vectors "
             "(N, features); flatten images before it"
@@ -429,11 +429,6 @@ def linear(
     parts: dict[str, Any] = {} if bias is None else {"bias": bias}
     parts["shape"] = shape or (len(weight), 1, 1)
     return b.vector_view(b.add(op, "linear", source, weight=columns.T, **parts))
-
-
-def _batch(b: Builder) -> tuple[Factor, ...]:
-    """The dimension N of a view."""
-    return (Factor(b.batch, BATCH),) if b.batch > 1 else ()
 
 
 def _without_constants(
@@ -493,7 +488,7 @@ def _matmul(b: Builder, op: Op, inputs: Inputs) -> View:
         )
     channels, rows, columns = value.size
     ones = value.dims[1:-1]
-    if len(value.dims) >= 2 and value.dims[0] == _batch(b) and not any(ones):
+    if len(value.dims) >= 2 and value.dims[0] == b.batch_dim and not any(ones):
         # (N, features), or (N, 1, 1, features) as squeeze and excitation with channels last has it.
         flat = View(value.source, value.size, (value.dims[0], value.dims[-1]))
         made = linear(b, op, flat, weight.T)

@@ -89,7 +89,8 @@ def _joined_lines(b: Builder, op: Op, views: Sequence[View], axis: int) -> View 
         return made and View(made.source, made.size, (*made.dims[:2], made.dims[3]))
     if len(views[0].dims) != 4:
         return None
-    order = channels_first(views[0])
+    # A vector that was reshaped says nothing of where the channels are; the images with it do.
+    order = channels_first(next((v for v in views if not v.is_vector), views[0]))
     at = order.index(axis)
     if at not in (2, 3) or len({v.shape[:axis] + v.shape[axis + 1 :] for v in views}) > 1:
         return None

@@ -18,7 +18,7 @@ from support.onnx_models import NEWEST, Net, dcgan, norm, random_model, run  # n
 from support.onnx_oracle import to_onnx  # noqa: E402
 from support.places import ONNX_FILES, ROOT  # noqa: E402
 from support.strategies import SEEDS, Drawn, drawn, examples, graphs  # noqa: E402
-from winogen.common.errors import InputError, UnsupportedLayerError  # noqa: E402
+from winogen.common.errors import InputError, ModelError, UnsupportedLayerError  # noqa: E402
 from winogen.compiler.compile import compile_graph  # noqa: E402
 from winogen.compiler.fold import fold  # noqa: E402
 from winogen.compiler.integers import run_integer  # noqa: E402
@@ -66,6 +66,8 @@ def check_random(seed: int, rng: Drawn) -> None:
         check(model, shape, seed)
     except UnsupportedLayerError as error:  # an exact refusal of the geometry, not of an operator
         raise AssertionError(f"seed {seed}: {error}") from None
+    except ModelError as error:  # all that was drawn changes nothing
+        assert "the network has no layers" in str(error)
 
 
 @examples(20)
@@ -162,6 +164,23 @@ def test_a_matrix_times_the_only_row():
     net = Net()
     x = net.node("MatMul", "z", net.weight(5, 4))
     assert ops(check(net.model(x, ["n", 1, 1, 5]), (1, 1, 5))) == ["linear"]
+
+
+def test_a_reshaped_vector_is_joined_as_the_image_beside_it():
+    """(N, 1, 1, 2) may have its channels first or last; what a convolution made of it tells."""
+    net = Net()
+    x = net.node("Reshape", "z", net.const((-1, 1, 1, 2), np.int64))
+    y = net.node("Conv", x, net.weight(2, 1, 3, 3), pads=[1] * 4)
+    x = net.node("BatchNormalization", net.node("Concat", x, y, axis=1), *norm(net, 3))
+    graph = check(net.model(x, ["n", 2]), (2,))
+    assert graph.output_shape == (3, 1, 2)
+
+
+def test_a_vector_as_the_rows_of_an_image_is_an_image():
+    net = Net()
+    x = net.node("Relu", net.node("MatMul", "z", net.weight(2, 3)))
+    x = net.node("Reshape", x, net.const((-1, 1, 3, 1), np.int64))
+    assert check(net.model(x, ["n", 2]), (2,)).output_shape == (1, 3, 1)
 
 
 def test_pixel_shuffle_joins_a_convolution():
