@@ -191,9 +191,20 @@ def write_document(results: dict[str, Any]) -> None:
     """Put the table between the document's markers."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(MARKERS[0])
-    _, _, after = rest.partition(MARKERS[1])
-    new = f"{before}{MARKERS[0]}\n\n{table(results)}\n\n{MARKERS[1]}{after}"
-    write_atomically(DOCUMENT, new.encode())
+    old, _, after = rest.partition(MARKERS[1])
+    rows = "\n".join(merged(old.strip().splitlines(), table(results).splitlines()))
+    write_atomically(DOCUMENT, f"{before}{MARKERS[0]}\n\n{rows}\n\n{MARKERS[1]}{after}".encode())
+
+
+def merged(old: list[str], new: list[str]) -> list[str]:
+    """The table with rows of networks that are measured now in the place of those that they had."""
+    rows: dict[str, list[str]] = {}
+    for lines in (old, new):
+        found: dict[str, list[str]] = {}
+        for line in lines:  # a picture's row follows the network's: "fsrcnn-x2, 1920 x 1080"
+            found.setdefault(line.split("|")[1].split(",")[0].strip(), []).append(line)
+        rows |= found
+    return [line for lines in rows.values() for line in lines]
 
 
 def main() -> None:
