@@ -474,7 +474,7 @@ class _Importer:
         """The graph value of the output, whose layout (NCHW, NHWC, flat) does not matter."""
         b = self._builder
         axes = value.axes()
-        if axes is not None and "WH" not in axes.replace("C", "") and axes != "N1C1":
+        if axes is not None and "WH" not in axes.replace("C", "") and axes[1:] != "1C1":
             return value.source  # (a vector as the rows of an image is an image)
         if len(value.dims) <= 2 and np.array_equal(
             value.offsets().ravel(), np.arange(np.prod(value.size))

@@ -204,4 +204,4 @@ def channels_first(value: View) -> tuple[int, ...]:
     found = [letters.find(letter) for letter in "NCHW"]
     if sorted(found) == [0, 1, 2, 3]:
         return tuple(found)
-    return (0, 3, 1, 2) if letters == "N11C" else (0, 1, 2, 3)
+    return (0, 3, 1, 2) if letters[1:] == "11C" else (0, 1, 2, 3)  # N is "1" for one image

@@ -140,9 +140,14 @@ def test_dense_then_nhwc_as_keras_writes_it():
     assert graph.output_shape == (3, 4, 3)
 
 
+#: The batch of a model, and how many images it is given.
+BATCHES = [("n", 2), (1, 1)]
+
+
 @pytest.mark.parametrize("c", [1, 3])
 @pytest.mark.parametrize("tokens", [False, True])
-def test_dense_of_one_pixel_as_keras_writes_it(c, tokens):
+@pytest.mark.parametrize(("batch", "images"), BATCHES)
+def test_dense_of_one_pixel_as_keras_writes_it(c, tokens, batch, images):
     """Squeeze and excitation with keepdims: dense layers on (N, 1, 1, C), or on (N, 1, C)."""
     net = Net()
     x = net.node("GlobalAveragePool", "z")
@@ -156,31 +161,37 @@ def test_dense_of_one_pixel_as_keras_writes_it(c, tokens):
         x = net.node("Reshape", x, net.const((-1, c, 1, 1), np.int64))
     else:
         x = net.node("Transpose", x, perm=[0, 3, 1, 2])
-    graph = check(net.model(net.node("Mul", "z", x), ["n", c, 5, 4]), (c, 5, 4))
+    model = net.model(net.node("Mul", "z", x), [batch, c, 5, 4])
+    graph = check(model, (c, 5, 4), batch=images)
     assert ops(graph).count("linear") == 2
 
 
-def test_a_matrix_times_the_only_row():
+@pytest.mark.parametrize(("batch", "images"), BATCHES)
+def test_a_matrix_times_the_only_row(batch, images):
     net = Net()
     x = net.node("MatMul", "z", net.weight(5, 4))
-    assert ops(check(net.model(x, ["n", 1, 1, 5]), (1, 1, 5))) == ["linear"]
+    graph = check(net.model(x, [batch, 1, 1, 5]), (1, 1, 5), batch=images)
+    assert ops(graph) == ["linear"]
 
 
-def test_a_reshaped_vector_is_joined_as_the_image_beside_it():
+@pytest.mark.parametrize(("batch", "images"), BATCHES)
+def test_a_reshaped_vector_is_joined_as_the_image_beside_it(batch, images):
     """(N, 1, 1, 2) may have its channels first or last; what a convolution made of it tells."""
     net = Net()
     x = net.node("Reshape", "z", net.const((-1, 1, 1, 2), np.int64))
     y = net.node("Conv", x, net.weight(2, 1, 3, 3), pads=[1] * 4)
     x = net.node("BatchNormalization", net.node("Concat", x, y, axis=1), *norm(net, 3))
-    graph = check(net.model(x, ["n", 2]), (2,))
+    graph = check(net.model(x, [batch, 2]), (2,), batch=images)
     assert graph.output_shape == (3, 1, 2)
 
 
-def test_a_vector_as_the_rows_of_an_image_is_an_image():
+@pytest.mark.parametrize(("batch", "images"), BATCHES)
+def test_a_vector_as_the_rows_of_an_image_is_an_image(batch, images):
     net = Net()
     x = net.node("Relu", net.node("MatMul", "z", net.weight(2, 3)))
     x = net.node("Reshape", x, net.const((-1, 1, 3, 1), np.int64))
-    assert check(net.model(x, ["n", 2]), (2,)).output_shape == (1, 3, 1)
+    graph = check(net.model(x, [batch, 2]), (2,), batch=images)
+    assert graph.output_shape == (1, 3, 1)
 
 
 def test_pixel_shuffle_joins_a_convolution():
