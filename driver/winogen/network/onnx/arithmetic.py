@@ -34,8 +34,7 @@ def with_constant(b: Builder, op: Op, value: View, array: NDArray[Any], first: b
     value = b.settled(op, value)
     array = np.asarray(array)
     if value.is_vector and array.ndim == len(value.dims) == 4:
-        letters = value.axes() or ""
-        if letters == "N11C" and max(array.shape[1:3]) > 1:  # channels last
+        if channels_first(value) == (0, 3, 1, 2) and max(array.shape[1:3]) > 1:  # channels last
             turned = value.transpose((0, 3, 1, 2)), array.transpose(0, 3, 1, 2)
             return _over_pixels(b, op, *turned, first).transpose((0, 2, 3, 1))
         if value.shape[2:] == (1, 1) and max(array.shape[2:]) > 1:

@@ -167,6 +167,15 @@ def test_dense_of_one_pixel_as_keras_writes_it(c, tokens, batch, images):
 
 
 @pytest.mark.parametrize(("batch", "images"), BATCHES)
+def test_a_map_is_added_to_one_pixel_with_channels_last(batch, images):
+    net = Net()
+    x = net.node("Transpose", net.node("GlobalAveragePool", "z"), perm=[0, 2, 3, 1])
+    x = net.node("Transpose", net.node("Add", x, net.weight(1, 4, 5, 3)), perm=[0, 3, 1, 2])
+    graph = check(net.model(x, [batch, 3, 4, 5]), (3, 4, 5), batch=images)
+    assert graph.output_shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize(("batch", "images"), BATCHES)
 def test_a_matrix_times_the_only_row(batch, images):
     net = Net()
     x = net.node("MatMul", "z", net.weight(5, 4))
