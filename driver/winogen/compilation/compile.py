@@ -21,8 +21,8 @@ class Compilation:
     program : for the board
     network : the network in integers, at its own size where the program is for windows
     quality : how close it comes to the float network
-    remarks : sentences on channels whose weights are too large to share a multiplier, and on
-        scales that were trained for another data width
+    remarks : sentences on channels whose weights are too large to share a multiplier, on
+        functions that bend too much for their tables, and on scales trained for another data width
     """
 
     program: Program

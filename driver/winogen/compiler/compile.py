@@ -14,6 +14,7 @@ from typing import Any
 
 from winogen.common.errors import InputError, ScheduleError
 from winogen.compiler.ends import fold_ends
+from winogen.compiler.functions import table_remarks
 from winogen.compiler.lower import Mode, useful_multiplies, zero_padded_multiplies
 from winogen.compiler.options import CODED, DEFAULT_BATCH, CompileOptions
 from winogen.compiler.pack import (
@@ -52,8 +53,8 @@ BATCH_MULTIPLIES = 1 << 34
 class Compiled:
     """A program, and the integer network that defines what it must compute.
 
-    ``remarks`` are sentences on channels whose weights are too large to share a multiplier, and on
-    scales that were trained for another data width.
+    ``remarks`` are sentences on channels whose weights are too large to share a multiplier, on
+    functions that bend too much for their tables, and on scales trained for another data width.
     """
 
     program: Program
@@ -185,6 +186,7 @@ def compile_network(
     )
     engine = [p for p in packed.layers if isinstance(p, PackedLayer)]
     said = [r for p in engine for r in remarks(p.layer.label, p.runs, board.core.co_lanes)]
+    said += table_remarks(network.layers, network.data_width)
     if graph.trained_bits not in (None, network.data_width):
         said.append(
             f"network {graph.name} was trained in integers of {graph.trained_bits} bits; in "

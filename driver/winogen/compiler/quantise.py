@@ -18,6 +18,14 @@ from winogen.common.errors import InputError, QuantisationError
 from winogen.compiler.between import host_operands
 from winogen.compiler.block import Block
 from winogen.compiler.calibrate import DEFAULT_CALIBRATION, Calibration, Observed, observe
+from winogen.compiler.functions import (
+    TABLE_RANGE,
+    codes_of,
+    half_range,
+    power_of_two_above,
+    table_error,
+    table_of,
+)
 from winogen.compiler.integers import sums_of_products
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.scales import choose_formats, image_bounds
@@ -29,9 +37,9 @@ from winogen.target.numerics import Requantiser, int_range
 
 #: More than any sum may be: larger biases are refused as this is.
 _LARGEST_BIAS = float(1 << 48)
-#: Real half range of the pre-activation of each tabulated function, for 8 and 16 bits: beyond
-#: it the function is within half a step of its limit (8 bits), or a few steps (16 bits).
-TABLE_RANGE = {("tanh", 8): 4.0, ("sigmoid", 8): 8.0, ("tanh", 16): 8.0, ("sigmoid", 16): 16.0}
+#: Units of the sums in the half range of a table, at least: half of what requantisers can multiply
+#: a unit by is 2^13 steps, of which half a range has 2^15.
+_LEAST_UNITS = 4.0
 
 
 def quantise(
@@ -92,12 +100,12 @@ def _quantise_block(
     operands = None
     if block.host is not None:
         operands, input_scale = host_operands(graph, block, formats, data_width)
-    target = target_of(observed, block, out, data_width)
-
     trained = graph.trained_bits == data_width
     own = block.weight_scale if trained else None
     weight, scale = quantise_weight(block, input_scale, data_width, own)
     unit = input_scale * scale  # real value of one accumulator unit, (cout,)
+    steepest = float((unit * np.maximum(1.0, np.abs(block.slope))).max())
+    target = target_of(observed, block, out, data_width, least=_LEAST_UNITS * steepest)
     column = (-1,) + (1,) * (block.bias.ndim - 1)
     bias = block.bias
     if operands is None and not trained:  # training has seen to what rounding takes off
@@ -126,6 +134,8 @@ def _quantise_block(
         target.table,
         out,
         operands,
+        target.reach if block.curve else None,
+        target.table_error,
     )
 
 
@@ -138,11 +148,13 @@ class Target:
     step : real value of one step
     bits : of it
     table : what the output is made of it by, or None: then it is the output
+    table_error : the most codes that the table is off by, within what calibration saw
     """
 
     step: float
     bits: int
     table: NDArray[np.int16] | None = None
+    table_error: float = 0.0
 
     @property
     def reach(self) -> float:
@@ -150,21 +162,42 @@ class Target:
         return self.step * (1 << (self.bits - 1))
 
 
-def target_of(observed: Observed, block: Block, out: TensorFormat, data_width: int) -> Target:
-    """The target of a block whose output has the format ``out``."""
+def target_of(
+    observed: Observed,
+    block: Block,
+    out: TensorFormat,
+    data_width: int,
+    *,
+    least: float = 0.0,
+    reach: float | None = None,
+) -> Target:
+    """The target of a block whose output has the format ``out``.
+
+    The table of a function has the half range ``reach``, or else one that calibration and the
+    function need, and that is no less than ``least`` unless the arguments are.
+    """
     graph = observed.graph
     bounds = image_bounds(graph, block) if block.name in graph.outputs else None
     if not block.function and bounds is None:
         return Target(out.scale, data_width)
-    half_range = TABLE_RANGE.get((block.function or "", data_width))
-    if block.curve:
-        assert block.entering is not None
-        own = block.reach if graph.trained_bits == data_width else None
-        half_range = own or reach_of(observed.values[block.entering])
-    half_range = half_range or _power_of_two_above(bounds)
-    step = half_range / (1 << (numerics.PREACTIVATION_BITS - 1))
-    table = _table(block, out, half_range, data_width, bounds)
-    return Target(step, numerics.PREACTIVATION_BITS, table)
+    codes = codes_of(block, out, data_width, bounds)
+    if block.curve is None:
+        half = TABLE_RANGE.get((block.function or "", data_width))
+        if half is None:
+            assert bounds is not None
+            half = power_of_two_above(bounds)
+        return _target(half, table_of(codes, half, data_width))
+    assert block.entering is not None
+    values = observed.values[block.entering]
+    own = block.reach if graph.trained_bits == data_width else None
+    half = reach or own or half_range(codes, values, least)
+    table = table_of(codes, half, data_width)
+    return _target(half, table, table_error(codes, table, half, data_width, values))
+
+
+def _target(half: float, table: NDArray[np.int16], error: float = 0.0) -> Target:
+    step = half / (1 << (numerics.PREACTIVATION_BITS - 1))
+    return Target(step, numerics.PREACTIVATION_BITS, table, error)
 
 
 def requantise_block(block: Block, ratio: NDArray[np.float64], target: Target) -> Requantiser:
@@ -183,50 +216,6 @@ def requantise_block(block: Block, ratio: NDArray[np.float64], target: Target) -
         for b in (block.low, block.high)
     )
     return Requantiser(positive, negative, shift, low, high)
-
-
-def reach_of(values: NDArray) -> float:
-    """Half range of a table for values like these: a power of two, and a quarter to spare."""
-    return _power_of_two_above((0.0, 1.25 * float(np.abs(values).max())))
-
-
-def _power_of_two_above(bounds: tuple[float, float] | None) -> float:
-    assert bounds is not None
-    return float(2.0 ** np.ceil(np.log2(max(abs(bounds[0]), abs(bounds[1]), 1e-6))))
-
-
-def _table(
-    block: Block,
-    out: TensorFormat,
-    half_range: float,
-    data_width: int,
-    bounds: tuple[float, float] | None,
-) -> NDArray[np.int16]:
-    lsb = 1 << (16 - data_width)
-    low, high = int_range(data_width)
-    # The hardware rounds the table's 16 bits to 8; entries rounded down make that one rounding.
-    rounding = 0.0 if data_width == 8 else 0.5
-
-    def code(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        if block.function == "tanh":
-            y = np.tanh(x)
-        elif block.function == "sigmoid":
-            y = 1 / (1 + np.exp(-x))
-        elif block.curve is not None:
-            y = _finite(x, block.curve(x))
-        else:
-            assert bounds is not None
-            y = np.clip(x, *bounds)
-        codes = np.clip(y / out.scale + out.zero_point, low, high)
-        return np.floor(codes * lsb + rounding)
-
-    return numerics.activation_table(code, half_range)
-
-
-def _finite(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of a function; where it has none, as a root below 0, those next to it."""
-    known = np.abs(y) < 1e30
-    return np.interp(x, x[known], y[known]) if known.any() else np.zeros_like(y)
 
 
 def quantise_weight(

@@ -28,6 +28,8 @@ class QuantLayer:
     requantiser : constants of shape (cout,)
     table : activation table (1025,) int16, or None
     operands : what a processor computes first, or None: then the accelerator runs the layer
+    reach : half range of the table of a function, or None
+    table_error : the most codes that the table of a function is off by, within what calibration saw
     """
 
     name: str
@@ -41,6 +43,8 @@ class QuantLayer:
     table: NDArray[np.int16] | None
     format: TensorFormat
     operands: Operands | None = None
+    reach: float | None = None
+    table_error: float = 0.0
 
     @property
     def channels(self) -> int:

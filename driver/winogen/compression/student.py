@@ -70,7 +70,7 @@ class Student(nn.Module):
         self.scales = Scales(observed, formats, kept)
         ops = {node.name: node.op for node in graph.nodes}
         for block, layer in zip(observed.blocks, network.layers):
-            target = target_of(observed, block, layer.format, BITS)
+            target = target_of(observed, block, layer.format, BITS, reach=layer.reach)
             trained = ops[block.label] in _TRAINED and block.host is None and not block.diagonal
             trained = trained and block.name not in kept
             entering = self.scales.number(block.sources[0])
