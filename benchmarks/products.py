@@ -50,7 +50,7 @@ def squeeze_excite(size: int) -> Graph:
 
 
 def _conv(name: str, source: str, kernel: int, cout: int = CHANNELS, cin: int = CHANNELS) -> Node:
-    rng = np.random.default_rng(len(name))
+    rng = np.random.default_rng(list(name.encode()))
     weight = rng.standard_normal((cout, cin, kernel, kernel)) / np.sqrt(cin * kernel**2)
     attrs = {"kernel": (kernel,) * 2, "stride": (1, 1), "pad": (kernel // 2,) * 4}
     return Node(name, "conv", (source,), attrs, {"weight": weight.astype(np.float32)})

@@ -15,7 +15,14 @@ from winogen.common.errors import UnsupportedLayerError
 from winogen.network.graph import Graph, Node
 
 _OPSET = 17
-_PLAIN = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "add": "Sum", "multiply": "Mul"}
+_PLAIN = {
+    "relu": "Relu",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "add": "Sum",
+    "subtract": "Sub",
+    "multiply": "Mul",
+}
 
 
 def to_onnx(graph: Graph, *, apart: bool = False) -> Any:

@@ -26,6 +26,7 @@ from winogen.compiler.compile import compile_network, unfit_layers
 from winogen.compiler.fold import fold
 from winogen.compiler.options import CALIBRATING, CompileOptions
 from winogen.compiler.outline import Outline, outline
+from winogen.compiler.products import by_squares
 from winogen.network.definition import RandomParameters, load_definition
 from winogen.network.graph import Graph
 from winogen.network.identify import Identity, file_size, identify
@@ -151,13 +152,14 @@ def _read(
         warnings.simplefilter("ignore", WinogenWarning)  # they are the report's notes
         definition = _definition(model)
         if definition is None or options.weights is not None:
-            graph = read_network(_folder_of(model), options)
+            graph = by_squares(read_network(_folder_of(model), options))
             return graph, (*notes, *graph.notes)
         graph = load_definition(
             definition, RandomParameters(WEIGHT_SEED), name=definition.resolve().parent.name
         )
         no_weights = "no weights.npz beside the definition: speed and memory do not depend on them"
-        return adapt(graph, _without_weights(options)), (*notes, no_weights)
+        graph = by_squares(adapt(graph, _without_weights(options)))
+        return graph, (*notes, no_weights)
 
 
 def _definition(model: str | Path | Graph) -> Path | None:

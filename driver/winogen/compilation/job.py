@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from winogen.compiler.calibrate import Observed, observe
 from winogen.compiler.options import CompileOptions
+from winogen.compiler.products import by_squares
 from winogen.compiler.quantise import quantise_observed
 from winogen.compiler.quantised import QuantNetwork
 from winogen.network.graph import Graph
@@ -81,4 +82,4 @@ def read_job(
     inputs = None
     if options.inputs is not None:
         inputs = read_calibration(options.inputs, graph, progress)
-    return Job(graph, options, inputs)
+    return Job(by_squares(graph, inputs), options, inputs)

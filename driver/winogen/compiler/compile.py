@@ -26,6 +26,7 @@ from winogen.compiler.pack import (
     pack_network,
 )
 from winogen.compiler.pairs import remarks
+from winogen.compiler.products import by_squares
 from winogen.compiler.quantise import quantise
 from winogen.compiler.quantised import QuantLayer, QuantNetwork
 from winogen.compiler.schedule import schedule
@@ -86,7 +87,7 @@ def compile_graph(
             "compile_graph neither searches for a percentile nor reads files of calibration "
             "inputs: use winogen.compile_model"
         )
-    graph = adapt(graph, chosen)
+    graph = by_squares(adapt(graph, chosen), chosen.inputs)
     network = quantise(
         graph,
         chosen.data_width,

@@ -123,10 +123,12 @@ def _upsample(layer: Layer) -> Block:
 
 
 def _add(layer: Layer) -> Block:
+    signs = (1.0, -1.0) if layer.node.op == "subtract" else (1.0,) * len(layer.parts)
     if all(len(part) == 1 for part in layer.parts):
-        weight = np.ones((len(layer.sources), layer.input[0], 1, 1))
+        column = np.array(signs).reshape(-1, 1, 1, 1)
+        weight = np.ones((len(layer.sources), layer.input[0], 1, 1)) * column
         return layer.block(_pixel_by_pixel(layer), weight, diagonal=True)
-    weights = [identity(layer.graph, part) for part in layer.parts]
+    weights = [s * identity(layer.graph, part) for s, part in zip(signs, layer.parts)]
     return layer.block(_pixel_by_pixel(layer), np.concatenate(weights, axis=1))
 
 
@@ -158,6 +160,7 @@ HANDLERS: dict[str, Callable[[Layer], Block]] = {
     "linear": _linear,
     "upsample": _upsample,
     "add": _add,
+    "subtract": _add,
     "concat": _concat,
     **dict.fromkeys(HOST_OPERATIONS, _on_host),
 }

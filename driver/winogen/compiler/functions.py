@@ -68,10 +68,10 @@ def half_range(codes: Codes, values: NDArray, least: float) -> float:
 
     It has a quarter to spare, but for arguments that the function makes the same of as of the last
     that the table has: SiLU between -60 and 1 needs no more than 16, and its argument's steps are
-    the finer. It is no less than ``least`` where the arguments go further.
+    the finer. It is no less than ``least``.
     """
     ends = np.array([values.min(), values.max()], np.float64) * _SPARE
-    whole = power_of_two_above((float(ends[0]), float(ends[1])))
+    whole = max(power_of_two_above((float(end), least)) for end in ends)
     x = np.linspace(ends[0], ends[1], _TRIED)
     wanted = codes(x)
     while whole >= 2 * max(least, _SMALLEST):

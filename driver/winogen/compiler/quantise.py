@@ -174,7 +174,7 @@ def target_of(
     """The target of a block whose output has the format ``out``.
 
     The table of a function has the half range ``reach``, or else one that calibration and the
-    function need, and that is no less than ``least`` unless the arguments are.
+    function need, and that is no less than ``least``.
     """
     graph = observed.graph
     bounds = image_bounds(graph, block) if block.name in graph.outputs else None

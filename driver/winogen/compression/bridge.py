@@ -240,6 +240,7 @@ _APPLY: dict[str, Callable[[dict[str, Any], list[Tensor], dict[str, Tensor]], Te
     "quant_relu": _quant_relu,
     "multiply": lambda attrs, inputs, params: inputs[0] * inputs[1],
     "add": lambda attrs, inputs, params: torch.stack(inputs).sum(dim=0),
+    "subtract": lambda attrs, inputs, params: inputs[0] - inputs[1],
     "concat": lambda attrs, inputs, params: torch.cat(inputs, dim=1),
     "relu": lambda attrs, inputs, params: torch.relu(inputs[0]),
     "leaky_relu": lambda attrs, inputs, params: _leaky(inputs[0], attrs["slope"]),

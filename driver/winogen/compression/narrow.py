@@ -124,7 +124,7 @@ class Groups:
             return inputs[0]
         if node.op == "concat":
             return tuple(group for groups in inputs for group in groups)
-        if node.op in ("add", "multiply"):
+        if node.op in ("add", "subtract", "multiply"):
             wide = [g for g, i in zip(inputs, node.inputs) if graph.shapes[i][0] == channels]
             for other in wide[1:]:
                 self._join(wide[0], other)

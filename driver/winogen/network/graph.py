@@ -53,6 +53,7 @@ OPERATIONS = (
     "sigmoid",
     "function",
     "add",
+    "subtract",
     "concat",
 )
 #: Operations that act on each value alone, given its channel.
@@ -86,7 +87,7 @@ class Node:
     - ``clamp``: low, high; ``quant_relu``: step, high (``clip(floor(x / step + 1/2) * step, 0,
       high)``, the activation of a network trained with quantised activations)
     - ``function``: function (``winogen.network.functions.Function``)
-    - ``add``, ``concat`` (channels): nothing
+    - ``add``, ``concat`` (channels), ``subtract`` (the second of two): nothing
     - ``normalise``: groups of channels whose statistics are taken over all pixels (as many as
       channels: instance normalisation; 1: layer normalisation), or 0: over the channels of each
       pixel; centred (whether the mean is taken off), eps; gamma, beta (channels,)
@@ -395,6 +396,10 @@ def _output_shape(node: Node, inputs: list[Shape], where: str) -> Shape:
             if other[1:] != (rows, columns) or (op == "add" and other[0] != channels):
                 raise ModelError(f"{where}: cannot {op} shapes {inputs[0]} and {other}")
         return (channels if op == "add" else sum(i[0] for i in inputs), rows, columns)
+    if op == "subtract":
+        if len(inputs) != 2 or inputs[0] != inputs[1]:
+            raise ModelError(f"{where}: cannot subtract shapes {' and '.join(map(str, inputs))}")
+        return inputs[0]
     if op == "multiply":
         return _product_shape(inputs, where)
     if len(inputs) != 1:

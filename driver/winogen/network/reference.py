@@ -121,6 +121,8 @@ def _apply(node: Node, inputs: list[Array]) -> Array:
         return x.repeat(attrs["factor"], 2).repeat(attrs["factor"], 3)
     if op == "add":
         return np.sum(inputs, axis=0)
+    if op == "subtract":
+        return inputs[0] - inputs[1]
     if op == "concat":
         return np.concatenate(inputs, axis=1)
     if op in HOST_OPERATIONS:

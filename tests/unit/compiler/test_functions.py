@@ -13,6 +13,7 @@ from winogen.compiler import functions
 from winogen.compiler.block import Block
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.functions import codes_of, half_range, table_error, table_of
+from winogen.compiler.integers import integer_activations
 from winogen.compiler.quantise import quantise
 from winogen.compiler.shape import ConvShape
 from winogen.network.functions import ACTIVATIONS, Function
@@ -91,7 +92,9 @@ def test_ranges_have_bounds():
     assert half_range(codes, np.array([-50.0, 50.0]), 0.0) == functions._SMALLEST
     assert half_range(codes, np.array([-50.0, 50.0]), 3.0) == 4
     assert half_range(codes, np.array([0.0, 0.0]), 0.0) < functions._SMALLEST
-    assert half_range(codes, np.array([-1.0, 1.0]), 3.0) == 2  # a quarter to spare, as ever
+    assert half_range(codes, np.array([-1.0, 1.0]), 3.0) == 4
+    silu = codes_of(block_of(ACTIVATIONS["silu"]), TensorFormat(0.01), 8, None)
+    assert half_range(silu, np.array([-1.0, 1.0]), 0.0) == 2  # a quarter to spare
 
 
 def network(curve: Function) -> Graph:
@@ -121,6 +124,20 @@ def test_coarse_sums_do_not_make_a_range_too_short():
     made = quantise(b.graph(), 8, samples=8)
     [layer] = [layer for layer in made.layers if layer.label == label]
     assert layer.reach == 128
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_arguments_that_are_always_zero(bits):
+    """They have no range of their own, and a unit of their sums is not little."""
+    b = GraphBuilder(2, (4, 6, 6))
+    same = b.conv(8)
+    b.add("subtract", same, same)
+    b.add("function", function=ACTIVATIONS["gelu"])
+    b.add("add", same, b.last)
+    made = quantise(b.graph(), bits, samples=4)
+    x = made.quantise_input(np.ones((1, 4, 6, 6)))
+    values = dict(integer_activations(made, x))
+    assert not values[made.layers[1].name].any()
 
 
 def test_what_bends_too_much_is_said():
