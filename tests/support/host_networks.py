@@ -61,6 +61,13 @@ def gate(b: GraphBuilder) -> str:
     return b.add("multiply", x, b.last)
 
 
+def product(b: GraphBuilder) -> str:
+    """A value times its own sigmoid, pixel by pixel: squares of the accelerator."""
+    x = b.last
+    b.activation("sigmoid")
+    return b.add("multiply", x, b.last)
+
+
 def function(b: GraphBuilder, name: str = "silu") -> str:
     return b.add("function", function=ACTIVATIONS[name])
 
@@ -79,6 +86,7 @@ STEPS: dict[str, Callable[[GraphBuilder], object]] = {
     "cubic": lambda b: resample(b, Fraction(3, 2), Fraction(-3, 4)),
     "square": lambda b: b.add("multiply", b.last, b.last),
     "gate": gate,
+    "product": product,
 }
 
 
@@ -155,9 +163,8 @@ def many() -> Graph:
     b.conv(9, 3, 1, 0)
     normalise(b)
     function(b)
-    normed = b.last
     normalise(b, 0, False)
-    b.add("multiply", normed, b.last)
+    b.add("multiply", b.last, b.last)
     maxpool(b)
     resample(b)
     b.conv(3, 3)

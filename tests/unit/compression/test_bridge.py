@@ -33,7 +33,7 @@ from winogen.compression.limits import BLOCKS
 #: Of the largest value of the output, and of 1.
 TOLERANCE = 1e-5
 #: Operations without attributes.
-ALONE = ("multiply", "add", "concat", "relu", "prelu", "tanh", "sigmoid")
+ALONE = ("multiply", "add", "subtract", "concat", "relu", "prelu", "tanh", "sigmoid")
 #: Too large for every run.
 LARGE = ("artgan", "artgan-deconv", "gp-gan")
 
