@@ -1,10 +1,9 @@
-"""What products of two activations take on a board, and would take in the logic: predictions.
+"""What products of two activations take: by the processor, and as squares by the accelerator.
 
     python benchmarks/products.py [--board BOARD]
 
-Each block is a 3 x 3 convolution and its gate, alone in a run. The array has no path for a product,
-so no build can be measured: *in the logic* takes it to cost what the sum of two tensors of that
-size does, which reads and writes as much. The processor's part is an estimate
+Predictions for one image; each block is a 3 x 3 convolution or two and its gate, alone in a run. dB
+is the ratio of the output's range to the error of the integers. The processor's part is an estimate
 (``python benchmarks/host_layers.py``) until ``winogen doctor --calibrate`` has measured a board.
 """
 
@@ -12,12 +11,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from unittest import mock
 
 import numpy as np
 
 from winogen.common.script import run_script
 from winogen.common.text import table
+from winogen.compiler import compile
 from winogen.compiler.compile import compile_graph
+from winogen.compiler.integers import run_integer
+from winogen.network import reference
+from winogen.network.functions import ACTIVATIONS
 from winogen.network.graph import Graph, InputSpec, Node
 from winogen.program.formats import sample_inputs
 from winogen.program.speed import Speed, speed
@@ -32,21 +36,18 @@ def glu(size: int) -> Graph:
     return _graph("GLU", size, [*nodes, Node("gated", "multiply", ("value", "sigmoid"))])
 
 
-def squeeze_excite(size: int) -> Graph:
-    """The mean of each channel says, by two layers, how much of it is let through."""
-    mean = np.eye(CHANNELS, dtype=np.float32)[:, :, None, None] / size**2
-    whole = {"kernel": (size, size), "stride": (1, 1), "pad": (0, 0, 0, 0)}
-    weight = np.broadcast_to(mean, (CHANNELS, CHANNELS, size, size))
-    nodes = [
-        _conv("value", "input", 3),
-        Node("mean", "conv", ("value",), whole, {"weight": weight}),
-        _conv("squeeze", "mean", 1, CHANNELS // 16),
-        Node("relu", "relu", ("squeeze",)),
-        _conv("excite", "relu", 1, CHANNELS, CHANNELS // 16),
-        Node("sigmoid", "sigmoid", ("excite",)),
-        Node("gated", "multiply", ("value", "sigmoid")),
-    ]
-    return _graph("squeeze and excitation", size, nodes)
+def simple_gate(size: int) -> Graph:
+    """NAFNet's gate: one half of the channels times the other."""
+    nodes = [_conv("value", "input", 3), _conv("gate", "input", 3)]
+    return _graph("simple gate", size, [*nodes, Node("gated", "multiply", ("value", "gate"))])
+
+
+def swiglu(size: int) -> Graph:
+    """One half of the channels times the SiLU of the other, and a 1 x 1 convolution."""
+    nodes = [_conv("value", "input", 3), _conv("gate", "input", 3)]
+    nodes.append(Node("silu", "function", ("gate",), {"function": ACTIVATIONS["silu"]}))
+    nodes.append(Node("gated", "multiply", ("value", "silu")))
+    return _graph("SwiGLU", size, [*nodes, _conv("last", "gated", 1)])
 
 
 def _conv(name: str, source: str, kernel: int, cout: int = CHANNELS, cin: int = CHANNELS) -> Node:
@@ -60,19 +61,15 @@ def _graph(name: str, size: int, nodes: list[Node]) -> Graph:
     return Graph(name, InputSpec((CHANNELS, size, size), "image", range=(-1.0, 1.0)), nodes)
 
 
-def predicted(graph: Graph, board: str, bits: int) -> Speed:
-    """The prediction for one image alone."""
-    inputs = sample_inputs(graph.input, 1, 0)
-    program = compile_graph(graph, board, bits=bits, batch=1, inputs=inputs).program
-    return speed(program, program.streams[0])
-
-
-def sum_seconds(size: int, board: str, bits: int) -> float:
-    """What a sum of two tensors takes the accelerator."""
-    one = [_conv("value", "input", 3)]
-    two = [*one, Node("sum", "add", ("value", "input"))]
-    alone, both = (predicted(_graph("sum", size, n), board, bits) for n in (one, two))
-    return both.accelerator_s - alone.accelerator_s
+def predicted(graph: Graph, board: str, bits: int) -> tuple[Speed, float]:
+    """The prediction for one image alone, and the decibels."""
+    made = compile_graph(graph, board, bits=bits, batch=1)
+    program, network = made.program, made.network
+    x = sample_inputs(graph.input, 2, 5)
+    got = network.output_format.dequantise(run_integer(network, network.quantise_input(x)))
+    wanted = reference.run(graph, x).astype(np.float64)
+    error = np.mean((got - wanted) ** 2)
+    return speed(program, program.streams[0]), float(10 * np.log10(np.ptp(wanted) ** 2 / error))
 
 
 def main() -> int:
@@ -81,20 +78,21 @@ def main() -> int:
     parser.add_argument("--board", default="pynq-z2")
     options = parser.parse_args()
     rows = []
-    for make in (glu, squeeze_excite):
+    for make in (glu, simple_gate, swiglu):
         for size in (16, 56):
             for bits in (8, 16):
-                now = predicted(make(size), options.board, bits)
-                added = sum_seconds(size, options.board, bits)
-                then = now.run_s - now.layers_s + added
+                graph = make(size)
+                with mock.patch.object(compile, "by_squares", lambda graph, inputs: graph):
+                    host, host_db = predicted(graph, options.board, bits)
+                now, db = predicted(graph, options.board, bits)
                 rows.append([
-                    make(size).name, f"{CHANNELS} x {size} x {size}", str(bits),
-                    f"{1e3 * now.accelerator_s:.2f}", f"{1e3 * now.layers_s:.1f}",
-                    f"{100 * now.layers_s / now.run_s:.0f}%", f"{1e3 * added:.2f}",
-                    f"{now.run_s / then:.1f}",
+                    graph.name, f"{CHANNELS} x {size} x {size}", str(bits),
+                    f"{1e3 * host.run_s:.2f}", f"{1e3 * now.run_s:.2f}",
+                    f"{host.run_s / now.run_s:.1f}", f"{1e3 * host.accelerator_s:.2f}",
+                    f"{1e3 * now.accelerator_s:.2f}", f"{host_db:.1f}", f"{db:.1f}",
                 ])  # fmt: skip
-    names = ["block", "values", "bits", "accelerator, ms", "product, ms", "its share",
-             "in the logic, ms", "ratio of all"]  # fmt: skip
+    names = ["block", "values", "bits", "processor, ms", "squares, ms", "ratio",
+             "accelerator, ms", "with squares, ms", "dB", "with squares, dB"]  # fmt: skip
     print(table(names, rows, left=2))
     return 0
 

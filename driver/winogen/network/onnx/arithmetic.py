@@ -275,8 +275,9 @@ OPERATORS: dict[str, Operator] = {
                     "by a layer; two activations of one shape are a residual sum"),
     "Sub": Operator(_arithmetic, "as Add"),
     "Mul": Operator(_arithmetic, "by a constant (scalar, or one a channel; any after a linear "
-                    "layer): folded; by another constant, or of two activations: by the "
-                    "processor, between two runs of the accelerator"),
+                    "layer): folded; of two activations of one shape: squares of their sum and "
+                    "difference; by another constant, or with one number for each channel or "
+                    "pixel: by the processor, between two runs of the accelerator"),
     "Div": Operator(_arithmetic, "as Mul"),
     "Neg": Operator(_negate, "folded"),
     "Sum": Operator(_sum, "as Add, of any number"),
