@@ -44,6 +44,8 @@ SHRINKING = "tests/unit/compression/test_shrinking.py"
 SEARCH = "tests/unit/compression/test_search.py"
 LOWER = "tests/unit/compiler/test_lower.py"
 QUANTISE = "tests/unit/compiler/test_quantise.py"
+FUNCTIONS = "tests/unit/compiler/test_functions.py"
+PRODUCTS = "tests/unit/compiler/test_products.py"
 WAITING = "tests/unit/runtime/test_waiting.py"
 HAZARDS = "tests/unit/compiler/test_hazards.py"
 SCHEDULE = "tests/unit/compiler/test_schedule.py"
@@ -380,14 +382,40 @@ PYTHON = (
         (f"{QUANTISE}::test_a_percentile_of_zero_falls_back_to_the_largest",),
     ),
     Mutant(
-        "quantise: tables of 8 bits are rounded twice", "compiler/quantise.py",
+        "functions: tables of 8 bits are rounded twice", "compiler/functions.py",
         "rounding = 0.0 if data_width == 8 else 0.5", "rounding = 0.5",
         (f"{QUANTISE}::test_tables_are_rounded_once",),
     ),
     Mutant(
-        "quantise: tables of 16 bits are rounded down", "compiler/quantise.py",
+        "functions: tables of 16 bits are rounded down", "compiler/functions.py",
         "rounding = 0.0 if data_width == 8 else 0.5", "rounding = 0.0",
         (f"{QUANTISE}::test_tables_are_rounded_once",),
+    ),
+    Mutant(
+        "functions: a table ends where its function goes on", "compiler/functions.py",
+        "- wanted).max() > _FLAT", "- wanted).max() > 64 * _FLAT",
+        (f"{FUNCTIONS}::test_arguments_beyond_the_table_give_what_its_ends_give",),
+    ),
+    Mutant(
+        "functions: requantisers multiply by any number", "compiler/functions.py",
+        "2 * max(least, _SMALLEST)", "2 * _SMALLEST",
+        (f"{FUNCTIONS}::test_coarse_sums_do_not_make_a_range_too_short",),
+    ),
+    Mutant(
+        "products: the second factor's gain is the first's", "compiler/products.py",
+        "(-power if which else power)", "power",
+        (f"{PRODUCTS}::test_the_float_network_is_the_same",
+         f"{PRODUCTS}::test_the_integers_are_near"),
+    ),
+    Mutant(
+        "products: squares use half of the codes", "compiler/products.py",
+        "half = largest**2 / (8 * gain)", "half = 0.0",
+        (f"{PRODUCTS}::test_squares_use_all_codes",),
+    ),
+    Mutant(
+        "products: what was trained is changed", "compiler/products.py",
+        "[] if graph.trained_bits else ", "",
+        (f"{PRODUCTS}::test_what_stays_with_the_processor",),
     ),
     Mutant(
         "waiting: an abandoned wait goes on", "runtime/waiting.py", "future.cancel()", "pass",
@@ -1498,7 +1526,7 @@ PYTHON = (
         (f"{HOST}::test_every_layer_of_a_traced_program",),
     ),
     Mutant(
-        "quantise: a curve that has no end is a warning", "compiler/quantise.py",
+        "functions: a curve that has no end is a warning", "compiler/functions.py",
         "np.interp(x, x[known], y[known]) if known.any()", "np.nan_to_num(y) if known.any()",
         (f"{HOST_QUALITY}::test_functions_of_sigmoids",),
     ),

@@ -187,7 +187,7 @@ def test_constants_of_any_size_fit_a_program(data):
 def test_networks_of_any_scale_compile(gain):
     for name, step in STEPS.items():
         graph = after(step, lambda b: b.conv(3, 3), gain=gain)
-        if name == "gate" and gain > 1e6:
+        if name in ("gate", "product") and gain > 1e6:
             with pytest.raises(QuantisationError, match="ratio is too large"):
                 decibels(graph, 8)
         else:

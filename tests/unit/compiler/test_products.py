@@ -7,7 +7,7 @@ import pytest
 
 from support.random_graphs import GraphBuilder
 from winogen.compiler.compile import compile_graph
-from winogen.compiler.integers import run_integer
+from winogen.compiler.integers import integer_activations, run_integer
 from winogen.compiler.products import by_squares
 from winogen.network import reference
 from winogen.network.graph import Graph
@@ -70,6 +70,15 @@ def test_devices_give_the_references_bits(device, bits):
     with Generator(compiled.program, device) as generator:
         got = generator.generate(x, as_float=True)
     np.testing.assert_array_equal(got, network.output_format.dequantise(wanted).astype(np.float32))
+
+
+def test_squares_use_all_codes():
+    network = compile_graph(gated(), load_board("tiny"), batch=1).network
+    x = sample_inputs(network.input, 32, 0)
+    values = dict(integer_activations(network, network.quantise_input(x)))
+    squares = np.stack([values[f"multiply3.{p}.squared"] for p in ("sum", "difference")])
+    assert squares.min() < -110
+    assert squares.max() > 110
 
 
 def test_what_stays_with_the_processor():
