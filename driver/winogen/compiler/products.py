@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 from winogen.network import reference
 from winogen.network.functions import ARGUMENT, Function, Step
 from winogen.network.graph import Graph, Node
-from winogen.program.formats import sample_inputs
+from winogen.program.formats import as_batch, sample_inputs
 
 #: Inputs that are drawn to see how large the factors are.
 _DRAWN = 8
 #: Values of all layers for them together: fewer are drawn of large images.
 _MAX_VALUES = 1 << 27
+#: Factors whose squares floats hold, also once they are scaled; larger ones stay as they are.
+_LARGEST = 1e9
+#: Powers of two that a factor is scaled by, at most: networks of such a range do not compile.
+_MAX_POWER = 60
 #: Operations whose result can be scaled at no cost, by their weights.
 _SCALED = ("conv", "deconv", "linear", "batchnorm", "add")
 
@@ -42,14 +46,15 @@ def by_squares(graph: Graph, inputs: NDArray[np.float32] | None = None) -> Graph
     if not found:
         return graph
     values = _seen(graph, {i for node in found for i in node.inputs}, inputs)
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        if node in found:
-            first, second = (values[i].astype(np.float64) for i in node.inputs)
-            nodes += _squares(graph, node, first, second)
-        else:
-            nodes.append(node)
-    names = ", ".join(f"'{node.name}'" for node in found)
+    products = {
+        node.name: _squares(graph, node, *(values[i].astype(np.float64) for i in node.inputs))
+        for node in found
+        if all(np.abs(values[i]).max(initial=0.0) < _LARGEST for i in node.inputs)
+    }
+    if not products:
+        return graph
+    nodes = [made for node in graph.nodes for made in products.get(node.name, [node])]
+    names = ", ".join(f"'{name}'" for name in products)
     note = f"the products {names} are made of squares, by tables of the accelerator"
     return replace(graph, nodes=nodes, notes=(*graph.notes, note))
 
@@ -65,10 +70,9 @@ def _seen(graph: Graph, names: set[str], inputs: NDArray[np.float32] | None) -> 
     if inputs is None:
         most = _MAX_VALUES // sum(math.prod(shape) for shape in graph.shapes.values())
         inputs = sample_inputs(graph.input, max(1, min(_DRAWN, most)), 0)
-    kept: dict[str, NDArray] = {Graph.INPUT_NAME: inputs[:_DRAWN]}
-    reference.run(
-        graph, inputs[:_DRAWN], lambda n, v: kept.__setitem__(n, v) if n in names else None
-    )
+    x = as_batch(graph.input, np.asarray(inputs, np.float32), "calibration inputs")[:_DRAWN]
+    kept: dict[str, NDArray] = {Graph.INPUT_NAME: x}
+    reference.run(graph, x, lambda n, v: kept.__setitem__(n, v) if n in names else None)
     return kept
 
 
@@ -76,23 +80,31 @@ def _squares(graph: Graph, node: Node, first: NDArray, second: NDArray) -> list[
     """The nodes of a product, the last of which has its name."""
     names, made, gain = list(node.inputs), [], 1.0
     # Both are rounded to one step: the smaller would have few of them left.
-    reach = [float(np.abs(x).max()) for x in (first, second)]
+    reach = [float(np.abs(x).max(initial=0.0)) for x in (first, second)]
     power = round(math.log2(reach[1] / reach[0])) if min(reach) > 0 else 0
+    power = min(max(power, -_MAX_POWER), _MAX_POWER)
     if power:
         which = next((n for n in (0, 1) if _takes_a_gain(graph, names[n])), 0)
         gain = 2.0 ** (-power if which else power)
-        made.append(_scaled(graph, f"{node.name}.scaled", names[which], gain))
+        made.append(_scaled(graph, _new(graph, f"{node.name}.scaled"), names[which], gain))
         names[which] = made[0].name
         first, second = (first, second * gain) if which else (first * gain, second)
-    largest = float((np.abs(first) + np.abs(second)).max())
+    largest = float((np.abs(first) + np.abs(second)).max(initial=0.0))
     half = largest**2 / (8 * gain)  # so that squares use positive and negative codes
+    squared = []
     for part, op, sign in (("sum", "add", 1.0), ("difference", "subtract", -1.0)):
-        name = f"{node.name}.{part}"
-        made.append(Node(name, op, tuple(names)))
-        square = _square(sign / (4 * gain), -sign * half)
-        made.append(Node(f"{name}.squared", "function", (name,), {"function": square}))
-    parts = tuple(f"{node.name}.{part}.squared" for part in ("sum", "difference"))
-    return [*made, replace(node, op="add", inputs=parts)]
+        made.append(Node(_new(graph, f"{node.name}.{part}"), op, tuple(names)))
+        square = {"function": _square(sign / (4 * gain), -sign * half)}
+        squared.append(_new(graph, f"{node.name}.{part}.squared"))
+        made.append(Node(squared[-1], "function", (made[-1].name,), square))
+    return [*made, replace(node, op="add", inputs=tuple(squared))]
+
+
+def _new(graph: Graph, name: str) -> str:
+    """A name that no node of the graph has."""
+    while name in graph.shapes:
+        name += "'"
+    return name
 
 
 def _takes_a_gain(graph: Graph, name: str) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from support.random_graphs import GraphBuilder
+from winogen.common.errors import InputError, WinogenError
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.integers import integer_activations, run_integer
 from winogen.compiler.products import by_squares
@@ -92,6 +96,34 @@ def test_what_stays_with_the_processor():
     trained = gated()
     trained.trained_bits = 8
     assert by_squares(trained) is trained
+
+
+def test_names_that_are_taken():
+    graph = gated()
+    names = {"conv0": "multiply3.sum", "conv1": "multiply3.scaled"}
+    nodes = [
+        replace(n, name=names.get(n.name, n.name), inputs=tuple(names.get(i, i) for i in n.inputs))
+        for n in graph.nodes
+    ]
+    made = by_squares(replace(graph, nodes=nodes))
+    assert len({node.name for node in made.nodes}) == len(made.nodes)
+
+
+def test_inputs_of_the_wrong_shape_or_without_a_number():
+    graph, board = gated(), load_board("tiny")
+    for inputs, match in (
+        (np.zeros((2, 5)), "calibration inputs"),
+        (np.full((2, 3, 6, 7), np.nan), "NaN or infinity"),
+        (np.zeros((0, 3, 6, 7)), "empty"),
+    ):
+        with pytest.raises(InputError, match=match):
+            compile_graph(graph, board, inputs=inputs, batch=1)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e30])
+def test_factors_of_any_size_end_in_a_network_or_a_sentence(scale):
+    with suppress(WinogenError):
+        compile_graph(gated(scale), load_board("tiny"), batch=1)
 
 
 def test_it_is_said():
