@@ -55,6 +55,7 @@ def test_the_integers_are_near(scale, activation, bits, bound):
     graph = gated(scale, activation=activation)
     compiled = compile_graph(graph, load_board("tiny", bits), batch=1)
     assert not compiled.program.host  # nothing is left to the processor
+    assert not compiled.remarks  # a square is not off by much
     network = compiled.network
     x = sample_inputs(graph.input, 4, 5)
     got = network.output_format.dequantise(run_integer(network, network.quantise_input(x)))
@@ -96,6 +97,21 @@ def test_what_stays_with_the_processor():
     trained = gated()
     trained.trained_bits = 8
     assert by_squares(trained) is trained
+
+
+def test_windows():
+    """A product is made pixel by pixel: what needs nothing else of the processor has windows."""
+    graph = by_squares(gated())
+    compiled = compile_graph(graph, load_board("tiny"), batch=1, window=(10, 12))
+    with Generator(compiled.program) as generator:
+        assert generator.program.locality is not None
+    whole = graph.resized((10, 12))
+    network = compile_graph(graph, load_board("tiny"), batch=1).network.resized(whole)
+    x = sample_inputs(whole.input, 1, 2)
+    wanted = run_integer(network, network.quantise_input(x))
+    with Generator(compiled.program) as generator:
+        got = generator.generate(x, as_float=True)
+    np.testing.assert_array_equal(got, network.output_format.dequantise(wanted).astype(np.float32))
 
 
 def test_names_that_are_taken():

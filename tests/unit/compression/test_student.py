@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from support.host_networks import many, random_host_graph, side_by_side
+from support.host_networks import concatenated, many, random_host_graph, side_by_side
 from support.onnx_families import FILES
 from support.random_graphs import GraphBuilder
 from support.random_networks import random_network
@@ -21,9 +21,11 @@ from winogen.common.errors import UnsupportedLayerError
 from winogen.compiler.calibrate import observe
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.integers import integer_activations, run_integer
+from winogen.compiler.products import by_squares
 from winogen.compiler.quantise import quantise
 from winogen.network.graph import Graph
 from winogen.network.load import load_network
+from winogen.network.stored import network_arrays, network_of
 from winogen.network.zoo import load_model
 from winogen.program.formats import sample_inputs
 from winogen.runtime.generator import Generator
@@ -81,6 +83,15 @@ def test_the_zoo(name: str, levels: int) -> None:
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_cheaper_blocks(kind: str) -> None:
     check(with_blocks(load_model("digits"), kind))
+
+
+def test_products_as_squares() -> None:
+    graph = by_squares(concatenated())
+    assert "subtract" in {node.op for node in graph.nodes}
+    trained = check(graph).graph()
+    assert by_squares(trained) is trained
+    stored = network_of(network_arrays(trained))
+    assert [node.op for node in stored.nodes] == [node.op for node in trained.nodes]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
