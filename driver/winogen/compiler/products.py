@@ -55,7 +55,7 @@ def by_squares(graph: Graph, inputs: NDArray[np.float32] | None = None) -> Graph
         return graph
     nodes = [made for node in graph.nodes for made in products.get(node.name, [node])]
     names = ", ".join(f"'{name}'" for name in products)
-    note = f"the products {names} are made of squares, by tables of the accelerator"
+    note = f"made of squares, by the accelerator's tables, instead of by the processor: {names}"
     return replace(graph, nodes=nodes, notes=(*graph.notes, note))
 
 

@@ -144,4 +144,6 @@ def test_factors_of_any_size_end_in_a_network_or_a_sentence(scale):
 
 def test_it_is_said():
     notes = by_squares(gated()).notes
-    assert notes[-1] == "the products 'multiply3' are made of squares, by tables of the accelerator"
+    assert notes[-1] == (
+        "made of squares, by the accelerator's tables, instead of by the processor: 'multiply3'"
+    )
