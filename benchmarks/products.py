@@ -50,6 +50,28 @@ def swiglu(size: int) -> Graph:
     return _graph("SwiGLU", size, [*nodes, _conv("last", "gated", 1)])
 
 
+def squeeze_excite(size: int) -> Graph:
+    """Every channel times one number, which two dense layers make of the channels' means."""
+    nodes = [_conv("value", "input", 3), _mean(size), _conv("few", "mean", 1, CHANNELS // 4)]
+    nodes.append(Node("relu", "relu", ("few",)))
+    nodes.append(_conv("many", "relu", 1, CHANNELS, CHANNELS // 4))
+    nodes.append(Node("sigmoid", "sigmoid", ("many",)))
+    return _graph("SE", size, [*nodes, Node("gated", "multiply", ("value", "sigmoid"))])
+
+
+def attention(size: int) -> Graph:
+    """Every pixel times one number, of a convolution to one channel."""
+    nodes = [_conv("value", "input", 3), _conv("one", "value", 3, 1)]
+    nodes.append(Node("sigmoid", "sigmoid", ("one",)))
+    return _graph("attention", size, [*nodes, Node("gated", "multiply", ("value", "sigmoid"))])
+
+
+def _mean(size: int) -> Node:
+    weight = np.eye(CHANNELS)[:, :, None, None] * np.full((size, size), size**-2.0)
+    attrs = {"kernel": (size, size), "stride": (1, 1), "pad": (0,) * 4}
+    return Node("mean", "conv", ("value",), attrs, {"weight": weight.astype(np.float32)})
+
+
 def _conv(name: str, source: str, kernel: int, cout: int = CHANNELS, cin: int = CHANNELS) -> Node:
     rng = np.random.default_rng(list(name.encode()))
     weight = rng.standard_normal((cout, cin, kernel, kernel)) / np.sqrt(cin * kernel**2)
@@ -78,7 +100,7 @@ def main() -> int:
     parser.add_argument("--board", default="pynq-z2")
     options = parser.parse_args()
     rows = []
-    for make in (glu, simple_gate, swiglu):
+    for make in (glu, simple_gate, swiglu, squeeze_excite, attention):
         for size in (16, 56):
             for bits in (8, 16):
                 graph = make(size)

@@ -38,6 +38,7 @@ from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compiler.integers import run_integer
 from winogen.compiler.options import CompileOptions
+from winogen.compiler.products import by_squares
 from winogen.network import reference
 from winogen.network.graph import Graph
 from winogen.network.load import read_network
@@ -223,7 +224,7 @@ def compiled(job: Job, name: str) -> tuple[Compilation, float]:
 def job_of(graph: Graph, bits: int, inputs: NDArray[np.float32], board: Board) -> Job:
     """What is compiled: ranges from all inputs but the first."""
     options = CompileOptions.of("real_networks", {"board": board, "bits": bits})
-    return Job(graph, options, inputs[1:])
+    return Job(by_squares(graph, inputs[1:]), options, inputs[1:])
 
 
 def decibels(found: NDArray, real: NDArray) -> float:

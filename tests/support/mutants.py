@@ -414,8 +414,24 @@ PYTHON = (
     ),
     Mutant(
         "products: what was trained is changed", "compiler/products.py",
-        "[] if graph.trained_bits else ", "",
-        (f"{PRODUCTS}::test_what_stays_with_the_processor",),
+        "if graph.trained_bits or not found", "if not found",
+        (f"{PRODUCTS}::test_what_training_in_integers_has_seen_stays",),
+    ),
+    Mutant(
+        "products: columns are repeated as often as rows", "compiler/products.py",
+        "zip_longest(down, across", "zip_longest(down, down",
+        (f"{PRODUCTS}::test_a_factor_with_fewer_numbers_is_repeated",),
+    ),
+    Mutant(
+        "products: a factor is repeated before it is scaled", "compiler/products.py",
+        "_repeated(graph, node, index, names[index])",
+        "_repeated(graph, node, index, node.inputs[index])",
+        (f"{PRODUCTS}::test_a_factor_with_fewer_numbers_is_repeated",),
+    ),
+    Mutant(
+        "products: a value times itself is twice its square", "compiler/products.py",
+        "_square(1.0, 0.0)", "_square(2.0, 0.0)",
+        (f"{PRODUCTS}::test_a_value_times_itself",),
     ),
     Mutant(
         "waiting: an abandoned wait goes on", "runtime/waiting.py", "future.cancel()", "pass",

@@ -2,7 +2,8 @@
 
 The array multiplies activations by constants alone, but its activation table holds any function of
 one number, a square among them. A product is then two sums of two tensors, each with a table after
-it, and the sum of these; everything in it is what other layers are. Quarter squares are how tables
+it, and the sum of these; everything in it is what other layers are. One number for each channel or
+pixel is repeated for it, by upsampling or by a convolution of ones. Quarter squares are how tables
 multiplied long before (Leslie 1826; Johnson, "A digital quarter square multiplier", IEEE Trans.
 Computers C-29 (3), 1980).
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from winogen.network import reference
 from winogen.network.functions import ARGUMENT, Function, Step
 from winogen.network.graph import Graph, Node
+from winogen.network.interleave import repeats
 from winogen.program.formats import as_batch, sample_inputs
 
 #: Inputs that are drawn to see how large the factors are.
@@ -35,15 +39,14 @@ _SCALED = ("conv", "deconv", "linear", "batchnorm", "add")
 def by_squares(graph: Graph, inputs: NDArray[np.float32] | None = None) -> Graph:
     """The same network, with squares of sums and differences in the place of products.
 
-    Products of one number for each channel or pixel stay as they are, since they have no sum of two
-    tensors, and so does a network that was trained in integers, for what its training saw.
+    A network that was trained in integers stays as it is, for what its training saw.
 
     Parameters
     ----------
     inputs : inputs (N, C, H, W) that show how large the factors are, or None: drawn
     """
-    found = [] if graph.trained_bits else [n for n in graph.nodes if _is_one(graph, n)]
-    if not found:
+    found = [n for n in graph.nodes if n.op == "multiply"]
+    if graph.trained_bits or not found:
         return graph
     values = _seen(graph, {i for node in found for i in node.inputs}, inputs)
     products = {
@@ -59,13 +62,6 @@ def by_squares(graph: Graph, inputs: NDArray[np.float32] | None = None) -> Graph
     return replace(graph, nodes=nodes, notes=(*graph.notes, note))
 
 
-def _is_one(graph: Graph, node: Node) -> bool:
-    if node.op != "multiply" or len(set(node.inputs)) == 1:
-        return False
-    first, second = (graph.shapes[i] for i in node.inputs)
-    return first == second
-
-
 def _seen(graph: Graph, names: set[str], inputs: NDArray[np.float32] | None) -> dict[str, NDArray]:
     if inputs is None:
         most = _MAX_VALUES // sum(math.prod(shape) for shape in graph.shapes.values())
@@ -78,17 +74,24 @@ def _seen(graph: Graph, names: set[str], inputs: NDArray[np.float32] | None) -> 
 
 def _squares(graph: Graph, node: Node, first: NDArray, second: NDArray) -> list[Node]:
     """The nodes of a product, the last of which has its name."""
+    if node.inputs[0] == node.inputs[1]:
+        attrs = {"function": _square(1.0, 0.0)}
+        return [replace(node, op="function", inputs=node.inputs[:1], attrs=attrs)]
     names, made, gain = list(node.inputs), [], 1.0
     # Both are rounded to one step: the smaller would have few of them left.
     reach = [float(np.abs(x).max(initial=0.0)) for x in (first, second)]
     power = round(math.log2(reach[1] / reach[0])) if min(reach) > 0 else 0
     power = min(max(power, -_MAX_POWER), _MAX_POWER)
     if power:
-        which = next((n for n in (0, 1) if _takes_a_gain(graph, names[n])), 0)
+        which = next((n for n in (0, 1) if _takes_a_gain(graph, names[n])), _smaller(graph, names))
         gain = 2.0 ** (-power if which else power)
         made.append(_scaled(graph, _new(graph, f"{node.name}.scaled"), names[which], gain))
         names[which] = made[0].name
         first, second = (first, second * gain) if which else (first * gain, second)
+    for index in (0, 1):
+        repeated = _repeated(graph, node, index, names[index])
+        made += repeated
+        names[index] = repeated[-1].name if repeated else names[index]
     largest = float((np.abs(first) + np.abs(second)).max(initial=0.0))
     half = largest**2 / (8 * gain)  # so that squares use positive and negative codes
     squared = []
@@ -98,6 +101,43 @@ def _squares(graph: Graph, node: Node, first: NDArray, second: NDArray) -> list[
         squared.append(_new(graph, f"{node.name}.{part}.squared"))
         made.append(Node(squared[-1], "function", (made[-1].name,), square))
     return [*made, replace(node, op="add", inputs=tuple(squared))]
+
+
+def _repeated(graph: Graph, node: Node, index: int, name: str) -> list[Node]:
+    """The nodes that repeat a product's factor, or what it was scaled to, to its shape; or none."""
+    own, (channels, *size) = graph.shapes[node.inputs[index]], graph.shapes[node.name]
+    made: list[Node] = []
+
+    def add(suffix: str, op: str, attrs: dict[str, Any], weight: NDArray | None = None) -> None:
+        source = made[-1].name if made else name
+        params = {} if weight is None else {"weight": weight.astype(np.float32)}
+        made.append(Node(_new(graph, f"{node.name}.{suffix}{index}"), op, (source,), attrs, params))
+
+    if own[0] < channels:
+        attrs = {"kernel": (1, 1), "stride": (1, 1), "pad": (0,) * 4}
+        add("channels", "conv", attrs, np.ones((channels, 1, 1, 1)))
+    (height, down), (width, across) = (repeats(n // m) for m, n in zip(own[1:], size))
+    for step, factor in enumerate(zip_longest(down, across, fillvalue=1)):
+        if factor[0] == factor[1]:
+            add(f"pixels{step}.", "upsample", {"factor": factor[0]})
+        else:
+            attrs = {"kernel": factor, "stride": factor, "crop": (0,) * 4}
+            add(f"pixels{step}.", "deconv", attrs, _diagonal(channels, factor))
+    rows, columns = height * own[1] - size[0], width * own[2] - size[1]
+    if rows or columns:  # repeated more often than it has small factors for
+        attrs = {"kernel": (1, 1), "stride": (1, 1), "crop": (0, rows, 0, columns)}
+        add("cut", "deconv", attrs, _diagonal(channels, (1, 1)))
+    return made
+
+
+def _diagonal(channels: int, kernel: tuple[int, int]) -> NDArray:
+    """The weight that gives each channel this kernel of ones."""
+    return np.eye(channels)[:, :, None, None] * np.ones(kernel)
+
+
+def _smaller(graph: Graph, names: list[str]) -> int:
+    """Which of two values has fewer numbers, the first of equal ones."""
+    return int(np.argmin([math.prod(graph.shapes[name]) for name in names]))
 
 
 def _new(graph: Graph, name: str) -> str:

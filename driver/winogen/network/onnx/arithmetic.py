@@ -275,9 +275,9 @@ OPERATORS: dict[str, Operator] = {
                     "by a layer; two activations of one shape are a residual sum"),
     "Sub": Operator(_arithmetic, "as Add"),
     "Mul": Operator(_arithmetic, "by a constant (scalar, or one a channel; any after a linear "
-                    "layer): folded; of two activations of one shape: squares of their sum and "
-                    "difference; by another constant, or with one number for each channel or "
-                    "pixel: by the processor, between two runs of the accelerator"),
+                    "layer): folded; of two activations, or by another constant: squares of their "
+                    "sum and difference, once what has one number for each channel or pixel is "
+                    "repeated"),
     "Div": Operator(_arithmetic, "as Mul"),
     "Neg": Operator(_negate, "folded"),
     "Sum": Operator(_sum, "as Add, of any number"),
