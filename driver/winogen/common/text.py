@@ -71,6 +71,12 @@ def decibels(psnr: float) -> str:
     return f"{psnr:.1f}" if math.isfinite(psnr) else "exact" if psnr > 0 else "-"
 
 
+def few(names: Sequence[str], most: int = 6) -> str:
+    """The first of the names, and how many more there are, for a sentence."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def meant(word: str, names: Iterable[str]) -> list[str]:
     """The names that somebody may have meant who wrote ``word``, at most four, the likeliest first.
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from winogen.common.text import few
 from winogen.network import reference
 from winogen.network.functions import ARGUMENT, Function, Step
 from winogen.network.graph import Graph, Node
@@ -57,7 +58,7 @@ def by_squares(graph: Graph, inputs: NDArray[np.float32] | None = None) -> Graph
     if not products:
         return graph
     nodes = [made for node in graph.nodes for made in products.get(node.name, [node])]
-    names = ", ".join(f"'{name}'" for name in products)
+    names = few([f"'{name}'" for name in products])
     note = f"made of squares, by the accelerator's tables, instead of by the processor: {names}"
     return replace(graph, nodes=nodes, notes=(*graph.notes, note))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, ModelError, one_line
 from winogen.common.files import ARRAY_FILE_ERRORS
-from winogen.common.text import printable
+from winogen.common.text import few, printable
 from winogen.network.definition import load_weights
 from winogen.network.kinds import NETWORK, NUMPY, SAFETENSORS, foreign_kind, weights_kind
 from winogen.network.notes import tell
@@ -304,9 +304,7 @@ def _by_key(path: Path, states: list[_State], key: str) -> _State:
 
 
 def _listed(states: list[_State]) -> str:
-    named = [str(s) for s in states if s.label][:_MAX_LISTED]
-    more = len([s for s in states if s.label]) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "") or "arrays without a key"
+    return few([str(s) for s in states if s.label], _MAX_LISTED) or "arrays without a key"
 
 
 def _by_role(states: list[_State]) -> _State | None:

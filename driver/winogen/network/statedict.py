@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winogen.common.errors import ModelError
+from winogen.common.text import few
 
 #: Longest list of names in a note.
 _MAX_NOTE = 600
@@ -363,5 +364,4 @@ def _spectral_norm(
 
 def _few(names: Sequence[str]) -> str:
     """Some of the names, in quotes."""
-    text = ", ".join(f"'{name[:60]}'" for name in names[:6])
-    return text + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return few([f"'{name[:60]}'" for name in names])

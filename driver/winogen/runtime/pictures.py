@@ -22,6 +22,7 @@ from PIL import Image, ImageCms, ImageOps
 from winogen.common.errors import InputError, WinogenError, WinogenWarning, one_line
 from winogen.common.images import BICUBIC
 from winogen.common.opening import check_regular
+from winogen.common.text import few
 from winogen.network.graph import InputSpec
 from winogen.program.file import Program
 from winogen.program.inputs import picture_channels, picture_part
@@ -98,9 +99,7 @@ def picture_files(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def names_of(files: list[Path]) -> str:
     """The names of files for a sentence: the first few, and how many more."""
-    names = [one_line(ValueError(path.name), 60) for path in files[:_NAMED]]
-    more = len(files) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
+    return few([one_line(ValueError(path.name), 60) for path in files], _NAMED)
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -219,3 +219,14 @@ def test_it_is_said():
     assert notes[-1] == (
         "made of squares, by the accelerator's tables, instead of by the processor: 'multiply3'"
     )
+
+
+def test_many_are_said_in_few_words():
+    b = GraphBuilder(3, (3, 4, 4))
+    first, made = b.conv(3, 1), []
+    for _ in range(9):
+        b.last = Graph.INPUT_NAME
+        made.append(b.add("multiply", first, b.conv(3, 1)))
+    b.add("add", *made)
+    listed = ", ".join(f"'{name}'" for name in made[:6])
+    assert by_squares(b.graph()).notes[-1].endswith(f": {listed} and 3 more")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from winogen.common.errors import InputError, ModelError, UnsupportedLayerError, one_line
 from winogen.common.problems import numbered
+from winogen.common.text import few
 from winogen.network.graph import Graph, InputPart, InputSpec, Shape, wrong_size
 from winogen.network.notes import tell
 from winogen.network.onnx import (
@@ -270,9 +271,8 @@ class _Importer:
             if len(ops) == 1:
                 texts.append(str(error))
                 continue
-            names = ", ".join(f"'{op.name}'" for op in ops[:3])
-            more = f" and {len(ops) - 3} more" if len(ops) > 3 else ""
-            texts.append(f"nodes {names}{more} ({kind}) {reason}")
+            names = few([f"'{op.name}'" for op in ops], 3)
+            texts.append(f"nodes {names} ({kind}) {reason}")
         if len(texts) == 1:
             return UnsupportedLayerError(texts[0])
         error = UnsupportedLayerError(f"{len(texts)} things in it cannot run: {numbered(texts)}")
