@@ -394,7 +394,7 @@ at the size in the last column, at both widths, with the same bits.
 - *Cycles*: for an image, of the cost model. *Accelerator*, *with host*: images a second as `winogen
   compile` predicts them, of the accelerator alone, and with the board's processor while batches
   follow each other. *Host layers* are computed by that processor: normalisation by an image's own
-  statistics, mirrored edges, products of activations. Where there are many of large images, they
+  statistics, mirrored edges, maxima. Where there are many of large images, they
   are what takes the time.
 - *MiB*: contiguous memory for one image. The board has {mib}. {large}
 - *Emulated*, *compiled*: processor seconds for one image, and for calibrating, quantising,

@@ -118,22 +118,17 @@ def _repeated(graph: Graph, node: Node, index: int, name: str) -> list[Node]:
         attrs = {"kernel": (1, 1), "stride": (1, 1), "pad": (0,) * 4}
         add("channels", "conv", attrs, np.ones((channels, 1, 1, 1)))
     (height, down), (width, across) = (repeats(n // m) for m, n in zip(own[1:], size))
-    for step, factor in enumerate(zip_longest(down, across, fillvalue=1)):
-        if factor[0] == factor[1]:
+    # Repeated more often than needed where that has no small factors.
+    crop = (0, height * own[1] - size[0], 0, width * own[2] - size[1])
+    steps = list(zip_longest(down, across, fillvalue=1))
+    for step, factor in enumerate(steps):
+        cut = crop if step == len(steps) - 1 else (0,) * 4
+        if factor[0] == factor[1] and not any(cut):
             add(f"pixels{step}.", "upsample", {"factor": factor[0]})
         else:
-            attrs = {"kernel": factor, "stride": factor, "crop": (0,) * 4}
-            add(f"pixels{step}.", "deconv", attrs, _diagonal(channels, factor))
-    rows, columns = height * own[1] - size[0], width * own[2] - size[1]
-    if rows or columns:  # repeated more often than it has small factors for
-        attrs = {"kernel": (1, 1), "stride": (1, 1), "crop": (0, rows, 0, columns)}
-        add("cut", "deconv", attrs, _diagonal(channels, (1, 1)))
+            ones = np.eye(channels)[:, :, None, None] * np.ones(factor)
+            add(f"pixels{step}.", "deconv", {"kernel": factor, "stride": factor, "crop": cut}, ones)
     return made
-
-
-def _diagonal(channels: int, kernel: tuple[int, int]) -> NDArray:
-    """The weight that gives each channel this kernel of ones."""
-    return np.eye(channels)[:, :, None, None] * np.ones(kernel)
 
 
 def _smaller(graph: Graph, names: list[str]) -> int:
