@@ -91,7 +91,7 @@ def test_weights_that_became_inexact_stay_so(monkeypatch):
     stream = next(s for s in compiled.program.streams if s.batch == 2)
     assert rig.start(stream.stream)["done"]
     jobs = rig.core._fast
-    held = next(iter(jobs._jobs.values()))
+    held = jobs._jobs.values()[0]
     held.version = -1  # as if a weight had changed
 
     def inexact(job, operands):
@@ -112,11 +112,11 @@ def test_products_of_streams_that_are_forgotten_are_let_go():
     for number in range(20):
         rig.set("OUTPUT_BASE", rig.BASES[Segment.OUTPUT] + (number << 12))  # another stream
         assert rig.start(stream.stream)["done"]
-        counts.append(len(rig.core._fast._jobs))
+        counts.append(len(rig.core._fast._jobs.values()))
     assert counts[15:] == [counts[15]] * 5 == [16 * counts[0]] * 5
     rig.put(Segment.WEIGHTS, small().program.weights)  # maybe others: all is looked at anew
     assert rig.start(stream.stream)["done"]
-    assert len(rig.core._fast._jobs) == counts[15]
+    assert len(rig.core._fast._jobs.values()) == counts[15]
 
 
 @needs_gemm

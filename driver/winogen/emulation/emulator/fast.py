@@ -10,11 +10,9 @@ else in float64 below 2**53.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from winogen.emulation.device.memory import EmulatedMemory
 from winogen.emulation.emulator.boxes import join_boxes
 from winogen.emulation.emulator.gemm import NoProduct, available
 from winogen.emulation.emulator.jobs import Chain, FusedPass, InputView, Job, Kernel
+from winogen.emulation.emulator.kept import Kept
 from winogen.emulation.emulator.layers import NotPlain, PlainJob
 from winogen.emulation.emulator.operands import (
     Floats,
@@ -101,8 +100,8 @@ class FastJobs:
         self._bits = numerics.accumulator_bits(core.data_width)
         # int32 arithmetic wraps exactly as a 32-bit accumulator does.
         self._work = np.dtype(np.int32 if core.data_width == 8 else np.int64)
-        self._weights: OrderedDict[tuple, tuple[int, _PassWeights]] = OrderedDict()
-        self._jobs: OrderedDict[int, _Plain] = OrderedDict()
+        self._weights: Kept[tuple, tuple[int, _PassWeights]] = Kept(_WEIGHT_CACHE_BYTES)
+        self._jobs: Kept[int, _Plain] = Kept(_WEIGHT_CACHE_BYTES)
 
     @property
     def join(self) -> Callable[[list[Job]], list[Job]] | None:
@@ -131,7 +130,7 @@ class FastJobs:
     def forget(self, jobs: Iterable[Job]) -> None:
         """Let go of what is kept for jobs that are not run again."""
         for job in jobs:
-            self._jobs.pop(id(job), None)
+            self._jobs.pop(id(job))
 
     def _plain(self, job: Job) -> PlainJob | None:
         """The job as products of bytes, where it can be had."""
@@ -147,9 +146,7 @@ class FastJobs:
             except (NotPlain, NoProduct):
                 held.plain = None
             held.version = version  # not before: what is not exact is so at the next run too
-            self._jobs[id(job)] = held
-            _forget(self._jobs, [h.plain.nbytes if h.plain else 0 for h in self._jobs.values()])
-        self._jobs.move_to_end(id(job))
+            self._jobs.put(id(job), held, held.plain.nbytes if held.plain else 0)
         return held.plain
 
     def _run_chain(self, chain: Chain, job: Job, result: Ints) -> None:
@@ -276,10 +273,7 @@ class FastJobs:
         held = self._weights.get(key)
         if held is None or held[0] != version:
             held = (version, self._build_weights(fused))
-            self._weights[key] = held
-            sizes = [sum(p.matrix.nbytes for p in w.products) for _, w in self._weights.values()]
-            _forget(self._weights, sizes)
-        self._weights.move_to_end(key)
+            self._weights.put(key, held, sum(p.matrix.nbytes for p in held[1].products))
         return held[1]
 
     def _build_weights(self, fused: FusedPass) -> _PassWeights:
@@ -311,16 +305,6 @@ class FastJobs:
             sums.append(np.add.reduceat(used, starts, axis=0).astype(np.float64))
             first += len(window)
         return _PassWeights(products, sums)
-
-
-def _forget(held: OrderedDict[Any, Any], sizes: Sequence[int]) -> None:
-    """Drop what was used longest ago while all of it takes too much memory; keep the last."""
-    total = sum(sizes)
-    for size in sizes[:-1]:
-        if total <= _WEIGHT_CACHE_BYTES:
-            break
-        held.popitem(last=False)
-        total -= size
 
 
 def _patches(space: Floats, kernel: Kernel) -> dict[int, Floats]:
