@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pynq
@@ -39,6 +40,7 @@ from winogen.emulation.device import IP_NAME
 from winogen.emulation.device.emulated import DDR_BASE
 from winogen.emulation.device.memory import POISON
 from winogen.emulation.emulator import EmulatedCore
+from winogen.emulation.emulator.fast import FastJobs, NotExact
 from winogen.runtime.accelerator import WinogenCore
 from winogen.runtime.generator import Generator
 from winogen.runtime.open import emulated_device
@@ -776,6 +778,34 @@ def test_segments_that_share_memory():
         for compiled in (small(), long_sums()):
             both(compiled, compiled.program.streams[-1].instructions(),
                  bases={one: Rig.BASES[other]})  # fmt: skip
+
+
+@pytest.mark.parametrize("fails", [None, 1, 2])
+def test_a_stream_that_stores_over_its_input_is_fused(fails):
+    """What it was given is there again where the machine has to begin anew after some jobs.
+
+    The last job fails after it has stored: nothing else would have spoilt the input.
+    """
+    b = GraphBuilder(2, (3, 7, 8))
+    b.conv(9, 3)
+    b.conv(12, 3)
+    compiled = compile_graph(b.graph(), TINY, batch=1)
+    stream = compiled.program.streams[-1].instructions()
+    run, done = FastJobs.run, []
+
+    def not_exact(self, job):
+        run(self, job)
+        done.append(job)
+        if len(done) == fails:
+            raise NotExact
+
+    with mock.patch.object(FastJobs, "run", not_exact):
+        fused, _ = both(compiled, stream, bases={Segment.OUTPUT: Rig.BASES[Segment.INPUT]})
+    assert is_fused(fused)
+    (plan,) = fused.core._plans.values()
+    assert plan.overwritten
+    assert len(plan.jobs) == 2
+    assert len(done) == (fails or 2)
 
 
 @pytest.mark.parametrize("make", [small, long_sums])

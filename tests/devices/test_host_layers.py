@@ -41,6 +41,12 @@ from winogen.target.board import load_board
 EMULATORS = ("emulator", "machine")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def products_by_the_processor():
+    with host_networks.products_by_the_processor():
+        yield
+
+
 def compiled(graph: Graph, bits: int = 8, batch: int = 2, board: str = "tiny") -> Compiled:
     return compile_graph(graph, load_board(board, bits), batch=batch)
 

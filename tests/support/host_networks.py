@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from support.random_graphs import GraphBuilder
+from winogen.compiler import compile
 from winogen.network.functions import ACTIVATIONS
 from winogen.network.graph import Graph
 from winogen.network.sampling import Axis
 
 #: Channels that fill no block of eight lanes.
 ODD = 11
+
+
+@contextmanager
+def products_by_the_processor() -> Iterator[None]:
+    """Products of activations stay its layers, as of networks that were trained in integers."""
+    with mock.patch.object(compile, "by_squares", lambda graph, inputs: graph):
+        yield
 
 
 def normalise(b: GraphBuilder, groups: int = -1, centred: bool = True, eps: float = 1e-5) -> str:

@@ -34,6 +34,12 @@ from winogen.target.board import load_board
 BOUNDS = {8: 45.0, 16: 87.0}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def products_by_the_processor():
+    with host_networks.products_by_the_processor():
+        yield
+
+
 def decibels(graph: Graph, bits: int) -> float:
     """PSNR over the range of the float outputs, on inputs that calibration did not see."""
     with warnings.catch_warnings():

@@ -34,6 +34,12 @@ from winogen.target.numerics import storage_dtype
 from winogen.target.registers import Segment
 
 
+@pytest.fixture(autouse=True, scope="module")
+def products_by_the_processor():
+    with host_networks.products_by_the_processor():
+        yield
+
+
 @cache
 def made(name: str = "many", bits: int = 8) -> Compiled:
     return compile_graph(getattr(host_networks, name)(), load_board("tiny", bits), batch=2)

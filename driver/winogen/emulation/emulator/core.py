@@ -24,6 +24,7 @@ from winogen.emulation.emulator.jobs import Job
 from winogen.emulation.emulator.machine import Machine
 from winogen.emulation.emulator.operands import joined
 from winogen.emulation.emulator.reach import Reach, Refused
+from winogen.emulation.emulator.spans import Span
 from winogen.profiling import trace
 from winogen.target import isa, registers
 from winogen.target.board import Board
@@ -44,6 +45,7 @@ class _Plan:
     instructions: list[Instruction]
     timeline: cost.Timeline
     jobs: list[Job] | None
+    overwritten: list[Span]
     tables: list[tuple[int, int]]
     version: int
 
@@ -238,10 +240,13 @@ class EmulatedCore:
         """Run a recognised stream layer by layer; False if that is not possible exactly."""
         if plan.jobs is None:
             return False
+        given = [(a, self._memory.device_read(a, z - a).copy()) for a, z in plan.overwritten]
         try:
             for job in plan.jobs:
                 self._fast.run(job)
         except NotExact:  # for the data at hand: the next run may be another matter
+            for address, data in given:
+                self._memory.device_write(address, data)
             return False
         return True
 
@@ -302,18 +307,22 @@ class EmulatedCore:
             tables.append((address, nbytes))
             return self._memory.device_read(address, nbytes)
 
-        jobs = None
+        jobs: list[Job] | None = None
+        overwritten: list[Span] = []
         sound = line.deadlock is None and all(
             descriptor_problem(i, core) is None and self._within_reach(i, bases)
             for i in instructions
         )
         if self._fuse and sound:
             try:
-                jobs = recognise(instructions, line.order, core, bases, read, self._fast.join)
+                jobs, overwritten = recognise(
+                    instructions, line.order, core, bases, read, self._fast.join
+                )
             except NotRecognised:
                 jobs = None
         tables = joined(tables)
-        return _Plan(instructions, line, jobs, tables, self._table_version(tables))
+        version = self._table_version(tables)
+        return _Plan(instructions, line, jobs, overwritten, tables, version)
 
     def _within_reach(self, instruction: Instruction, bases: dict[Segment, int]) -> bool:
         try:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from winogen.emulation.emulator.held import NotRecognised
 from winogen.emulation.emulator.jobs import Job
 from winogen.emulation.emulator.merge import merge_layers
+from winogen.emulation.emulator.spans import Span
 from winogen.emulation.emulator.walk import Reader, Walk
 from winogen.target.board import CoreConfig
 from winogen.target.isa import Instruction
@@ -28,8 +29,11 @@ def recognise(
     bases: Mapping[Segment, int],
     read: Reader,
     join: Callable[[list[Job]], list[Job]] | None = None,
-) -> list[Job]:
-    """The jobs of a stream, in an order in which they may be done.
+) -> tuple[list[Job], list[Span]]:
+    """The jobs of a stream, in an order that gives its bits, and what it cannot start without.
+
+    The latter are ranges of DRAM that it reads and then stores over: who does some of the jobs and
+    then has the machine do all has to put back what was there.
 
     ``order`` is one in which the tokens allow the instructions to run; ``bases`` are the bus
     addresses of the segments. ``join`` may join jobs of a layer whose order is free.
@@ -41,4 +45,4 @@ def recognise(
         raise NotRecognised("a result is never stored")
     if walk.undecoded:
         raise NotRecognised("coded weights that may be wrong, whoever needs them")
-    return merge_layers(walk.jobs, core.word_bytes, join)
+    return merge_layers(walk.jobs, core.word_bytes, join), list(walk.overwritten)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 #: The first, and the one behind the last.
 Span = tuple[int, int]
 
@@ -28,3 +30,20 @@ class Intervals:
     def touches(self, start: int, stop: int) -> bool:
         """Whether anything of a range is in the union."""
         return any(meets(r, (start, stop)) for r in self._ranges)
+
+    def within(self, start: int, stop: int) -> list[Span]:
+        """The parts of a range that are in the union, in ascending order."""
+        found = [(max(low, start), min(high, stop)) for low, high in self._ranges]
+        return sorted(part for part in found if part[0] < part[1])
+
+    def beyond(self, start: int, stop: int) -> list[Span]:
+        """The parts of a range that are not in the union, in ascending order."""
+        parts = []
+        for low, high in self.within(start, stop):
+            if start < low:
+                parts.append((start, low))
+            start = high
+        return [*parts, (start, stop)] if start < stop else parts
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self._ranges)

@@ -47,7 +47,9 @@ class Walk:
             for table, fields in isa.TABLE_FIELDS.items()
         }
         self._activation: int | None = None
-        self._stored, self._given = Intervals(), Intervals()
+        self._stored, self._constants, self._given = Intervals(), Intervals(), Intervals()
+        #: What was there before the stream, and was loaded as input, and is stored over.
+        self.overwritten = Intervals()
         #: Of each block of a pair.
         self.sums = [Sum() for _ in range(core.products)]
         #: Coded weights that no COMPUTE has used yet: address, coding, beats.
@@ -99,10 +101,13 @@ class Walk:
 
     def _note_read(self, span: tuple[int, int], *, constant: bool) -> None:
         """Remember what is read from before the stream; constants may come from nowhere else."""
-        if not self._stored.touches(*span):
-            self._given.add(*span)
-        elif constant:
+        if not constant:
+            for part in self._stored.beyond(*span):
+                self._given.add(*part)
+        elif self._stored.touches(*span):
             raise NotRecognised("constants that the stream itself stores")
+        else:
+            self._constants.add(*span)
 
     def _address(self, f: Transfer) -> int:
         return self._bases[Segment(f.segment)] + f.offset
@@ -339,9 +344,10 @@ class Walk:
 
     def _forget_stored(self, start: int, stop: int) -> None:
         """A job reads DRAM when it is done: what is stored over must not be needed afterwards."""
-        if self._given.touches(start, stop):
-            # Also keeps the stream repeatable: the machine may have to start it again.
-            raise NotRecognised("a store over what the stream was given")
+        if self._constants.touches(start, stop):
+            raise NotRecognised("a store over constants, which are read once")
+        for part in self._given.within(start, stop):
+            self.overwritten.add(*part)
         stored = (start, stop)
         word = self._core.word_bytes
         self._input.drop(
