@@ -33,6 +33,8 @@ _MAX_VALUES = 1 << 27
 _LARGEST = 1e9
 #: Powers of two that a factor is scaled by, at most: networks of such a range do not compile.
 _MAX_POWER = 60
+#: Numbers of a weight that repeats pixels, most of them zeros; rows and columns apart beyond it.
+_MOST_WEIGHTS = 1 << 24
 #: Operations whose result can be scaled at no cost, by their weights.
 _SCALED = ("conv", "deconv", "linear", "batchnorm", "add")
 
@@ -109,25 +111,33 @@ def _repeated(graph: Graph, node: Node, index: int, name: str) -> list[Node]:
     own, (channels, *size) = graph.shapes[node.inputs[index]], graph.shapes[node.name]
     made: list[Node] = []
 
-    def add(suffix: str, op: str, attrs: dict[str, Any], weight: NDArray | None = None) -> None:
-        source = made[-1].name if made else name
-        params = {} if weight is None else {"weight": weight.astype(np.float32)}
-        made.append(Node(_new(graph, f"{node.name}.{suffix}{index}"), op, (source,), attrs, params))
+    def add(op: str, attrs: dict[str, Any], weight: NDArray | None = None) -> None:
+        own_name = _new(graph, f"{node.name}.repeated{index}.{len(made)}")
+        params = {} if weight is None else {"weight": weight}
+        made.append(Node(own_name, op, (made[-1].name if made else name,), attrs, params))
 
     if own[0] < channels:
         attrs = {"kernel": (1, 1), "stride": (1, 1), "pad": (0,) * 4}
-        add("channels", "conv", attrs, np.ones((channels, 1, 1, 1)))
+        add("conv", attrs, np.ones((channels, 1, 1, 1), np.float32))
     (height, down), (width, across) = (repeats(n // m) for m, n in zip(own[1:], size))
     # Repeated more often than needed where that has no small factors.
-    crop = (0, height * own[1] - size[0], 0, width * own[2] - size[1])
+    beyond = height * own[1] - size[0], width * own[2] - size[1]
     steps = list(zip_longest(down, across, fillvalue=1))
-    for step, factor in enumerate(steps):
-        cut = crop if step == len(steps) - 1 else (0,) * 4
-        if factor[0] == factor[1] and not any(cut):
-            add(f"pixels{step}.", "upsample", {"factor": factor[0]})
-        else:
-            ones = np.eye(channels)[:, :, None, None] * np.ones(factor)
-            add(f"pixels{step}.", "deconv", {"kernel": factor, "stride": factor, "crop": cut}, ones)
+    for step, (f, g) in enumerate(steps):
+        rows, columns = beyond if step == len(steps) - 1 else (0, 0)
+        if f == g and not rows and not columns:
+            add("upsample", {"factor": f})
+            continue
+        parts = [((f, g), (0, rows, 0, columns))]
+        if f * g * channels**2 > _MOST_WEIGHTS:
+            parts = [((f, 1), (0, rows, 0, 0)), ((1, g), (0, 0, 0, columns))]
+        for kernel, crop in parts:
+            if kernel == (1, 1) and not any(crop):
+                continue
+            weight = np.zeros((channels, channels, *kernel), np.float32)
+            weight[np.arange(channels), np.arange(channels)] = 1
+            attrs = {"kernel": kernel, "stride": kernel, "crop": crop}
+            add("deconv", attrs, weight)
     return made
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from support.random_graphs import GraphBuilder
 from winogen.common.errors import InputError, WinogenError
+from winogen.compiler import products
 from winogen.compiler.compile import compile_graph
 from winogen.compiler.integers import integer_activations, run_integer
 from winogen.compiler.products import by_squares
@@ -116,6 +117,21 @@ def test_a_factor_with_fewer_numbers_is_repeated(kind, turned, size):
     graph = broadcast(kind, size, turned=turned)
     made = by_squares(graph)
     assert "multiply" not in {node.op for node in made.nodes}
+    x = sample_inputs(graph.input, 3, 1)
+    wanted = reference.run(graph, x)
+    assert np.abs(reference.run(made, x) - wanted).max() <= 2e-6 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("size", [(6, 7), (11, 26), (2, 24), (13, 13), (16, 11)])
+@pytest.mark.parametrize("kind", ["channel", "row", "column"])
+def test_many_channels_are_repeated_along_one_axis_at_a_time(kind, size, monkeypatch):
+    """Or the weights, which are zeros but for their diagonal, would not fit in memory."""
+    monkeypatch.setattr(products, "_MOST_WEIGHTS", 0)
+    graph = broadcast(kind, size)
+    made = by_squares(graph)
+    repeated = [n for n in made.nodes if ".repeated" in n.name]
+    assert repeated
+    assert all(n.op == "upsample" or 1 in n.attrs["kernel"] for n in repeated)
     x = sample_inputs(graph.input, 3, 1)
     wanted = reference.run(graph, x)
     assert np.abs(reference.run(made, x) - wanted).max() <= 2e-6 * np.abs(wanted).max()
