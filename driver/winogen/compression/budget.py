@@ -18,6 +18,8 @@ STEPS, EXAMPLES = 2000, 32
 USED = 0.85
 #: Steps that tell how long one takes.
 _TIMED = 3
+#: What follows training, as a multiple of what came before it: that once more, and compiling.
+_CLOSING = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ def bounded(
     elif options.steps is None:
         training = replace(training, steps=max(int(USED * seconds / seconds_a_step(training)), 1))
     return replace(training, until=until)
+
+
+def end_of_training(seconds: float, opening: float) -> float:
+    """When training ends, in seconds from the start, for all to end after ``seconds``.
+
+    ``opening``: what calibrating and measuring took before it. They follow it once more, as does
+    compiling, but half of what is left is for training however long those take.
+    """
+    return seconds - min(_CLOSING * opening, max(seconds - opening, 0.0) / 2)
 
 
 def seconds_of(step: Callable[[], None]) -> float:

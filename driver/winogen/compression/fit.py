@@ -13,7 +13,7 @@ from winogen.common.errors import InputError
 from winogen.compilation.compile import Compilation, compile_job
 from winogen.compilation.job import Job
 from winogen.compression import clock
-from winogen.compression.budget import unbounded
+from winogen.compression.budget import end_of_training, unbounded
 from winogen.compression.checkpoint import tried_of
 from winogen.compression.exits import ExitTrainer
 from winogen.compression.heads import ChosenHead, choose_heads, with_heads
@@ -119,9 +119,12 @@ def fit(
     judge = Lesson.of(job.graph, source.judging(), peak_of(job.graph, source))
     before = decibels(judge.error(whole))
     training = unbounded(options)
-    seconds = None
+    seconds = for_exits = None
     if options.minutes is not None:
-        seconds = 60 * (1 - _FOR_EXITS if options.exits else 1.0) * options.minutes
+        seconds = end_of_training(60 * options.minutes, clock.now() - start)
+        if options.exits:
+            for_exits = _FOR_EXITS * seconds
+            seconds -= for_exits
     earlier = None if checkpoint is None else pretraining_of(checkpoint)
     if student is None:
         found = chosen(
@@ -180,7 +183,7 @@ def fit(
         known = options.steps is not None or options.minutes is None
         graph = trainer.train(
             replace(training, steps=training.steps if known else 0, until=None),
-            None if options.minutes is None else 60 * _FOR_EXITS * options.minutes,
+            for_exits,
             say,
         )
     say("compiling", 0, 0, "")

@@ -159,6 +159,7 @@ def test_a_fit_that_goes_on_finds_the_same_widths(tmp_path, monkeypatch) -> None
 
     monkeypatch.setattr(widths_module, "_in_time", in_time)
     monkeypatch.setattr(fit_module, "_FOR_WIDTHS", 0.25)
+    monkeypatch.setattr(fit_module, "end_of_training", lambda seconds, opening: seconds)
     options = FitOptions(faster=2.0, minutes=0.03, examples=2)
     start = time.monotonic()
     first = fit(JOB, options, tmp_path / "a.training")
